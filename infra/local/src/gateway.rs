@@ -1,0 +1,123 @@
+//! What API Gateway is on AWS: each HTTP request becomes the event that Lambda
+//! would get, and the function's answer becomes the response.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lambda_runtime::{Context, LambdaEvent};
+use scrip::transport::{
+    App, Function, Payload, Reply,
+    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+};
+use serde_json::{Map, Value, json, value::to_raw_value};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// The largest payload that an HTTP API takes (API Gateway's quotas).
+const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// How long a function may take: an HTTP API waits 30 s at most.
+const FUNCTION_MILLIS: i64 = 29_000;
+
+const FUNCTIONS: [Function; 5] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY];
+/// The function behind the default route, which answers what no route takes.
+const DEFAULT: Function = BALANCE;
+
+/// Serves until the signal, then lets requests under way end for as long as
+/// `patience`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    signal: impl Future<Output = ()> + Send + 'static,
+    patience: Duration,
+) -> Result<(), String> {
+    let router = Router::new().route("/health", get(async || "ok\n")).fallback(invoke).with_state(app);
+    let (signalled, on_signal) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        signal.await;
+        let _ = signalled.send(());
+    });
+    let give_up = async move {
+        let _ = on_signal.await;
+        tokio::time::sleep(patience).await;
+    };
+    tokio::select! {
+        served = async { serving.await } => served.map_err(|error| error.to_string()),
+        () = give_up => Ok(()),
+    }
+}
+
+async fn invoke(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, PAYLOAD_BYTES_MAX).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "{\"message\":\"Request Entity Too Large\"}").into_response();
+    };
+    let path = parts.uri.path();
+    let function = FUNCTIONS.into_iter().find(|function| function.serves(parts.method.as_str(), path));
+    let request_id = Uuid::new_v4().to_string();
+    let Ok(payload) = to_raw_value(&event(&parts, &body, &request_id)) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut context = Context::default();
+    context.request_id = request_id;
+    context.deadline = app.ledger.now().plus_millis(FUNCTION_MILLIS).millis().unsigned_abs();
+    match function.unwrap_or(DEFAULT).handle(app, LambdaEvent::<Payload>::new(payload, context)).await {
+        Ok(Reply::Http(answer)) => {
+            let status =
+                u16::try_from(answer.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
+            let body = answer.body.as_deref().map(Bytes::copy_from_slice).unwrap_or_default();
+            (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), answer.headers, body).into_response()
+        }
+        Ok(Reply::Direct(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The event of an HTTP API, payload format 2.0.
+fn event(parts: &Parts, body: &Bytes, request_id: &str) -> Value {
+    let (text, is_base64) = match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (BASE64_STANDARD.encode(body), true),
+    };
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": parts.uri.path(),
+        "rawQueryString": parts.uri.query().unwrap_or_default(),
+        "headers": headers(&parts.headers),
+        "requestContext": {
+            "accountId": "local",
+            "apiId": "local",
+            "domainName": "127.0.0.1",
+            "http": {
+                "method": parts.method.as_str(),
+                "path": parts.uri.path(),
+                "protocol": format!("{:?}", parts.version),
+                "sourceIp": "127.0.0.1",
+                "userAgent": "",
+            },
+            "requestId": request_id,
+            "routeKey": "$default",
+            "stage": "$default",
+        },
+        "body": text,
+        "isBase64Encoded": is_base64,
+    })
+}
+
+/// Headers as API Gateway hands them over: names in lower case, the values of
+/// one name joined.
+fn headers(headers: &HeaderMap) -> Map<String, Value> {
+    let values = |name| {
+        let texts =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        Value::String(texts.collect::<Vec<_>>().join(","))
+    };
+    headers.keys().map(|name| (name.to_string(), values(name))).collect()
+}

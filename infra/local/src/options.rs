@@ -1,0 +1,24 @@
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Scrip on one machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "scrip-local", version)]
+pub(crate) struct Options {
+    /// Port of the HTTP API; 0 picks a free one
+    #[arg(long, default_value_t = 9000)]
+    pub(crate) port: u16,
+    /// Port of the embedded DynamoDB engine; 0 picks a free one
+    #[arg(long, default_value_t = 8000)]
+    pub(crate) dynamodb_port: u16,
+    /// Folder that keeps the table
+    #[arg(long, value_name = "DIR", default_value = ".scrip")]
+    pub(crate) data_dir: PathBuf,
+    /// Keep the table in memory only
+    #[arg(long, conflicts_with = "data_dir")]
+    pub(crate) memory: bool,
+    /// Use this DynamoDB engine instead of the embedded one; the table is made if it is missing
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data_dir", "memory", "dynamodb_port"])]
+    pub(crate) dynamodb_endpoint: Option<String>,
+}

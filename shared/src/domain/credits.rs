@@ -1,0 +1,88 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Limit};
+
+/// A whole number of prepaid credits, 0 to [`Credits::TOTAL_MAX`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Credits(u64);
+
+impl Credits {
+    /// No credits.
+    pub const ZERO: Credits = Credits(0);
+    /// The most that one request may grant or charge.
+    pub const REQUEST_MAX: Credits = Credits(1_000_000_000_000);
+    /// The most that any sum may reach: the largest whole number that every
+    /// JSON reader holds exactly (RFC 8259, section 6).
+    pub const TOTAL_MAX: Credits = Credits((1 << 53) - 1);
+
+    /// What a request asks for: 1 to [`Credits::REQUEST_MAX`].
+    pub fn requested(credits: u64) -> Option<Credits> {
+        (1..=Credits::REQUEST_MAX.0).contains(&credits).then_some(Credits(credits))
+    }
+
+    /// The number itself.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The number as a charge records it.
+    pub fn negated(self) -> i64 {
+        -self.0.cast_signed()
+    }
+
+    /// Whether there are none.
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The sum, or `LimitExceeded` beyond [`Credits::TOTAL_MAX`].
+    pub fn plus(self, other: Credits) -> Result<Credits, Error> {
+        Credits::try_from(self.0 + other.0).map_err(|_| Error::LimitExceeded(Limit::Total))
+    }
+
+    /// The difference, or `None` where it would be negative.
+    pub fn minus(self, other: Credits) -> Option<Credits> {
+        self.0.checked_sub(other.0).map(Credits)
+    }
+}
+
+impl TryFrom<u64> for Credits {
+    type Error = &'static str;
+
+    fn try_from(credits: u64) -> Result<Credits, &'static str> {
+        if credits <= Credits::TOTAL_MAX.0 { Ok(Credits(credits)) } else { Err("more than 2^53-1 credits") }
+    }
+}
+
+/// Sums what [`Credits::plus`] has let into one wallet.
+impl std::iter::Sum for Credits {
+    fn sum<I: Iterator<Item = Credits>>(credits: I) -> Credits {
+        Credits(credits.map(Credits::get).sum())
+    }
+}
+
+impl std::fmt::Display for Credits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_asks_for_one_to_a_trillion() {
+        for (asked, taken) in [(0, false), (1, true), (1_000_000_000_000, true), (1_000_000_000_001, false)] {
+            assert_eq!(Credits::requested(asked).is_some(), taken, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_sum_stops_at_what_json_holds_exactly() {
+        let one = Credits(1);
+        assert_eq!(Credits(Credits::TOTAL_MAX.0 - 1).plus(one), Ok(Credits::TOTAL_MAX));
+        assert_eq!(Credits::TOTAL_MAX.plus(one), Err(Error::LimitExceeded(Limit::Total)));
+    }
+}

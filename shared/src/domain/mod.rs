@@ -1,0 +1,26 @@
+//! The rules, pure: no input or output, no clock, no randomness; time and
+//! identity are arguments.
+
+mod credits;
+mod error;
+mod id;
+mod record;
+mod summary;
+mod text;
+mod time;
+mod trans_no;
+mod trans_type;
+mod wallet;
+
+pub use credits::Credits;
+pub use error::{Error, Limit};
+pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};
+pub use record::{
+    Allocation, Charge, ChargeRequest, Grant, GrantRequest, Record, RecordKey, RefundRequest, Void,
+};
+pub use summary::{Entry, Summary};
+pub use text::Reason;
+pub use time::Timestamp;
+pub use trans_no::{Nonce, TransNo};
+pub use trans_type::{ChargeType, GrantType, TransType};
+pub use wallet::{Pack, Returned, Tally, Totals, Wallet};

@@ -1,0 +1,39 @@
+use super::{Ledger, Posted, post::Posting};
+use crate::domain::{Charge, ChargeRequest, Error, Nonce, Record, RecordKey, Timestamp, Wallet};
+
+impl Ledger {
+    /// Charges, all or nothing, once for each identity.
+    ///
+    /// # Errors
+    /// `InsufficientCredits`, `LimitExceeded`, `GenerationVoided` under a key
+    /// that was refunded, before or after its charge, `IdempotencyConflict`
+    /// where the same key charged something else, and what every call may end
+    /// with: `Busy`, `StoreUnavailable`, `Internal`.
+    pub async fn decrease(
+        &self,
+        request: &ChargeRequest,
+        deadline: Timestamp,
+    ) -> Result<Posted<Charge>, Error> {
+        let plan = |wallet: &Wallet, nonce: Nonce, now: Timestamp| {
+            wallet.charge(request, nonce, now).map(|(wallet, charge)| (wallet, Record::Charge(charge)))
+        };
+        let identity = request.identity();
+        let posting = Posting { user: &request.user, identity, unkeyed: RecordKey::UnkeyedCharge, plan };
+        let Posted { record, balance, replayed } = self.post(posting, deadline).await?;
+        if request.generation.is_none() {
+            tracing::warn!(anomaly = "charge_without_generation", user_uuid = %request.user);
+        }
+        match record {
+            Record::Charge(charge) if !replayed => Ok(Posted { record: charge, balance, replayed }),
+            Record::Charge(Charge { void: Some(_), .. }) | Record::Fence(_) => Err(Error::GenerationVoided),
+            Record::Charge(charge) if charge.credits != request.credits => {
+                Err(Error::IdempotencyConflict("this key charged other credits"))
+            }
+            Record::Charge(charge) if charge.trans_type != request.trans_type => {
+                Err(Error::IdempotencyConflict("this key charged another trans_type"))
+            }
+            Record::Charge(charge) => Ok(Posted { record: charge, balance, replayed }),
+            Record::Grant(_) => Err(Error::Internal("a grant where a charge stands".to_owned())),
+        }
+    }
+}

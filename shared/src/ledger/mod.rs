@@ -1,0 +1,70 @@
+//! The use cases, one file each: read, plan by the domain's rules, commit, and
+//! try again within bounds.
+
+mod balance;
+mod decrease;
+mod grant;
+mod history;
+mod post;
+mod refund;
+mod retry;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
+pub use post::Posted;
+pub use refund::{Outcome, Refunded, VoidedCharge};
+
+use crate::{
+    domain::{Nonce, Timestamp},
+    store::Store,
+};
+
+/// The ledger on one table.
+pub struct Ledger {
+    store: Store,
+    sources: Sources,
+}
+
+/// Where time and chance come from. Nothing else in the ledger asks for either,
+/// so that a test can give both.
+pub struct Sources {
+    /// The time.
+    pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// A random UUID version 4.
+    pub random: Box<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl Sources {
+    /// The machine's own.
+    pub fn system() -> Sources {
+        Sources { now: Box::new(system_time), random: Box::new(Uuid::new_v4) }
+    }
+}
+
+/// The machine's time, cut to milliseconds.
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = i64::try_from(since.as_millis()).ok();
+    millis
+        .and_then(Timestamp::from_millis)
+        .expect("the machine's clock stands between the years 1970 and 9999")
+}
+
+impl Ledger {
+    /// The ledger on this table.
+    pub fn new(store: Store, sources: Sources) -> Ledger {
+        Ledger { store, sources }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.sources.now)()
+    }
+
+    fn nonce(&self) -> Nonce {
+        Nonce::new((self.sources.random)())
+    }
+}

@@ -1,0 +1,94 @@
+use super::{Ledger, retry::Tries};
+use crate::{
+    domain::{Credits, Error, Nonce, Record, RecordKey, Timestamp, TransNo, UserUuid, Wallet},
+    store::{Commit, RecordStep, Transaction, WalletStep},
+};
+
+/// A record that was written, or that stood there already.
+#[derive(Clone, Debug)]
+pub struct Posted<T> {
+    /// The record.
+    pub record: T,
+    /// The balance of now.
+    pub balance: Credits,
+    /// Whether an earlier call wrote it.
+    pub replayed: bool,
+}
+
+/// A new record: for whom, under which key, by which rule.
+pub(super) struct Posting<'a, Plan> {
+    pub(super) user: &'a UserUuid,
+    /// What makes it the same record, if anything does.
+    pub(super) identity: Option<RecordKey>,
+    /// Where it stands if nothing does.
+    pub(super) unkeyed: fn(TransNo) -> RecordKey,
+    /// The rule: the wallet after, and the record.
+    pub(super) plan: Plan,
+}
+
+impl Ledger {
+    /// Writes a record and moves the wallet in one transaction:
+    ///
+    /// ```text
+    /// read wallet -> plan -> put record if absent   -> done
+    ///                        move wallet if unmoved
+    ///                           record there  -> it is the answer: a replay, or our own write
+    ///                           wallet moved  -> plan again on what stood there instead
+    /// ```
+    ///
+    /// A record that is there already goes before any refusal of the plan: the
+    /// replay of the charge that emptied the wallet must give its answer.
+    pub(super) async fn post<Plan>(
+        &self,
+        posting: Posting<'_, Plan>,
+        deadline: Timestamp,
+    ) -> Result<Posted<Record>, Error>
+    where
+        Plan: Fn(&Wallet, Nonce, Timestamp) -> Result<(Wallet, Record), Error>,
+    {
+        let Posting { user, identity, unkeyed, plan } = posting;
+        let nonce = self.nonce();
+        let key = identity.clone().unwrap_or_else(|| unkeyed(TransNo::new(self.now(), nonce)));
+        let mut wallet = self.read(deadline, || self.store.wallet(user)).await?;
+        let mut tries = Tries::until(deadline);
+        loop {
+            let now = self.now();
+            let found = |record: Record, wallet: &Wallet| Posted {
+                replayed: !is_of(&record, nonce),
+                balance: wallet.balance(now),
+                record,
+            };
+            let (next, record) = match plan(&wallet, nonce, now) {
+                Ok(planned) => planned,
+                Err(refusal) if identity.is_none() => return Err(refusal),
+                Err(refusal) => {
+                    let record = self.read(deadline, || self.store.record(user, &key)).await?;
+                    return record.map(|record| found(record, &wallet)).ok_or(refusal);
+                }
+            };
+            let transaction = Transaction {
+                user,
+                records: vec![RecordStep::Put(&key, record.clone())],
+                wallet: WalletStep::Moved(wallet.version, &next),
+            };
+            match self.commit(&transaction, &mut tries).await? {
+                Commit::Done => return Ok(Posted { record, balance: next.balance(now), replayed: false }),
+                Commit::Refused { wallet: moved, records } => {
+                    wallet = moved.unwrap_or(wallet);
+                    if let Some((_, record)) = records.into_iter().next() {
+                        return Ok(found(record, &wallet));
+                    }
+                    self.moved(&mut tries).await?;
+                }
+            }
+        }
+    }
+}
+
+fn is_of(record: &Record, nonce: Nonce) -> bool {
+    match record {
+        Record::Grant(grant) => grant.trans_no.is_of(nonce),
+        Record::Charge(charge) => charge.trans_no.is_of(nonce),
+        Record::Fence(_) => false,
+    }
+}

@@ -1,0 +1,317 @@
+use std::collections::BTreeMap;
+
+use tokio::try_join;
+
+use super::{Ledger, retry::Tries};
+use crate::{
+    domain::{
+        Charge, Credits, Error, GenerationUuid, Nonce, Reason, Record, RecordKey, RefundRequest, Returned,
+        Timestamp, TransNo, UserUuid, Void, Wallet,
+    },
+    store::{CHARGES_PER_TRANSACTION_MAX, Commit, End, RecordStep, Transaction, WalletStep},
+};
+
+/// How many voided charges an answer names at most.
+const NAMED_MAX: usize = 1_000;
+
+/// How many allocations one transaction touches at most: it may hold 4 MB
+/// (Service quotas of DynamoDB), an allocation takes at most 340 bytes, and
+/// the wallet and what else is in a charge must fit beside them.
+const ALLOCATIONS_PER_TRANSACTION_MAX: usize = 8_000;
+
+/// How a refund ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This call voided at least one charge.
+    Voided,
+    /// Earlier calls had voided all there was.
+    AlreadyVoided,
+    /// There was nothing to void, and now there cannot be.
+    Fenced,
+}
+
+/// What a refund did.
+#[derive(Clone, Debug)]
+pub struct Refunded {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose charges they were.
+    pub user: UserUuid,
+    /// What this call gave back.
+    pub returned: Returned,
+    /// The voided charges that the request addresses, oldest first.
+    pub charges: Vec<VoidedCharge>,
+    /// Whether there are more of them.
+    pub truncated: bool,
+    /// The balance of now.
+    pub balance: Credits,
+}
+
+/// A charge that was refunded.
+#[derive(Clone, Debug)]
+pub struct VoidedCharge {
+    /// Its identity.
+    pub trans_no: TransNo,
+    /// How many credits, as a positive number.
+    pub credits: Credits,
+    /// When it was voided.
+    pub voided_at: Timestamp,
+    /// Why.
+    pub voided_reason: Reason,
+}
+
+impl Ledger {
+    /// Voids every live charge that the request addresses and gives each pack
+    /// back what was taken from it. At the moment it commits none is live.
+    ///
+    /// # Errors
+    /// `ChargeNotFound` and `IdempotencyConflict` where the index shows no user
+    /// or two for the generation, `LimitExceeded` where more packs would come
+    /// back than one item holds, and what every call may end with: `Busy`,
+    /// `StoreUnavailable`, `Internal`.
+    pub async fn refund(&self, request: &RefundRequest, deadline: Timestamp) -> Result<Refunded, Error> {
+        let user = match &request.user {
+            Some(user) => user.clone(),
+            None => self.owner(&request.generation, deadline).await?,
+        };
+        let mut refund = Refund {
+            ledger: self,
+            user: &user,
+            request,
+            deadline,
+            nonce: self.nonce(),
+            wallet: Wallet::default(),
+            returned: Returned::default(),
+            has_voided: false,
+            charges: BTreeMap::new(),
+            truncated: false,
+            disturbed: false,
+        };
+        let mut tries = Tries::until(deadline);
+        let outcome = loop {
+            match refund.pass().await? {
+                Some(outcome) => break outcome,
+                None => self.moved(&mut tries).await?,
+            }
+        };
+        Ok(Refunded {
+            outcome,
+            returned: refund.returned,
+            charges: refund.charges.into_values().collect(),
+            truncated: refund.truncated,
+            balance: refund.wallet.balance(self.now()),
+            user,
+        })
+    }
+
+    /// Whose charges a generation's are, as the index knows.
+    pub(super) async fn owner(
+        &self,
+        generation: &GenerationUuid,
+        deadline: Timestamp,
+    ) -> Result<UserUuid, Error> {
+        let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
+        match try_join!(end(End::First), end(End::Last))? {
+            (Some(first), Some(last)) if first == last => Ok(first),
+            (None, _) | (_, None) => Err(Error::ChargeNotFound),
+            _ => Err(Error::IdempotencyConflict(
+                "two users have charges of this generation: name the user_uuid",
+            )),
+        }
+    }
+}
+
+/// A refund on its way.
+struct Refund<'a> {
+    ledger: &'a Ledger,
+    user: &'a UserUuid,
+    request: &'a RefundRequest,
+    deadline: Timestamp,
+    nonce: Nonce,
+    /// As last read or committed.
+    wallet: Wallet,
+    returned: Returned,
+    has_voided: bool,
+    charges: BTreeMap<TransNo, VoidedCharge>,
+    truncated: bool,
+    /// Whether anybody else has moved the wallet since this pass read it.
+    disturbed: bool,
+}
+
+impl Refund<'_> {
+    /// Reads what the request addresses, voids what is live of it, and says the
+    /// outcome if at one moment none of it was live.
+    ///
+    /// With a key, or while the wallet has never seen a charge with one, the
+    /// request addresses one place in the table. Otherwise the places are
+    /// queried, after the wallet was read: every charge up to that version is
+    /// then seen, and a later one moves the wallet. So nothing was missed if
+    /// only this refund moved it, and every void that was found is as old as
+    /// the wallet or older.
+    async fn pass(&mut self) -> Result<Option<Outcome>, Error> {
+        let (ledger, user, deadline) = (self.ledger, self.user, self.deadline);
+        let key = RecordKey::Charge {
+            generation: Some(self.request.generation.clone()),
+            key: self.request.key.clone(),
+        };
+        let (wallet, record) = try_join!(
+            ledger.read(deadline, || ledger.store.wallet(user)),
+            ledger.read(deadline, || ledger.store.record(user, &key)),
+        )?;
+        (self.wallet, self.disturbed) = (wallet, false);
+        let is_queried = self.request.key.is_none() && self.wallet.has_keyed_charges;
+        let records = if is_queried {
+            self.query().await?
+        } else {
+            record.into_iter().map(|record| (key.clone(), record)).collect()
+        };
+        let is_fenced = records.iter().any(|(at, record)| *at == key && matches!(record, Record::Fence(_)));
+        let latest = self.void_live(records).await?;
+
+        if self.charges.is_empty() {
+            return Ok((is_fenced || self.fence(&key).await?).then_some(Outcome::Fenced));
+        }
+        let is_whole = is_queried && !self.disturbed || !is_queried && !self.wallet.has_keyed_charges;
+        let is_settled = self.request.key.is_some() || is_whole && latest <= self.wallet.version;
+        let outcome = if self.has_voided { Outcome::Voided } else { Outcome::AlreadyVoided };
+        Ok(is_settled.then_some(outcome))
+    }
+
+    async fn query(&self) -> Result<Vec<(RecordKey, Record)>, Error> {
+        let mut records = Vec::new();
+        let mut from = None;
+        loop {
+            let page = || self.ledger.store.charges(self.user, &self.request.generation, from.clone());
+            let (mut charges, next) = self.ledger.read(self.deadline, page).await?;
+            records.append(&mut charges);
+            if next.is_none() {
+                return Ok(records);
+            }
+            from = next;
+        }
+    }
+
+    /// Voids what is live, in groups as large as a transaction may be, oldest
+    /// first; says when the latest was voided by anybody.
+    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<Option<Timestamp>, Error> {
+        let mut latest = None;
+        let mut live = Vec::new();
+        for (key, record) in records {
+            match record {
+                Record::Charge(charge) => match charge.void.clone() {
+                    Some(void) => latest = latest.max(Some(self.note(&charge, void))),
+                    None => live.push((key, charge)),
+                },
+                Record::Fence(_) => {}
+                Record::Grant(_) => return Err(Error::Internal("a grant where a charge stands".to_owned())),
+            }
+        }
+        live.sort_by_key(|(_, charge)| charge.trans_no);
+        // All of it must be possible before any of it is done.
+        self.wallet.void(live.iter().map(|(_, charge)| charge), self.ledger.now())?;
+        for group in groups(live) {
+            latest = latest.max(self.void_group(group).await?);
+        }
+        Ok(latest)
+    }
+
+    /// Voids these in one transaction. Those that somebody else voids first
+    /// leave the group.
+    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<Option<Timestamp>, Error> {
+        let mut tries = Tries::until(self.deadline);
+        let mut latest = None;
+        while !group.is_empty() {
+            let (next, at, returned) =
+                self.wallet.void(group.iter().map(|(_, charge)| charge), self.ledger.now())?;
+            let void = Void { at, reason: self.request.reason.clone(), by: self.nonce };
+            let transaction = Transaction {
+                user: self.user,
+                records: group.iter().map(|(key, _)| RecordStep::Void(key, &void)).collect(),
+                wallet: WalletStep::Moved(self.wallet.version, &next),
+            };
+            let commit = self.ledger.commit(&transaction, &mut tries).await?;
+            let is_ours = |(_, record): &(usize, Record)| by(record) == Some(self.nonce);
+            let is_done = match &commit {
+                Commit::Done => true,
+                Commit::Refused { records, .. } => records.iter().any(is_ours),
+            };
+            if is_done {
+                self.has_voided = true;
+                self.returned = self.returned.plus(returned)?;
+                group
+                    .drain(..)
+                    .for_each(|(_, charge)| latest = latest.max(Some(self.note(&charge, void.clone()))));
+                self.wallet = next;
+            }
+            if let Commit::Refused { wallet, records } = commit {
+                self.disturbed = true;
+                self.wallet = wallet.unwrap_or_else(|| self.wallet.clone());
+                for (place, record) in records.into_iter().rev().filter(|_| !is_done) {
+                    if let Record::Charge(charge @ Charge { void: Some(_), .. }) = record {
+                        let void = charge.void.clone();
+                        latest = latest.max(void.map(|void| self.note(&charge, void)));
+                        group.remove(place);
+                    }
+                }
+                self.ledger.moved(&mut tries).await?;
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Sees to it that no charge can come; says whether it did, or the world
+    /// has changed and must be looked at again.
+    async fn fence(&mut self, key: &RecordKey) -> Result<bool, Error> {
+        let void = Void { at: self.ledger.now(), reason: self.request.reason.clone(), by: self.nonce };
+        let wallet = match &self.request.key {
+            Some(_) => WalletStep::Untouched,
+            None if self.wallet.has_keyed_charges => WalletStep::Unchanged(self.wallet.version),
+            None => WalletStep::WithoutKeyedCharges,
+        };
+        let records = vec![RecordStep::Put(key, Record::Fence(void))];
+        let transaction = Transaction { user: self.user, records, wallet };
+        let commit = self.ledger.commit(&transaction, &mut Tries::until(self.deadline)).await?;
+        Ok(matches!(commit, Commit::Done))
+    }
+
+    fn note(&mut self, charge: &Charge, void: Void) -> Timestamp {
+        let voided = VoidedCharge {
+            trans_no: charge.trans_no,
+            credits: charge.credits,
+            voided_at: void.at,
+            voided_reason: void.reason,
+        };
+        self.charges.insert(charge.trans_no, voided);
+        if self.charges.len() > NAMED_MAX {
+            self.charges.pop_last();
+            self.truncated = true;
+        }
+        void.at
+    }
+}
+
+fn by(record: &Record) -> Option<Nonce> {
+    if let Record::Charge(Charge { void: Some(void), .. }) = record { Some(void.by) } else { None }
+}
+
+fn groups(charges: Vec<(RecordKey, Charge)>) -> Vec<Vec<(RecordKey, Charge)>> {
+    let mut groups: Vec<Vec<(RecordKey, Charge)>> = Vec::new();
+    let mut allocations = 0;
+    for (key, charge) in charges {
+        let more = charge.allocations.len();
+        match groups.last_mut() {
+            Some(group)
+                if group.len() < CHARGES_PER_TRANSACTION_MAX
+                    && allocations + more <= ALLOCATIONS_PER_TRANSACTION_MAX =>
+            {
+                allocations += more;
+                group.push((key, charge));
+            }
+            _ => {
+                allocations = more;
+                groups.push(vec![(key, charge)]);
+            }
+        }
+    }
+    groups
+}

@@ -1,0 +1,117 @@
+//! One policy for every call: what may be tried again, when, and until when.
+
+use tokio::time::{Duration, sleep, timeout};
+
+use super::Ledger;
+use crate::{
+    domain::{Error, Timestamp},
+    store::{Commit, StoreError, Transaction},
+};
+
+/// The first pause is at most this long; each further one at most twice the one
+/// before. A pause is drawn evenly from zero to that ("full jitter").
+const PAUSE_FIRST_MILLIS: i64 = 10;
+/// No pause is longer.
+const PAUSE_MAX_MILLIS: i64 = 1_000;
+/// How often a call that got no answer is sent.
+const UNANSWERED_MAX: u32 = 4;
+
+/// The tries of one piece of work.
+pub(super) struct Tries {
+    deadline: Timestamp,
+    pauses: u32,
+    unanswered: u32,
+    moved: bool,
+}
+
+impl Tries {
+    pub(super) fn until(deadline: Timestamp) -> Tries {
+        Tries { deadline, pauses: 0, unanswered: 0, moved: false }
+    }
+}
+
+impl Ledger {
+    /// Calls until there is an answer.
+    pub(super) async fn read<T, Call, Answer>(&self, deadline: Timestamp, call: Call) -> Result<T, Error>
+    where
+        Call: Fn() -> Answer,
+        Answer: Future<Output = Result<T, StoreError>>,
+    {
+        let mut tries = Tries::until(deadline);
+        loop {
+            match self.within(deadline, call()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.after(error, &mut tries).await?,
+            }
+        }
+    }
+
+    /// Commits, or says which condition failed. The same transaction goes out
+    /// under the same token until DynamoDB says what became of it, so that work
+    /// done by a call whose answer was lost is not done again.
+    pub(super) async fn commit(
+        &self,
+        transaction: &Transaction<'_>,
+        tries: &mut Tries,
+    ) -> Result<Commit, Error> {
+        let token = self.nonce();
+        loop {
+            match self.within(tries.deadline, self.store.commit(transaction, token)).await {
+                Ok(commit) => return Ok(commit),
+                Err(error) => self.after(error, tries).await?,
+            }
+        }
+    }
+
+    /// Pauses before a plan is made anew because the wallet moved: the first
+    /// time not at all, because what moved it came along with the refusal.
+    pub(super) async fn moved(&self, tries: &mut Tries) -> Result<(), Error> {
+        if std::mem::replace(&mut tries.moved, true) { self.pause(tries, Error::Busy).await } else { Ok(()) }
+    }
+
+    /// No call outlives the deadline, and none begins after it.
+    async fn within<T>(
+        &self,
+        deadline: Timestamp,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let Ok(left @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
+            return Err(StoreError::Contended);
+        };
+        let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
+        timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
+    }
+
+    async fn after(&self, error: StoreError, tries: &mut Tries) -> Result<(), Error> {
+        match error {
+            StoreError::Contended => self.pause(tries, Error::Busy).await,
+            StoreError::Unavailable(why) => {
+                tries.unanswered += 1;
+                tracing::warn!(why, unanswered = tries.unanswered, "DynamoDB did not answer");
+                if tries.unanswered < UNANSWERED_MAX {
+                    self.pause(tries, Error::StoreUnavailable).await
+                } else {
+                    Err(Error::StoreUnavailable)
+                }
+            }
+            StoreError::Denied(why) => {
+                tracing::error!(why, "DynamoDB refused the service's credentials");
+                Err(Error::StoreUnavailable)
+            }
+            StoreError::Corrupt(why) | StoreError::Other(why) => Err(Error::Internal(why)),
+        }
+    }
+
+    async fn pause(&self, tries: &mut Tries, too_late: Error) -> Result<(), Error> {
+        let most = (PAUSE_FIRST_MILLIS << tries.pauses.min(16)).min(PAUSE_MAX_MILLIS);
+        tries.pauses += 1;
+        let left = tries.deadline.millis() - self.now().millis();
+        if left <= 0 {
+            return Err(too_late);
+        }
+        let drawn = (self.sources.random)().as_u128() % u128::from(most.unsigned_abs());
+        let pause = u64::try_from(drawn).unwrap_or(0).min(left.unsigned_abs());
+        sleep(Duration::from_millis(pause)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The only code that knows DynamoDB: the table, its keys and items, and the
+//! calls. Each call is one round trip; whether to try again is the ledger's.
+
+mod connect;
+mod error;
+mod item;
+mod key;
+mod read;
+mod table;
+mod write;
+
+pub use connect::{Connection, Store};
+pub use error::StoreError;
+pub use read::{ChargePlace, End, PageKey};
+pub use table::{CHARGES_PER_TRANSACTION_MAX, TABLE};
+pub use write::{Commit, RecordStep, Transaction, WalletStep};

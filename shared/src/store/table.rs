@@ -1,0 +1,99 @@
+use aws_sdk_dynamodb::{
+    error::{BuildError, DisplayErrorContext},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+        ProjectionType, ScalarAttributeType, TableStatus,
+    },
+};
+use tokio::time::{Duration, sleep};
+
+use super::{Store, StoreError, key};
+
+/// The table's name where nothing else is said.
+pub const TABLE: &str = "credits";
+
+/// How many charges one transaction voids at most: 100 actions (Service quotas
+/// of DynamoDB), one of them the wallet's.
+pub const CHARGES_PER_TRANSACTION_MAX: usize = 99;
+
+/// The index that finds a generation's charges: keys only, so that a void
+/// rewrites nothing in it.
+pub(super) const GENERATION_INDEX: &str = "generation_uuid";
+/// The index of a user's records in the order of time.
+pub(super) const TIMELINE_INDEX: &str = "timeline";
+
+/// What the timeline shows beside the keys; never the allocations.
+const TIMELINE_ATTRIBUTES: [&str; 8] = [
+    "trans_type",
+    "credits",
+    "order_no",
+    "generation_uuid",
+    "expired_at",
+    "is_voided",
+    "voided_at",
+    "voided_reason",
+];
+
+impl Store {
+    /// Makes the table where there is none, and waits until it serves. What
+    /// stands in `template.yaml` for AWS is made here for every other engine.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or refuses.
+    pub async fn create_table(&self) -> Result<(), StoreError> {
+        let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+        let keys =
+            |hash, range| Ok::<_, BuildError>(vec![key(hash, KeyType::Hash)?, key(range, KeyType::Range)?]);
+        let attribute = |name: &str| {
+            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
+        };
+        let attributes: Result<Vec<_>, _> =
+            [key::USER, key::SORT, "trans_no", "generation_uuid", "user_trans"]
+                .into_iter()
+                .map(attribute)
+                .collect();
+        let generation = GlobalSecondaryIndex::builder()
+            .index_name(GENERATION_INDEX)
+            .set_key_schema(Some(keys("generation_uuid", "user_trans")?))
+            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
+        let carried = Projection::builder()
+            .projection_type(ProjectionType::Include)
+            .set_non_key_attributes(Some(TIMELINE_ATTRIBUTES.map(str::to_owned).to_vec()));
+        let timeline = GlobalSecondaryIndex::builder()
+            .index_name(TIMELINE_INDEX)
+            .set_key_schema(Some(keys(key::USER, "trans_no")?))
+            .projection(carried.build());
+        let created = self
+            .client
+            .create_table()
+            .table_name(&self.table)
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_attribute_definitions(Some(attributes?))
+            .set_key_schema(Some(keys(key::USER, key::SORT)?))
+            .global_secondary_indexes(generation.build()?)
+            .global_secondary_indexes(timeline.build()?)
+            .send()
+            .await;
+        match created {
+            Err(error)
+                if !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) =>
+            {
+                Err(error.into())
+            }
+            _ => self.wait_until_active().await,
+        }
+    }
+
+    async fn wait_until_active(&self) -> Result<(), StoreError> {
+        for _ in 0..300 {
+            let described = self.client.describe_table().table_name(&self.table).send().await;
+            let status = described.as_ref().map(|table| table.table().and_then(|table| table.table_status()));
+            match status {
+                Ok(Some(TableStatus::Active)) => return Ok(()),
+                Ok(_) => sleep(Duration::from_millis(100)).await,
+                Err(error) => return Err(StoreError::Other(DisplayErrorContext(error).to_string())),
+            }
+        }
+        Err(StoreError::Other(format!("table {} did not become active within 30 s", self.table)))
+    }
+}

@@ -1,0 +1,211 @@
+use aws_sdk_dynamodb::{
+    error::{BuildError, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{
+        CancellationReason, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem, Update,
+    },
+};
+
+use super::{
+    Store, StoreError,
+    error::is_contention,
+    item,
+    key::{self, Item},
+};
+use crate::domain::{Nonce, Record, RecordKey, Timestamp, UserUuid, Void, Wallet};
+
+/// One conditional transaction on one user's items: the only way in which
+/// money moves.
+#[derive(Clone, Debug)]
+pub struct Transaction<'a> {
+    /// Whose items.
+    pub user: &'a UserUuid,
+    /// What happens to the records, each under its own condition.
+    pub records: Vec<RecordStep<'a>>,
+    /// What happens to the wallet.
+    pub wallet: WalletStep<'a>,
+}
+
+/// One record in a transaction.
+#[derive(Clone, Debug)]
+pub enum RecordStep<'a> {
+    /// Written, if nothing stands there.
+    Put(&'a RecordKey, Record),
+    /// Voided, if it is live.
+    Void(&'a RecordKey, &'a Void),
+}
+
+/// The wallet in a transaction.
+#[derive(Clone, Copy, Debug)]
+pub enum WalletStep<'a> {
+    /// Left alone.
+    Untouched,
+    /// Left as it is, if it has never had a charge with both generation and key.
+    WithoutKeyedCharges,
+    /// Left as it is, if this is still its version.
+    Unchanged(Option<Timestamp>),
+    /// Changed, if the version is still the first one.
+    Moved(Option<Timestamp>, &'a Wallet),
+}
+
+/// How a transaction ended, where DynamoDB said so.
+#[derive(Clone, Debug)]
+pub enum Commit {
+    /// All of it was done.
+    Done,
+    /// A condition failed, and nothing was done: what stood there instead.
+    Refused {
+        /// The wallet, if its condition failed.
+        wallet: Option<Wallet>,
+        /// The records whose conditions failed, by their place in the
+        /// transaction.
+        records: Vec<(usize, Record)>,
+    },
+}
+
+const OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
+
+impl Store {
+    /// Commits, or says which condition failed. The same transaction may be sent
+    /// again under its `token` when no answer came; a new one takes a new token.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; after `Unavailable` it may have been done.
+    pub async fn commit(&self, transaction: &Transaction<'_>, token: Nonce) -> Result<Commit, StoreError> {
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(self.actions(transaction)?))
+            .client_request_token(token.to_string())
+            .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(Commit::Done),
+            Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
+                let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.into_err()
+                else {
+                    return Err(StoreError::Other("a cancelled transaction of no kind".to_owned()));
+                };
+                refusal(cancelled.cancellation_reasons.unwrap_or_default(), transaction.records.len())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn actions(&self, transaction: &Transaction<'_>) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let mut actions = Vec::with_capacity(transaction.records.len() + 1);
+        for step in &transaction.records {
+            actions.push(match step {
+                RecordStep::Put(key, record) => self.put(transaction.user, key, record)?,
+                RecordStep::Void(key, void) => self.void(transaction.user, key, void)?,
+            });
+        }
+        actions.extend(self.wallet_action(transaction.user, transaction.wallet)?);
+        Ok(actions)
+    }
+
+    fn put(
+        &self,
+        user: &UserUuid,
+        key: &RecordKey,
+        record: &Record,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item = item::from_record(user, record)?;
+        item.extend(key::of(user, key::sort(key)));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(sk)")
+            .return_values_on_condition_check_failure(OLD);
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
+    }
+
+    fn void(&self, user: &UserUuid, key: &RecordKey, void: &Void) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key::of(user, key::sort(key))))
+            .condition_expression("is_voided = :live")
+            .update_expression(
+                "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by",
+            )
+            .set_expression_attribute_values(Some(item::from_void(void)))
+            .return_values_on_condition_check_failure(OLD);
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
+    }
+
+    fn wallet_action(
+        &self,
+        user: &UserUuid,
+        step: WalletStep<'_>,
+    ) -> Result<Option<TransactWriteItem>, StoreError> {
+        let key = key::of(user, key::WALLET.to_owned());
+        if let WalletStep::Moved(from, to) = step {
+            let (condition, mut values) = is_version(from);
+            let attributes = item::from_wallet(to)?;
+            let mut sets: Vec<_> = attributes.keys().map(|name| format!("{name} = :{name}")).collect();
+            sets.sort();
+            values.extend(attributes.into_iter().map(|(name, value)| (format!(":{name}"), value)));
+            let update = Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(key))
+                .condition_expression(condition)
+                .update_expression(format!("SET {}", sets.join(", ")))
+                .set_expression_attribute_values(Some(values))
+                .return_values_on_condition_check_failure(OLD);
+            return Ok(Some(TransactWriteItem::builder().update(update.build()?).build()));
+        }
+        let (condition, values) = match step {
+            WalletStep::WithoutKeyedCharges => ("attribute_not_exists(keyed)", Item::new()),
+            WalletStep::Unchanged(version) => is_version(version),
+            WalletStep::Untouched | WalletStep::Moved(..) => return Ok(None),
+        };
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
+            .return_values_on_condition_check_failure(OLD);
+        Ok(Some(TransactWriteItem::builder().condition_check(check.build()?).build()))
+    }
+}
+
+fn is_version(version: Option<Timestamp>) -> (&'static str, Item) {
+    version.map_or_else(
+        || ("attribute_not_exists(version)", Item::new()),
+        |version| ("version = :from", Item::from([(":from".to_owned(), item::millis(version))])),
+    )
+}
+
+/// What the reasons of a cancelled transaction say, in the order of its actions:
+/// the records, then the wallet. A failed condition tells more than contention
+/// at another item, so it goes first.
+fn refusal(reasons: Vec<CancellationReason>, records: usize) -> Result<Commit, StoreError> {
+    let codes: Vec<_> = reasons.iter().map(|reason| reason.code.clone().unwrap_or_default()).collect();
+    if !codes.iter().any(|code| code == "ConditionalCheckFailed") {
+        let contended = codes.iter().all(|code| code == "None" || is_contention(code));
+        return Err(if contended {
+            StoreError::Contended
+        } else {
+            StoreError::Other(format!("cancelled: {codes:?}"))
+        });
+    }
+    let mut refused = (None, Vec::new());
+    for (place, reason) in
+        reasons.into_iter().enumerate().filter(|(place, _)| codes[*place] == "ConditionalCheckFailed")
+    {
+        match reason.item {
+            Some(item) if place < records => refused.1.push((place, item::to_record(item)?)),
+            Some(item) => refused.0 = Some(item::to_wallet(item)?),
+            None => return Err(StoreError::Other("a failed condition on nothing".to_owned())),
+        }
+    }
+    Ok(Commit::Refused { wallet: refused.0, records: refused.1 })
+}
+
+impl From<BuildError> for StoreError {
+    fn from(error: BuildError) -> StoreError {
+        StoreError::Other(error.to_string())
+    }
+}

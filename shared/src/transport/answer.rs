@@ -1,0 +1,346 @@
+//! The answers of the contract, field by field.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    domain::{
+        Allocation, Charge, Credits, Entry, Error, GenerationUuid, Grant, OrderNo, Pack, Reason, Summary,
+        Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
+    },
+    ledger::{Outcome, Posted, Refunded},
+};
+
+#[derive(Serialize)]
+pub(super) struct GrantAnswer<'a> {
+    trans_no: TransNo,
+    user_uuid: &'a UserUuid,
+    trans_type: &'a TransType,
+    credits: Credits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_no: Option<&'a OrderNo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired_at: Option<Timestamp>,
+    created_at: Timestamp,
+    balance: Credits,
+    replayed: bool,
+}
+
+impl<'a> GrantAnswer<'a> {
+    pub(super) fn new(user: &'a UserUuid, posted: &'a Posted<Grant>) -> Self {
+        let grant = &posted.record;
+        GrantAnswer {
+            trans_no: grant.trans_no,
+            user_uuid: user,
+            trans_type: &grant.trans_type,
+            credits: grant.credits,
+            order_no: grant.order_no.as_ref(),
+            expired_at: grant.expired_at,
+            created_at: grant.trans_no.created_at(),
+            balance: posted.balance,
+            replayed: posted.replayed,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ChargeAnswer<'a> {
+    trans_no: TransNo,
+    user_uuid: &'a UserUuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_uuid: Option<&'a GenerationUuid>,
+    trans_type: String,
+    credits: i64,
+    allocations: Vec<AllocationView<'a>>,
+    created_at: Timestamp,
+    balance: Credits,
+    replayed: bool,
+}
+
+impl<'a> ChargeAnswer<'a> {
+    pub(super) fn new(user: &'a UserUuid, posted: &'a Posted<Charge>) -> Self {
+        let charge = &posted.record;
+        ChargeAnswer {
+            trans_no: charge.trans_no,
+            user_uuid: user,
+            generation_uuid: charge.generation.as_ref(),
+            trans_type: charge.trans_type.to_string(),
+            credits: charge.credits.negated(),
+            allocations: charge.allocations.iter().map(AllocationView::new).collect(),
+            created_at: charge.trans_no.created_at(),
+            balance: posted.balance,
+            replayed: posted.replayed,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AllocationView<'a> {
+    pack: TransNo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_no: Option<&'a OrderNo>,
+    credits: Credits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired_at: Option<Timestamp>,
+}
+
+impl<'a> AllocationView<'a> {
+    fn new(allocation: &'a Allocation) -> Self {
+        AllocationView {
+            pack: allocation.grant.trans_no,
+            order_no: allocation.grant.order_no.as_ref(),
+            credits: allocation.credits,
+            expired_at: allocation.grant.expired_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct RefundAnswer<'a> {
+    outcome: &'static str,
+    user_uuid: &'a UserUuid,
+    generation_uuid: &'a GenerationUuid,
+    credits: Credits,
+    restored: Credits,
+    expired: Credits,
+    records: Vec<VoidedView<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    balance: Credits,
+}
+
+#[derive(Serialize)]
+struct VoidedView<'a> {
+    trans_no: TransNo,
+    credits: i64,
+    voided_at: Timestamp,
+    voided_reason: &'a Reason,
+}
+
+impl<'a> RefundAnswer<'a> {
+    pub(super) fn new(generation: &'a GenerationUuid, refunded: &'a Refunded) -> Result<Self, Error> {
+        let voided = refunded.charges.iter().map(|charge| VoidedView {
+            trans_no: charge.trans_no,
+            credits: charge.credits.negated(),
+            voided_at: charge.voided_at,
+            voided_reason: &charge.voided_reason,
+        });
+        Ok(RefundAnswer {
+            outcome: match refunded.outcome {
+                Outcome::Voided => "voided",
+                Outcome::AlreadyVoided => "already_voided",
+                Outcome::Fenced => "fenced",
+            },
+            user_uuid: &refunded.user,
+            generation_uuid: generation,
+            credits: refunded.returned.restored.plus(refunded.returned.expired)?,
+            restored: refunded.returned.restored,
+            expired: refunded.returned.expired,
+            records: voided.collect(),
+            truncated: refunded.truncated,
+            balance: refunded.balance,
+        })
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct BalanceAnswer<'a> {
+    user_uuid: &'a UserUuid,
+    balance: Credits,
+    packs: Vec<PackView<'a>>,
+}
+
+#[derive(Serialize)]
+struct PackView<'a> {
+    trans_no: TransNo,
+    trans_type: &'a TransType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_no: Option<&'a OrderNo>,
+    credits: Credits,
+    remaining: Credits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl<'a> BalanceAnswer<'a> {
+    pub(super) fn new(user: &'a UserUuid, wallet: &'a Wallet, now: Timestamp) -> Self {
+        let pack = |Pack { grant, remaining }: &'a Pack| PackView {
+            trans_no: grant.trans_no,
+            trans_type: &grant.trans_type,
+            order_no: grant.order_no.as_ref(),
+            credits: grant.credits,
+            remaining: *remaining,
+            expired_at: grant.expired_at,
+            created_at: grant.trans_no.created_at(),
+        };
+        BalanceAnswer {
+            user_uuid: user,
+            balance: wallet.balance(now),
+            packs: wallet.usable(now).map(pack).collect(),
+        }
+    }
+}
+
+/// What the old front end reads.
+#[derive(Serialize)]
+pub(super) struct UserCreditsAnswer {
+    code: i32,
+    message: &'static str,
+    data: UserCredits,
+}
+
+#[derive(Serialize)]
+struct UserCredits {
+    left_credits: Credits,
+    is_recharged: bool,
+}
+
+impl UserCreditsAnswer {
+    pub(super) fn new(wallet: &Wallet, now: Timestamp) -> Self {
+        let data = UserCredits { left_credits: wallet.balance(now), is_recharged: wallet.is_recharged() };
+        UserCreditsAnswer { code: 0, message: "ok", data }
+    }
+}
+
+/// A record as lists show it.
+#[derive(Serialize)]
+struct RecordView<'a> {
+    trans_no: TransNo,
+    trans_type: String,
+    credits: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_no: Option<&'a OrderNo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_uuid: Option<&'a GenerationUuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired_at: Option<Timestamp>,
+    created_at: Timestamp,
+    is_voided: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voided_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voided_reason: Option<&'a Reason>,
+}
+
+impl<'a> From<&'a Entry> for RecordView<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        RecordView {
+            trans_no: entry.trans_no,
+            trans_type: entry.trans_type.to_string(),
+            credits: match entry.trans_type {
+                TransType::Charge(_) => entry.credits.negated(),
+                TransType::Grant(_) | TransType::Refund(_) => entry.credits.get().cast_signed(),
+            },
+            order_no: entry.order_no.as_ref(),
+            generation_uuid: entry.generation.as_ref(),
+            expired_at: entry.expired_at,
+            created_at: entry.trans_no.created_at(),
+            is_voided: entry.void.is_some(),
+            voided_at: entry.void.as_ref().map(|(at, _)| *at),
+            voided_reason: entry.void.as_ref().map(|(_, reason)| reason),
+        }
+    }
+}
+
+impl<'a> From<&'a Charge> for RecordView<'a> {
+    fn from(charge: &'a Charge) -> Self {
+        RecordView {
+            trans_no: charge.trans_no,
+            trans_type: charge.trans_type.to_string(),
+            credits: charge.credits.negated(),
+            order_no: charge.order_no.as_ref(),
+            generation_uuid: charge.generation.as_ref(),
+            expired_at: None,
+            created_at: charge.trans_no.created_at(),
+            is_voided: charge.void.is_some(),
+            voided_at: charge.void.as_ref().map(|void| void.at),
+            voided_reason: charge.void.as_ref().map(|void| &void.reason),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct TimelineAnswer<'a> {
+    user_uuid: &'a UserUuid,
+    records: Vec<RecordView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+impl<'a> TimelineAnswer<'a> {
+    pub(super) fn new(user: &'a UserUuid, entries: &'a [Entry], cursor: Option<String>) -> Self {
+        TimelineAnswer { user_uuid: user, records: entries.iter().map(RecordView::from).collect(), cursor }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct GenerationAnswer<'a> {
+    generation_uuid: &'a GenerationUuid,
+    user_uuid: &'a UserUuid,
+    charges: Vec<ChargeView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ChargeView<'a> {
+    #[serde(flatten)]
+    record: RecordView<'a>,
+    allocations: Vec<AllocationView<'a>>,
+}
+
+impl<'a> GenerationAnswer<'a> {
+    pub(super) fn new(
+        generation: &'a GenerationUuid,
+        user: &'a UserUuid,
+        charges: &'a [Charge],
+        cursor: Option<String>,
+    ) -> Self {
+        let view = |charge: &'a Charge| ChargeView {
+            record: RecordView::from(charge),
+            allocations: charge.allocations.iter().map(AllocationView::new).collect(),
+        };
+        let charges = charges.iter().map(view).collect();
+        GenerationAnswer { generation_uuid: generation, user_uuid: user, charges, cursor }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SummaryAnswer<'a> {
+    user_uuid: &'a UserUuid,
+    balance: Credits,
+    granted: TallyView,
+    spent: TallyView,
+    voided: TallyView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired: Option<ExpiredView>,
+    by_trans_type: BTreeMap<&'a TransType, TallyView>,
+}
+
+#[derive(Serialize)]
+struct TallyView {
+    credits: Credits,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct ExpiredView {
+    credits: Credits,
+}
+
+impl<'a> SummaryAnswer<'a> {
+    pub(super) fn new(user: &'a UserUuid, summary: &'a Summary, balance: Credits) -> Self {
+        let tally = |tally: &Tally| TallyView { credits: tally.credits, count: tally.count };
+        SummaryAnswer {
+            user_uuid: user,
+            balance,
+            granted: tally(&summary.granted),
+            spent: tally(&summary.spent),
+            voided: tally(&summary.voided),
+            expired: summary.expired.map(|credits| ExpiredView { credits }),
+            by_trans_type: summary.by_trans_type.iter().map(|(of, spent)| (of, tally(spent))).collect(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::HashMap;
+
+use crate::domain::{Error, UserUuid};
+
+/// The scope that lets a caller grant, decrease and refund for any user.
+const WRITE: &str = "credits:write";
+/// The scope that lets a caller read any user.
+const READ: &str = "credits:read";
+
+/// Who asks.
+pub(super) enum Caller {
+    /// Admitted by IAM, or by a stack that demands nothing.
+    Trusted,
+    /// The bearer of a token that API Gateway's authorizer has checked.
+    Bearer {
+        /// The user whose token it is, where it can be one of ours.
+        subject: Option<UserUuid>,
+        can_write: bool,
+        can_read: bool,
+    },
+}
+
+impl Caller {
+    /// Who the claims speak for. A claim that is a list reaches the function as
+    /// `[a b]`.
+    pub(super) fn from_claims(claims: &HashMap<String, String>) -> Caller {
+        let scopes: Vec<&str> = ["scope", "scp"]
+            .iter()
+            .filter_map(|name| claims.get(*name))
+            .flat_map(|scopes| scopes.trim_start_matches('[').trim_end_matches(']').split_whitespace())
+            .collect();
+        Caller::Bearer {
+            subject: claims.get("sub").cloned().and_then(|sub| sub.try_into().ok()),
+            can_write: scopes.contains(&WRITE),
+            can_read: scopes.contains(&READ),
+        }
+    }
+
+    /// Whether the caller may change anything.
+    pub(super) fn may_write(&self) -> Result<(), Error> {
+        match self {
+            Caller::Trusted | Caller::Bearer { can_write: true, .. } => Ok(()),
+            Caller::Bearer { .. } => Err(Error::Forbidden),
+        }
+    }
+
+    /// Whether the caller may read this user.
+    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), Error> {
+        match self {
+            Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
+            Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
+            Caller::Bearer { .. } => Err(Error::Forbidden),
+        }
+    }
+
+    /// The one user whom the caller may read, if it may not read all.
+    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, Error> {
+        match self {
+            Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
+            Caller::Bearer { subject: Some(subject), .. } => Ok(Some(subject)),
+            Caller::Bearer { subject: None, .. } => Err(Error::Forbidden),
+        }
+    }
+
+    /// The user whose token it is.
+    pub(super) fn subject(&self) -> Option<&UserUuid> {
+        if let Caller::Bearer { subject, .. } = self { subject.as_ref() } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a caller may do: write, read any user, read user `u1`.
+    fn check(claims: &[(&str, &str)], may: (bool, bool, bool)) {
+        let caller = Caller::from_claims(&claims.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+        let user = |name: &str| UserUuid::try_from(name.to_owned()).unwrap();
+        let found = (
+            caller.may_write().is_ok(),
+            caller.may_read(&user("u2")).is_ok(),
+            caller.may_read(&user("u1")).is_ok(),
+        );
+        assert_eq!(found, may, "{claims:?}");
+    }
+
+    #[test]
+    fn scopes_and_subject_decide() {
+        check(&[], (false, false, false));
+        check(&[("sub", "u1")], (false, false, true));
+        check(&[("sub", "u1"), ("scope", "openid email")], (false, false, true));
+        check(&[("sub", "svc"), ("scope", "credits:write")], (true, false, false));
+        check(&[("sub", "svc"), ("scope", "credits:read")], (false, true, true));
+        check(&[("scope", "credits:read credits:write")], (true, true, true));
+        check(&[("scp", "[credits:read credits:write]")], (true, true, true));
+        check(&[("scope", "credits:writer xcredits:read")], (false, false, false));
+        check(&[("sub", "not an id")], (false, false, false));
+    }
+}

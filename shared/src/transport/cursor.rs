@@ -1,0 +1,59 @@
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::TransNo;
+
+/// What a cursor is for: it carries a mark of this and works for nothing else.
+///
+/// It guards against mistakes, not against forgery: a query never leaves what
+/// its caller may read.
+pub(super) struct Cursors {
+    mark: Uuid,
+}
+
+impl Cursors {
+    /// The cursors of this query.
+    pub(super) fn of(query: &[&str]) -> Cursors {
+        // Joined by what no identifier can hold.
+        Cursors { mark: Uuid::new_v5(&Uuid::NAMESPACE_URL, query.join("#").as_bytes()) }
+    }
+
+    /// The cursor of the page that begins before this record.
+    pub(super) fn write(&self, before: TransNo) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode([self.mark.into_bytes(), before.uuid().into_bytes()].concat())
+    }
+
+    /// What [`Cursors::write`] wrote.
+    pub(super) fn read(&self, value: &Value) -> Result<TransNo, &'static str> {
+        let bytes = value.as_str().and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
+        let before = bytes.and_then(|bytes| {
+            let before = bytes.strip_prefix(self.mark.as_bytes())?;
+            TransNo::try_from(Uuid::from_slice(before).ok()?).ok()
+        });
+        before.ok_or("is none of this query's")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Nonce, Timestamp};
+
+    #[test]
+    fn a_cursor_works_for_its_own_query_alone() {
+        let before = TransNo::new(Timestamp::from_millis(1).unwrap(), Nonce::new(Uuid::max()));
+        let cursors = Cursors::of(&["timeline", "u1"]);
+        let cursor = cursors.write(before);
+        assert_eq!(cursors.read(&Value::from(cursor.clone())), Ok(before));
+        for (query, cursor) in [
+            (["timeline", "u2"], Value::from(cursor.clone())),
+            (["generation", "u1"], Value::from(cursor.clone())),
+            (["timeline", "u1"], Value::from(format!("{cursor}AAAA"))),
+            (["timeline", "u1"], Value::from("!")),
+            (["timeline", "u1"], Value::from(1)),
+        ] {
+            assert!(Cursors::of(&query).read(&cursor).is_err(), "{query:?} {cursor}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What each field of the contract may hold. An error says what it must be,
+//! never what it was.
+
+use serde_json::Value;
+
+use crate::domain::{ChargeType, Credits, GrantType, Id, Reason, Timestamp, TransType};
+
+type Parsed<T> = Result<T, &'static str>;
+
+/// Records on a page where the request does not say.
+pub(super) const LIMIT_DEFAULT: usize = 20;
+
+pub(super) fn id<Kind>(value: &Value) -> Parsed<Id<Kind>> {
+    text(value)?.try_into()
+}
+
+pub(super) fn reason(value: &Value) -> Parsed<Reason> {
+    text(value)?.try_into()
+}
+
+pub(super) fn credits(value: &Value) -> Parsed<Credits> {
+    value.as_u64().and_then(Credits::requested).ok_or("must be a whole number from 1 to 1000000000000")
+}
+
+pub(super) fn timestamp(value: &Value) -> Parsed<Timestamp> {
+    value.as_str().and_then(Timestamp::parse).ok_or("must be an RFC 3339 timestamp up to the year 9999")
+}
+
+pub(super) fn grant_type(value: &Value) -> Parsed<GrantType> {
+    match text(value)?.try_into() {
+        Ok(TransType::Grant(grant)) => Ok(grant),
+        _ => Err("must be new_user, order_pay or system_add"),
+    }
+}
+
+pub(super) fn charge_type(value: &Value) -> Parsed<ChargeType> {
+    match text(value)?.try_into() {
+        Ok(TransType::Charge(charge)) => Ok(charge),
+        _ => Err("must be chat or <gen>_generation, with 1 to 64 of a-z 0-9 _ as <gen>"),
+    }
+}
+
+/// A number, or its digits: a query holds only text.
+pub(super) fn limit(value: &Value) -> Parsed<usize> {
+    let digits = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = value.as_u64().or_else(|| digits?.parse().ok());
+    number
+        .and_then(|number| usize::try_from(number).ok())
+        .filter(|number| (1..=100).contains(number))
+        .ok_or("must be a whole number from 1 to 100")
+}
+
+/// A boolean, or its word: a query holds only text.
+pub(super) fn boolean(value: &Value) -> Parsed<bool> {
+    match (value, value.as_str()) {
+        (Value::Bool(boolean), _) => Ok(*boolean),
+        (_, Some("true")) => Ok(true),
+        (_, Some("false")) => Ok(false),
+        _ => Err("must be true or false"),
+    }
+}
+
+/// Any text, for what a parser of its own reads.
+pub(super) fn text(value: &Value) -> Parsed<String> {
+    value.as_str().map(str::to_owned).ok_or("must be a string")
+}

@@ -1,0 +1,172 @@
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+
+use lambda_runtime::LambdaEvent;
+
+use super::{
+    caller::Caller,
+    event::{Event, HttpRequest, Payload},
+    failure::{Failure, code},
+    form::Form,
+    reply::{Answer, ErrorForm, Reply, http_answer, http_error},
+    route::{ROUTES, Route},
+};
+use crate::{
+    domain::{Error, Timestamp},
+    ledger::Ledger,
+};
+
+/// What of an invocation's time is kept for the answer, in milliseconds.
+const ANSWER_MILLIS: i64 = 500;
+
+/// A Lambda function: its name and what it does.
+#[derive(Clone, Copy)]
+pub struct Function {
+    /// The name, as the table of the contract has it.
+    pub name: &'static str,
+    pub(super) operations: &'static [Operation],
+}
+
+/// One thing that a function does.
+#[derive(Clone, Copy)]
+pub(super) struct Operation {
+    pub(super) route: Route,
+    /// What a direct payload says in its `operation` field to get it; where a
+    /// function's operations have none, the first is meant.
+    pub(super) name: Option<&'static str>,
+    pub(super) writes: bool,
+    /// Whether the header `Idempotency-Key` is the field's equal.
+    pub(super) takes_key_header: bool,
+    pub(super) error_form: ErrorForm,
+    pub(super) run: for<'a> fn(&'a Ledger, Call) -> Answering<'a>,
+}
+
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
+
+/// A request that has reached its operation.
+pub(super) struct Call {
+    pub(super) caller: Caller,
+    pub(super) form: Form,
+    pub(super) deadline: Timestamp,
+}
+
+/// What a function needs to do its work.
+pub struct App {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Whether an HTTP event without claims is let in. For a stack without an
+    /// authorizer, such as the local one, and for no other.
+    pub admits_anyone: bool,
+}
+
+impl Function {
+    /// Answers one event.
+    ///
+    /// # Errors
+    /// For a direct invocation; over HTTP an error is an answer too.
+    pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
+        let deadline = i64::try_from(event.context.deadline).ok().and_then(Timestamp::from_millis);
+        let deadline = deadline.unwrap_or(app.ledger.now()).plus_millis(-ANSWER_MILLIS);
+        match Event::parse(&event.payload).map_err(Failure)? {
+            Event::Direct(payload) => {
+                let answered = guard(async move { self.answer_direct(&app, &payload, deadline).await }).await;
+                self.log(&answered, &event.context.request_id);
+                answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
+            }
+            Event::Http(request) => {
+                let request_id = request.request_id.clone().unwrap_or(event.context.request_id);
+                let path = request.path.clone();
+                let operation = self.operation_at(&request.method, &path);
+                let form =
+                    operation.as_ref().map_or(ErrorForm::Problem, |(operation, _)| operation.error_form);
+                let answered =
+                    guard(async move { answer_http(operation?, &app, &request, deadline).await }).await;
+                self.log(&answered, &request_id);
+                Ok(match answered {
+                    Ok(answer) => http_answer(&answer),
+                    Err(error) => http_error(&error, form, &path, Some(&request_id)),
+                })
+            }
+        }
+    }
+
+    /// Whether the function serves this method and path.
+    pub fn serves(&self, method: &str, path: &str) -> bool {
+        self.operation_at(method, path).is_ok()
+    }
+
+    /// The operation at a path, and the path's named segments.
+    fn operation_at(&self, method: &str, path: &str) -> Result<(Operation, Segments), Error> {
+        for operation in self.operations.iter().filter(|operation| operation.route.method == method) {
+            if let Some(segments) = operation.route.parameters(path) {
+                return Ok((*operation, segments));
+            }
+        }
+        let is_path = ROUTES.iter().any(|route| route.method != method && route.parameters(path).is_some());
+        Err(if is_path { Error::MethodNotAllowed } else { Error::NotFound })
+    }
+
+    async fn answer_direct(self, app: &App, payload: &[u8], deadline: Timestamp) -> Result<Answer, Error> {
+        let mut form = Form::from_json(payload)?;
+        let named = |name: &str| self.operations.iter().find(|operation| operation.name == Some(name));
+        let operation = if self.operations.iter().all(|operation| operation.name.is_none()) {
+            self.operations.first()
+        } else {
+            let parse = |value: &serde_json::Value| {
+                value.as_str().and_then(named).ok_or("is none of this function's")
+            };
+            form.required("operation", parse)
+        };
+        let Some(operation) = operation else { return form.finish(None) };
+        (operation.run)(&app.ledger, Call { caller: Caller::Trusted, form, deadline }).await
+    }
+
+    fn log(self, answered: &Result<Answer, Error>, request_id: &str) {
+        let function = self.name;
+        match answered {
+            Ok(_) => tracing::info!(function, request_id, code = "ok"),
+            Err(Error::Internal(why)) => tracing::error!(function, request_id, code = "Internal", why),
+            Err(error) => tracing::info!(function, request_id, code = code(error)),
+        }
+    }
+}
+
+type Segments = std::collections::BTreeMap<&'static str, String>;
+
+async fn answer_http(
+    (operation, segments): (Operation, Segments),
+    app: &App,
+    request: &HttpRequest,
+    deadline: Timestamp,
+) -> Result<Answer, Error> {
+    let caller = admit(app, request.claims.as_ref())?;
+    if operation.writes {
+        caller.may_write()?;
+    }
+    let form = if operation.route.method == "GET" {
+        Form::from_url(segments, &request.query)
+    } else {
+        let mut form = Form::from_json(&request.body()?)?;
+        form.refuse_query(&request.query);
+        if let Some(key) = request.idempotency_key.clone().filter(|_| operation.takes_key_header) {
+            form.merge_header("idempotency_key", key);
+        }
+        form
+    };
+    (operation.run)(&app.ledger, Call { caller, form, deadline }).await
+}
+
+fn admit(app: &App, claims: Option<&HashMap<String, String>>) -> Result<Caller, Error> {
+    match claims {
+        Some(claims) => Ok(Caller::from_claims(claims)),
+        None if app.admits_anyone => Ok(Caller::Trusted),
+        None => Err(Error::Unauthorized),
+    }
+}
+
+/// Turns a panic into an error: the runtime would show a caller its own.
+async fn guard(
+    answering: impl Future<Output = Result<Answer, Error>> + Send + 'static,
+) -> Result<Answer, Error> {
+    let ended = tokio::spawn(answering).await;
+    ended.unwrap_or_else(|panic| Err(Error::Internal(panic.to_string())))
+}

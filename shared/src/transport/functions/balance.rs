@@ -1,0 +1,54 @@
+use crate::{
+    domain::Error,
+    ledger::Ledger,
+    transport::{
+        Function, Route,
+        answer::{BalanceAnswer, UserCreditsAnswer},
+        field,
+        function::{Call, Operation},
+        reply::{Answer, ErrorForm},
+    },
+};
+
+/// Tells balances.
+pub const BALANCE: Function = Function {
+    name: "balance",
+    operations: &[
+        Operation {
+            route: Route::BALANCE,
+            name: None,
+            writes: false,
+            takes_key_header: false,
+            error_form: ErrorForm::Problem,
+            run: |ledger, call| Box::pin(balance(ledger, call)),
+        },
+        Operation {
+            route: Route::USER_CREDITS,
+            name: None,
+            writes: false,
+            takes_key_header: false,
+            error_form: ErrorForm::CodeAndMessage,
+            run: |ledger, call| Box::pin(user_credits(ledger, call)),
+        },
+    ],
+};
+
+async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> {
+    let user = call.form.required("user_uuid", field::id);
+    let user = call.form.finish(user)?;
+    call.caller.may_read(&user)?;
+    let wallet = ledger.wallet(&user, call.deadline).await?;
+    Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
+}
+
+/// The old front end's call.
+async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> {
+    let user = match call.caller.subject() {
+        Some(subject) => call.form.optional("user_uuid", field::id).or_else(|| Some(subject.clone())),
+        None => call.form.required("user_uuid", field::id),
+    };
+    let user = call.form.finish(user)?;
+    call.caller.may_read(&user)?;
+    let wallet = ledger.wallet(&user, call.deadline).await?;
+    Answer::ok(&UserCreditsAnswer::new(&wallet, ledger.now()))
+}

@@ -1,0 +1,51 @@
+use crate::{
+    domain::{ChargeRequest, Error},
+    ledger::Ledger,
+    transport::{
+        Function, Route,
+        answer::ChargeAnswer,
+        field,
+        form::Form,
+        function::{Call, Operation},
+        reply::{Answer, ErrorForm},
+    },
+};
+
+/// Charges.
+pub const DECREASE: Function = Function {
+    name: "decrease",
+    operations: &[Operation {
+        route: Route::DECREASE,
+        name: None,
+        writes: true,
+        takes_key_header: true,
+        error_form: ErrorForm::Problem,
+        run: |ledger, call| Box::pin(decrease(ledger, call)),
+    }],
+};
+
+async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+    let request = read(call.form)?;
+    let posted = ledger.decrease(&request, call.deadline).await?;
+    Answer::ok(&ChargeAnswer::new(&request.user, &posted))
+}
+
+fn read(mut form: Form) -> Result<ChargeRequest, Error> {
+    let user = form.required("user_uuid", field::id);
+    let trans_type = form.required("trans_type", field::charge_type);
+    let credits = form.required("credits", field::credits);
+    let generation = form.optional("generation_uuid", field::id);
+    let order_no = form.optional("order_no", field::id);
+    let key = form.optional("idempotency_key", field::id);
+    let request = || {
+        Some(ChargeRequest {
+            user: user?,
+            trans_type: trans_type?,
+            credits: credits?,
+            generation,
+            order_no,
+            key,
+        })
+    };
+    form.finish(request())
+}

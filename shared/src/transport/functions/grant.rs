@@ -1,0 +1,55 @@
+use crate::{
+    domain::{Error, GrantRequest, GrantType},
+    ledger::Ledger,
+    transport::{
+        Function, Route,
+        answer::GrantAnswer,
+        field,
+        form::Form,
+        function::{Call, Operation},
+        reply::{Answer, ErrorForm},
+    },
+};
+
+/// Adds packs.
+pub const GRANT: Function = Function {
+    name: "grant",
+    operations: &[Operation {
+        route: Route::GRANT,
+        name: None,
+        writes: true,
+        takes_key_header: true,
+        error_form: ErrorForm::Problem,
+        run: |ledger, call| Box::pin(grant(ledger, call)),
+    }],
+};
+
+async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+    let request = read(call.form)?;
+    let posted = ledger.grant(&request, call.deadline).await?;
+    Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
+}
+
+fn read(mut form: Form) -> Result<GrantRequest, Error> {
+    let user = form.required("user_uuid", field::id);
+    let trans_type = form.required("trans_type", field::grant_type);
+    let credits = form.required("credits", field::credits);
+    let order_no = if trans_type == Some(GrantType::OrderPay) {
+        form.required("order_no", field::id)
+    } else {
+        form.optional("order_no", field::id)
+    };
+    let expired_at = form.optional("expired_at", field::timestamp);
+    let key = form.optional("idempotency_key", field::id);
+    let request = || {
+        Some(GrantRequest {
+            user: user?,
+            trans_type: trans_type?,
+            credits: credits?,
+            order_no,
+            expired_at,
+            key,
+        })
+    };
+    form.finish(request())
+}

@@ -1,0 +1,95 @@
+use crate::{
+    domain::{Error, TransNo},
+    ledger::{Ledger, SummaryRange, TimelineRequest},
+    transport::{
+        Function, Route,
+        answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
+        cursor::Cursors,
+        field,
+        function::{Call, Operation},
+        reply::{Answer, ErrorForm},
+    },
+};
+
+/// Tells what happened.
+pub const HISTORY: Function = Function {
+    name: "history",
+    operations: &[
+        Operation {
+            route: Route::TIMELINE,
+            name: Some("timeline"),
+            writes: false,
+            takes_key_header: false,
+            error_form: ErrorForm::Problem,
+            run: |ledger, call| Box::pin(timeline(ledger, call)),
+        },
+        Operation {
+            route: Route::SUMMARY,
+            name: Some("summary"),
+            writes: false,
+            takes_key_header: false,
+            error_form: ErrorForm::Problem,
+            run: |ledger, call| Box::pin(summary(ledger, call)),
+        },
+        Operation {
+            route: Route::GENERATION,
+            name: Some("generation"),
+            writes: false,
+            takes_key_header: false,
+            error_form: ErrorForm::Problem,
+            run: |ledger, call| Box::pin(generation(ledger, call)),
+        },
+    ],
+};
+
+async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+    let Call { caller, mut form, deadline } = call;
+    let user = form.required("user_uuid", field::id);
+    let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
+    let include_voided = form.optional("include_voided", field::boolean).unwrap_or(false);
+    let cursors = user.as_ref().map(|user| {
+        let shown = if include_voided { "all" } else { "live" };
+        Cursors::of(&["timeline", user.as_str(), shown])
+    });
+    let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let request = form.finish(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
+    caller.may_read(&request.user)?;
+    let page = ledger.timeline(&request, deadline).await?;
+    let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
+    Answer::ok(&TimelineAnswer::new(&request.user, &page.records, cursor))
+}
+
+async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+    let Call { caller, mut form, deadline } = call;
+    let user = form.required("user_uuid", field::id);
+    let from = form.optional("from", field::timestamp);
+    let to = form.optional("to", field::timestamp);
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        form.refuse("from", "must be before to");
+    }
+    let user = form.finish(user)?;
+    caller.may_read(&user)?;
+    let range = from.or(to).map(|_| SummaryRange { from, to });
+    let (summary, wallet) = ledger.summary(&user, range, deadline).await?;
+    Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))
+}
+
+async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+    let Call { caller, mut form, deadline } = call;
+    let generation = form.required("generation_uuid", field::id);
+    let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
+    let cursors = generation
+        .as_ref()
+        .map(|generation: &crate::domain::GenerationUuid| Cursors::of(&["generation", generation.as_str()]));
+    let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let generation = form.finish(generation)?;
+    let user = caller.confined_to()?;
+    let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
+    let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
+    Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))
+}
+
+/// A cursor, unless what it must belong to is itself out of form.
+fn read_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
+    cursors.map_or(Err("belongs to no valid query"), |cursors| cursors.read(value))
+}

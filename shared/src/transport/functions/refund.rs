@@ -1,0 +1,40 @@
+use crate::{
+    domain::{Error, RefundRequest},
+    ledger::Ledger,
+    transport::{
+        Function, Route,
+        answer::RefundAnswer,
+        field,
+        form::Form,
+        function::{Call, Operation},
+        reply::{Answer, ErrorForm},
+    },
+};
+
+/// Voids charges.
+pub const REFUND: Function = Function {
+    name: "refund",
+    operations: &[Operation {
+        route: Route::REFUND,
+        name: None,
+        writes: true,
+        takes_key_header: false,
+        error_form: ErrorForm::Problem,
+        run: |ledger, call| Box::pin(refund(ledger, call)),
+    }],
+};
+
+async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+    let request = read(call.form)?;
+    let refunded = ledger.refund(&request, call.deadline).await?;
+    Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
+}
+
+fn read(mut form: Form) -> Result<RefundRequest, Error> {
+    let user = form.optional("user_uuid", field::id);
+    let generation = form.required("generation_uuid", field::id);
+    let reason = form.required("reason", field::reason);
+    let key = form.optional("idempotency_key", field::id);
+    let request = || Some(RefundRequest { user, generation: generation?, key, reason: reason? });
+    form.finish(request())
+}

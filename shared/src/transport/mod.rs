@@ -1,0 +1,27 @@
+//! Events in, answers out: what a caller sees.
+//!
+//! A request's way: [`Function`] takes the event of Lambda, `event` says what it
+//! carries, `route` which operation it asks for, `caller` who asks; the operation
+//! in [`functions`] reads its fields by `form` and `field`, calls the ledger and
+//! answers by `answer`; `reply` and `failure` give the answer, or the error, the
+//! form of the door it came in by.
+
+mod answer;
+mod caller;
+mod cursor;
+mod event;
+mod failure;
+mod field;
+mod form;
+mod function;
+pub mod functions;
+mod reply;
+mod route;
+mod runtime;
+
+pub use event::Payload;
+pub use failure::Failure;
+pub use function::{App, Function};
+pub use reply::Reply;
+pub use route::{ROUTES, Route};
+pub use runtime::{Config, run};

@@ -1,1 +1,12 @@
-//! x
+//! What the tests stand on: a table of their own on a real engine, the wire
+//! between SDK and engine, and a clock that they move.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends by panicking")]
+
+mod bench;
+mod clock;
+mod wire;
+
+pub use bench::{Bench, Http, engine_is_external};
+pub use clock::Clock;
+pub use wire::{Fault, Sent, Wire};

@@ -143,11 +143,11 @@ impl Refund<'_> {
     /// outcome if at one moment none of it was live.
     ///
     /// With a key, or while the wallet has never seen a charge with one, the
-    /// request addresses one place in the table. Otherwise the places are
-    /// queried, after the wallet was read: every charge up to that version is
-    /// then seen, and a later one moves the wallet. So nothing was missed if
-    /// only this refund moved it, and every void that was found is as old as
-    /// the wallet or older.
+    /// request addresses one place in the table, which is read along with the
+    /// wallet. Otherwise the places are queried, after the wallet was read:
+    /// every charge up to that version is then seen, and a later one moves the
+    /// wallet. So nothing was missed if only this refund moved it, and if all
+    /// that was found is as old as the wallet or older.
     async fn pass(&mut self) -> Result<Option<Outcome>, Error> {
         let (ledger, user, deadline) = (self.ledger, self.user, self.deadline);
         let key = RecordKey::Charge {
@@ -165,16 +165,18 @@ impl Refund<'_> {
         } else {
             record.into_iter().map(|record| (key.clone(), record)).collect()
         };
+        if records.iter().any(|(_, record)| changed_at(record) > self.wallet.version) {
+            return Ok(None);
+        }
         let is_fenced = records.iter().any(|(at, record)| *at == key && matches!(record, Record::Fence(_)));
-        let latest = self.void_live(records).await?;
+        self.void_live(records).await?;
 
         if self.charges.is_empty() {
             return Ok((is_fenced || self.fence(&key).await?).then_some(Outcome::Fenced));
         }
-        let is_whole = is_queried && !self.disturbed || !is_queried && !self.wallet.has_keyed_charges;
-        let is_settled = self.request.key.is_some() || is_whole && latest <= self.wallet.version;
+        let is_whole = if is_queried { !self.disturbed } else { !self.wallet.has_keyed_charges };
         let outcome = if self.has_voided { Outcome::Voided } else { Outcome::AlreadyVoided };
-        Ok(is_settled.then_some(outcome))
+        Ok((self.request.key.is_some() || is_whole).then_some(outcome))
     }
 
     async fn query(&self) -> Result<Vec<(RecordKey, Record)>, Error> {
@@ -192,16 +194,13 @@ impl Refund<'_> {
     }
 
     /// Voids what is live, in groups as large as a transaction may be, oldest
-    /// first; says when the latest was voided by anybody.
-    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<Option<Timestamp>, Error> {
-        let mut latest = None;
+    /// first.
+    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<(), Error> {
         let mut live = Vec::new();
         for (key, record) in records {
             match record {
-                Record::Charge(charge) => match charge.void.clone() {
-                    Some(void) => latest = latest.max(Some(self.note(&charge, void))),
-                    None => live.push((key, charge)),
-                },
+                Record::Charge(charge @ Charge { void: None, .. }) => live.push((key, charge)),
+                Record::Charge(charge) => self.note(charge),
                 Record::Fence(_) => {}
                 Record::Grant(_) => return Err(Error::Internal("a grant where a charge stands".to_owned())),
             }
@@ -210,16 +209,15 @@ impl Refund<'_> {
         // All of it must be possible before any of it is done.
         self.wallet.void(live.iter().map(|(_, charge)| charge), self.ledger.now())?;
         for group in groups(live) {
-            latest = latest.max(self.void_group(group).await?);
+            self.void_group(group).await?;
         }
-        Ok(latest)
+        Ok(())
     }
 
     /// Voids these in one transaction. Those that somebody else voids first
     /// leave the group.
-    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<Option<Timestamp>, Error> {
+    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<(), Error> {
         let mut tries = Tries::until(self.deadline);
-        let mut latest = None;
         while !group.is_empty() {
             let (next, at, returned) =
                 self.wallet.void(group.iter().map(|(_, charge)| charge), self.ledger.now())?;
@@ -229,34 +227,38 @@ impl Refund<'_> {
                 records: group.iter().map(|(key, _)| RecordStep::Void(key, &void)).collect(),
                 wallet: WalletStep::Moved(self.wallet.version, &next),
             };
-            let commit = self.ledger.commit(&transaction, &mut tries).await?;
-            let is_ours = |(_, record): &(usize, Record)| by(record) == Some(self.nonce);
-            let is_done = match &commit {
-                Commit::Done => true,
-                Commit::Refused { records, .. } => records.iter().any(is_ours),
-            };
-            if is_done {
-                self.has_voided = true;
-                self.returned = self.returned.plus(returned)?;
-                group
-                    .drain(..)
-                    .for_each(|(_, charge)| latest = latest.max(Some(self.note(&charge, void.clone()))));
+            let Commit::Refused { wallet, records } = self.ledger.commit(&transaction, &mut tries).await?
+            else {
                 self.wallet = next;
+                return self.done(group, &void, returned);
+            };
+            self.disturbed = true;
+            self.wallet = wallet.unwrap_or_else(|| self.wallet.clone());
+            if records.iter().any(|(_, record)| voided_by(record) == Some(self.nonce)) {
+                return self.done(group, &void, returned);
             }
-            if let Commit::Refused { wallet, records } = commit {
-                self.disturbed = true;
-                self.wallet = wallet.unwrap_or_else(|| self.wallet.clone());
-                for (place, record) in records.into_iter().rev().filter(|_| !is_done) {
-                    if let Record::Charge(charge @ Charge { void: Some(_), .. }) = record {
-                        let void = charge.void.clone();
-                        latest = latest.max(void.map(|void| self.note(&charge, void)));
-                        group.remove(place);
-                    }
+            for (place, record) in records.into_iter().rev() {
+                group.remove(place);
+                if let Record::Charge(charge) = record {
+                    self.note(charge);
                 }
-                self.ledger.moved(&mut tries).await?;
             }
+            self.ledger.moved(&mut tries).await?;
         }
-        Ok(latest)
+        Ok(())
+    }
+
+    /// Counts a group that this refund has voided.
+    fn done(
+        &mut self,
+        group: Vec<(RecordKey, Charge)>,
+        void: &Void,
+        returned: Returned,
+    ) -> Result<(), Error> {
+        self.has_voided = true;
+        self.returned = self.returned.plus(returned)?;
+        group.into_iter().for_each(|(_, charge)| self.note(Charge { void: Some(void.clone()), ..charge }));
+        Ok(())
     }
 
     /// Sees to it that no charge can come; says whether it did, or the world
@@ -274,26 +276,33 @@ impl Refund<'_> {
         Ok(matches!(commit, Commit::Done))
     }
 
-    fn note(&mut self, charge: &Charge, void: Void) -> Timestamp {
-        let voided = VoidedCharge {
-            trans_no: charge.trans_no,
-            credits: charge.credits,
-            voided_at: void.at,
-            voided_reason: void.reason,
-        };
-        self.charges.insert(charge.trans_no, voided);
+    /// Notes a voided charge for the answer.
+    fn note(&mut self, charge: Charge) {
+        if let Some(Void { at: voided_at, reason: voided_reason, .. }) = charge.void {
+            let Charge { trans_no, credits, .. } = charge;
+            self.charges.insert(trans_no, VoidedCharge { trans_no, credits, voided_at, voided_reason });
+        }
         if self.charges.len() > NAMED_MAX {
             self.charges.pop_last();
             self.truncated = true;
         }
-        void.at
     }
 }
 
-fn by(record: &Record) -> Option<Nonce> {
+/// The version of the wallet that a charge, or its void, brought about.
+fn changed_at(record: &Record) -> Option<Timestamp> {
+    match record {
+        Record::Charge(Charge { void: Some(void), .. }) => Some(void.at),
+        Record::Charge(charge) => Some(charge.trans_no.created_at()),
+        Record::Grant(_) | Record::Fence(_) => None,
+    }
+}
+
+fn voided_by(record: &Record) -> Option<Nonce> {
     if let Record::Charge(Charge { void: Some(void), .. }) = record { Some(void.by) } else { None }
 }
 
+/// Charges in groups that one transaction has room for.
 fn groups(charges: Vec<(RecordKey, Charge)>) -> Vec<Vec<(RecordKey, Charge)>> {
     let mut groups: Vec<Vec<(RecordKey, Charge)>> = Vec::new();
     let mut allocations = 0;

@@ -1,0 +1,225 @@
+use std::{collections::HashMap, env, sync::Arc};
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+    types::AttributeValue,
+};
+use dynoxide::{Database, server};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use scrip::{
+    domain::Error,
+    ledger::Ledger,
+    store::Store,
+    transport::{
+        App, Function, Reply,
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+    },
+};
+use serde_json::{Value, json, value::RawValue};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::{Clock, Wire};
+
+/// The endpoint of another engine to test on; the embedded one where unset.
+const ENDPOINT: &str = "SCRIP_TEST_DYNAMODB_ENDPOINT";
+
+/// How long an invocation may take, in milliseconds.
+const INVOCATION_MILLIS: i64 = 30_000;
+
+/// A table of its own, and the functions on it.
+pub struct Bench {
+    /// The time.
+    pub clock: Clock,
+    /// What lies between the functions and the engine.
+    pub wire: Wire,
+    /// A client of the engine that bypasses the wire.
+    pub client: Client,
+    /// The table's name.
+    pub table: String,
+    app: Arc<App>,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Http {
+    /// Its status.
+    pub status: i64,
+    /// Its headers.
+    pub headers: HashMap<String, String>,
+    /// Its body.
+    pub body: Value,
+}
+
+/// Whether the tests run on another engine than the embedded one.
+pub fn engine_is_external() -> bool {
+    env::var(ENDPOINT).is_ok()
+}
+
+impl Bench {
+    /// A new table, on a clock that runs.
+    pub async fn new() -> Bench {
+        Bench::with(Clock::running()).await
+    }
+
+    /// A new table, on this clock.
+    pub async fn with(clock: Clock) -> Bench {
+        let endpoint = match env::var(ENDPOINT) {
+            Ok(endpoint) => endpoint,
+            Err(_) => embedded().await,
+        };
+        let wire = Wire::new();
+        let config = || {
+            Store::tuned(Config::builder())
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+                .endpoint_url(&endpoint)
+        };
+        let table = format!("credits-{}", Uuid::new_v4());
+        let client = Client::from_conf(config().build());
+        Store::new(client.clone(), &table).create_table().await.expect("a table");
+        let store = Store::new(Client::from_conf(config().http_client(wire.clone()).build()), &table);
+        let app = Arc::new(App { ledger: Ledger::new(store, clock.sources()), admits_anyone: false });
+        Bench { clock, wire, client, table, app }
+    }
+
+    /// Invokes a function directly: its answer, or the errorType and message.
+    pub async fn invoke(&self, function: Function, payload: Value) -> Result<Value, (String, String)> {
+        match self.send(function, payload.to_string()).await {
+            Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
+            Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
+            Err(failure) => {
+                if let Error::Internal(why) = &failure.0 {
+                    eprintln!("Internal: {why}");
+                }
+                let Diagnostic { error_type, error_message } = failure.into();
+                Err((error_type, error_message))
+            }
+        }
+    }
+
+    /// Invokes a function with an event of API Gateway.
+    pub async fn request(&self, function: Function, event: Value) -> Http {
+        let Ok(Reply::Http(answer)) = self.send(function, event.to_string()).await else {
+            panic!("no HTTP answer");
+        };
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        Http {
+            status: answer.status_code,
+            headers: answer
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                .collect(),
+            body: serde_json::from_slice(answer.body.as_deref().unwrap_or_default()).expect("JSON"),
+        }
+    }
+
+    async fn send(&self, function: Function, payload: String) -> Result<Reply, scrip::transport::Failure> {
+        let mut context = Context::default();
+        context.request_id = "request-1".to_owned();
+        context.deadline = self.clock.now().plus_millis(INVOCATION_MILLIS).millis().unsigned_abs();
+        let payload = RawValue::from_string(payload).expect("JSON");
+        function.handle(self.app.clone(), LambdaEvent::new(payload, context)).await
+    }
+
+    /// Grants a pack; panics where that is refused.
+    pub async fn grant(&self, user: &str, credits: u64, expired_at: Option<&str>) -> Value {
+        let order_no = Uuid::new_v4();
+        let request = json!({
+            "user_uuid": user, "trans_type": "order_pay", "order_no": order_no, "credits": credits,
+            "expired_at": expired_at,
+        });
+        self.invoke(GRANT, request).await.expect("a grant")
+    }
+
+    /// Charges for a generation, under a key where one is given.
+    pub async fn charge(
+        &self,
+        user: &str,
+        credits: u64,
+        generation: &str,
+        key: Option<&str>,
+    ) -> Result<Value, (String, String)> {
+        let request = json!({
+            "user_uuid": user, "trans_type": "anime_generation", "credits": credits,
+            "generation_uuid": generation, "idempotency_key": key,
+        });
+        self.invoke(DECREASE, request).await
+    }
+
+    /// Refunds a generation, or the charge of one key.
+    pub async fn refund(
+        &self,
+        user: Option<&str>,
+        generation: &str,
+        key: Option<&str>,
+    ) -> Result<Value, (String, String)> {
+        let request = json!({
+            "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": "it failed",
+        });
+        self.invoke(REFUND, request).await
+    }
+
+    /// The balance, with packs.
+    pub async fn balance(&self, user: &str) -> Value {
+        self.invoke(BALANCE, json!({ "user_uuid": user })).await.expect("a balance")
+    }
+
+    /// The sum of the usable packs, checked against the records, the summary and
+    /// the packs themselves.
+    pub async fn sound_balance(&self, user: &str) -> u64 {
+        let balance = self.balance(user).await;
+        let summary = self.invoke(HISTORY, json!({ "operation": "summary", "user_uuid": user })).await;
+        let summary = summary.expect("a summary");
+        let sum = |pointer: &str| summary.pointer(pointer).and_then(Value::as_u64).expect(pointer);
+        let total = balance["balance"].as_u64().expect("a balance");
+        let packs = balance["packs"].as_array().expect("packs").iter();
+        assert_eq!(packs.map(|pack| pack["remaining"].as_u64().expect("remaining")).sum::<u64>(), total);
+        assert_eq!(
+            sum("/granted/credits"),
+            total + sum("/spent/credits") + sum("/expired/credits"),
+            "granted = remaining + live charges + expired: {summary}"
+        );
+        let records = self.records(user).await;
+        let live = |record: &&Value| record["is_voided"] == false;
+        let credits = |record: &Value| record["credits"].as_i64().expect("credits");
+        let spent: i64 = records.iter().filter(live).map(credits).filter(|credits| *credits < 0).sum();
+        assert_eq!(spent.unsigned_abs(), sum("/spent/credits"), "the summary is the records': {summary}");
+        total
+    }
+
+    /// All of a user's records, newest first, voided ones too.
+    pub async fn records(&self, user: &str) -> Vec<Value> {
+        let mut records = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let request = json!({
+                "operation": "timeline", "user_uuid": user, "limit": 100, "include_voided": true, "cursor": cursor,
+            });
+            let mut page = self.invoke(HISTORY, request).await.expect("a page");
+            records.append(page["records"].as_array_mut().expect("records"));
+            cursor = page["cursor"].take();
+            if cursor.is_null() {
+                return records;
+            }
+        }
+    }
+
+    /// An item of the table, past the functions.
+    pub async fn item(&self, user: &str, sort: &str) -> Option<HashMap<String, AttributeValue>> {
+        let key = |text: &str| AttributeValue::S(text.to_owned());
+        let got =
+            self.client.get_item().table_name(&self.table).key("user_uuid", key(user)).key("sk", key(sort));
+        got.consistent_read(true).send().await.expect("an answer").item
+    }
+}
+
+async fn embedded() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(server::serve_on(listener, Database::memory().expect("an engine")));
+    format!("http://{address}")
+}

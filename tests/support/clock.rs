@@ -1,0 +1,67 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use scrip::{domain::Timestamp, ledger::Sources};
+use uuid::{Builder, Uuid};
+
+/// The time and the chance of a test.
+#[derive(Clone)]
+pub struct Clock {
+    offset: Arc<AtomicI64>,
+    drawn: Arc<AtomicU64>,
+    /// When it began to run; a clock that stands still has none.
+    running: Option<Instant>,
+}
+
+impl Clock {
+    /// When every clock begins.
+    pub const START: &str = "2026-01-01T00:00:00.000Z";
+
+    /// Runs as the machine's does, and draws at random.
+    pub fn running() -> Clock {
+        Clock { offset: Arc::default(), drawn: Arc::default(), running: Some(Instant::now()) }
+    }
+
+    /// Moves only when told, and draws the same every time.
+    pub fn standing() -> Clock {
+        Clock { running: None, ..Clock::running() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        let ran =
+            self.running.map_or(0, |since| i64::try_from(since.elapsed().as_millis()).expect("a short run"));
+        Timestamp::parse(Clock::START)
+            .expect("a timestamp")
+            .plus_millis(self.offset.load(Ordering::SeqCst) + ran)
+    }
+
+    /// Lets time pass.
+    pub fn pass_millis(&self, millis: i64) {
+        self.offset.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Lets days pass.
+    pub fn pass_days(&self, days: i64) {
+        self.pass_millis(days * 24 * 60 * 60 * 1_000);
+    }
+
+    /// This clock, as the ledger takes it.
+    pub fn sources(&self) -> Sources {
+        let (now, random) = (self.clone(), self.clone());
+        Sources { now: Box::new(move || now.now()), random: Box::new(move || random.draw()) }
+    }
+
+    fn draw(&self) -> Uuid {
+        if self.running.is_some() {
+            return Uuid::new_v4();
+        }
+        let drawn = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
+        Builder::from_random_bytes(u128::from(drawn).to_be_bytes()).into_uuid()
+    }
+}

@@ -1,0 +1,176 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use aws_smithy_http_client::Builder;
+use aws_smithy_runtime_api::{
+    client::{
+        http::{
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+            SharedHttpConnector,
+        },
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+        runtime_components::RuntimeComponents,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+/// What lies between the SDK and the engine: it notes every request and its
+/// answer, and can do to them what a network and a distributed engine do.
+#[derive(Clone)]
+pub struct Wire {
+    inner: SharedHttpClient,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    sent: Vec<Sent>,
+    faults: Option<Box<dyn FnMut(&Sent) -> Option<Fault> + Send>>,
+}
+
+/// A request that went out, and what came back.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The operation's name.
+    pub operation: String,
+    /// The request's body.
+    pub request: Value,
+    /// The answer's body; absent where a fault took it.
+    pub answer: Option<Value>,
+}
+
+/// What can happen to a request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// It never arrives.
+    Lost,
+    /// It arrives, and its answer does not.
+    AnswerLost,
+    /// It arrives twice.
+    Twice,
+    /// It is answered with this error by DynamoDB, and not done.
+    Refused(u16, &'static str),
+    /// It is a transaction and is cancelled with these reasons, and not done.
+    Cancelled(&'static [&'static str]),
+}
+
+impl Wire {
+    /// A wire on which nothing happens.
+    pub fn new() -> Wire {
+        Wire { inner: Builder::new().build_http(), state: Arc::default() }
+    }
+
+    /// Asks for the fault of every request from now on.
+    pub fn inject(&self, faults: impl FnMut(&Sent) -> Option<Fault> + Send + 'static) {
+        self.state().faults = Some(Box::new(faults));
+    }
+
+    /// What was sent since the last call.
+    pub fn take(&self) -> Vec<Sent> {
+        std::mem::take(&mut self.state().sent)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds this")
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Wire {
+        Wire::new()
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        parts: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, parts);
+        SharedHttpConnector::new(Connector { inner, wire: self.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    inner: SharedHttpConnector,
+    wire: Wire,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (inner, wire) = (self.inner.clone(), self.wire.clone());
+        HttpConnectorFuture::new(async move {
+            let mut sent = Sent {
+                operation: operation(&request),
+                request: request.body().bytes().map(json).unwrap_or_default(),
+                answer: None,
+            };
+            let fault = wire.state().faults.as_mut().and_then(|faults| faults(&sent));
+            let ended = match fault {
+                Some(Fault::Lost) => Err(broken()),
+                Some(Fault::Refused(status, code)) => refused(status, json!({ "__type": kind(code) })),
+                Some(Fault::Cancelled(codes)) => {
+                    let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
+                    refused(
+                        400,
+                        json!({ "__type": kind("TransactionCanceledException"), "CancellationReasons": reasons }),
+                    )
+                }
+                Some(Fault::AnswerLost) => forward(&inner, &request).await.and(Err(broken())),
+                Some(Fault::Twice) => {
+                    forward(&inner, &request).await?;
+                    forward(&inner, &request).await
+                }
+                None => forward(&inner, &request).await,
+            };
+            sent.answer = ended.as_ref().ok().and_then(|answer| answer.body().bytes()).map(json);
+            wire.state().sent.push(sent);
+            ended
+        })
+    }
+}
+
+fn operation(request: &HttpRequest) -> String {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// Sends a request and reads the whole answer.
+async fn forward(inner: &SharedHttpConnector, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let mut answer = inner.call(request.try_clone().expect("a body in memory")).await?;
+    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+    let body = body.collect().await.map_err(|error| ConnectorError::io(error))?.to_bytes();
+    *answer.body_mut() = SdkBody::from(body);
+    Ok(answer)
+}
+
+fn refused(status: u16, body: Value) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(status).expect("a status");
+    Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
+}
+
+fn kind(code: &str) -> String {
+    format!("com.amazonaws.dynamodb.v20120810#{code}")
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+fn broken() -> ConnectorError {
+    ConnectorError::io("the wire broke".into())
+}

@@ -1,4 +1,11 @@
 //! The functions on a real engine, through the official SDK, one table a test.
 
+mod costs;
+mod errors;
+mod faults;
+mod grants;
+mod history;
+mod limits;
 mod races;
 mod refunds;
+mod requests;

@@ -3,14 +3,15 @@ use std::{collections::HashMap, env, sync::Arc};
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
-    types::AttributeValue,
+    types::{AttributeValue, PutRequest, WriteRequest},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use dynoxide::{Database, server};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use scrip::{
-    domain::Error,
+    domain::{Error, Nonce, Wallet},
     ledger::Ledger,
-    store::Store,
+    store::{Commit, Store, Transaction, WalletStep},
     transport::{
         App, Function, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
@@ -40,6 +41,9 @@ pub struct Bench {
     pub table: String,
     app: Arc<App>,
 }
+
+/// Every function with a route.
+pub const FUNCTIONS: [Function; 5] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY];
 
 /// An HTTP answer.
 #[derive(Debug)]
@@ -85,6 +89,19 @@ impl Bench {
         Bench { clock, wire, client, table, app }
     }
 
+    /// The same table and clock, past the wire: another process.
+    pub fn beside(&self) -> Bench {
+        let app =
+            Arc::new(App { ledger: Ledger::new(self.store(), self.clock.sources()), admits_anyone: false });
+        Bench {
+            clock: self.clock.clone(),
+            wire: Wire::new(),
+            client: self.client.clone(),
+            table: self.table.clone(),
+            app,
+        }
+    }
+
     /// Invokes a function directly: its answer, or the errorType and message.
     pub async fn invoke(&self, function: Function, payload: Value) -> Result<Value, (String, String)> {
         match self.send(function, payload.to_string()).await {
@@ -100,8 +117,42 @@ impl Bench {
         }
     }
 
-    /// Invokes a function with an event of API Gateway.
-    pub async fn request(&self, function: Function, event: Value) -> Http {
+    /// Sends a request through the event that API Gateway would make of it, to
+    /// the function whose route it is, or to the default one.
+    pub async fn http(
+        &self,
+        method: &str,
+        url: &str,
+        body: impl Into<Vec<u8>>,
+        claims: Option<Value>,
+    ) -> Http {
+        self.http_with(method, url, body, claims, json!({})).await
+    }
+
+    /// The same, with headers.
+    pub async fn http_with(
+        &self,
+        method: &str,
+        url: &str,
+        body: impl Into<Vec<u8>>,
+        claims: Option<Value>,
+        headers: Value,
+    ) -> Http {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let function =
+            FUNCTIONS.into_iter().find(|function| function.serves(method, path)).unwrap_or(BALANCE);
+        let (body, is_base64) = match String::from_utf8(body.into()) {
+            Ok(body) => (body, false),
+            Err(error) => (BASE64_STANDARD.encode(error.into_bytes()), true),
+        };
+        let event = json!({
+            "version": "2.0", "rawPath": path, "rawQueryString": query, "headers": headers, "body": body,
+            "isBase64Encoded": is_base64,
+            "requestContext": {
+                "http": { "method": method, "path": path }, "requestId": "request-2", "stage": "$default",
+                "authorizer": claims.map(|claims| json!({ "jwt": { "claims": claims, "scopes": null } })),
+            },
+        });
         let Ok(Reply::Http(answer)) = self.send(function, event.to_string()).await else {
             panic!("no HTTP answer");
         };
@@ -205,6 +256,45 @@ impl Bench {
             if cursor.is_null() {
                 return records;
             }
+        }
+    }
+
+    /// The table itself, past the functions and the wire.
+    pub fn store(&self) -> Store {
+        Store::new(self.client.clone(), &self.table)
+    }
+
+    /// Puts a wallet in place of none.
+    pub async fn seed(&self, user: &str, wallet: &Wallet) {
+        let user = user.to_owned().try_into().expect("an id");
+        let transaction =
+            Transaction { user: &user, records: Vec::new(), wallet: WalletStep::Moved(None, wallet) };
+        let token = Nonce::new(Uuid::new_v4());
+        let commit = self.store().commit(&transaction, token).await.expect("a commit");
+        assert!(matches!(commit, Commit::Done), "{commit:?}");
+    }
+
+    /// Writes copies of the record at this key, each a millisecond older than
+    /// the one before, under keys of their own.
+    pub async fn copy(&self, user: &str, sort: &str, copies: i64) {
+        let original = self.item(user, sort).await.expect("a record");
+        let trans_no: Uuid = original["trans_no"].as_s().expect("text").parse().expect("a UUID");
+        let mut copies = (1..=copies).map(|copy| {
+            let older = Uuid::from_u128(trans_no.as_u128() - (u128::from(copy.unsigned_abs()) << 80));
+            let mut item = original.clone();
+            item.insert("sk".to_owned(), AttributeValue::S(format!("{sort}copy{copy}")));
+            item.insert("trans_no".to_owned(), AttributeValue::S(older.to_string()));
+            item.insert("user_trans".to_owned(), AttributeValue::S(format!("{user}#{older}")));
+            let put = PutRequest::builder().set_item(Some(item)).build().expect("an item");
+            WriteRequest::builder().put_request(put).build()
+        });
+        loop {
+            let batch: Vec<_> = copies.by_ref().take(25).collect();
+            if batch.is_empty() {
+                return;
+            }
+            let written = self.client.batch_write_item().request_items(&self.table, batch).send().await;
+            assert!(written.expect("an answer").unprocessed_items.is_none_or(|left| left.is_empty()));
         }
     }
 

@@ -7,6 +7,6 @@ mod bench;
 mod clock;
 mod wire;
 
-pub use bench::{Bench, Http, engine_is_external};
+pub use bench::{Bench, FUNCTIONS, Http, engine_is_external};
 pub use clock::Clock;
 pub use wire::{Fault, Sent, Wire};

@@ -52,6 +52,9 @@ pub enum Fault {
     Lost,
     /// It arrives, and its answer does not.
     AnswerLost,
+    /// It arrives, its answer does not, and the engine forgets its token, as
+    /// DynamoDB does after ten minutes.
+    AnswerLostTokenForgotten,
     /// It arrives twice.
     Twice,
     /// It is answered with this error by DynamoDB, and not done.
@@ -131,6 +134,9 @@ impl HttpConnector for Connector {
                     )
                 }
                 Some(Fault::AnswerLost) => forward(&inner, &request).await.and(Err(broken())),
+                Some(Fault::AnswerLostTokenForgotten) => {
+                    forward(&inner, &under_another_token(&request, &sent.request)).await.and(Err(broken()))
+                }
                 Some(Fault::Twice) => {
                     forward(&inner, &request).await?;
                     forward(&inner, &request).await
@@ -156,6 +162,13 @@ async fn forward(inner: &SharedHttpConnector, request: &HttpRequest) -> Result<H
     let body = body.collect().await.map_err(|error| ConnectorError::io(error))?.to_bytes();
     *answer.body_mut() = SdkBody::from(body);
     Ok(answer)
+}
+
+fn under_another_token(request: &HttpRequest, body: &Value) -> HttpRequest {
+    let (mut request, mut body) = (request.try_clone().expect("a body in memory"), body.clone());
+    body["ClientRequestToken"] = Value::from(uuid::Uuid::new_v4().to_string());
+    *request.body_mut() = SdkBody::from(body.to_string());
+    request
 }
 
 fn refused(status: u16, body: Value) -> Result<HttpResponse, ConnectorError> {

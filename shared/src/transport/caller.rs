@@ -1,5 +1,6 @@
-use std::collections::HashMap;
+use serde_json::Value;
 
+use super::event::Claims;
 use crate::domain::{Error, UserUuid};
 
 /// The scope that lets a caller grant, decrease and refund for any user.
@@ -21,16 +22,13 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// Who the claims speak for. A claim that is a list reaches the function as
-    /// `[a b]`.
-    pub(super) fn from_claims(claims: &HashMap<String, String>) -> Caller {
-        let scopes: Vec<&str> = ["scope", "scp"]
-            .iter()
-            .filter_map(|name| claims.get(*name))
-            .flat_map(|scopes| scopes.trim_start_matches('[').trim_end_matches(']').split_whitespace())
-            .collect();
+    /// Who the claims speak for.
+    pub(super) fn from_claims(claims: &Claims) -> Caller {
+        let scopes: Vec<&str> =
+            ["scope", "scp"].iter().filter_map(|name| claims.get(*name)).flat_map(words).collect();
+        let subject = claims.get("sub").and_then(Value::as_str);
         Caller::Bearer {
-            subject: claims.get("sub").cloned().and_then(|sub| sub.try_into().ok()),
+            subject: subject.and_then(|subject| subject.to_owned().try_into().ok()),
             can_write: scopes.contains(&WRITE),
             can_read: scopes.contains(&READ),
         }
@@ -68,13 +66,21 @@ impl Caller {
     }
 }
 
+/// The words of a claim. API Gateway hands a list over as the text `[a b]`.
+fn words(claim: &Value) -> impl Iterator<Item = &str> {
+    let text = claim.as_str().unwrap_or_default();
+    text.trim_start_matches('[').trim_end_matches(']').split_whitespace()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// What a caller may do: write, read any user, read user `u1`.
     fn check(claims: &[(&str, &str)], may: (bool, bool, bool)) {
-        let caller = Caller::from_claims(&claims.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+        let caller = Caller::from_claims(
+            &claims.iter().map(|(name, claim)| ((*name).into(), (*claim).into())).collect(),
+        );
         let user = |name: &str| UserUuid::try_from(name.to_owned()).unwrap();
         let found = (
             caller.may_write().is_ok(),

@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, value::RawValue};
 
 use crate::domain::Error;
 
@@ -22,74 +21,106 @@ pub(super) enum Event {
     Direct(Vec<u8>),
 }
 
-/// What of an HTTP request matters here.
+/// What matters here of an HTTP API's event. The types of `aws_lambda_events`
+/// would refuse one whose claims are numbers or lists.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
-    pub(super) method: String,
-    /// Without the stage.
-    pub(super) path: String,
+    #[serde(default)]
+    raw_path: String,
+    #[serde(default, rename = "rawQueryString")]
     pub(super) query: String,
-    pub(super) idempotency_key: Option<String>,
-    /// The claims of a token that API Gateway's authorizer has checked.
-    pub(super) claims: Option<HashMap<String, String>>,
-    pub(super) request_id: Option<String>,
+    #[serde(default)]
+    headers: HashMap<String, String>,
+    #[serde(rename = "requestContext")]
+    context: RequestContext,
     body: Option<String>,
-    is_base64: bool,
+    #[serde(default)]
+    is_base64_encoded: bool,
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    http: Http,
+    request_id: Option<String>,
+    stage: Option<String>,
+    authorizer: Option<Authorizer>,
+}
+
+#[derive(Deserialize)]
+struct Http {
+    method: String,
+}
+
+#[derive(Deserialize)]
+struct Authorizer {
+    jwt: Option<Jwt>,
+}
+
+#[derive(Deserialize)]
+struct Jwt {
+    claims: Option<Claims>,
+}
+
+/// The claims of a token that API Gateway's authorizer has checked.
+pub(super) type Claims = HashMap<String, Value>;
 
 /// Tells an HTTP event from a direct payload.
 #[derive(Deserialize)]
 struct Probe {
     #[serde(rename = "requestContext")]
-    _request_context: ContextProbe,
+    _context: ContextProbe,
 }
 
 #[derive(Deserialize)]
 struct ContextProbe {
     #[serde(rename = "http")]
-    _http: serde::de::IgnoredAny,
+    _http: IgnoredAny,
 }
 
 impl Event {
     pub(super) fn parse(payload: &RawValue) -> Result<Event, Error> {
         let payload = payload.get();
-        if serde_json::from_str::<Probe>(payload).is_err() {
-            let body = payload.as_bytes().to_vec();
-            return if body.len() > BODY_BYTES_MAX {
-                Err(Error::PayloadTooLarge)
-            } else {
-                Ok(Event::Direct(body))
-            };
+        if serde_json::from_str::<Probe>(payload).is_ok() {
+            let request = serde_json::from_str(payload).map_err(|error| {
+                Error::InvalidRequest(format!("no event of an HTTP API, payload 2.0: {error}"))
+            })?;
+            return Ok(Event::Http(request));
         }
-        let event: ApiGatewayV2httpRequest = serde_json::from_str(payload).map_err(|error| {
-            Error::InvalidRequest(format!("no event of an HTTP API, payload 2.0: {error}"))
-        })?;
-        Ok(Event::Http(Box::new(event.into())))
-    }
-}
-
-impl From<ApiGatewayV2httpRequest> for HttpRequest {
-    fn from(event: ApiGatewayV2httpRequest) -> HttpRequest {
-        let context = event.request_context;
-        let path = event.raw_path.unwrap_or_default();
-        let stage = context.stage.filter(|stage| stage != "$default").map(|stage| format!("/{stage}"));
-        let rest =
-            stage.as_deref().and_then(|stage| path.strip_prefix(stage)).filter(|rest| rest.starts_with('/'));
-        let header =
-            |name| event.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into());
-        HttpRequest {
-            method: context.http.method.to_string(),
-            path: rest.unwrap_or(&path).to_owned(),
-            query: event.raw_query_string.unwrap_or_default(),
-            idempotency_key: header("idempotency-key"),
-            claims: context.authorizer.and_then(|authorizer| authorizer.jwt).map(|jwt| jwt.claims),
-            request_id: context.request_id,
-            body: event.body,
-            is_base64: event.is_base64_encoded,
-        }
+        let payload = payload.as_bytes().to_vec();
+        if payload.len() > BODY_BYTES_MAX { Err(Error::PayloadTooLarge) } else { Ok(Event::Direct(payload)) }
     }
 }
 
 impl HttpRequest {
+    pub(super) fn method(&self) -> &str {
+        &self.context.http.method
+    }
+
+    /// The path without the stage.
+    pub(super) fn path(&self) -> &str {
+        let stage = self.context.stage.as_deref().filter(|stage| *stage != "$default");
+        stage
+            .and_then(|stage| self.raw_path.strip_prefix('/')?.strip_prefix(stage))
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(&self.raw_path)
+    }
+
+    pub(super) fn request_id(&self) -> Option<&str> {
+        self.context.request_id.as_deref()
+    }
+
+    pub(super) fn claims(&self) -> Option<&Claims> {
+        self.context.authorizer.as_ref()?.jwt.as_ref()?.claims.as_ref()
+    }
+
+    /// A header, by its name in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
+    }
+
     /// The bytes of the body; none where there is no body.
     pub(super) fn body(&self) -> Result<Vec<u8>, Error> {
         let text = self.body.as_deref().unwrap_or_default();
@@ -97,7 +128,7 @@ impl HttpRequest {
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
             return Err(Error::PayloadTooLarge);
         }
-        let body = if self.is_base64 {
+        let body = if self.is_base64_encoded {
             BASE64_STANDARD
                 .decode(text)
                 .map_err(|_| Error::InvalidRequest("the body is no base64".to_owned()))?

@@ -1,10 +1,10 @@
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use lambda_runtime::LambdaEvent;
 
 use super::{
     caller::Caller,
-    event::{Event, HttpRequest, Payload},
+    event::{Claims, Event, HttpRequest, Payload},
     failure::{Failure, code},
     form::Form,
     reply::{Answer, ErrorForm, Reply, http_answer, http_error},
@@ -73,9 +73,9 @@ impl Function {
                 answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
             Event::Http(request) => {
-                let request_id = request.request_id.clone().unwrap_or(event.context.request_id);
-                let path = request.path.clone();
-                let operation = self.operation_at(&request.method, &path);
+                let request_id = request.request_id().map_or(event.context.request_id, str::to_owned);
+                let path = request.path().to_owned();
+                let operation = self.operation_at(request.method(), &path);
                 let form =
                     operation.as_ref().map_or(ErrorForm::Problem, |(operation, _)| operation.error_form);
                 let answered =
@@ -130,7 +130,8 @@ impl Function {
     }
 }
 
-type Segments = std::collections::BTreeMap<&'static str, String>;
+/// The named segments of a path.
+type Segments = BTreeMap<&'static str, String>;
 
 async fn answer_http(
     (operation, segments): (Operation, Segments),
@@ -138,7 +139,7 @@ async fn answer_http(
     request: &HttpRequest,
     deadline: Timestamp,
 ) -> Result<Answer, Error> {
-    let caller = admit(app, request.claims.as_ref())?;
+    let caller = admit(app, request.claims())?;
     if operation.writes {
         caller.may_write()?;
     }
@@ -147,15 +148,15 @@ async fn answer_http(
     } else {
         let mut form = Form::from_json(&request.body()?)?;
         form.refuse_query(&request.query);
-        if let Some(key) = request.idempotency_key.clone().filter(|_| operation.takes_key_header) {
-            form.merge_header("idempotency_key", key);
+        if let Some(key) = request.header("idempotency-key").filter(|_| operation.takes_key_header) {
+            form.merge_header("idempotency_key", key.to_owned());
         }
         form
     };
     (operation.run)(&app.ledger, Call { caller, form, deadline }).await
 }
 
-fn admit(app: &App, claims: Option<&HashMap<String, String>>) -> Result<Caller, Error> {
+fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, Error> {
     match claims {
         Some(claims) => Ok(Caller::from_claims(claims)),
         None if app.admits_anyone => Ok(Caller::Trusted),

@@ -1,0 +1,102 @@
+//! What each operation costs, counted on the wire: round trips, and units of the
+//! table. Engines disagree on the units of indexes inside a transaction.
+
+use scrip::transport::functions::{GRANT, HISTORY};
+use scrip_tests::{Bench, Sent};
+use serde_json::json;
+
+/// A user with this much history, and what each operation costs.
+struct Costs {
+    bench: Bench,
+    lines: Vec<String>,
+}
+
+impl Costs {
+    async fn new(history: i64) -> Costs {
+        let bench = Bench::new().await;
+        bench.grant("u", 1_000, None).await;
+        bench.charge("u", 1, "old", None).await.unwrap();
+        bench.copy("u", "charge#old#", history).await;
+        Costs { bench, lines: Vec::new() }
+    }
+
+    /// Notes what one call costs. Calls at once are one round trip.
+    async fn note<T>(&mut self, name: &str, at_once: usize, call: impl AsyncFnOnce(&Bench) -> T) {
+        self.bench.wire.take();
+        call(&self.bench).await;
+        let sent = self.bench.wire.take();
+        let (writes, reads): (Vec<_>, Vec<_>) =
+            sent.iter().partition(|sent| sent.operation == "TransactWriteItems");
+        let units =
+            |sent: &[&Sent]| sent.iter().map(|sent| table_units(sent)).fold(0.0, |sum, units| sum + units);
+        let (trips, read, write) = (sent.len() - at_once, units(&reads), units(&writes));
+        self.lines.push(format!("{name}: {trips} round trips, {read} RRU, {write} WRU"));
+    }
+}
+
+fn table_units(sent: &Sent) -> f64 {
+    let consumed = &sent.answer.as_ref().unwrap()["ConsumedCapacity"];
+    let all = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
+    all.iter().filter_map(|consumed| consumed["Table"]["CapacityUnits"].as_f64()).sum()
+}
+
+async fn costs(history: i64) -> Vec<String> {
+    let mut costs = Costs::new(history).await;
+    let new_user = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 5 });
+    let summary = json!({ "operation": "summary", "user_uuid": "u" });
+    let timeline = json!({ "operation": "timeline", "user_uuid": "u", "limit": 5, "include_voided": true });
+    costs.note("balance", 0, async |bench| bench.balance("u").await).await;
+    costs.note("summary", 0, async |bench| bench.invoke(HISTORY, summary).await).await;
+    costs.note("timeline", 0, async |bench| bench.invoke(HISTORY, timeline).await).await;
+    costs.note("grant", 0, async |bench| bench.invoke(GRANT, new_user.clone()).await).await;
+    costs.note("grant, replay", 0, async |bench| bench.invoke(GRANT, new_user.clone()).await).await;
+    costs.note("decrease", 0, async |bench| bench.charge("u", 1, "g", None).await).await;
+    costs.note("decrease, replay", 0, async |bench| bench.charge("u", 1, "g", None).await).await;
+    costs
+        .note("decrease beyond the balance", 0, async |bench| bench.charge("u", 9_999, "h", None).await)
+        .await;
+    costs.note("refund", 1, async |bench| bench.refund(Some("u"), "g", None).await).await;
+    costs.note("refund, replay", 1, async |bench| bench.refund(Some("u"), "g", None).await).await;
+    costs.note("refund, fence", 1, async |bench| bench.refund(Some("u"), "fenced", None).await).await;
+    costs.bench.charge("u", 1, "g2", None).await.unwrap();
+    costs.note("refund by generation alone", 2, async |bench| bench.refund(None, "g2", None).await).await;
+    costs
+        .note("generation", 1, async |bench| {
+            bench.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g2" })).await
+        })
+        .await;
+    for key in ["m1", "m2"] {
+        costs.bench.charge("u", 1, "s", Some(key)).await.unwrap();
+    }
+    costs.note("refund with a key", 1, async |bench| bench.refund(Some("u"), "s", Some("m1")).await).await;
+    costs.note("refund of a session", 1, async |bench| bench.refund(Some("u"), "s", None).await).await;
+    costs
+        .note("refund of a session, replay", 1, async |bench| bench.refund(Some("u"), "s", None).await)
+        .await;
+    costs.lines
+}
+
+#[tokio::test]
+async fn no_cost_grows_with_the_history() {
+    let at_ten = costs(10).await;
+    let expected = [
+        "balance: 1 round trips, 1 RRU, 0 WRU",
+        "summary: 1 round trips, 1 RRU, 0 WRU",
+        "timeline: 1 round trips, 0 RRU, 0 WRU",
+        "grant: 2 round trips, 1 RRU, 4 WRU",
+        "grant, replay: 2 round trips, 1 RRU, 0 WRU",
+        "decrease: 2 round trips, 1 RRU, 4 WRU",
+        "decrease, replay: 2 round trips, 1 RRU, 0 WRU",
+        "decrease beyond the balance: 2 round trips, 2 RRU, 0 WRU",
+        "refund: 2 round trips, 2 RRU, 4 WRU",
+        "refund, replay: 1 round trips, 2 RRU, 0 WRU",
+        "refund, fence: 2 round trips, 2 RRU, 4 WRU",
+        "refund by generation alone: 3 round trips, 2 RRU, 4 WRU",
+        "generation: 3 round trips, 1 RRU, 0 WRU",
+        "refund with a key: 2 round trips, 2 RRU, 4 WRU",
+        "refund of a session: 3 round trips, 3 RRU, 4 WRU",
+        "refund of a session, replay: 2 round trips, 3 RRU, 0 WRU",
+    ];
+    assert_eq!(at_ten, expected);
+    assert_eq!(costs(10_000).await, expected);
+}

@@ -1,0 +1,120 @@
+//! What the network and a distributed engine do to a call, and that it changes
+//! nothing about the money. The embedded engine does none of it by itself.
+
+use scrip_tests::{Bench, Fault};
+use serde_json::{Value, json};
+
+const CONFLICT: Fault = Fault::Cancelled(&["None", "TransactionConflict"]);
+
+/// Throws this fault at the first transactions, as many as said.
+fn throw(bench: &Bench, fault: Fault, times: usize) {
+    let mut left = times;
+    bench.wire.inject(move |sent| {
+        let hit = left > 0 && sent.operation == "TransactWriteItems";
+        left -= usize::from(hit);
+        hit.then(|| fault.clone())
+    });
+}
+
+/// What becomes of a charge, its refund, and a fence, when each one's first
+/// transactions meet this fault: every one succeeds, once, as a first answer.
+async fn check(fault: Fault, times: usize) {
+    let bench = Bench::new().await;
+    throw(&bench, fault.clone(), times);
+    let grant = bench.grant("u", 10, None).await;
+    assert_eq!((&grant["replayed"], &grant["balance"]), (&json!(false), &json!(10)), "{fault:?}");
+
+    throw(&bench, fault.clone(), times);
+    let charge = bench.charge("u", 3, "g", None).await.unwrap();
+    assert_eq!((&charge["replayed"], &charge["balance"]), (&json!(false), &json!(7)), "{fault:?}");
+
+    throw(&bench, fault.clone(), times);
+    let refund = bench.refund(Some("u"), "g", None).await.unwrap();
+    assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(3)), "{fault:?}");
+    assert_eq!(refund["records"].as_array().unwrap().len(), 1);
+
+    for (generation, key) in [("f1", None), ("f2", Some("k"))] {
+        throw(&bench, fault.clone(), times);
+        assert_eq!(bench.refund(Some("u"), generation, key).await.unwrap()["outcome"], "fenced", "{fault:?}");
+    }
+
+    throw(&bench, fault.clone(), times);
+    bench.charge("u", 2, "s", Some("m1")).await.unwrap();
+    bench.charge("u", 2, "s", Some("m2")).await.unwrap();
+    throw(&bench, fault.clone(), times);
+    let session = bench.refund(Some("u"), "s", None).await.unwrap();
+    assert_eq!((&session["outcome"], &session["credits"]), (&json!("voided"), &json!(4)), "{fault:?}");
+
+    bench.wire.inject(|_| None);
+    assert_eq!(bench.sound_balance("u").await, 10, "{fault:?}");
+    assert_eq!(bench.records("u").await.len(), 4, "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_fault_changes_nothing_about_the_money() {
+    for (fault, times) in [
+        (Fault::Lost, 3),
+        (Fault::AnswerLost, 1),
+        (Fault::AnswerLost, 3),
+        (Fault::AnswerLostTokenForgotten, 1),
+        (Fault::Twice, 1),
+        (Fault::Refused(500, "InternalServerError"), 3),
+        (Fault::Refused(400, "ThrottlingException"), 4),
+        (Fault::Refused(400, "TransactionInProgressException"), 2),
+        (CONFLICT, 4),
+        (Fault::Cancelled(&["ThrottlingError", "None"]), 2),
+    ] {
+        check(fault, times).await;
+    }
+}
+
+/// The answer of the charge is lost, and before it is sent again somebody else
+/// charges, or refunds it: it is its caller's own write all the same.
+#[tokio::test]
+async fn a_lost_answer_is_found_again_behind_the_work_of_others() {
+    for refunded in [false, true] {
+        let bench = std::sync::Arc::new(Bench::new().await);
+        let other = std::sync::Arc::new(bench.beside());
+        bench.grant("u", 10, None).await;
+        throw(&bench, Fault::AnswerLostTokenForgotten, 1);
+        let (charge, _) = tokio::join!(bench.charge("u", 3, "g", None), async {
+            while bench.item("u", "charge#g#").await.is_none() {}
+            if refunded {
+                other.refund(Some("u"), "g", None).await.unwrap();
+            } else {
+                other.charge("u", 1, "other", None).await.unwrap();
+            }
+        });
+        assert_eq!(charge.unwrap()["replayed"], false, "refunded: {refunded}");
+        assert_eq!(bench.sound_balance("u").await, if refunded { 10 } else { 6 });
+        let repeated = bench.charge("u", 3, "g", None).await;
+        let repeated = repeated.map(|answer| answer["replayed"].clone()).map_err(|(code, _)| code);
+        assert_eq!(
+            repeated,
+            if refunded { Err("GenerationVoided".to_owned()) } else { Ok(Value::Bool(true)) }
+        );
+    }
+}
+
+/// A refund of many charges that breaks off between its transactions has voided
+/// whole groups, and a repeat finishes it.
+#[tokio::test]
+async fn a_broken_refund_of_many_charges_is_finished_by_a_repeat() {
+    let bench = Bench::new().await;
+    bench.grant("u", 250, None).await;
+    for message in 0..250 {
+        bench.charge("u", 1, "s", Some(&format!("m{message}"))).await.unwrap();
+    }
+    let mut transactions = 0;
+    bench.wire.inject(move |sent| {
+        transactions += i32::from(sent.operation == "TransactWriteItems");
+        (transactions == 2).then_some(Fault::Refused(400, "AccessDeniedException"))
+    });
+    assert_eq!(bench.refund(Some("u"), "s", None).await.unwrap_err().0, "StoreUnavailable");
+    bench.wire.inject(|_| None);
+    assert_eq!(bench.sound_balance("u").await, 99);
+    let refund = bench.refund(Some("u"), "s", None).await.unwrap();
+    assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(151)));
+    assert_eq!(refund["records"].as_array().unwrap().len(), 250);
+    assert_eq!(bench.sound_balance("u").await, 250);
+}

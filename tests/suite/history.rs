@@ -1,0 +1,216 @@
+//! What the history tells, and by how much at a time.
+
+use scrip::transport::functions::HISTORY;
+use scrip_tests::Bench;
+use serde_json::{Value, json};
+
+/// A page, asked for directly.
+async fn page(bench: &Bench, operation: &str, fields: Value) -> Value {
+    let mut request = fields;
+    request["operation"] = json!(operation);
+    bench.invoke(HISTORY, request).await.unwrap()
+}
+
+/// The sizes of all pages, and their records, from the first to the last.
+async fn pages(bench: &Bench, operation: &str, list: &str, mut request: Value) -> (Vec<usize>, Vec<Value>) {
+    let (mut sizes, mut records) = (Vec::new(), Vec::new());
+    loop {
+        let mut answer = page(bench, operation, request.clone()).await;
+        let shown = answer[list].as_array_mut().unwrap();
+        sizes.push(shown.len());
+        records.append(shown);
+        request["cursor"] = answer["cursor"].take();
+        if request["cursor"].is_null() {
+            return (sizes, records);
+        }
+    }
+}
+
+fn newest_first(records: &[Value]) -> bool {
+    records.is_sorted_by(|a, b| a["trans_no"].as_str() > b["trans_no"].as_str())
+}
+
+/// 9 records: a grant and 8 charges, of which these are voided.
+async fn bench(voided: &[u32]) -> Bench {
+    let bench = Bench::new().await;
+    bench.grant("u", 100, None).await;
+    for charge in 1..=8 {
+        bench.charge("u", 1, &format!("g{charge}"), None).await.unwrap();
+    }
+    for charge in voided {
+        bench.refund(Some("u"), &format!("g{charge}"), None).await.unwrap();
+    }
+    bench
+}
+
+#[tokio::test]
+async fn every_timeline_page_is_full_but_the_last() {
+    for (voided, limit, include_voided, sizes) in [
+        (&[][..], 3, false, &[3, 3, 3][..]),
+        (&[], 4, false, &[4, 4, 1]),
+        (&[], 9, false, &[9]),
+        (&[], 100, false, &[9]),
+        (&[1, 2, 4, 5, 7, 8], 2, false, &[2, 1]),
+        (&[6, 7, 8], 3, false, &[3, 3]),
+        (&[1, 2, 3], 3, false, &[3, 3]),
+        (&[1, 2, 3, 4, 5, 6, 7, 8], 1, false, &[1]),
+        (&[1, 2, 3], 5, true, &[5, 4]),
+    ] {
+        let bench = bench(voided).await;
+        let request = json!({ "user_uuid": "u", "limit": limit, "include_voided": include_voided });
+        let (found, records) = pages(&bench, "timeline", "records", request).await;
+        assert_eq!(found, sizes, "voided {voided:?}, {limit} a page");
+        assert!(newest_first(&records));
+        let shown_voided = records.iter().filter(|record| record["is_voided"] == true).count();
+        assert_eq!(shown_voided, if include_voided { voided.len() } else { 0 });
+    }
+}
+
+/// A page that passes over 1,000 voided records may be short, with a cursor.
+#[tokio::test]
+async fn a_page_passes_over_a_thousand_voided_records_at_most() {
+    let bench = bench(&[]).await;
+    bench.charge("u", 1, "v", None).await.unwrap();
+    bench.refund(Some("u"), "v", None).await.unwrap();
+    bench.copy("u", "charge#v#", 2_300).await;
+    let (sizes, records) =
+        pages(&bench, "timeline", "records", json!({ "user_uuid": "u", "limit": 5 })).await;
+    assert_eq!(records.len(), 9);
+    assert!(sizes.len() <= 5, "{sizes:?}");
+    assert!(newest_first(&records));
+    let request = json!({ "user_uuid": "u", "limit": 100, "include_voided": true });
+    assert_eq!(pages(&bench, "timeline", "records", request).await.1.len(), 9 + 2_301);
+}
+
+#[tokio::test]
+async fn a_cursor_belongs_to_its_user_and_query() {
+    let bench = bench(&[]).await;
+    let claims = Some(json!({ "scope": "credits:read" }));
+    let first = bench.http("GET", "/credits/u/timeline?limit=2", "", claims.clone()).await;
+    let cursor = first.body["cursor"].as_str().unwrap().to_owned();
+    for (url, status) in [
+        (format!("/credits/u/timeline?limit=5&cursor={cursor}"), 200),
+        (format!("/credits/u/timeline?include_voided=false&cursor={cursor}"), 200),
+        (format!("/credits/u2/timeline?cursor={cursor}"), 400),
+        (format!("/credits/u/timeline?include_voided=true&cursor={cursor}"), 400),
+        (format!("/generations/g1?cursor={cursor}"), 400),
+        (format!("/credits/u/timeline?cursor={cursor}A"), 400),
+        ("/credits/u/timeline?cursor=".to_owned(), 400),
+        (format!("/credits/u/timeline?cursor={cursor}&cursor={cursor}"), 400),
+    ] {
+        let answer = bench.http("GET", &url, "", claims.clone()).await;
+        assert_eq!(answer.status, status, "{url}: {answer:?}");
+    }
+}
+
+/// A record that comes while somebody pages does not move the pages.
+#[tokio::test]
+async fn new_records_do_not_disturb_the_pages_behind_a_cursor() {
+    let bench = bench(&[]).await;
+    let first = page(&bench, "timeline", json!({ "user_uuid": "u", "limit": 4 })).await;
+    bench.charge("u", 1, "late", None).await.unwrap();
+    let rest = page(&bench, "timeline", json!({ "user_uuid": "u", "cursor": first["cursor"] })).await;
+    let rest: Vec<_> =
+        rest["records"].as_array().unwrap().iter().map(|record| &record["generation_uuid"]).collect();
+    assert_eq!(rest, [&json!("g4"), &json!("g3"), &json!("g2"), &json!("g1"), &Value::Null]);
+}
+
+#[tokio::test]
+async fn the_summary_is_what_the_records_say() {
+    let bench = Bench::new().await;
+    bench.grant("u", 20, Some("2026-02-01T00:00:00Z")).await;
+    bench.grant("u", 30, None).await;
+    bench.charge("u", 4, "g1", None).await.unwrap();
+    bench.charge("u", 6, "g2", None).await.unwrap();
+    bench.refund(Some("u"), "g2", None).await.unwrap();
+    bench.clock.pass_days(40);
+    let spent = json!({ "anime_generation": { "credits": 4, "count": 1 } });
+    let all = json!({
+        "user_uuid": "u", "balance": 30, "granted": { "credits": 50, "count": 2 },
+        "spent": { "credits": 4, "count": 1 }, "voided": { "credits": 6, "count": 1 },
+        "expired": { "credits": 16 }, "by_trans_type": spent,
+    });
+    assert_eq!(page(&bench, "summary", json!({ "user_uuid": "u" })).await, all);
+    let nothing = json!({ "credits": 0, "count": 0 });
+    let mut in_range = all.clone();
+    in_range.as_object_mut().unwrap().remove("expired");
+    let none = json!({
+        "user_uuid": "u", "balance": 30, "granted": nothing, "spent": nothing, "voided": nothing, "by_trans_type": {},
+    });
+    let records = bench.records("u").await;
+    let made = |record: usize| records[record]["created_at"].clone();
+    for (from, to, sums) in [
+        (json!("2026-01-01T00:00:00Z"), Value::Null, in_range.clone()),
+        (Value::Null, json!("2026-01-01T02:00:00+01:00"), in_range.clone()),
+        (json!("2026-01-02T00:00:00Z"), Value::Null, none.clone()),
+        (Value::Null, made(3), none.clone()),
+        (made(3), json!("9999-12-31T23:59:59.999Z"), in_range),
+        (json!("0001-01-01T00:00:00Z"), json!("1969-01-01T00:00:00Z"), none),
+    ] {
+        let found = page(&bench, "summary", json!({ "user_uuid": "u", "from": from, "to": to })).await;
+        assert_eq!(found, sums, "from {from} to {to}");
+    }
+    let grants = page(&bench, "summary", json!({ "user_uuid": "u", "to": made(1) })).await;
+    assert_eq!(
+        (&grants["granted"]["count"], &grants["spent"]["count"]),
+        (&json!(2), &json!(0)),
+        "before {}",
+        made(1)
+    );
+}
+
+#[tokio::test]
+async fn a_generation_shows_its_charges_with_their_allocations() {
+    let bench = Bench::new().await;
+    let pack = bench.grant("u", 100, None).await;
+    for key in ["m1", "m2", "m3", "m4", "m5"] {
+        bench.charge("u", 2, "s", Some(key)).await.unwrap();
+    }
+    bench.refund(Some("u"), "s", Some("m3")).await.unwrap();
+    let (sizes, charges) =
+        pages(&bench, "generation", "charges", json!({ "generation_uuid": "s", "limit": 2 })).await;
+    assert_eq!(sizes, [2, 2, 1]);
+    assert!(newest_first(&charges));
+    assert_eq!(charges[2]["voided_reason"], "it failed");
+    for charge in charges {
+        assert_eq!(
+            charge["allocations"],
+            json!([{ "pack": pack["trans_no"], "order_no": pack["order_no"], "credits": 2 }])
+        );
+    }
+    bench.grant("u2", 1, None).await;
+    bench.charge("u2", 1, "s", None).await.unwrap();
+    let shared = json!({ "operation": "generation", "generation_uuid": "s" });
+    assert_eq!(bench.invoke(HISTORY, shared).await.unwrap_err().0, "IdempotencyConflict");
+    let own = bench.http("GET", "/generations/s", "", Some(json!({ "sub": "u2" }))).await;
+    assert_eq!((own.status, &own.body["user_uuid"]), (200, &json!("u2")), "a user sees its own");
+}
+
+#[tokio::test]
+async fn both_doors_give_the_same_answer() {
+    let bench = bench(&[2]).await;
+    let claims = Some(json!({ "scope": "credits:read" }));
+    for (url, operation, fields) in [
+        ("/credits/u/timeline?limit=3", "timeline", json!({ "user_uuid": "u", "limit": 3 })),
+        (
+            "/credits/u/timeline?include_voided=true",
+            "timeline",
+            json!({ "user_uuid": "u", "include_voided": true }),
+        ),
+        ("/credits/u/summary", "summary", json!({ "user_uuid": "u" })),
+        (
+            "/credits/u/summary?from=2025-12-31T23:00:00%2B00:00",
+            "summary",
+            json!({ "user_uuid": "u", "from": "2025-12-31T23:00:00Z" }),
+        ),
+        (
+            "/credits/u/summary?from=2025-12-31T23:00:00+00:00",
+            "summary",
+            json!({ "user_uuid": "u", "from": "2025-12-31T23:00:00Z" }),
+        ),
+        ("/generations/g2", "generation", json!({ "generation_uuid": "g2" })),
+    ] {
+        let answer = bench.http("GET", url, "", claims.clone()).await;
+        assert_eq!((answer.status, &answer.body), (200, &page(&bench, operation, fields).await), "{url}");
+    }
+}

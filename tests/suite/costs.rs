@@ -27,8 +27,8 @@ impl Costs {
         let sent = self.bench.wire.take();
         let (writes, reads): (Vec<_>, Vec<_>) =
             sent.iter().partition(|sent| sent.operation == "TransactWriteItems");
-        let units =
-            |sent: &[&Sent]| sent.iter().map(|sent| table_units(sent)).fold(0.0, |sum, units| sum + units);
+        // An empty sum is -0.
+        let units = |sent: &[&Sent]| sent.iter().map(|sent| table_units(sent)).sum::<f64>().abs();
         let (trips, read, write) = (sent.len() - at_once, units(&reads), units(&writes));
         self.lines.push(format!("{name}: {trips} round trips, {read} RRU, {write} WRU"));
     }

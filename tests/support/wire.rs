@@ -28,10 +28,13 @@ pub struct Wire {
     state: Arc<Mutex<State>>,
 }
 
+/// What happens to a request, if anything.
+type Faults = Box<dyn FnMut(&Sent) -> Option<Fault> + Send>;
+
 #[derive(Default)]
 struct State {
     sent: Vec<Sent>,
-    faults: Option<Box<dyn FnMut(&Sent) -> Option<Fault> + Send>>,
+    faults: Option<Faults>,
 }
 
 /// A request that went out, and what came back.
@@ -159,7 +162,7 @@ fn operation(request: &HttpRequest) -> String {
 async fn forward(inner: &SharedHttpConnector, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let mut answer = inner.call(request.try_clone().expect("a body in memory")).await?;
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-    let body = body.collect().await.map_err(|error| ConnectorError::io(error))?.to_bytes();
+    let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
     *answer.body_mut() = SdkBody::from(body);
     Ok(answer)
 }

@@ -32,8 +32,8 @@ impl Ledger {
     /// ```text
     /// read wallet -> plan -> put record if absent   -> done
     ///                        move wallet if unmoved
-    ///                           record there  -> it is the answer: a replay, or our own write
-    ///                           wallet moved  -> plan again on what stood there instead
+    ///                           record there -> it is the answer: a replay, or our own write
+    ///                           wallet moved -> plan again on the wallet of now
     /// ```
     ///
     /// A record that is there already goes before any refusal of the plan: the
@@ -74,11 +74,10 @@ impl Ledger {
             match self.commit(&transaction, &mut tries).await? {
                 Commit::Done => return Ok(Posted { record, balance: next.balance(now), replayed: false }),
                 Commit::Refused { wallet: moved, records } => {
-                    wallet = moved.unwrap_or(wallet);
                     if let Some((_, record)) = records.into_iter().next() {
-                        return Ok(found(record, &wallet));
+                        return Ok(found(record, moved.as_ref().unwrap_or(&wallet)));
                     }
-                    self.moved(&mut tries).await?;
+                    wallet = self.wallet_after(user, moved, &mut tries).await?;
                 }
             }
         }

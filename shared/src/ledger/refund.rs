@@ -91,7 +91,7 @@ impl Ledger {
         let outcome = loop {
             match refund.pass().await? {
                 Some(outcome) => break outcome,
-                None => self.moved(&mut tries).await?,
+                None => self.pause(&mut tries, Error::Busy).await?,
             }
         };
         Ok(Refunded {
@@ -232,9 +232,11 @@ impl Refund<'_> {
                 self.wallet = next;
                 return self.done(group, &void, returned);
             };
-            self.disturbed = true;
-            self.wallet = wallet.unwrap_or_else(|| self.wallet.clone());
-            if records.iter().any(|(_, record)| voided_by(record) == Some(self.nonce)) {
+            let is_ours = records.iter().any(|(_, record)| voided_by(record) == Some(self.nonce));
+            let wallet = self.ledger.wallet_after(self.user, wallet, &mut tries).await?;
+            self.disturbed |= wallet.version != self.wallet.version;
+            self.wallet = wallet;
+            if is_ours {
                 return self.done(group, &void, returned);
             }
             for (place, record) in records.into_iter().rev() {
@@ -243,7 +245,6 @@ impl Refund<'_> {
                     self.note(charge);
                 }
             }
-            self.ledger.moved(&mut tries).await?;
         }
         Ok(())
     }

@@ -4,13 +4,13 @@ use tokio::time::{Duration, sleep, timeout};
 
 use super::Ledger;
 use crate::{
-    domain::{Error, Timestamp},
+    domain::{Error, Timestamp, UserUuid, Wallet},
     store::{Commit, StoreError, Transaction},
 };
 
 /// The first pause is at most this long; each further one at most twice the one
 /// before. A pause is drawn evenly from zero to that ("full jitter").
-const PAUSE_FIRST_MILLIS: i64 = 10;
+const PAUSE_FIRST_MILLIS: i64 = 40;
 /// No pause is longer.
 const PAUSE_MAX_MILLIS: i64 = 1_000;
 /// How often a call that got no answer is sent.
@@ -21,12 +21,12 @@ pub(super) struct Tries {
     deadline: Timestamp,
     pauses: u32,
     unanswered: u32,
-    moved: bool,
+    has_moved: bool,
 }
 
 impl Tries {
     pub(super) fn until(deadline: Timestamp) -> Tries {
-        Tries { deadline, pauses: 0, unanswered: 0, moved: false }
+        Tries { deadline, pauses: 0, unanswered: 0, has_moved: false }
     }
 }
 
@@ -46,27 +46,48 @@ impl Ledger {
         }
     }
 
-    /// Commits, or says which condition failed. The same transaction goes out
-    /// under the same token until DynamoDB says what became of it, so that work
-    /// done by a call whose answer was lost is not done again.
+    /// Commits, or says which condition failed; contention alone refuses without
+    /// saying anything. The same transaction goes out under the same token until
+    /// DynamoDB says what became of it, so that work done by a call whose answer
+    /// was lost is not done again.
     pub(super) async fn commit(
         &self,
         transaction: &Transaction<'_>,
         tries: &mut Tries,
     ) -> Result<Commit, Error> {
         let token = self.nonce();
+        let mut is_unknown = false;
         loop {
             match self.within(tries.deadline, self.store.commit(transaction, token)).await {
                 Ok(commit) => return Ok(commit),
-                Err(error) => self.after(error, tries).await?,
+                Err(StoreError::Contended) if !is_unknown => {
+                    return Ok(Commit::Refused { wallet: None, records: Vec::new() });
+                }
+                Err(error) => {
+                    is_unknown |= matches!(error, StoreError::Unavailable(_));
+                    self.after(error, tries).await?;
+                }
             }
         }
     }
 
-    /// Pauses before a plan is made anew because the wallet moved: the first
-    /// time not at all, because what moved it came along with the refusal.
-    pub(super) async fn moved(&self, tries: &mut Tries) -> Result<(), Error> {
-        if std::mem::replace(&mut tries.moved, true) { self.pause(tries, Error::Busy).await } else { Ok(()) }
+    /// The wallet to plan on after a refusal: at first the one that came along
+    /// with it, at once. A second refusal means that many are at this wallet:
+    /// then a pause, and the wallet of after the pause, because a plan that has
+    /// waited fails, and a failed transaction costs more than a read.
+    pub(super) async fn wallet_after(
+        &self,
+        user: &UserUuid,
+        moved: Option<Wallet>,
+        tries: &mut Tries,
+    ) -> Result<Wallet, Error> {
+        match moved {
+            Some(wallet) if !std::mem::replace(&mut tries.has_moved, true) => Ok(wallet),
+            _ => {
+                self.pause(tries, Error::Busy).await?;
+                self.wallet(user, tries.deadline).await
+            }
+        }
     }
 
     /// No call outlives the deadline, and none begins after it.
@@ -102,7 +123,7 @@ impl Ledger {
         }
     }
 
-    async fn pause(&self, tries: &mut Tries, too_late: Error) -> Result<(), Error> {
+    pub(super) async fn pause(&self, tries: &mut Tries, too_late: Error) -> Result<(), Error> {
         let most = (PAUSE_FIRST_MILLIS << tries.pauses.min(16)).min(PAUSE_MAX_MILLIS);
         tries.pauses += 1;
         let left = tries.deadline.millis() - self.now().millis();

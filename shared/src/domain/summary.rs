@@ -79,3 +79,145 @@ impl Summary {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wallet::tests::{a_charge, a_grant, at, credits, nonce};
+    use super::*;
+    use crate::domain::{Charge, ChargeRequest, ChargeType, Grant, GrantRequest, GrantType, Totals};
+
+    #[derive(Debug)]
+    enum Step {
+        Grant(GrantType, u64, Option<i64>),
+        Charge(ChargeType, u64),
+        /// Of the nth charge.
+        Void(usize),
+    }
+    use Step::{Charge as Charged, Grant as Granted, Void as Voided};
+
+    fn image() -> ChargeType {
+        ChargeType::Generation("image".to_owned())
+    }
+
+    fn tally((sum, count): (u64, u64)) -> Tally {
+        Tally { credits: credits(sum), count }
+    }
+
+    fn granted(Grant { trans_no, trans_type, credits, order_no, expired_at }: Grant) -> Entry {
+        Entry { trans_no, trans_type, credits, order_no, generation: None, expired_at, void: None }
+    }
+
+    fn charged(charge: &Charge) -> Entry {
+        Entry {
+            trans_no: charge.trans_no,
+            trans_type: TransType::Charge(charge.trans_type.clone()),
+            credits: charge.credits,
+            order_no: None,
+            generation: None,
+            expired_at: None,
+            void: None,
+        }
+    }
+
+    /// Takes the steps and compares both ways of summing with (credits, count)
+    /// of all that was granted, of what is spent by type, and of what is voided.
+    #[track_caller]
+    fn check(
+        steps: &[Step],
+        now: i64,
+        (granted_sum, voided, expired): ((u64, u64), (u64, u64), u64),
+        spent: &[(ChargeType, (u64, u64))],
+    ) {
+        let mut wallet = Wallet::default();
+        let (mut entries, mut charges) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Granted(trans_type, of, expired_at) => {
+                    let request = GrantRequest { trans_type: *trans_type, ..a_grant((*of, *expired_at)) };
+                    let (next, grant) = wallet.grant(&request, nonce(), at(0)).unwrap();
+                    wallet = next;
+                    entries.push(granted(grant));
+                }
+                Charged(trans_type, of) => {
+                    let request = ChargeRequest { trans_type: trans_type.clone(), ..a_charge(*of) };
+                    let (next, charge) = wallet.charge(&request, nonce(), at(0)).unwrap();
+                    wallet = next;
+                    entries.push(charged(&charge));
+                    charges.push(charge);
+                }
+                Voided(nth) => {
+                    let (next, moment, _) = wallet.void([&charges[*nth]], at(0)).unwrap();
+                    wallet = next;
+                    let entry = entries.iter_mut().find(|entry| entry.trans_no == charges[*nth].trans_no);
+                    entry.unwrap().void = Some((moment, "it failed".to_owned().try_into().unwrap()));
+                }
+            }
+        }
+        let mut expected =
+            Summary { granted: tally(granted_sum), voided: tally(voided), ..Summary::default() };
+        for (of, sum) in spent {
+            expected.spent = expected.spent.plus(tally(*sum)).unwrap();
+            expected.by_trans_type.insert(TransType::Charge(of.clone()), tally(*sum));
+        }
+        let mut counted = Summary::default();
+        entries.iter().for_each(|entry| counted.count(entry).unwrap());
+        assert_eq!(counted, expected, "record by record");
+        expected.expired = Some(credits(expired));
+        assert_eq!(Summary::lifetime(&wallet, at(now)), Ok(expected), "from the wallet");
+    }
+
+    #[test]
+    fn the_wallet_sums_to_what_its_records_do() {
+        use ChargeType::Chat;
+        use GrantType::{NewUser, OrderPay, SystemAdd};
+        let grants = [Granted(NewUser, 5, Some(20_000)), Granted(OrderPay, 10, None)];
+        check(&[], 0, ((0, 0), (0, 0), 0), &[]);
+        check(&grants, 0, ((15, 2), (0, 0), 0), &[]);
+        check(&grants, 20_000, ((15, 2), (0, 0), 5), &[]);
+
+        let spent = [Granted(SystemAdd, 20, None), Charged(Chat, 3), Charged(image(), 4), Charged(Chat, 2)];
+        check(&spent, 0, ((20, 1), (0, 0), 0), &[(Chat, (5, 2)), (image(), (4, 1))]);
+
+        let [one, other] = grants;
+        let voided = [one, other, Charged(Chat, 2), Charged(image(), 6), Charged(image(), 1), Voided(1)];
+        let live = [(Chat, (2, 1)), (image(), (1, 1))];
+        check(&voided, 0, ((15, 2), (6, 1), 0), &live);
+        check(&voided, 20_000, ((15, 2), (6, 1), 3), &live);
+        check(&voided, 80_000, ((15, 2), (6, 1), 3), &live);
+    }
+
+    #[test]
+    fn a_type_whose_charges_are_all_voided_is_not_spent() {
+        let steps = [Granted(GrantType::NewUser, 5, None), Charged(image(), 5), Voided(0)];
+        check(&steps, 0, ((5, 1), (5, 1), 0), &[]);
+    }
+
+    #[test]
+    fn a_refund_of_migrated_history_was_granted() {
+        let made = tally((7, 1));
+        let refund = TransType::Refund(ChargeType::Chat);
+        let totals = BTreeMap::from([(refund.clone(), Totals { made, ..Totals::default() })]);
+        let (_, grant) = Wallet::default().grant(&a_grant((7, None)), nonce(), at(0)).unwrap();
+        let mut counted = Summary::default();
+        counted.count(&Entry { trans_type: refund, ..granted(grant) }).unwrap();
+        let summed = Summary::lifetime(&Wallet { totals, ..Wallet::default() }, at(0)).unwrap();
+        assert_eq!((summed.granted, counted.granted), (made, made));
+    }
+
+    #[test]
+    fn totals_that_contradict_each_other_are_not_summed() {
+        let chat = || TransType::Charge(ChargeType::Chat);
+        let (wallet, _) = Wallet::default().grant(&a_grant((5, None)), nonce(), at(0)).unwrap();
+        for (contradiction, made, voided) in [
+            ("more voided than made", (3, 1), (4, 1)),
+            ("more often voided than made", (3, 1), (3, 2)),
+            ("more spent than granted", (6, 1), (0, 0)),
+            ("more left than granted and not spent", (1, 1), (0, 0)),
+        ] {
+            let mut wallet = wallet.clone();
+            wallet.totals.insert(chat(), Totals { made: tally(made), voided: tally(voided) });
+            let summed = Summary::lifetime(&wallet, at(0));
+            assert!(matches!(summed, Err(Error::Internal(_))), "{contradiction}");
+        }
+    }
+}

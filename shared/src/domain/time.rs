@@ -25,7 +25,7 @@ impl Timestamp {
             .and_then(|time| Timestamp::from_millis(time.timestamp_millis()))
     }
 
-    /// This many milliseconds later, held at the last moment that can be written.
+    /// This many milliseconds later; the same moment where that passes the year 9999.
     pub fn plus_millis(self, millis: i64) -> Timestamp {
         Timestamp::from_millis(self.millis().saturating_add(millis)).unwrap_or(self)
     }

@@ -159,10 +159,13 @@ impl Wallet {
             allocations: wallet.take(required, now),
             void: None,
         };
-        wallet.totals.entry(TransType::Charge(charge.trans_type.clone())).or_default().made.add(required)?;
-        if wallet.charged()? > Self::CHARGE_TYPES_MAX {
+        let trans_type = TransType::Charge(charge.trans_type.clone());
+        if !wallet.totals.contains_key(&trans_type) && wallet.charges().count() >= Self::CHARGE_TYPES_MAX {
             return Err(Error::LimitExceeded(Limit::TransTypes));
         }
+        wallet.totals.entry(trans_type).or_default().made.add(required)?;
+        // Voided charges count too, so that no void can ever pass the limit.
+        wallet.charges().try_fold(Tally::default(), Tally::plus)?;
         wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
         Ok((wallet, charge))
     }
@@ -183,9 +186,10 @@ impl Wallet {
         let (mut wallet, stamp) = self.next(now);
         let mut returned = Returned::default();
         for charge in charges {
-            let voided = |totals: &mut Totals| totals.voided.add(charge.credits);
             let totals = wallet.totals.get_mut(&TransType::Charge(charge.trans_type.clone()));
-            totals.map(voided).ok_or_else(|| contradiction(charge.trans_no))??;
+            let totals = totals.ok_or_else(|| contradiction(charge.trans_no))?;
+            totals.voided.add(charge.credits)?;
+            totals.made.without(totals.voided).ok_or_else(|| contradiction(charge.trans_no))?;
             for Allocation { grant, credits } in &charge.allocations {
                 wallet.put_back(grant, *credits, now)?;
                 let part = if grant.is_usable(now) { &mut returned.restored } else { &mut returned.expired };
@@ -204,12 +208,10 @@ impl Wallet {
         grants.map(|(_, totals)| totals.made).try_fold(Tally::default(), Tally::plus)
     }
 
-    /// How many types of charges there are; fails when all charges together,
-    /// voided ones too, pass the limit, so that no void ever can.
-    fn charged(&self) -> Result<usize, Error> {
-        let charges = || self.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
-        charges().map(|(_, totals)| totals.made).try_fold(Tally::default(), Tally::plus)?;
-        Ok(charges().count())
+    /// What was ever charged, type by type.
+    fn charges(&self) -> impl Iterator<Item = Tally> {
+        let charges = self.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
+        charges.map(|(_, totals)| totals.made)
     }
 
     /// This wallet, to be changed: without the packs that ended, and with the
@@ -294,3 +296,6 @@ impl Tally {
         Some(Tally { credits: self.credits.minus(part.credits)?, count: self.count.checked_sub(part.count)? })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -206,9 +206,12 @@ impl Refund<'_> {
             }
         }
         live.sort_by_key(|(_, charge)| charge.trans_no);
-        // All of it must be possible before any of it is done.
-        self.wallet.void(live.iter().map(|(_, charge)| charge), self.ledger.now())?;
-        for group in groups(live) {
+        let groups = groups(live);
+        if groups.len() > 1 {
+            // All of it must be possible before any of it is done.
+            self.wallet.void(groups.iter().flatten().map(|(_, charge)| charge), self.ledger.now())?;
+        }
+        for group in groups {
             self.void_group(group).await?;
         }
         Ok(())

@@ -1,0 +1,343 @@
+//! The wallet against a second model, which keeps no sums and no packs: it
+//! answers every question by reading again all that ever happened. After each
+//! step of a random story both must say the same.
+//!
+//! A failure prints its shortest story and its seed, and keeps the seed in
+//! `proptest-regressions/` to be tried first from then on.
+
+use std::collections::BTreeSet;
+
+use proptest::{
+    collection::vec, option, prelude::*, sample::Index, sample::select, test_runner::FileFailurePersistence,
+};
+use scrip::domain::{
+    Allocation, Charge, ChargeRequest, ChargeType, Credits, Error, Grant, GrantRequest, GrantType, Nonce,
+    Pack, Returned, Summary, Tally, Timestamp, TransType, UserUuid, Wallet,
+};
+use uuid::Uuid;
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const WEEK: i64 = 7 * 24 * 60 * MINUTE;
+
+/// What happens after a while, by a clock that is a little wrong.
+#[derive(Clone, Debug)]
+struct Step {
+    waited: i64,
+    clock_error: i64,
+    deed: Deed,
+}
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Grant {
+        trans_type: GrantType,
+        credits: u64,
+        lasts: Option<i64>,
+    },
+    /// For so much of the balance, but for one credit at least.
+    Charge {
+        trans_type: ChargeType,
+        percent: u64,
+    },
+    /// Of these among the live charges, in one void.
+    Refund(Vec<Index>),
+}
+
+/// From nothing to weeks, often about as long as a pack that ran out stays.
+fn span() -> impl Strategy<Value = i64> {
+    prop_oneof![0..=2i64, 0..SECOND, 0..MINUTE, 0..3 * MINUTE, 0..3 * WEEK]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let grant_type = select(vec![GrantType::NewUser, GrantType::OrderPay, GrantType::SystemAdd]);
+    let charge_type = select(vec![ChargeType::Chat, ChargeType::Generation("image".to_owned())]);
+    let lasts = option::weighted(0.8, prop_oneof![1 => -SECOND..=0, 9 => span()]);
+    let percent = prop_oneof![3 => 0..=60u64, 1 => Just(100), 1 => 90..=120u64];
+    prop_oneof![
+        4 => (grant_type, 1..=30u64, lasts)
+            .prop_map(|(trans_type, credits, lasts)| Deed::Grant { trans_type, credits, lasts }),
+        4 => (charge_type, percent).prop_map(|(trans_type, percent)| Deed::Charge { trans_type, percent }),
+        2 => vec(any::<Index>(), 1..=4).prop_map(Deed::Refund),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (span(), -3 * SECOND..=3 * SECOND, deed()).prop_map(|(waited, clock_error, deed)| Step {
+        waited,
+        clock_error,
+        deed,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/model.txt"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_wallet_says_what_all_its_records_say(story in vec(step(), 1..50)) {
+        let mut world = World::default();
+        for step in &story {
+            world.live(step)?;
+        }
+    }
+}
+
+/// Both models, and the time.
+#[derive(Default)]
+struct World {
+    wallet: Wallet,
+    book: Book,
+    millis: i64,
+}
+
+impl World {
+    fn live(&mut self, Step { waited, clock_error, deed }: &Step) -> Result<(), TestCaseError> {
+        self.millis += waited;
+        let now = at(self.millis + clock_error);
+        match deed {
+            Deed::Grant { trans_type, credits, lasts } => self.grant(*trans_type, *credits, *lasts, now)?,
+            Deed::Charge { trans_type, percent } => self.charge(trans_type, *percent, now)?,
+            Deed::Refund(picks) => self.refund(picks, now)?,
+        }
+        self.agree(now)
+    }
+
+    fn grant(
+        &mut self,
+        trans_type: GrantType,
+        of: u64,
+        lasts: Option<i64>,
+        now: Timestamp,
+    ) -> Result<(), TestCaseError> {
+        let (credits, expired_at) = (credits(of), lasts.map(|millis| now.plus_millis(millis)));
+        let request =
+            GrantRequest { user: user(), trans_type, credits, order_no: None, expired_at, key: None };
+        let planned = self.wallet.grant(&request, nonce(), now);
+        if lasts.is_some_and(|millis| millis <= 0) {
+            let refused = Error::InvalidRequest("expired_at: must be in the future".to_owned());
+            prop_assert_eq!(planned, Err(refused));
+            return Ok(());
+        }
+        let (next, grant) = planned.map_err(unexpected)?;
+        let (trans_no, trans_type) = (grant.trans_no, trans_type.into());
+        prop_assert_eq!(&grant, &Grant { trans_no, trans_type, credits, order_no: None, expired_at });
+        self.turn(next, trans_no.created_at(), now, [Event::Grant(grant)])
+    }
+
+    fn charge(&mut self, trans_type: &ChargeType, percent: u64, now: Timestamp) -> Result<(), TestCaseError> {
+        let balance = self.book.balance(now);
+        let required = (balance * percent / 100).max(1);
+        let request = ChargeRequest {
+            user: user(),
+            trans_type: trans_type.clone(),
+            credits: credits(required),
+            generation: None,
+            order_no: None,
+            key: None,
+        };
+        let planned = self.wallet.charge(&request, nonce(), now);
+        if balance < required {
+            let (balance, required) = (credits(balance), request.credits);
+            prop_assert_eq!(planned, Err(Error::InsufficientCredits { balance, required }));
+            return Ok(());
+        }
+        let (next, charge) = planned.map_err(unexpected)?;
+        prop_assert_eq!((&charge.trans_type, charge.credits), (trans_type, request.credits));
+        prop_assert_eq!(&charge.allocations, &self.book.allocate(required, now));
+        self.turn(next, charge.trans_no.created_at(), now, [Event::Charge(charge)])
+    }
+
+    fn refund(&mut self, picks: &[Index], now: Timestamp) -> Result<(), TestCaseError> {
+        let live = self.book.live();
+        if live.is_empty() {
+            return Ok(());
+        }
+        let places: BTreeSet<usize> = picks.iter().map(|pick| pick.index(live.len())).collect();
+        let charges: Vec<Charge> = places.into_iter().map(|place| live[place].clone()).collect();
+        let (next, moment, returned) = self.wallet.void(&charges, now).map_err(unexpected)?;
+        let parts = || charges.iter().flat_map(|charge| &charge.allocations);
+        let sum = |to_usable| {
+            let given = parts().filter(|part| (now < end(&part.grant)) == to_usable);
+            credits(given.map(|part| part.credits.get()).sum())
+        };
+        prop_assert_eq!(returned, Returned { restored: sum(true), expired: sum(false) });
+        self.turn(next, moment, now, charges.into_iter().map(Event::Void))
+    }
+
+    /// Turns to the next wallet, which must be a later one.
+    fn turn(
+        &mut self,
+        next: Wallet,
+        moment: Timestamp,
+        now: Timestamp,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<(), TestCaseError> {
+        prop_assert!(next.version > self.wallet.version);
+        prop_assert_eq!(next.version, Some(moment));
+        self.wallet = next;
+        self.book.pages.extend(events.into_iter().map(|event| (now, event)));
+        Ok(())
+    }
+
+    fn agree(&self, now: Timestamp) -> Result<(), TestCaseError> {
+        let Self { wallet, book, .. } = self;
+        let summary = book.summary(now);
+        prop_assert_eq!(wallet.fault(), None);
+        prop_assert_eq!(wallet.balance(now).get(), book.balance(now));
+        prop_assert_eq!(&wallet.packs, &book.packs());
+        prop_assert_eq!(wallet.is_recharged(), book.is_recharged());
+        prop_assert_eq!(&Summary::lifetime(wallet, now), &Ok(summary.clone()));
+
+        let usable: u64 = wallet.usable(now).map(|pack| pack.remaining.get()).sum();
+        let expired = summary.expired.map_or(0, Credits::get);
+        let (granted, live) = (summary.granted.credits.get(), summary.spent.credits.get());
+        prop_assert_eq!(granted, usable + live + expired, "every credit is somewhere, once");
+        Ok(())
+    }
+}
+
+/// All that ever happened, each with the clock of its maker.
+#[derive(Default)]
+struct Book {
+    pages: Vec<(Timestamp, Event)>,
+}
+
+enum Event {
+    Grant(Grant),
+    Charge(Charge),
+    Void(Charge),
+}
+
+impl Book {
+    fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.pages
+            .iter()
+            .filter_map(|(_, event)| if let Event::Grant(grant) = event { Some(grant) } else { None })
+    }
+
+    fn charges(&self) -> impl Iterator<Item = &Charge> {
+        self.pages
+            .iter()
+            .filter_map(|(_, event)| if let Event::Charge(charge) = event { Some(charge) } else { None })
+    }
+
+    fn is_void(&self, charge: &Charge) -> bool {
+        self.pages
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Void(void) if void.trans_no == charge.trans_no))
+    }
+
+    fn live(&self) -> Vec<&Charge> {
+        self.charges().filter(|charge| !self.is_void(charge)).collect()
+    }
+
+    fn is_recharged(&self) -> bool {
+        self.grants().any(|grant| grant.trans_type == TransType::Grant(GrantType::OrderPay))
+    }
+
+    /// What no live charge took of a grant.
+    fn unspent(&self, grant: &Grant) -> u64 {
+        grant.credits.get() - self.live().into_iter().map(|charge| taken(charge, grant)).sum::<u64>()
+    }
+
+    fn balance(&self, now: Timestamp) -> u64 {
+        self.grants().filter(|grant| now < end(grant)).map(|grant| self.unspent(grant)).sum()
+    }
+
+    /// One credit after the other, each from the grant that ends first of those
+    /// that have one left; of equals, `min_by_key` finds the oldest.
+    fn allocate(&self, required: u64, now: Timestamp) -> Vec<Allocation> {
+        let mut left: Vec<(&Grant, u64)> = self
+            .grants()
+            .filter(|grant| now < end(grant))
+            .map(|grant| (grant, self.unspent(grant)))
+            .collect();
+        let mut allocations: Vec<Allocation> = Vec::new();
+        for _ in 0..required {
+            let with_some = left.iter_mut().filter(|(_, left)| *left > 0);
+            let (grant, left) = with_some.min_by_key(|(grant, _)| end(grant)).expect("the balance suffices");
+            *left -= 1;
+            match allocations.last_mut() {
+                Some(last) if last.grant == **grant => last.credits = credits(last.credits.get() + 1),
+                _ => allocations.push(Allocation { grant: grant.clone(), credits: credits(1) }),
+            }
+        }
+        allocations
+    }
+
+    /// What the wallet still shows of a grant: it forgets what was left of one
+    /// that ended a minute ago, but a void under a clock that is behind may
+    /// then bring a part of it back.
+    fn shown(&self, grant: &Grant) -> u64 {
+        self.pages.iter().fold(0, |shown, (now, event)| match event {
+            _ if end(grant).plus_millis(MINUTE) <= *now => 0,
+            Event::Grant(made) if made == grant => made.credits.get(),
+            Event::Grant(_) => shown,
+            Event::Charge(charge) => shown - taken(charge, grant),
+            Event::Void(charge) => shown + taken(charge, grant),
+        })
+    }
+
+    fn packs(&self) -> Vec<Pack> {
+        let pack = |grant: &Grant| Pack { grant: grant.clone(), remaining: credits(self.shown(grant)) };
+        let mut packs: Vec<Pack> = self.grants().map(pack).filter(|pack| !pack.remaining.is_zero()).collect();
+        packs.sort_by_key(|pack| end(&pack.grant));
+        packs
+    }
+
+    fn summary(&self, now: Timestamp) -> Summary {
+        let live = self.live();
+        let of_type = |of: &ChargeType| {
+            let alike = live.iter().filter(|charge| charge.trans_type == *of);
+            (TransType::Charge(of.clone()), tally(alike.map(|charge| charge.credits)))
+        };
+        let ended = self.grants().filter(|grant| end(grant) <= now);
+        Summary {
+            granted: tally(self.grants().map(|grant| grant.credits)),
+            spent: tally(live.iter().map(|charge| charge.credits)),
+            voided: tally(self.charges().filter(|charge| self.is_void(charge)).map(|charge| charge.credits)),
+            expired: Some(credits(ended.map(|grant| self.unspent(grant)).sum())),
+            by_trans_type: live.iter().map(|charge| of_type(&charge.trans_type)).collect(),
+        }
+    }
+}
+
+fn taken(charge: &Charge, grant: &Grant) -> u64 {
+    let parts = charge.allocations.iter().filter(|part| part.grant.trans_no == grant.trans_no);
+    parts.map(|part| part.credits.get()).sum()
+}
+
+/// When a grant runs out; long after every story for one that never does.
+fn end(grant: &Grant) -> Timestamp {
+    grant.expired_at.unwrap_or(at(10_000 * WEEK))
+}
+
+fn tally(records: impl Iterator<Item = Credits>) -> Tally {
+    let all: Vec<u64> = records.map(Credits::get).collect();
+    Tally { credits: credits(all.iter().sum()), count: all.len() as u64 }
+}
+
+/// A moment, in milliseconds after the one in which every story begins.
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000 + millis).expect("a moment of this century")
+}
+
+fn credits(credits: u64) -> Credits {
+    Credits::try_from(credits).expect("within the limit of sums")
+}
+
+fn user() -> UserUuid {
+    "u".to_owned().try_into().expect("of form")
+}
+
+/// One for all: the moments already tell the records apart.
+fn nonce() -> Nonce {
+    Nonce::new(Uuid::nil())
+}
+
+fn unexpected(error: Error) -> TestCaseError {
+    TestCaseError::fail(format!("refused: {error:?}"))
+}

@@ -207,6 +207,8 @@ async fn a_body_that_cannot_be_read_is_refused() {
         (b"{\"user_uuid\":\"u\xff\"}".to_vec(), 400),
         (b"\xff\xfe".to_vec(), 400),
         (b"null".to_vec(), 400),
+        (b"\"planted\"".to_vec(), 400),
+        (b"{\"planted\":planted}".to_vec(), 400),
         (b"[]".to_vec(), 400),
         (b"".to_vec(), 400),
         (b"{} trailing".to_vec(), 400),
@@ -220,6 +222,10 @@ async fn a_body_that_cannot_be_read_is_refused() {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
         let answer = bench.http("POST", "/credits/decrease", body, claims(ALL)).await;
         assert_eq!(answer.status, status, "{shown:?}: {answer:?}");
+        assert!(
+            !answer.body.to_string().contains("planted"),
+            "what could not be read is not repeated: {answer:?}"
+        );
     }
     assert_eq!(bench.sound_balance("u").await, 6);
 }
@@ -291,8 +297,10 @@ async fn the_old_front_end_keeps_its_shape() {
         ("{\"user\":\"u\"}", Some(ALL), 400),
         ("{", Some(ALL), 400),
         ("{}", None, 401),
+        ("", None, 405),
     ] {
-        let answer = bench.http("POST", url, body, scope.and_then(claims)).await;
+        let method = if status == 405 { "GET" } else { "POST" };
+        let answer = bench.http(method, url, body, scope.and_then(claims)).await;
         assert_eq!(answer.status, status, "{body} {scope:?}: {answer:?}");
         assert_eq!(answer.headers["content-type"], "application/json");
         match status {

@@ -96,6 +96,39 @@ async fn a_lost_answer_is_found_again_behind_the_work_of_others() {
     }
 }
 
+/// A refund reads wallet and charge at once. Where somebody else's refund, or
+/// the charge itself, comes between the two, they do not fit together.
+#[tokio::test]
+async fn reads_that_something_comes_between_are_read_again() {
+    for (late, charged_between) in
+        [("wallet", false), ("charge#g#", false), ("wallet", true), ("charge#g#", true)]
+    {
+        let bench = Bench::new().await;
+        let other = bench.beside();
+        bench.grant("u", 10, None).await;
+        if !charged_between {
+            bench.charge("u", 3, "g", None).await.unwrap();
+        }
+        let mut is_first = true;
+        bench.wire.inject(move |sent| {
+            let hit = is_first && sent.request["Key"]["sk"]["S"] == late;
+            is_first &= !hit;
+            hit.then_some(Fault::Late(300))
+        });
+        let (refund, ()) = tokio::join!(bench.refund(Some("u"), "g", None), async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            if charged_between {
+                other.charge("u", 3, "g", None).await.unwrap();
+            } else {
+                other.refund(Some("u"), "g", None).await.unwrap();
+            }
+        });
+        let outcome = if charged_between { "voided" } else { "already_voided" };
+        assert_eq!(refund.unwrap()["outcome"], outcome, "late: {late}");
+        assert_eq!(bench.sound_balance("u").await, 10, "late: {late}");
+    }
+}
+
 /// A refund of many charges that breaks off between its transactions has voided
 /// whole groups, and a repeat finishes it.
 #[tokio::test]

@@ -184,6 +184,12 @@ async fn a_generation_shows_its_charges_with_their_allocations() {
     assert_eq!(bench.invoke(HISTORY, shared).await.unwrap_err().0, "IdempotencyConflict");
     let own = bench.http("GET", "/generations/s", "", Some(json!({ "sub": "u2" }))).await;
     assert_eq!((own.status, &own.body["user_uuid"]), (200, &json!("u2")), "a user sees its own");
+    let own = bench.http("GET", "/generations/s?limit=2", "", Some(json!({ "sub": "u" }))).await;
+    let next = format!("/generations/s?cursor={}", own.body["cursor"].as_str().unwrap());
+    for (sub, status) in [("u", 200), ("u2", 400)] {
+        let page = bench.http("GET", &next, "", Some(json!({ "sub": sub }))).await;
+        assert_eq!(page.status, status, "{sub}: {page:?}");
+    }
 }
 
 #[tokio::test]

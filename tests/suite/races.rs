@@ -54,6 +54,7 @@ async fn sixty_four_equal_charges_are_one() {
         async move { bench.charge("u", 7, "g", None).await }
     })
     .await;
+    assert_eq!(errors(&ended), [""; 0]);
     assert_eq!(count(&ended, "replayed", &json!(false)), 1);
     assert_eq!(count(&ended, "replayed", &json!(true)), 63);
     assert_eq!(count(&ended, "balance", &json!(93)), 64);
@@ -82,6 +83,7 @@ async fn sixty_four_equal_refunds_are_one() {
         async move { bench.refund(Some("u"), "g", None).await }
     })
     .await;
+    assert_eq!(errors(&ended), [""; 0]);
     assert_eq!(count(&ended, "outcome", &json!("voided")), 1);
     assert_eq!(count(&ended, "outcome", &json!("already_voided")), 63);
     let records = &ended[0].as_ref().unwrap()["records"];

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use aws_smithy_http_client::Builder;
@@ -58,6 +59,8 @@ pub enum Fault {
     /// It arrives, its answer does not, and the engine forgets its token, as
     /// DynamoDB does after ten minutes.
     AnswerLostTokenForgotten,
+    /// It leaves only after so many milliseconds.
+    Late(u64),
     /// It arrives twice.
     Twice,
     /// It is answered with this error by DynamoDB, and not done.
@@ -139,6 +142,10 @@ impl HttpConnector for Connector {
                 Some(Fault::AnswerLost) => forward(&inner, &request).await.and(Err(broken())),
                 Some(Fault::AnswerLostTokenForgotten) => {
                     forward(&inner, &under_another_token(&request, &sent.request)).await.and(Err(broken()))
+                }
+                Some(Fault::Late(millis)) => {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    forward(&inner, &request).await
                 }
                 Some(Fault::Twice) => {
                     forward(&inner, &request).await?;

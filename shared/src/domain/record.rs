@@ -23,8 +23,8 @@ pub enum RecordKey {
     NewUserGrant,
     /// A grant under a caller's key.
     KeyedGrant(IdempotencyKey),
-    /// A grant that is never a replay.
-    UnkeyedGrant(TransNo),
+    /// A grant that is never a replay, by the invocation that made it.
+    UnkeyedGrant(Nonce),
     /// A charge, or the fence against it.
     Charge {
         /// The generation it pays for.
@@ -32,8 +32,8 @@ pub enum RecordKey {
         /// The caller's key; without a generation there is one.
         key: Option<IdempotencyKey>,
     },
-    /// A charge that cannot be repeated safely.
-    UnkeyedCharge(TransNo),
+    /// A charge that cannot be repeated safely, by the invocation that made it.
+    UnkeyedCharge(Nonce),
 }
 
 /// Credits given: the record, and the origin of a pack.

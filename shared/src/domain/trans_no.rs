@@ -13,7 +13,7 @@ pub struct TransNo(Uuid);
 /// The random part of every identity that one invocation makes. A planned
 /// record is stamped anew whenever the wallet moved, but keeps its nonce: by it
 /// an invocation knows its own write again when the answer was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nonce(Uuid);
 

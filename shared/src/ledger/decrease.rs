@@ -20,7 +20,7 @@ impl Ledger {
         let identity = request.identity();
         let posting = Posting { user: &request.user, identity, unkeyed: RecordKey::UnkeyedCharge, plan };
         let Posted { record, balance, replayed } = self.post(posting, deadline).await?;
-        if request.generation.is_none() {
+        if !replayed && request.generation.is_none() {
             tracing::warn!(anomaly = "charge_without_generation", user_uuid = %request.user);
         }
         match record {

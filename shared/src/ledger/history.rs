@@ -1,6 +1,6 @@
 use tokio::try_join;
 
-use super::Ledger;
+use super::{Ledger, retry::Tries};
 use crate::domain::{Charge, Entry, Error, GenerationUuid, Summary, Timestamp, TransNo, UserUuid, Wallet};
 
 /// How many voided records a timeline page passes over at most.
@@ -157,10 +157,14 @@ impl Ledger {
         let mut has_more = places.len() > limit;
         places.truncate(limit);
         let mut records = Vec::with_capacity(places.len());
+        let mut tries = Tries::until(deadline);
         while !places.is_empty() {
             let (mut charges, left) = self.read(deadline, || self.store.charges_at(places.clone())).await?;
             records.append(&mut charges);
             places = left;
+            if !places.is_empty() {
+                self.pause(&mut tries, Error::Busy).await?;
+            }
         }
         records.sort_by_key(|charge: &Charge| std::cmp::Reverse(charge.trans_no));
         let shown = showable(&records);

@@ -1,6 +1,6 @@
 use super::{Ledger, retry::Tries};
 use crate::{
-    domain::{Credits, Error, Nonce, Record, RecordKey, Timestamp, TransNo, UserUuid, Wallet},
+    domain::{Credits, Error, Nonce, Record, RecordKey, Timestamp, UserUuid, Wallet},
     store::{Commit, RecordStep, Transaction, WalletStep},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Posting<'a, Plan> {
     /// What makes it the same record, if anything does.
     pub(super) identity: Option<RecordKey>,
     /// Where it stands if nothing does.
-    pub(super) unkeyed: fn(TransNo) -> RecordKey,
+    pub(super) unkeyed: fn(Nonce) -> RecordKey,
     /// The rule: the wallet after, and the record.
     pub(super) plan: Plan,
 }
@@ -48,7 +48,7 @@ impl Ledger {
     {
         let Posting { user, identity, unkeyed, plan } = posting;
         let nonce = self.nonce();
-        let key = identity.clone().unwrap_or_else(|| unkeyed(TransNo::new(self.now(), nonce)));
+        let key = identity.clone().unwrap_or_else(|| unkeyed(nonce));
         let mut wallet = self.read(deadline, || self.store.wallet(user)).await?;
         let mut tries = Tries::until(deadline);
         loop {

@@ -86,6 +86,8 @@ impl Ledger {
             charges: BTreeMap::new(),
             truncated: false,
             disturbed: false,
+            in_turn: false,
+            is_exact: false,
         };
         let mut tries = Tries::until(deadline);
         let outcome = loop {
@@ -136,6 +138,11 @@ struct Refund<'a> {
     truncated: bool,
     /// Whether anybody else has moved the wallet since this pass read it.
     disturbed: bool,
+    /// Whether the next pass reads wallet and record in turn, not at once.
+    in_turn: bool,
+    /// Whether what was found live was so at the wallet's version. Otherwise it
+    /// may have been voided in between, and a contradiction says only that.
+    is_exact: bool,
 }
 
 impl Refund<'_> {
@@ -154,12 +161,13 @@ impl Refund<'_> {
             generation: Some(self.request.generation.clone()),
             key: self.request.key.clone(),
         };
-        let (wallet, record) = try_join!(
-            ledger.read(deadline, || ledger.store.wallet(user)),
-            ledger.read(deadline, || ledger.store.record(user, &key)),
-        )?;
+        let wallet = ledger.read(deadline, || ledger.store.wallet(user));
+        let record = ledger.read(deadline, || ledger.store.record(user, &key));
+        let (wallet, record) =
+            if self.in_turn { (wallet.await?, record.await?) } else { try_join!(wallet, record)? };
         (self.wallet, self.disturbed) = (wallet, false);
         let is_queried = self.request.key.is_none() && self.wallet.has_keyed_charges;
+        self.is_exact = self.in_turn || is_queried;
         let records = if is_queried {
             self.query().await?
         } else {
@@ -169,8 +177,10 @@ impl Refund<'_> {
             return Ok(None);
         }
         let is_fenced = records.iter().any(|(at, record)| *at == key && matches!(record, Record::Fence(_)));
-        self.void_live(records).await?;
-
+        if !self.void_live(records).await? {
+            self.in_turn = true;
+            return Ok(None);
+        }
         if self.charges.is_empty() {
             return Ok((is_fenced || self.fence(&key).await?).then_some(Outcome::Fenced));
         }
@@ -194,8 +204,8 @@ impl Refund<'_> {
     }
 
     /// Voids what is live, in groups as large as a transaction may be, oldest
-    /// first.
-    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<(), Error> {
+    /// first; says whether it did, or must look again.
+    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<bool, Error> {
         let mut live = Vec::new();
         for (key, record) in records {
             match record {
@@ -207,23 +217,36 @@ impl Refund<'_> {
         }
         live.sort_by_key(|(_, charge)| charge.trans_no);
         let groups = groups(live);
-        if groups.len() > 1 {
-            // All of it must be possible before any of it is done.
-            self.wallet.void(groups.iter().flatten().map(|(_, charge)| charge), self.ledger.now())?;
+        // All of it must be possible before any of it is done.
+        if groups.len() > 1 && self.plan(groups.iter().flatten())?.is_none() {
+            return Ok(false);
         }
         for group in groups {
-            self.void_group(group).await?;
+            if !self.void_group(group).await? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Voids these in one transaction. Those that somebody else voids first
-    /// leave the group.
-    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<(), Error> {
+    /// The wallet after these are void, when that is, and what it gives back;
+    /// nothing where they may be void already.
+    fn plan<'a>(
+        &self,
+        charges: impl IntoIterator<Item = &'a (RecordKey, Charge)>,
+    ) -> Result<Option<(Wallet, Timestamp, Returned)>, Error> {
+        match self.wallet.void(charges.into_iter().map(|(_, charge)| charge), self.ledger.now()) {
+            Err(Error::Internal(_)) if !self.is_exact => Ok(None),
+            planned => planned.map(Some),
+        }
+    }
+
+    /// Voids these in one transaction; says whether it did, or must look again.
+    /// Those that somebody else voids first leave the group.
+    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<bool, Error> {
         let mut tries = Tries::until(self.deadline);
         while !group.is_empty() {
-            let (next, at, returned) =
-                self.wallet.void(group.iter().map(|(_, charge)| charge), self.ledger.now())?;
+            let Some((next, at, returned)) = self.plan(&group)? else { return Ok(false) };
             let void = Void { at, reason: self.request.reason.clone(), by: self.nonce };
             let transaction = Transaction {
                 user: self.user,
@@ -233,14 +256,16 @@ impl Refund<'_> {
             let Commit::Refused { wallet, records } = self.ledger.commit(&transaction, &mut tries).await?
             else {
                 self.wallet = next;
-                return self.done(group, &void, returned);
+                return self.done(group, &void, returned).map(|()| true);
             };
             let is_ours = records.iter().any(|(_, record)| voided_by(record) == Some(self.nonce));
+            let along = wallet.as_ref().and_then(|wallet| wallet.version);
             let wallet = self.ledger.wallet_after(self.user, wallet, &mut tries).await?;
+            self.is_exact = wallet.version == along;
             self.disturbed |= wallet.version != self.wallet.version;
             self.wallet = wallet;
             if is_ours {
-                return self.done(group, &void, returned);
+                return self.done(group, &void, returned).map(|()| true);
             }
             for (place, record) in records.into_iter().rev() {
                 group.remove(place);
@@ -249,7 +274,7 @@ impl Refund<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Counts a group that this refund has voided.

@@ -20,8 +20,8 @@ const ITEM_BYTES_MAX: usize = 400 * 1024;
 /// The most that a pack or an allocation takes: by the rules of "DynamoDB item
 /// sizes and formats" 3 for the map, 1 for its place in the list, and for each
 /// of six attributes a name of 1, an overhead of 1 and the value: a UUID of 36,
-/// `system_add`, an order number, and three numbers of at most 13 digits.
-const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id::<()>::LEN_MAX + 3 * 8;
+/// `system_add`, an order number, and three numbers of at most 16 digits.
+const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id::<()>::LEN_MAX + 3 * 9;
 
 /// The most that all totals and everything else in a wallet take: a trans_type
 /// of 75 for each, and four numbers of at most 16 digits.

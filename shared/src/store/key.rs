@@ -32,11 +32,11 @@ pub(super) fn sort(key: &RecordKey) -> String {
         RecordKey::OrderGrant(order_no) => format!("grant#order#{order_no}"),
         RecordKey::NewUserGrant => "grant#new_user#".to_owned(),
         RecordKey::KeyedGrant(key) => format!("grant#key#{key}"),
-        RecordKey::UnkeyedGrant(trans_no) => format!("grant#unkeyed#{trans_no}"),
+        RecordKey::UnkeyedGrant(nonce) => format!("grant#unkeyed#{nonce}"),
         RecordKey::Charge { generation, key } => {
             format!("charge#{}#{}", part(generation.as_ref()), part(key.as_ref()))
         }
-        RecordKey::UnkeyedCharge(trans_no) => format!("charge###{trans_no}"),
+        RecordKey::UnkeyedCharge(nonce) => format!("charge###{nonce}"),
     }
 }
 
@@ -74,6 +74,7 @@ pub(super) fn charge(sort: &str) -> Option<RecordKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Nonce;
 
     fn id<T: TryFrom<String>>(text: &str) -> Option<T> {
         T::try_from(text.to_owned()).ok()
@@ -81,17 +82,17 @@ mod tests {
 
     #[test]
     fn no_two_keys_share_a_place() {
-        let trans_no = TransNo::try_from(uuid::Uuid::from_u128(7 << 76 | 2 << 62)).unwrap();
-        let named = trans_no.to_string();
+        let nonce = Nonce::new(uuid::Uuid::from_u128(7));
+        let named = nonce.to_string();
         for (key, sort_key) in [
             (RecordKey::OrderGrant(id("o").unwrap()), "grant#order#o".to_owned()),
             (RecordKey::NewUserGrant, "grant#new_user#".to_owned()),
             (RecordKey::KeyedGrant(id("k").unwrap()), "grant#key#k".to_owned()),
-            (RecordKey::UnkeyedGrant(trans_no), format!("grant#unkeyed#{named}")),
+            (RecordKey::UnkeyedGrant(nonce), format!("grant#unkeyed#{named}")),
             (RecordKey::Charge { generation: id("g"), key: id("k") }, "charge#g#k".to_owned()),
             (RecordKey::Charge { generation: id("g"), key: None }, "charge#g#".to_owned()),
             (RecordKey::Charge { generation: None, key: id(&named) }, format!("charge##{named}")),
-            (RecordKey::UnkeyedCharge(trans_no), format!("charge###{named}")),
+            (RecordKey::UnkeyedCharge(nonce), format!("charge###{named}")),
         ] {
             assert_eq!(sort(&key), sort_key);
             if let RecordKey::Charge { .. } = key {

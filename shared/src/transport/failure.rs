@@ -4,8 +4,15 @@ use crate::domain::{Error, Limit};
 
 /// An error as a direct invocation gets it: `errorType` is the contract's code,
 /// so that Step Functions' Retry and Catch can match it.
-#[derive(Debug)]
 pub struct Failure(pub Error);
+
+/// The runtime logs what fails in this form; the function itself has already
+/// logged all of it.
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(code(&self.0))
+    }
+}
 
 impl From<Failure> for Diagnostic {
     fn from(Failure(error): Failure) -> Diagnostic {

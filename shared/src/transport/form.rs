@@ -5,7 +5,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Value, error::Category};
 
 use crate::domain::Error;
 
@@ -25,8 +25,7 @@ impl Form {
     /// The fields of a JSON object; no bytes are an object without fields.
     pub(super) fn from_json(body: &[u8]) -> Result<Form, Error> {
         let body = if body.is_empty() { b"{}" } else { body };
-        let Object(pairs) = serde_json::from_slice(body)
-            .map_err(|error| Error::InvalidRequest(format!("not a JSON object: {error}")))?;
+        let Object(pairs) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
         let mut form = Form { fields: BTreeMap::new(), problems: Vec::new() };
         pairs.into_iter().for_each(|(name, value)| form.add(name, value));
         Ok(form)
@@ -87,13 +86,16 @@ impl Form {
         self.problems.extend(self.fields.keys().map(|name| format!("{}: unknown", shown(name))));
         match command {
             Some(command) if self.problems.is_empty() => Ok(command),
-            _ => {
-                let more = self.problems.len().saturating_sub(NAMED_MAX);
-                self.problems.truncate(NAMED_MAX);
-                let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-                Err(Error::InvalidRequest(self.problems.join("; ") + &tail))
-            }
+            _ => Err(self.refusal()),
         }
+    }
+
+    /// Every problem so far.
+    pub(super) fn refusal(mut self) -> Error {
+        let more = self.problems.len().saturating_sub(NAMED_MAX);
+        self.problems.truncate(NAMED_MAX);
+        let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+        Error::InvalidRequest(self.problems.join("; ") + &tail)
     }
 
     fn add(&mut self, name: String, value: Value) {
@@ -102,6 +104,17 @@ impl Form {
         }
         self.fields.insert(name, value);
     }
+}
+
+/// Says where a body stops being JSON; never what stands there, which may be a
+/// secret.
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::InvalidRequest(match error.classify() {
+        Category::Data => "must be a JSON object".to_owned(),
+        Category::Io | Category::Syntax | Category::Eof => {
+            format!("malformed JSON at line {} column {}", error.line(), error.column())
+        }
+    })
 }
 
 /// The parameters of a query. A `+` stays one: no field here holds a space, and

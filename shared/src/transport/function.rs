@@ -66,26 +66,38 @@ impl Function {
     pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
         let deadline = i64::try_from(event.context.deadline).ok().and_then(Timestamp::from_millis);
         let deadline = deadline.unwrap_or(app.ledger.now()).plus_millis(-ANSWER_MILLIS);
-        match Event::parse(&event.payload).map_err(Failure)? {
-            Event::Direct(payload) => {
+        let request_id = event.context.request_id;
+        match Event::parse(&event.payload) {
+            Ok(Event::Http(request)) => Ok(self.over_http(app, request, &request_id, deadline).await),
+            Ok(Event::Direct(payload)) => {
                 let answered = guard(async move { self.answer_direct(&app, &payload, deadline).await }).await;
-                self.log(&answered, &event.context.request_id);
+                self.log(&answered, &request_id);
                 answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
-            Event::Http(request) => {
-                let request_id = request.request_id().map_or(event.context.request_id, str::to_owned);
-                let path = request.path().to_owned();
-                let operation = self.operation_at(request.method(), &path);
-                let form =
-                    operation.as_ref().map_or(ErrorForm::Problem, |(operation, _)| operation.error_form);
-                let answered =
-                    guard(async move { answer_http(operation?, &app, &request, deadline).await }).await;
-                self.log(&answered, &request_id);
-                Ok(match answered {
-                    Ok(answer) => http_answer(&answer),
-                    Err(error) => http_error(&error, form, &path, Some(&request_id)),
-                })
+            Err(error) => {
+                self.log(&Err(error.clone()), &request_id);
+                Err(Failure(error))
             }
+        }
+    }
+
+    async fn over_http(
+        self,
+        app: Arc<App>,
+        request: Box<HttpRequest>,
+        invocation: &str,
+        deadline: Timestamp,
+    ) -> Reply {
+        let request_id = request.request_id().unwrap_or(invocation).to_owned();
+        let path = request.path().to_owned();
+        let at_path = self.operations.iter().find(|operation| operation.route.parameters(&path).is_some());
+        let form = at_path.map_or(ErrorForm::Problem, |operation| operation.error_form);
+        let operation = self.operation_at(request.method(), &path);
+        let answered = guard(async move { answer_http(operation?, &app, &request, deadline).await }).await;
+        self.log(&answered, &request_id);
+        match answered {
+            Ok(answer) => http_answer(&answer),
+            Err(error) => http_error(&error, form, &path, Some(&request_id)),
         }
     }
 
@@ -116,7 +128,7 @@ impl Function {
             };
             form.required("operation", parse)
         };
-        let Some(operation) = operation else { return form.finish(None) };
+        let Some(operation) = operation else { return Err(form.refusal()) };
         (operation.run)(&app.ledger, Call { caller: Caller::Trusted, form, deadline }).await
     }
 

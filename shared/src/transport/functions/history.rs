@@ -1,5 +1,5 @@
 use crate::{
-    domain::{Error, TransNo},
+    domain::{Error, GenerationUuid, TransNo},
     ledger::{Ledger, SummaryRange, TimelineRequest},
     transport::{
         Function, Route,
@@ -78,12 +78,12 @@ async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     let Call { caller, mut form, deadline } = call;
     let generation = form.required("generation_uuid", field::id);
     let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
-    let cursors = generation
-        .as_ref()
-        .map(|generation: &crate::domain::GenerationUuid| Cursors::of(&["generation", generation.as_str()]));
+    let user = caller.confined_to()?;
+    let cursors = generation.as_ref().map(|generation: &GenerationUuid| {
+        Cursors::of(&["generation", generation.as_str(), user.map_or("", |user| user.as_str())])
+    });
     let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
     let generation = form.finish(generation)?;
-    let user = caller.confined_to()?;
     let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
     Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))

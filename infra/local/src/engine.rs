@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     path::Path,
 };
 
@@ -50,7 +50,10 @@ fn open(folder: &Path) -> Result<(Database, File), String> {
     let no_folder = |error: std::io::Error| format!("cannot write to the folder {name}: {error}");
     fs::create_dir_all(folder).map_err(no_folder)?;
     let lock = File::create(folder.join("lock")).map_err(no_folder)?;
-    lock.try_lock().map_err(|_| format!("the folder {name} is in use by another process"))?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => format!("the folder {name} is in use by another process"),
+        TryLockError::Error(error) => no_folder(error),
+    })?;
     let path = folder.join("credits.db");
     let path = path.to_str().ok_or_else(|| format!("the folder {name} has a name that is no UTF-8"))?;
     let database = Database::new(path).map_err(|error| format!("cannot open {path}: {error}"))?;

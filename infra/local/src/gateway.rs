@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::{Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -57,7 +57,9 @@ pub(crate) async fn serve(
 async fn invoke(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, PAYLOAD_BYTES_MAX).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "{\"message\":\"Request Entity Too Large\"}").into_response();
+        let json = [(CONTENT_TYPE, "application/json")];
+        let body = r#"{"message":"Request Entity Too Large"}"#;
+        return (StatusCode::PAYLOAD_TOO_LARGE, json, body).into_response();
     };
     let path = parts.uri.path();
     let function = FUNCTIONS.into_iter().find(|function| function.serves(parts.method.as_str(), path));

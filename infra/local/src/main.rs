@@ -5,7 +5,7 @@ mod engine;
 mod gateway;
 mod options;
 
-use std::{net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use scrip::{
@@ -13,7 +13,13 @@ use scrip::{
     store::{Connection, Store, StoreError, TABLE},
     transport::App,
 };
-use tokio::{net::TcpListener, signal, time::timeout};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
 use crate::{engine::Engine, options::Options};
 
@@ -22,7 +28,11 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve(Options::parse()).await {
+    let options = Options::parse();
+    // What the functions would log on Lambda; the engine answers for itself.
+    let ours = Targets::new().with_target("scrip", Level::WARN);
+    tracing_subscriber::registry().with(layer().with_writer(std::io::stderr).with_filter(ours)).init();
+    match serve(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("error: {problem}");
@@ -48,12 +58,10 @@ async fn serve(options: Options) -> Result<(), String> {
     let ledger = Ledger::new(store, Sources::system());
     let app = App { ledger, admits_anyone: true };
     let port = port_of(&listener)?;
-    println!("listening on http://127.0.0.1:{port}");
-    println!("DynamoDB at {place}, table {TABLE}");
-    println!("try: curl -s http://127.0.0.1:{port}/credits/grant \\");
-    println!("       -d '{{\"user_uuid\":\"u1\",\"trans_type\":\"new_user\",\"credits\":100}}'");
-    println!("Ctrl-C ends it.");
-    let served = gateway::serve(listener, Arc::new(app), until_signal(), SHUTDOWN).await;
+    let signalled = signalled()?;
+    // In one write, and one that may fail: whoever reads may stop after a line.
+    let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
+    let served = gateway::serve(listener, Arc::new(app), signalled, SHUTDOWN).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN, engine.stop()).await;
     }
@@ -92,16 +100,26 @@ fn no_table(error: &StoreError, place: &str) -> String {
     }
 }
 
-/// Ends when the process is told to: Ctrl-C, or SIGTERM.
-async fn until_signal() {
-    let terminated = async {
-        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => drop(terminate.recv().await),
-            Err(_) => std::future::pending().await,
+fn welcome(port: u16, place: &str) -> String {
+    format!(
+        r#"listening on http://127.0.0.1:{port}
+DynamoDB at {place}, table {TABLE}
+try: curl -s http://127.0.0.1:{port}/credits/grant \
+       -d '{{"user_uuid":"u1","trans_type":"new_user","credits":100}}'
+Ctrl-C ends it.
+"#
+    )
+}
+
+/// What is done when the process is told to end: Ctrl-C, or SIGTERM. From this
+/// call on, not from the first poll, neither ends it by itself.
+fn signalled() -> Result<impl Future<Output = ()>, String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = signal::ctrl_c() => {}
-        () = terminated => {}
-    }
+    })
 }

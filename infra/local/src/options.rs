@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, builder::NonEmptyStringValueParser};
 
 /// Scrip on one machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
 #[derive(Debug, Parser)]
@@ -18,7 +18,8 @@ pub(crate) struct Options {
     /// Keep the table in memory only
     #[arg(long, conflicts_with = "data_dir")]
     pub(crate) memory: bool,
-    /// Use this DynamoDB engine instead of the embedded one; the table is made if it is missing
-    #[arg(long, value_name = "URL", conflicts_with_all = ["data_dir", "memory", "dynamodb_port"])]
+    /// Use this DynamoDB engine instead of the embedded one, whose flags then mean nothing; the
+    /// table is made if it is missing
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) dynamodb_endpoint: Option<String>,
 }

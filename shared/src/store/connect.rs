@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_dynamodb::{Client, config::Credentials};
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{Builder, Credentials},
+};
 
 /// How to reach DynamoDB.
 #[derive(Clone, Debug, Default)]
@@ -29,22 +32,38 @@ impl Store {
 
     /// The table of this name, through a client of its own.
     pub async fn connect(connection: Connection, table: impl Into<String>) -> Store {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(region) = connection.region {
-            loader = loader.region(Region::new(region));
+        let Connection { region, endpoint, anonymous } = connection;
+        let mut config = if anonymous {
+            Store::anonymous(endpoint.as_deref())
+        } else {
+            // The environment may ask for retries in ways that the loader
+            // panics on; none of them is heeded here anyway.
+            let loader =
+                aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled());
+            Builder::from(&loader.load().await)
+        };
+        if let Some(region) = region {
+            config.set_region(Some(Region::new(region)));
         }
-        if connection.anonymous {
-            loader = loader.credentials_provider(Credentials::new("local", "local", None, None, "local"));
+        config.set_endpoint_url(endpoint);
+        Store::new(Client::from_conf(Store::tuned(config).build()), table)
+    }
+
+    /// A client that nothing around it can sway: no proxy, no profile, and no
+    /// certificates where it speaks plain HTTP.
+    fn anonymous(endpoint: Option<&str>) -> Builder {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(Credentials::new("local", "local", None, None, "local"));
+        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+            return config.http_client(aws_smithy_http_client::Builder::new().build_http());
         }
-        let shared = loader.load().await;
-        let mut config = Store::tuned(aws_sdk_dynamodb::config::Builder::from(&shared));
-        config.set_endpoint_url(connection.endpoint);
-        Store::new(Client::from_conf(config.build()), table)
+        config
     }
 
     /// The timeouts and retries that the ledger counts on: the SDK itself tries
     /// once, because a bounded retry needs to know what failed and the deadline.
-    pub fn tuned(config: aws_sdk_dynamodb::config::Builder) -> aws_sdk_dynamodb::config::Builder {
+    pub fn tuned(config: Builder) -> Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(3))

@@ -1,0 +1,258 @@
+//! The binary as Lambda runs it: started in Lambda's environment, its events
+//! drawn from the runtime interface.
+
+mod lambda;
+
+use lambda::Lambda;
+use serde_json::{Value, json};
+
+/// A charge of one credit.
+fn charge(user: &str, generation: &str) -> Value {
+    json!({ "user_uuid": user, "trans_type": "chat", "credits": 1, "generation_uuid": generation })
+}
+
+/// The event of an HTTP API, payload format 2.0, as API Gateway sends it with
+/// its JWT authorizer.
+fn event(claims: &Value, body: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "POST /credits/decrease",
+        "rawPath": "/credits/decrease",
+        "rawQueryString": "",
+        "cookies": ["session=1", "theme=dark"],
+        "headers": {
+            "accept": "*/*",
+            "authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl",
+            "content-length": body.len().to_string(),
+            "content-type": "application/json",
+            "host": "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+            "user-agent": "curl/8.9.1",
+            "x-amzn-trace-id": "Root=1-68f0a0b1-0123456789abcdef01234567",
+            "x-forwarded-for": "203.0.113.7, 198.51.100.2",
+            "x-forwarded-port": "443",
+            "x-forwarded-proto": "https",
+        },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+            "authorizer": { "jwt": { "claims": claims, "scopes": null } },
+            "domainName": "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+            "domainPrefix": "a1b2c3d4e5",
+            "http": {
+                "method": "POST",
+                "path": "/credits/decrease",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "curl/8.9.1",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": "POST /credits/decrease",
+            "stage": "$default",
+            "time": "16/Oct/2026:07:36:49 +0000",
+            "timeEpoch": 1_792_136_209_583_i64,
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+/// Claims that admit the caller, as API Gateway hands them over: all text.
+fn writer() -> Value {
+    json!({
+        "aud": "[app api]", "exp": "1790000000", "iat": "1789996400", "iss": "https://issuer.example/",
+        "scope": "openid credits:write", "sub": "service-1", "token_use": "access",
+    })
+}
+
+/// The event with one of its parts replaced.
+fn with(mut event: Value, pointer: &str, part: Value) -> Value {
+    *event.pointer_mut(pointer).expect(pointer) = part;
+    event
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_payload_charges_and_gets_the_contracts_object() {
+    let mut lambda = Lambda::start(&[]).await;
+    let pack = lambda.grant("u", 100).await;
+    let request = json!({
+        "user_uuid": "u", "trans_type": "anime_generation", "credits": 30, "generation_uuid": "g",
+        "order_no": null, "idempotency_key": "k",
+    });
+    for replayed in [false, true] {
+        let answer = lambda.invoke(&request).await.unwrap();
+        let expected = json!({
+            "trans_no": answer["trans_no"], "user_uuid": "u", "generation_uuid": "g",
+            "trans_type": "anime_generation", "credits": -30,
+            "allocations": [{ "pack": pack, "credits": 30 }],
+            "created_at": answer["created_at"], "balance": 70, "replayed": replayed,
+        });
+        assert_eq!(answer, expected);
+        assert_eq!(answer["trans_no"].as_str().map(str::len), Some(36), "{answer}");
+        assert_eq!(answer["created_at"].as_str().map(str::len), Some(24), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_a_function_error_of_the_contracts_code() {
+    let mut lambda = Lambda::start(&[]).await;
+    lambda.grant("u", 1).await;
+    lambda.invoke(&charge("u", "g")).await.unwrap();
+    let refused = with(charge("u", "g"), "/credits", json!(2)).to_string();
+    let deep = |levels| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    let padded = |bytes| format!("{{\"user_uuid\":\"{}\"}}", "u".repeat(bytes));
+    for (payload, code) in [
+        (charge("u", "g2").to_string(), "InsufficientCredits"),
+        (charge("nobody", "g").to_string(), "InsufficientCredits"),
+        (refused, "IdempotencyConflict"),
+        ("1".to_owned(), "InvalidRequest"),
+        ("-1.5e300".to_owned(), "InvalidRequest"),
+        ("\"x\"".to_owned(), "InvalidRequest"),
+        ("true".to_owned(), "InvalidRequest"),
+        ("[]".to_owned(), "InvalidRequest"),
+        (format!("[{}]", charge("u", "g2")), "InvalidRequest"),
+        ("null".to_owned(), "InvalidRequest"),
+        ("{}".to_owned(), "InvalidRequest"),
+        (" { } ".to_owned(), "InvalidRequest"),
+        ("{\"requestContext\":{}}".to_owned(), "InvalidRequest"),
+        ("{\"requestContext\":{\"http\":null}}".to_owned(), "InvalidRequest"),
+        ("{\"requestContext\":{\"http\":{}},\"rawPath\":1}".to_owned(), "InvalidRequest"),
+        ("{\"httpMethod\":\"POST\",\"path\":\"/\",\"requestContext\":{}}".to_owned(), "InvalidRequest"),
+        (deep(1_000), "InvalidRequest"),
+        (deep(10_000), "PayloadTooLarge"),
+        (padded(16 * 1024), "PayloadTooLarge"),
+        (padded(5 * 1024 * 1024), "PayloadTooLarge"),
+    ] {
+        let shown: String = payload.chars().take(80).collect();
+        let (error_type, message) = lambda.invoke_raw(payload).await.unwrap_err();
+        assert_eq!(error_type, code, "{shown}: {message}");
+        assert!(!message.is_empty() && !message.contains("::"), "{shown}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_api_gateway_is_answered_as_http() {
+    let mut lambda = Lambda::start(&[]).await;
+    lambda.grant("u", 6).await;
+    let body = |generation| charge("u", generation).to_string();
+    let good = |generation| event(&writer(), &body(generation));
+    let claims = |claims| event(&claims, &body("refused"));
+    let numbers = json!({ "exp": 1_790_000_000, "scope": "credits:write", "roles": ["a"], "admin": true });
+    let names = json!({ "x-name": "Zo\u{eb} \u{1f600}", "content-type": "application/json" });
+    let key = json!({ "idempotency-key": "no key" });
+    let staged = with(good("g5"), "/requestContext/stage", json!("prod"));
+    let base64 = with(
+        good("g6"),
+        "/body",
+        json!("eyJ1c2VyX3V1aWQiOiJ1IiwidHJhbnNfdHlwZSI6ImNoYXQiLCJjcmVkaXRzIjoxfQ=="),
+    );
+    let minimal = json!({
+        "rawPath": "/credits/decrease",
+        "requestContext": {
+            "http": { "method": "POST" }, "authorizer": { "jwt": { "claims": { "scp": "credits:write" } } },
+        },
+        "body": body("g1"),
+    });
+    for (event, status, code) in [
+        (good("g1"), 200, None),
+        (good("g1"), 200, None),
+        (minimal, 200, None),
+        (event(&numbers, &body("g2")), 200, None),
+        (with(good("g3"), "/headers", names), 200, None),
+        (with(good("g4"), "/requestContext/authorizer/jwt/scopes", json!(["credits:write"])), 200, None),
+        (with(staged, "/rawPath", json!("/prod/credits/decrease")), 200, None),
+        (with(base64, "/isBase64Encoded", json!(true)), 200, None),
+        (good("g7"), 402, Some("InsufficientCredits")),
+        (event(&writer(), "{"), 400, Some("InvalidRequest")),
+        (event(&writer(), &"[".repeat(10_000)), 400, Some("InvalidRequest")),
+        (event(&writer(), &" ".repeat(16 * 1024 + 1)), 413, Some("PayloadTooLarge")),
+        (with(good("refused"), "/body", Value::Null), 400, Some("InvalidRequest")),
+        (with(good("refused"), "/isBase64Encoded", json!(true)), 400, Some("InvalidRequest")),
+        (with(good("refused"), "/headers", key), 400, Some("InvalidRequest")),
+        (with(good("refused"), "/rawPath", json!("/credits/other")), 404, Some("NotFound")),
+        (with(good("refused"), "/requestContext/http/method", json!("GET")), 405, Some("MethodNotAllowed")),
+        (with(good("refused"), "/requestContext/authorizer", Value::Null), 401, Some("Unauthorized")),
+        (with(good("refused"), "/requestContext/authorizer", json!({})), 401, Some("Unauthorized")),
+        (
+            with(
+                good("refused"),
+                "/requestContext/authorizer",
+                json!({ "lambda": { "scope": "credits:write" } }),
+            ),
+            401,
+            Some("Unauthorized"),
+        ),
+        (
+            with(
+                good("refused"),
+                "/requestContext/authorizer",
+                json!({ "iam": { "userArn": "arn:aws:iam::1:user/u" } }),
+            ),
+            401,
+            Some("Unauthorized"),
+        ),
+        (claims(json!({})), 403, Some("Forbidden")),
+        (claims(json!({ "sub": "u", "scope": "credits:read" })), 403, Some("Forbidden")),
+        (claims(json!({ "scope": 1, "scp": null })), 403, Some("Forbidden")),
+    ] {
+        let answer = lambda.invoke(&event).await.expect("an answer over HTTP is no function error");
+        let answered: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!((&answer["statusCode"], answered["code"].as_str()), (&json!(status), code), "{event}");
+        let content_type = if code.is_some() { "application/problem+json" } else { "application/json" };
+        assert_eq!(answer["headers"]["content-type"], content_type, "{answer}");
+        assert_eq!(answer["isBase64Encoded"], false, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_configuration_admits_an_event_without_claims() {
+    for (value, status) in
+        [(None, 401), (Some(""), 401), (Some("false"), 401), (Some("1"), 401), (Some("true"), 200)]
+    {
+        let environment: Vec<_> = value.map(|value| ("SCRIP_ADMIT_ANYONE", value)).into_iter().collect();
+        let mut lambda = Lambda::start(&environment).await;
+        lambda.grant("u", 1).await;
+        let event =
+            with(event(&writer(), &charge("u", "g").to_string()), "/requestContext/authorizer", Value::Null);
+        assert_eq!(lambda.invoke(&event).await.unwrap()["statusCode"], status, "{value:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_may_say_more_than_it_must() {
+    for environment in [
+        &[("AWS_ENDPOINT_URL", "")][..],
+        &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
+        &[("AWS_ENDPOINT_URL", lambda::ENGINE), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
+        &[("AWS_PROFILE", "")],
+        &[("AWS_SESSION_TOKEN", "token")],
+        &[("RUST_LOG", "trace")],
+        &[("AWS_LAMBDA_LOG_LEVEL", "DEBUG"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")],
+        &[("AWS_RETRY_MODE", "legacy")],
+        &[("AWS_MAX_ATTEMPTS", "0")],
+    ] {
+        let mut lambda = Lambda::start(environment).await;
+        lambda.grant("u", 1).await;
+        let answer = lambda
+            .invoke(&charge("u", "g"))
+            .await
+            .unwrap_or_else(|error| panic!("{environment:?}: {error:?}"));
+        assert_eq!(answer["balance"], 0, "{environment:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_endpoint_is_the_region_s_own() {
+    let mut lambda = Lambda::start(&[("AWS_ENDPOINT_URL", ""), ("AWS_ENDPOINT_URL_DYNAMODB", "")]).await;
+    let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
+    assert_eq!(error_type, "InvalidRequest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
+    let mut lambda = Lambda::start(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
+    let (error_type, message) = lambda.invoke(&charge("u", "g")).await.unwrap_err();
+    assert_eq!(error_type, "StoreUnavailable");
+    assert!(!message.contains("127.0.0.1"), "{message}");
+    let answer = lambda.invoke(&event(&writer(), &charge("u", "g").to_string())).await.unwrap();
+    assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+}

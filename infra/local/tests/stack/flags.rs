@@ -1,0 +1,118 @@
+//! What the flags do, and what is said where they cannot be followed.
+
+use std::{fs, net::TcpListener};
+
+use crate::support::{Stack, charge, command, refusal, text};
+
+/// A port that something listens on.
+fn taken() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    (listener, port)
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line_and_ends() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| text(&scratch.path().join(name)).to_owned();
+    let (_listener, port) = taken();
+    let silent = format!("http://127.0.0.1:{port}");
+    let closed = format!("http://127.0.0.1:{}", taken().1);
+    let (used, below_file, no_table, is_folder) =
+        (path("used"), path("file/folder"), path("no_table"), path("is_folder"));
+    fs::write(path("file"), "").unwrap();
+    fs::create_dir(&no_table).unwrap();
+    fs::write(path("no_table/credits.db"), "no table, and longer than the head of one ".repeat(9)).unwrap();
+    fs::create_dir_all(path("is_folder/credits.db")).unwrap();
+    let _running = Stack::start(&["--data-dir", &used]);
+
+    for (flags, says) in [
+        (&["--memory", "--dynamodb-port", "0", "--port", &port][..], &[&*port, "in use", "--port"][..]),
+        (&["--memory", "--port", "0", "--dynamodb-port", &port], &[&port, "in use", "--dynamodb-port"]),
+        (&["--port", "0", "--dynamodb-port", "0", "--data-dir", &below_file], &[&below_file, "write"]),
+        (&["--port", "0", "--dynamodb-port", "0", "--data-dir", &used], &[&used, "another process"]),
+        (&["--port", "0", "--dynamodb-port", "0", "--data-dir", &no_table], &[&no_table]),
+        (&["--port", "0", "--dynamodb-port", "0", "--data-dir", &is_folder], &[&is_folder]),
+        (&["--port", "0", "--dynamodb-endpoint", &closed], &[&closed, "reach"]),
+        (&["--port", "0", "--dynamodb-endpoint", &silent], &[&silent, "reach"]),
+        (&["--port", "0", "--dynamodb-endpoint", "nowhere"], &["nowhere"]),
+    ] {
+        let (code, said) = refusal(command(flags));
+        assert_eq!(code, Some(1), "{flags:?}: {said}");
+        assert!(said.starts_with("error: ") && said.trim_end().lines().count() == 1, "{flags:?}: {said}");
+        assert!(says.iter().all(|word| said.contains(word)), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn flags_that_are_wrong_end_it_as_wrong_usage() {
+    for flags in [
+        &["--port", "65536"][..],
+        &["--port", "x"],
+        &["--unknown"],
+        &["--dynamodb-endpoint", ""],
+        &["--data-dir", ""],
+        &["--memory", "--data-dir", "x"],
+    ] {
+        let (code, said) = refusal(command(flags));
+        assert!(code == Some(2) && said.starts_with("error: "), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn the_table_is_kept_in_a_folder_unless_it_stays_in_memory() {
+    for (flags, folders) in
+        [(&["--memory"][..], &[][..]), (&[], &[".scrip"]), (&["--data-dir", "a/b"], &["a"])]
+    {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = command(&[&["--port", "0", "--dynamodb-port", "0"], flags].concat());
+        command.current_dir(scratch.path());
+        let stack = Stack::run(command);
+        stack.client().grant("u", 5);
+        assert_eq!(stack.client().balance("u"), 5);
+        drop(stack);
+        let left = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), folders, "{flags:?}");
+    }
+}
+
+#[test]
+fn two_stacks_share_the_engine_of_one() {
+    let first = Stack::start(&["--memory"]);
+    let second = Stack::run(command(&["--port", "0", "--dynamodb-endpoint", &first.engine]));
+    assert_eq!(second.engine, first.engine);
+    let (first, second) = (first.client(), second.client());
+    first.grant("u", 100);
+    let charged = second.post("/credits/decrease", &charge("u", 30, "g"));
+    assert_eq!(first.balance("u"), 70);
+    let replayed = first.post("/credits/decrease", &charge("u", 30, "g"));
+    assert_eq!(replayed["trans_no"], charged["trans_no"]);
+    assert_eq!(second.balance("u"), 70);
+}
+
+#[test]
+fn health_is_told_once_it_serves() {
+    let stack = Stack::start(&["--memory"]);
+    let answer = stack.client().send("GET", "/health", &[], b"");
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn the_embedded_engine_needs_nothing_of_the_environment() {
+    let nowhere = &*format!("http://127.0.0.1:{}", taken().1);
+    for environment in [
+        &[("HOME", "/nowhere"), ("AWS_PROFILE", "nobody"), ("AWS_REGION", "")][..],
+        &[("AWS_ENDPOINT_URL", nowhere), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
+        &[("HTTP_PROXY", nowhere), ("http_proxy", nowhere), ("ALL_PROXY", nowhere)],
+        &[("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")],
+        &[("AWS_RETRY_MODE", "legacy")],
+        &[("AWS_MAX_ATTEMPTS", "0")],
+        &[("AWS_USE_FIPS_ENDPOINT", "true")],
+        &[("AWS_USE_DUALSTACK_ENDPOINT", "true")],
+    ] {
+        let mut command = command(&["--port", "0", "--dynamodb-port", "0", "--memory"]);
+        command.envs(environment.iter().copied());
+        let stack = Stack::run(command);
+        assert_eq!(stack.client().grant("u", 5)["balance"], 5, "{environment:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The local stack as its user meets it: the binary, its flags, its two sockets
+//! and the ways in which it ends.
+
+mod door;
+mod ends;
+mod engine;
+mod flags;
+mod kills;
+mod support;

@@ -129,6 +129,33 @@ async fn reads_that_something_comes_between_are_read_again() {
     }
 }
 
+/// A charge under a key commits between what a refund of its whole generation
+/// has read and its commit: that refund voids it too.
+#[tokio::test]
+async fn a_keyless_refund_leaves_no_keyed_charge_alive_that_came_before_it_committed() {
+    for (other_keys, live_before) in
+        [(false, None), (true, None), (false, Some(None)), (true, Some(Some("m1")))]
+    {
+        let bench = Bench::new().await;
+        let other = bench.beside();
+        bench.grant("u", 10, None).await;
+        if other_keys {
+            bench.charge("u", 1, "other", Some("k")).await.unwrap();
+        }
+        if let Some(key) = live_before {
+            bench.charge("u", 2, "s", key).await.unwrap();
+        }
+        throw(&bench, Fault::Late(300), 1);
+        let (refund, ()) = tokio::join!(bench.refund(Some("u"), "s", None), async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            other.charge("u", 3, "s", Some("m2")).await.unwrap();
+        });
+        let (refund, credits) = (refund.unwrap(), if live_before.is_some() { 5 } else { 3 });
+        assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(credits)));
+        assert_eq!(bench.sound_balance("u").await, if other_keys { 9 } else { 10 }, "{live_before:?}");
+    }
+}
+
 /// A refund of many charges that breaks off between its transactions has voided
 /// whole groups, and a repeat finishes it.
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 mod costs;
+mod documents;
 mod errors;
 mod faults;
 mod grants;

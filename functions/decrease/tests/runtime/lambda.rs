@@ -74,7 +74,7 @@ impl Lambda {
         let (ended, endings) = mpsc::channel(1);
         let interface =
             serve_interface(Interface { invocations: Mutex::new(to_invoke), endings: ended }).await;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scrip-decrease"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_decrease"));
         for (name, _) in env::vars_os() {
             let upper = name.to_string_lossy().to_uppercase();
             if upper.starts_with("AWS_") || upper.ends_with("_PROXY") {

@@ -29,18 +29,46 @@ pub struct Function {
 /// One thing that a function does.
 #[derive(Clone, Copy)]
 pub(super) struct Operation {
-    pub(super) route: Route,
+    route: Route,
     /// What a direct payload says in its `operation` field to get it; where a
     /// function's operations have none, the first is meant.
-    pub(super) name: Option<&'static str>,
-    pub(super) writes: bool,
+    name: Option<&'static str>,
+    writes: bool,
     /// Whether the header `Idempotency-Key` is the field's equal.
-    pub(super) takes_key_header: bool,
-    pub(super) error_form: ErrorForm,
-    pub(super) run: for<'a> fn(&'a Ledger, Call) -> Answering<'a>,
+    takes_key_header: bool,
+    error_form: ErrorForm,
+    run: Run,
 }
 
+/// What an operation does with a call.
+pub(super) type Run = for<'a> fn(&'a Ledger, Call) -> Answering<'a>;
+
 pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
+
+impl Operation {
+    /// For who may read the user.
+    pub(super) const fn reading(route: Route, run: Run) -> Operation {
+        let error_form = ErrorForm::Problem;
+        Operation { route, name: None, writes: false, takes_key_header: false, error_form, run }
+    }
+
+    /// For who may write.
+    pub(super) const fn writing(route: Route, run: Run) -> Operation {
+        Operation { writes: true, ..Operation::reading(route, run) }
+    }
+
+    pub(super) const fn named(self, name: &'static str) -> Operation {
+        Operation { name: Some(name), ..self }
+    }
+
+    pub(super) const fn with_key_header(self) -> Operation {
+        Operation { takes_key_header: true, ..self }
+    }
+
+    pub(super) const fn with_errors(self, error_form: ErrorForm) -> Operation {
+        Operation { error_form, ..self }
+    }
+}
 
 /// A request that has reached its operation.
 pub(super) struct Call {

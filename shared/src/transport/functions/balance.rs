@@ -14,22 +14,9 @@ use crate::{
 pub const BALANCE: Function = Function {
     name: "balance",
     operations: &[
-        Operation {
-            route: Route::BALANCE,
-            name: None,
-            writes: false,
-            takes_key_header: false,
-            error_form: ErrorForm::Problem,
-            run: |ledger, call| Box::pin(balance(ledger, call)),
-        },
-        Operation {
-            route: Route::USER_CREDITS,
-            name: None,
-            writes: false,
-            takes_key_header: false,
-            error_form: ErrorForm::CodeAndMessage,
-            run: |ledger, call| Box::pin(user_credits(ledger, call)),
-        },
+        Operation::reading(Route::BALANCE, |ledger, call| Box::pin(balance(ledger, call))),
+        Operation::reading(Route::USER_CREDITS, |ledger, call| Box::pin(user_credits(ledger, call)))
+            .with_errors(ErrorForm::CodeAndMessage),
     ],
 };
 

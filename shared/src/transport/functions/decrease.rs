@@ -7,21 +7,15 @@ use crate::{
         field,
         form::Form,
         function::{Call, Operation},
-        reply::{Answer, ErrorForm},
+        reply::Answer,
     },
 };
 
 /// Charges.
 pub const DECREASE: Function = Function {
     name: "decrease",
-    operations: &[Operation {
-        route: Route::DECREASE,
-        name: None,
-        writes: true,
-        takes_key_header: true,
-        error_form: ErrorForm::Problem,
-        run: |ledger, call| Box::pin(decrease(ledger, call)),
-    }],
+    operations: &[Operation::writing(Route::DECREASE, |ledger, call| Box::pin(decrease(ledger, call)))
+        .with_key_header()],
 };
 
 async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, Error> {

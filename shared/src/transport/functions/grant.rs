@@ -7,21 +7,16 @@ use crate::{
         field,
         form::Form,
         function::{Call, Operation},
-        reply::{Answer, ErrorForm},
+        reply::Answer,
     },
 };
 
 /// Adds packs.
 pub const GRANT: Function = Function {
     name: "grant",
-    operations: &[Operation {
-        route: Route::GRANT,
-        name: None,
-        writes: true,
-        takes_key_header: true,
-        error_form: ErrorForm::Problem,
-        run: |ledger, call| Box::pin(grant(ledger, call)),
-    }],
+    operations: &[
+        Operation::writing(Route::GRANT, |ledger, call| Box::pin(grant(ledger, call))).with_key_header()
+    ],
 };
 
 async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, Error> {

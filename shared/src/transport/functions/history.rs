@@ -7,7 +7,7 @@ use crate::{
         cursor::Cursors,
         field,
         function::{Call, Operation},
-        reply::{Answer, ErrorForm},
+        reply::Answer,
     },
 };
 
@@ -15,30 +15,11 @@ use crate::{
 pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
-        Operation {
-            route: Route::TIMELINE,
-            name: Some("timeline"),
-            writes: false,
-            takes_key_header: false,
-            error_form: ErrorForm::Problem,
-            run: |ledger, call| Box::pin(timeline(ledger, call)),
-        },
-        Operation {
-            route: Route::SUMMARY,
-            name: Some("summary"),
-            writes: false,
-            takes_key_header: false,
-            error_form: ErrorForm::Problem,
-            run: |ledger, call| Box::pin(summary(ledger, call)),
-        },
-        Operation {
-            route: Route::GENERATION,
-            name: Some("generation"),
-            writes: false,
-            takes_key_header: false,
-            error_form: ErrorForm::Problem,
-            run: |ledger, call| Box::pin(generation(ledger, call)),
-        },
+        Operation::reading(Route::TIMELINE, |ledger, call| Box::pin(timeline(ledger, call)))
+            .named("timeline"),
+        Operation::reading(Route::SUMMARY, |ledger, call| Box::pin(summary(ledger, call))).named("summary"),
+        Operation::reading(Route::GENERATION, |ledger, call| Box::pin(generation(ledger, call)))
+            .named("generation"),
     ],
 };
 

@@ -7,21 +7,14 @@ use crate::{
         field,
         form::Form,
         function::{Call, Operation},
-        reply::{Answer, ErrorForm},
+        reply::Answer,
     },
 };
 
 /// Voids charges.
 pub const REFUND: Function = Function {
     name: "refund",
-    operations: &[Operation {
-        route: Route::REFUND,
-        name: None,
-        writes: true,
-        takes_key_header: false,
-        error_form: ErrorForm::Problem,
-        run: |ledger, call| Box::pin(refund(ledger, call)),
-    }],
+    operations: &[Operation::writing(Route::REFUND, |ledger, call| Box::pin(refund(ledger, call)))],
 };
 
 async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, Error> {

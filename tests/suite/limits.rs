@@ -89,6 +89,30 @@ async fn a_refund_brings_five_hundred_packs_back_beside_five_hundred_others() {
     assert_eq!(bench.sound_balance(&user).await, 500);
 }
 
+/// The first of its transactions alone would fit.
+#[tokio::test]
+async fn a_refund_in_several_transactions_that_brings_back_too_much_changes_nothing() {
+    let bench = Bench::new().await;
+    let user = long("user");
+    bench.seed(&user, &with_packs(Wallet::default(), 150, "a")).await;
+    for message in 0..150 {
+        let mut charge = charge(1, "session");
+        charge["idempotency_key"] = json!(format!("m{message}"));
+        bench.invoke(DECREASE, charge).await.unwrap();
+    }
+    let mut wallet = bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap();
+    for (packs, name) in [(500, "b"), (450, "c")] {
+        wallet.packs.append(&mut with_packs(Wallet::default(), packs, name).packs);
+    }
+    wallet.packs.sort_by(|a, b| a.grant.spending_order().cmp(&b.grant.spending_order()));
+    bench.client.delete_item().table_name(&bench.table).set_key(Some(key(&user))).send().await.unwrap();
+    bench.seed(&user, &wallet).await;
+
+    assert_eq!(bench.invoke(REFUND, refund("session")).await.unwrap_err().0, "LimitExceeded");
+    assert_eq!(bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap(), wallet);
+    assert!(bench.records(&user).await.iter().all(|record| record["is_voided"] == false));
+}
+
 fn key(user: &str) -> std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> {
     let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
     [("user_uuid".to_owned(), text(user)), ("sk".to_owned(), text("wallet"))].into()

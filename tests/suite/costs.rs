@@ -2,7 +2,7 @@
 //! table. Engines disagree on the units of indexes inside a transaction.
 
 use scrip::transport::functions::{GRANT, HISTORY};
-use scrip_tests::{Bench, Sent};
+use scrip_tests::{Bench, Sent, engine_is_external};
 use serde_json::json;
 
 /// A user with this much history, and what each operation costs.
@@ -78,7 +78,6 @@ async fn costs(history: i64) -> Vec<String> {
 
 #[tokio::test]
 async fn no_cost_grows_with_the_history() {
-    let at_ten = costs(10).await;
     let expected = [
         "balance: 1 round trips, 1 RRU, 0 WRU",
         "summary: 1 round trips, 1 RRU, 0 WRU",
@@ -97,6 +96,14 @@ async fn no_cost_grows_with_the_history() {
         "refund of a session: 3 round trips, 3 RRU, 4 WRU",
         "refund of a session, replay: 2 round trips, 3 RRU, 0 WRU",
     ];
-    assert_eq!(at_ten, expected);
-    assert_eq!(costs(10_000).await, expected);
+    for history in [10, 10_000] {
+        assert_eq!(counted(&costs(history).await), counted(&expected), "{history} records");
+    }
+}
+
+/// What any engine counts: not each tells the units of transactions and batches.
+fn counted(costs: &[impl AsRef<str>]) -> Vec<&str> {
+    let round_trips = |cost: &'_ str| cost.find(" round trips").unwrap();
+    let costs = costs.iter().map(AsRef::as_ref);
+    costs.map(|cost| if engine_is_external() { &cost[..round_trips(cost)] } else { cost }).collect()
 }

@@ -98,7 +98,7 @@ async fn every_failure_of_the_store() {
         let bench = bench().await;
         let (clock, thrown) = (bench.clock.clone(), fault.clone());
         bench.wire.inject(move |sent| {
-            clock.pass_millis(9_000);
+            clock.pass_millis(20_000);
             (sent.operation == "TransactWriteItems").then(|| thrown.clone())
         });
         check(&bench, Some(ALL), ("POST", "/credits/decrease", charge.clone()), status, code).await;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 /// What was sent since the last call, without what differs from run to run.
 fn sent(bench: &Bench) -> Value {
     let requests = bench.wire.take().into_iter().map(|sent| {
-        let mut request = serde_json::to_string(&sent.request).unwrap();
-        request = request.replace(&bench.table, "credits");
+        let request = sent.request.to_string().replace(&bench.table, "credits");
+        let request = bench.clock.unsalted(&request);
         json!({ sent.operation: plain(serde_json::from_str(&request).unwrap()) })
     });
     let mut requests: Vec<_> = requests.collect();

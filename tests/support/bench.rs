@@ -27,7 +27,7 @@ use crate::{Clock, Wire};
 const ENDPOINT: &str = "SCRIP_TEST_DYNAMODB_ENDPOINT";
 
 /// How long an invocation may take, in milliseconds.
-const INVOCATION_MILLIS: i64 = 30_000;
+const INVOCATION_MILLIS: i64 = 60_000;
 
 /// A table of its own, and the functions on it.
 pub struct Bench {

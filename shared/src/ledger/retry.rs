@@ -8,10 +8,12 @@ use crate::{
     store::{Commit, StoreError, Transaction},
 };
 
-/// The first pause is at most this long; each further one at most twice the one
-/// before. A pause is drawn evenly from zero to that ("full jitter").
+/// The first pause is at most this long, or as long as the last transaction took
+/// if that is longer; each further one at most twice the one before. A pause is
+/// drawn evenly from zero to that ("full jitter").
 const PAUSE_FIRST_MILLIS: i64 = 40;
-/// No pause is longer.
+/// No pause is longer than this, or than four times the last transaction. An
+/// engine that is slow because it is asked too much is asked less.
 const PAUSE_MAX_MILLIS: i64 = 1_000;
 /// How often a call that got no answer is sent.
 const UNANSWERED_MAX: u32 = 4;
@@ -22,11 +24,13 @@ pub(super) struct Tries {
     pauses: u32,
     unanswered: u32,
     has_moved: bool,
+    /// How long the last transaction took.
+    round_trip_millis: i64,
 }
 
 impl Tries {
     pub(super) fn until(deadline: Timestamp) -> Tries {
-        Tries { deadline, pauses: 0, unanswered: 0, has_moved: false }
+        Tries { deadline, pauses: 0, unanswered: 0, has_moved: false, round_trip_millis: 0 }
     }
 }
 
@@ -58,7 +62,10 @@ impl Ledger {
         let token = self.nonce();
         let mut is_unknown = false;
         loop {
-            match self.within(tries.deadline, self.store.commit(transaction, token)).await {
+            let began = self.now();
+            let ended = self.within(tries.deadline, self.store.commit(transaction, token)).await;
+            tries.round_trip_millis = self.now().millis() - began.millis();
+            match ended {
                 Ok(commit) => return Ok(commit),
                 Err(StoreError::Contended) if !is_unknown => {
                     return Ok(Commit::Refused { wallet: None, records: Vec::new() });
@@ -124,7 +131,8 @@ impl Ledger {
     }
 
     pub(super) async fn pause(&self, tries: &mut Tries, too_late: Error) -> Result<(), Error> {
-        let most = (PAUSE_FIRST_MILLIS << tries.pauses.min(16)).min(PAUSE_MAX_MILLIS);
+        let first = tries.round_trip_millis.max(PAUSE_FIRST_MILLIS);
+        let most = (first << tries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * tries.round_trip_millis));
         tries.pauses += 1;
         let left = tries.deadline.millis() - self.now().millis();
         if left <= 0 {

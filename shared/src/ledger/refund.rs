@@ -15,7 +15,7 @@ use crate::{
 const NAMED_MAX: usize = 1_000;
 
 /// How many allocations one transaction touches at most: it may hold 4 MB
-/// (Service quotas of DynamoDB), an allocation takes at most 340 bytes, and
+/// (Service quotas of DynamoDB), an allocation takes at most 344 bytes, and
 /// the wallet and what else is in a charge must fit beside them.
 const ALLOCATIONS_PER_TRANSACTION_MAX: usize = 8_000;
 

@@ -104,7 +104,7 @@ async fn a_refund_in_several_transactions_that_brings_back_too_much_changes_noth
     for (packs, name) in [(500, "b"), (450, "c")] {
         wallet.packs.append(&mut with_packs(Wallet::default(), packs, name).packs);
     }
-    wallet.packs.sort_by(|a, b| a.grant.spending_order().cmp(&b.grant.spending_order()));
+    wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
     bench.client.delete_item().table_name(&bench.table).set_key(Some(key(&user))).send().await.unwrap();
     bench.seed(&user, &wallet).await;
 

@@ -96,13 +96,18 @@ struct World {
 impl World {
     fn live(&mut self, Step { waited, clock_error, deed }: &Step) -> Result<(), TestCaseError> {
         self.millis += waited;
-        let now = at(self.millis + clock_error);
+        let clock = at(self.millis + clock_error);
         match deed {
-            Deed::Grant { trans_type, credits, lasts } => self.grant(*trans_type, *credits, *lasts, now)?,
-            Deed::Charge { trans_type, percent } => self.charge(trans_type, *percent, now)?,
-            Deed::Refund(picks) => self.refund(picks, now)?,
+            Deed::Grant { trans_type, credits, lasts } => self.grant(*trans_type, *credits, *lasts, clock)?,
+            Deed::Charge { trans_type, percent } => self.charge(trans_type, *percent, clock)?,
+            Deed::Refund(picks) => self.refund(picks, clock)?,
         }
-        self.agree(now)
+        self.agree(clock)
+    }
+
+    /// The moment of a change by this clock: later than the change before.
+    fn moment(&self, clock: Timestamp) -> Timestamp {
+        self.wallet.version.map_or(clock, |version| clock.max(version.plus_millis(1)))
     }
 
     fn grant(
@@ -110,12 +115,13 @@ impl World {
         trans_type: GrantType,
         of: u64,
         lasts: Option<i64>,
-        now: Timestamp,
+        clock: Timestamp,
     ) -> Result<(), TestCaseError> {
+        let now = self.moment(clock);
         let (credits, expired_at) = (credits(of), lasts.map(|millis| now.plus_millis(millis)));
         let request =
             GrantRequest { user: user(), trans_type, credits, order_no: None, expired_at, key: None };
-        let planned = self.wallet.grant(&request, nonce(), now);
+        let planned = self.wallet.grant(&request, nonce(), clock);
         if lasts.is_some_and(|millis| millis <= 0) {
             let refused = Error::InvalidRequest("expired_at: must be in the future".to_owned());
             prop_assert_eq!(planned, Err(refused));
@@ -124,10 +130,16 @@ impl World {
         let (next, grant) = planned.map_err(unexpected)?;
         let (trans_no, trans_type) = (grant.trans_no, trans_type.into());
         prop_assert_eq!(&grant, &Grant { trans_no, trans_type, credits, order_no: None, expired_at });
-        self.turn(next, trans_no.created_at(), now, [Event::Grant(grant)])
+        self.turn(next, trans_no.created_at(), [Event::Grant(grant)])
     }
 
-    fn charge(&mut self, trans_type: &ChargeType, percent: u64, now: Timestamp) -> Result<(), TestCaseError> {
+    fn charge(
+        &mut self,
+        trans_type: &ChargeType,
+        percent: u64,
+        clock: Timestamp,
+    ) -> Result<(), TestCaseError> {
+        let now = self.moment(clock);
         let balance = self.book.balance(now);
         let required = (balance * percent / 100).max(1);
         let request = ChargeRequest {
@@ -138,7 +150,7 @@ impl World {
             order_no: None,
             key: None,
         };
-        let planned = self.wallet.charge(&request, nonce(), now);
+        let planned = self.wallet.charge(&request, nonce(), clock);
         if balance < required {
             let (balance, required) = (credits(balance), request.credits);
             prop_assert_eq!(planned, Err(Error::InsufficientCredits { balance, required }));
@@ -147,24 +159,25 @@ impl World {
         let (next, charge) = planned.map_err(unexpected)?;
         prop_assert_eq!((&charge.trans_type, charge.credits), (trans_type, request.credits));
         prop_assert_eq!(&charge.allocations, &self.book.allocate(required, now));
-        self.turn(next, charge.trans_no.created_at(), now, [Event::Charge(charge)])
+        self.turn(next, charge.trans_no.created_at(), [Event::Charge(charge)])
     }
 
-    fn refund(&mut self, picks: &[Index], now: Timestamp) -> Result<(), TestCaseError> {
+    fn refund(&mut self, picks: &[Index], clock: Timestamp) -> Result<(), TestCaseError> {
+        let now = self.moment(clock);
         let live = self.book.live();
         if live.is_empty() {
             return Ok(());
         }
         let places: BTreeSet<usize> = picks.iter().map(|pick| pick.index(live.len())).collect();
         let charges: Vec<Charge> = places.into_iter().map(|place| live[place].clone()).collect();
-        let (next, moment, returned) = self.wallet.void(&charges, now).map_err(unexpected)?;
+        let (next, moment, returned) = self.wallet.void(&charges, clock).map_err(unexpected)?;
         let parts = || charges.iter().flat_map(|charge| &charge.allocations);
         let sum = |to_usable| {
             let given = parts().filter(|part| (now < end(&part.grant)) == to_usable);
             credits(given.map(|part| part.credits.get()).sum())
         };
         prop_assert_eq!(returned, Returned { restored: sum(true), expired: sum(false) });
-        self.turn(next, moment, now, charges.into_iter().map(Event::Void))
+        self.turn(next, moment, charges.into_iter().map(Event::Void))
     }
 
     /// Turns to the next wallet, which must be a later one.
@@ -172,26 +185,26 @@ impl World {
         &mut self,
         next: Wallet,
         moment: Timestamp,
-        now: Timestamp,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<(), TestCaseError> {
         prop_assert!(next.version > self.wallet.version);
         prop_assert_eq!(next.version, Some(moment));
         self.wallet = next;
-        self.book.pages.extend(events.into_iter().map(|event| (now, event)));
+        self.book.pages.extend(events.into_iter().map(|event| (moment, event)));
         Ok(())
     }
 
-    fn agree(&self, now: Timestamp) -> Result<(), TestCaseError> {
+    fn agree(&self, clock: Timestamp) -> Result<(), TestCaseError> {
         let Self { wallet, book, .. } = self;
+        let now = wallet.version.map_or(clock, |version| clock.max(version));
         let summary = book.summary(now);
         prop_assert_eq!(wallet.fault(), None);
-        prop_assert_eq!(wallet.balance(now).get(), book.balance(now));
+        prop_assert_eq!(wallet.balance(clock).get(), book.balance(now));
         prop_assert_eq!(&wallet.packs, &book.packs());
         prop_assert_eq!(wallet.is_recharged(), book.is_recharged());
-        prop_assert_eq!(&Summary::lifetime(wallet, now), &Ok(summary.clone()));
+        prop_assert_eq!(&Summary::lifetime(wallet, clock), &Ok(summary.clone()));
 
-        let usable: u64 = wallet.usable(now).map(|pack| pack.remaining.get()).sum();
+        let usable: u64 = wallet.usable(clock).map(|pack| pack.remaining.get()).sum();
         let expired = summary.expired.map_or(0, Credits::get);
         let (granted, live) = (summary.granted.credits.get(), summary.spent.credits.get());
         prop_assert_eq!(granted, usable + live + expired, "every credit is somewhere, once");
@@ -199,7 +212,7 @@ impl World {
     }
 }
 
-/// All that ever happened, each with the clock of its maker.
+/// All that ever happened, each with its moment.
 #[derive(Default)]
 struct Book {
     pages: Vec<(Timestamp, Event)>,
@@ -268,17 +281,11 @@ impl Book {
         allocations
     }
 
-    /// What the wallet still shows of a grant: it forgets what was left of one
-    /// that ended a minute ago, but a void under a clock that is behind may
-    /// then bring a part of it back.
+    /// What the wallet still shows of a grant: at a change it forgets one that
+    /// ended a minute ago.
     fn shown(&self, grant: &Grant) -> u64 {
-        self.pages.iter().fold(0, |shown, (now, event)| match event {
-            _ if end(grant).plus_millis(MINUTE) <= *now => 0,
-            Event::Grant(made) if made == grant => made.credits.get(),
-            Event::Grant(_) => shown,
-            Event::Charge(charge) => shown - taken(charge, grant),
-            Event::Void(charge) => shown + taken(charge, grant),
-        })
+        let is_forgotten = |(now, _): &(Timestamp, Event)| end(grant).plus_millis(MINUTE) <= *now;
+        if self.pages.last().is_some_and(is_forgotten) { 0 } else { self.unspent(grant) }
     }
 
     fn packs(&self) -> Vec<Pack> {

@@ -76,8 +76,10 @@ impl Wallet {
         self.usable(now).map(|pack| pack.remaining).sum()
     }
 
-    /// The packs that can be spent, in spending order.
+    /// The packs that can be spent, in spending order. No clock that is behind
+    /// brings back what had run out when the wallet last changed.
     pub fn usable(&self, now: Timestamp) -> impl Iterator<Item = &Pack> {
+        let now = self.version.map_or(now, |version| now.max(version));
         self.packs.iter().filter(move |pack| pack.grant.is_usable(now))
     }
 
@@ -122,10 +124,10 @@ impl Wallet {
             order_no: request.order_no.clone(),
             expired_at: request.expired_at,
         };
-        if !grant.is_usable(now) {
+        if !grant.is_usable(stamp) {
             return Err(Error::InvalidRequest("expired_at: must be in the future".to_owned()));
         }
-        if self.usable(now).count() >= Self::GRANTED_PACKS_MAX || wallet.packs.len() >= Self::PACKS_MAX {
+        if wallet.usable(stamp).count() >= Self::GRANTED_PACKS_MAX || wallet.packs.len() >= Self::PACKS_MAX {
             return Err(Error::LimitExceeded(Limit::Packs));
         }
         wallet.totals.entry(grant.trans_type.clone()).or_default().made.add(grant.credits)?;
@@ -145,18 +147,18 @@ impl Wallet {
         nonce: Nonce,
         now: Timestamp,
     ) -> Result<(Wallet, Charge), Error> {
-        let (balance, required) = (self.balance(now), request.credits);
+        let (mut wallet, stamp) = self.next(now);
+        let (balance, required) = (wallet.balance(stamp), request.credits);
         if balance < required {
             return Err(Error::InsufficientCredits { balance, required });
         }
-        let (mut wallet, stamp) = self.next(now);
         let charge = Charge {
             trans_no: TransNo::new(stamp, nonce),
             trans_type: request.trans_type.clone(),
             credits: required,
             generation: request.generation.clone(),
             order_no: request.order_no.clone(),
-            allocations: wallet.take(required, now),
+            allocations: wallet.take(required, stamp),
             void: None,
         };
         let trans_type = TransType::Charge(charge.trans_type.clone());
@@ -191,8 +193,9 @@ impl Wallet {
             totals.voided.add(charge.credits)?;
             totals.made.without(totals.voided).ok_or_else(|| contradiction(charge.trans_no))?;
             for Allocation { grant, credits } in &charge.allocations {
-                wallet.put_back(grant, *credits, now)?;
-                let part = if grant.is_usable(now) { &mut returned.restored } else { &mut returned.expired };
+                wallet.put_back(grant, *credits, stamp)?;
+                let part =
+                    if grant.is_usable(stamp) { &mut returned.restored } else { &mut returned.expired };
                 *part = part.plus(*credits)?;
             }
         }
@@ -216,10 +219,12 @@ impl Wallet {
 
     /// This wallet, to be changed: without the packs that ended, and with the
     /// moment of the change, later than the one before whatever the clock says.
+    /// The change is judged by that moment, so that a charge never takes from a
+    /// pack that had run out by its own `created_at`.
     fn next(&self, now: Timestamp) -> (Wallet, Timestamp) {
         let stamp = self.version.map_or(now, |version| now.max(version.plus_millis(1)));
         let mut wallet = Wallet { version: Some(stamp), ..self.clone() };
-        wallet.packs.retain(|pack| !ended(&pack.grant, now));
+        wallet.packs.retain(|pack| !ended(&pack.grant, stamp));
         (wallet, stamp)
     }
 

@@ -64,7 +64,7 @@ impl Ledger {
         loop {
             let began = self.now();
             let ended = self.within(tries.deadline, self.store.commit(transaction, token)).await;
-            tries.round_trip_millis = self.now().millis() - began.millis();
+            tries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
             match ended {
                 Ok(commit) => return Ok(commit),
                 Err(StoreError::Contended) if !is_unknown => {

@@ -120,6 +120,16 @@ fn a_pack_that_ran_out_cannot_be_spent_and_leaves_a_minute_later() {
 }
 
 #[test]
+fn a_clock_that_is_behind_brings_nothing_back_that_ran_out() {
+    let wallet = holding(&[(5, SOON), (7, NEVER)]);
+    let (wallet, _) = wallet.grant(&a_grant((9, NEVER)), nonce(), at(20_500)).unwrap();
+    assert_eq!(wallet.balance(at(19_000)), credits(16));
+    let (_, charge) = wallet.charge(&a_charge(1), nonce(), at(19_000)).unwrap();
+    assert_eq!(charge.allocations[0].grant.credits, credits(7));
+    assert_eq!(charge.trans_no.created_at(), at(20_501));
+}
+
+#[test]
 fn a_charge_beyond_the_balance_is_told_both() {
     for (now, balance, required) in [(0, 14, 15), (20_000, 9, 10), (80_000, 9, 14)] {
         let refused = holding(&[(5, SOON), (9, NEVER)]).charge(&a_charge(required), nonce(), at(now));

@@ -184,3 +184,40 @@ fn showable(charges: &[Charge]) -> usize {
     };
     charges.iter().take_while(fits).count().max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, Nonce};
+
+    fn charge(allocations: usize) -> Charge {
+        let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), Nonce::new(Uuid::nil()));
+        let (trans_type, credits) = (GrantType::SystemAdd.into(), Credits::ZERO);
+        let grant = Grant { trans_no, trans_type, credits, order_no: None, expired_at: None };
+        Charge {
+            trans_no,
+            trans_type: ChargeType::Chat,
+            credits,
+            generation: None,
+            order_no: None,
+            allocations: vec![Allocation { grant, credits }; allocations],
+            void: None,
+        }
+    }
+
+    #[test]
+    fn a_page_shows_charges_while_their_allocations_fit_and_one_at_least() {
+        for (allocations, shown) in [
+            (&[1, 1, 1][..], 3),
+            (&[5_000, 5_000], 2),
+            (&[5_000, 5_000, 1], 2),
+            (&[5_000, 5_001, 1], 1),
+            (&[20_000, 1], 1),
+        ] {
+            let charges: Vec<_> = allocations.iter().map(|allocations| charge(*allocations)).collect();
+            assert_eq!(showable(&charges), shown, "{allocations:?}");
+        }
+    }
+}

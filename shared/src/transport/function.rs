@@ -211,3 +211,17 @@ async fn guard(
     let ended = tokio::spawn(answering).await;
     ended.unwrap_or_else(|panic| Err(Error::Internal(panic.to_string())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_internal_error() {
+        let answered = guard(async {
+            assert!(std::hint::black_box(false), "a fault of the code");
+            Answer::ok(&())
+        });
+        assert!(matches!(answered.await, Err(Error::Internal(_))));
+    }
+}

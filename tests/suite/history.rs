@@ -1,7 +1,7 @@
 //! What the history tells, and by how much at a time.
 
 use scrip::transport::functions::HISTORY;
-use scrip_tests::Bench;
+use scrip_tests::{Bench, Fault};
 use serde_json::{Value, json};
 
 /// A page, asked for directly.
@@ -64,6 +64,29 @@ async fn every_timeline_page_is_full_but_the_last() {
         let shown_voided = records.iter().filter(|record| record["is_voided"] == true).count();
         assert_eq!(shown_voided, if include_voided { voided.len() } else { 0 });
     }
+}
+
+/// What a page reads grows only as it must.
+#[tokio::test]
+async fn a_page_asks_for_few_more_records_where_few_are_voided() {
+    let bench = bench(&[8]).await;
+    bench.wire.take();
+    page(&bench, "timeline", json!({ "user_uuid": "u", "limit": 2 })).await;
+    page(&bench, "timeline", json!({ "user_uuid": "u", "limit": 2, "include_voided": true })).await;
+    let asked: Vec<_> = bench.wire.take().into_iter().map(|sent| sent.request["Limit"].clone()).collect();
+    assert_eq!(asked, [3, 12, 3]);
+}
+
+/// An index entry whose charge is gone is a fault, not a shorter page.
+#[tokio::test]
+async fn a_charge_that_only_the_index_knows_is_an_error() {
+    let bench = bench(&[]).await;
+    bench.wire.inject(|sent| {
+        let nothing = Fault::Answered(r#"{"Responses":{},"UnprocessedKeys":{}}"#);
+        (sent.operation == "BatchGetItem").then_some(nothing)
+    });
+    let asked = bench.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })).await;
+    assert_eq!(asked.unwrap_err().0, "Internal");
 }
 
 /// A page that passes over 1,000 voided records may be short, with a cursor.

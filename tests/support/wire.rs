@@ -65,6 +65,8 @@ pub enum Fault {
     Twice,
     /// It is answered with this error by DynamoDB, and not done.
     Refused(u16, &'static str),
+    /// It is answered with this body, and not done.
+    Answered(&'static str),
     /// It is a transaction and is cancelled with these reasons, and not done.
     Cancelled(&'static [&'static str]),
 }
@@ -131,10 +133,11 @@ impl HttpConnector for Connector {
             let fault = wire.state().faults.as_mut().and_then(|faults| faults(&sent));
             let ended = match fault {
                 Some(Fault::Lost) => Err(broken()),
-                Some(Fault::Refused(status, code)) => refused(status, json!({ "__type": kind(code) })),
+                Some(Fault::Refused(status, code)) => answered(status, json!({ "__type": kind(code) })),
+                Some(Fault::Answered(body)) => answered(200, json(body.as_bytes())),
                 Some(Fault::Cancelled(codes)) => {
                     let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
-                    refused(
+                    answered(
                         400,
                         json!({ "__type": kind("TransactionCanceledException"), "CancellationReasons": reasons }),
                     )
@@ -181,7 +184,7 @@ fn under_another_token(request: &HttpRequest, body: &Value) -> HttpRequest {
     request
 }
 
-fn refused(status: u16, body: Value) -> Result<HttpResponse, ConnectorError> {
+fn answered(status: u16, body: Value) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).expect("a status");
     Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
 }

@@ -49,7 +49,7 @@ pub(crate) async fn serve(
         tokio::time::sleep(patience).await;
     };
     tokio::select! {
-        served = async { serving.await } => served.map_err(|error| error.to_string()),
+        served = serving.into_future() => served.map_err(|error| error.to_string()),
         () = give_up => Ok(()),
     }
 }

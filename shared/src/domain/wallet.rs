@@ -67,8 +67,8 @@ impl Wallet {
     pub const PACKS_MAX: usize = 1_050;
     /// How many trans_types of charges one user may have.
     pub const CHARGE_TYPES_MAX: usize = 100;
-    /// How long a pack that ran out stays, because the clocks of two processes
-    /// differ: one may still find usable what the other has already dropped.
+    /// How long a pack that ran out stays: clocks differ, and what is dropped by
+    /// one that is ahead is gone for all.
     const EXPIRED_STAYS_MILLIS: i64 = 60_000;
 
     /// The sum of what is left in the usable packs.

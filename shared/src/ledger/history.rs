@@ -8,7 +8,7 @@ const PASSED_OVER_MAX: usize = 1_000;
 
 /// How many records a summary reads at a time; a page of DynamoDB ends by
 /// itself at 1 MB.
-const SUMMED_AT_ONCE: i32 = 5_000;
+const SUMMED_AT_ONCE: usize = 5_000;
 
 /// How many allocations a page of charges shows at most, so that an answer stays
 /// within the 6 MB of a synchronous Lambda response at 400 bytes each.
@@ -77,7 +77,7 @@ impl Ledger {
             if is_end {
                 return Ok(Page { records, next: None });
             }
-            ask = PASSED_OVER_MAX;
+            ask = (4 * ask).min(PASSED_OVER_MAX);
         }
     }
 
@@ -106,8 +106,7 @@ impl Ledger {
         let (from, mut before) = (range.from.map(TransNo::first_at), range.to.map(TransNo::first_at));
         let mut summary = Summary::default();
         while from.zip(before).is_none_or(|(from, before)| from < before) {
-            let ask = SUMMED_AT_ONCE.unsigned_abs() as usize;
-            let (entries, is_end) = self.entries(user, from, before, ask, deadline).await?;
+            let (entries, is_end) = self.entries(user, from, before, SUMMED_AT_ONCE, deadline).await?;
             entries.iter().try_for_each(|entry| summary.count(entry))?;
             before = entries.last().map(|entry| entry.trans_no).or(before);
             if is_end {
@@ -125,7 +124,6 @@ impl Ledger {
         limit: usize,
         deadline: Timestamp,
     ) -> Result<(Vec<Entry>, bool), Error> {
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         self.read(deadline, || self.store.timeline(user, from, before, limit)).await
     }
 
@@ -148,15 +146,15 @@ impl Ledger {
             Some(user) => user.clone(),
             None => self.owner(generation, deadline).await?,
         };
-        let ask = i32::try_from(limit + 1).unwrap_or(i32::MAX);
-        let find = || self.store.generation_charges(generation, &user, before, ask);
+        let find = || self.store.generation_charges(generation, &user, before, limit + 1);
         let mut places = self.read(deadline, find).await?;
         if places.is_empty() && before.is_none() {
             return Err(Error::ChargeNotFound);
         }
         let mut has_more = places.len() > limit;
         places.truncate(limit);
-        let mut records = Vec::with_capacity(places.len());
+        let found = places.len();
+        let mut records = Vec::with_capacity(found);
         let mut tries = Tries::until(deadline);
         while !places.is_empty() {
             let (mut charges, left) = self.read(deadline, || self.store.charges_at(places.clone())).await?;
@@ -165,6 +163,11 @@ impl Ledger {
             if !places.is_empty() {
                 self.pause(&mut tries, Error::Busy).await?;
             }
+        }
+        if records.len() < found {
+            return Err(Error::Internal(format!(
+                "the index shows charges of {generation} that are not there"
+            )));
         }
         records.sort_by_key(|charge: &Charge| std::cmp::Reverse(charge.trans_no));
         let shown = showable(&records);

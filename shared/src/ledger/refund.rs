@@ -8,16 +8,11 @@ use crate::{
         Charge, Credits, Error, GenerationUuid, Nonce, Reason, Record, RecordKey, RefundRequest, Returned,
         Timestamp, TransNo, UserUuid, Void, Wallet,
     },
-    store::{CHARGES_PER_TRANSACTION_MAX, Commit, End, RecordStep, Transaction, WalletStep},
+    store::{Commit, End, RecordStep, Transaction, WalletStep},
 };
 
 /// How many voided charges an answer names at most.
 const NAMED_MAX: usize = 1_000;
-
-/// How many allocations one transaction touches at most: it may hold 4 MB
-/// (Service quotas of DynamoDB), an allocation takes at most 344 bytes, and
-/// the wallet and what else is in a charge must fit beside them.
-const ALLOCATIONS_PER_TRANSACTION_MAX: usize = 8_000;
 
 /// How a refund ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +136,7 @@ struct Refund<'a> {
     /// Whether the next pass reads wallet and record in turn, not at once.
     in_turn: bool,
     /// Whether what was found live was so at the wallet's version. Otherwise it
-    /// may have been voided in between, and a contradiction says only that.
+    /// may have been voided in between, and a plan that fails says only that.
     is_exact: bool,
 }
 
@@ -236,7 +231,7 @@ impl Refund<'_> {
         charges: impl IntoIterator<Item = &'a (RecordKey, Charge)>,
     ) -> Result<Option<(Wallet, Timestamp, Returned)>, Error> {
         match self.wallet.void(charges.into_iter().map(|(_, charge)| charge), self.ledger.now()) {
-            Err(Error::Internal(_)) if !self.is_exact => Ok(None),
+            Err(_) if !self.is_exact => Ok(None),
             planned => planned.map(Some),
         }
     }
@@ -259,9 +254,8 @@ impl Refund<'_> {
                 return self.done(group, &void, returned).map(|()| true);
             };
             let is_ours = records.iter().any(|(_, record)| voided_by(record) == Some(self.nonce));
-            let along = wallet.as_ref().and_then(|wallet| wallet.version);
             let wallet = self.ledger.wallet_after(self.user, wallet, &mut tries).await?;
-            self.is_exact = wallet.version == along;
+            self.is_exact = false;
             self.disturbed |= wallet.version != self.wallet.version;
             self.wallet = wallet;
             if is_ours {
@@ -339,8 +333,8 @@ fn groups(charges: Vec<(RecordKey, Charge)>) -> Vec<Vec<(RecordKey, Charge)>> {
         let more = charge.allocations.len();
         match groups.last_mut() {
             Some(group)
-                if group.len() < CHARGES_PER_TRANSACTION_MAX
-                    && allocations + more <= ALLOCATIONS_PER_TRANSACTION_MAX =>
+                if group.len() < Transaction::CHARGES_MAX
+                    && allocations + more <= Transaction::ALLOCATIONS_MAX =>
             {
                 allocations += more;
                 group.push((key, charge));

@@ -11,17 +11,17 @@ use super::{
 };
 use crate::domain::{
     Allocation, Charge, ChargeType, Credits, Entry, GenerationUuid, Grant, Id, Nonce, OrderNo, Pack, Reason,
-    Record, Tally, Timestamp, Totals, TransNo, TransType, UserUuid, Void, Wallet,
+    Record, RecordKey, Tally, Timestamp, Totals, TransNo, TransType, UserUuid, Void, Wallet,
 };
 
 /// The size that no item may pass (Service quotas of DynamoDB: 400 KB).
-const ITEM_BYTES_MAX: usize = 400 * 1024;
+pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
 
 /// The most that a pack or an allocation takes: by the rules of "DynamoDB item
 /// sizes and formats" 3 for the map, 1 for its place in the list, and for each
 /// of six attributes a name of 1, an overhead of 1 and the value: a UUID of 36,
 /// `system_add`, an order number, and three numbers of at most 16 digits.
-const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id::<()>::LEN_MAX + 3 * 9;
+pub(super) const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id::<()>::LEN_MAX + 3 * 9;
 
 /// The most that all totals and everything else in a wallet take: a trans_type
 /// of 75 for each, and four numbers of at most 16 digits.
@@ -258,6 +258,13 @@ pub(super) fn to_record(item: Item) -> Result<Record, StoreError> {
     }
     let item: ChargeItem = read(&place, item)?;
     item.try_into().map(Record::Charge).map_err(|why| corrupt(&place, why))
+}
+
+/// The record, or fence, that an item holds, and the key that it stands at.
+pub(super) fn to_placed(item: Item) -> Result<(RecordKey, Record), StoreError> {
+    let place = place(&item);
+    let key = key::charge(&place.sort).ok_or_else(|| corrupt(&place, "is no key of a charge"))?;
+    Ok((key, to_record(item)?))
 }
 
 /// The charge that an item holds.

@@ -12,5 +12,5 @@ mod write;
 pub use connect::{Connection, Store};
 pub use error::StoreError;
 pub use read::{ChargePlace, End, PageKey};
-pub use table::{CHARGES_PER_TRANSACTION_MAX, TABLE};
+pub use table::TABLE;
 pub use write::{Commit, RecordStep, Transaction, WalletStep};

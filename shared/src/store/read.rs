@@ -74,13 +74,8 @@ impl Store {
             .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await?;
-        let keyed = |item: Item| {
-            let sort =
-                item.get(key::SORT).and_then(|sort| sort.as_s().ok()).and_then(|sort| key::charge(sort));
-            let record = item::to_record(item)?;
-            sort.map(|key| (key, record)).ok_or_else(|| StoreError::Corrupt("a charge's sort key".to_owned()))
-        };
-        let charges: Result<_, _> = answer.items.unwrap_or_default().into_iter().map(keyed).collect();
+        let charges: Result<_, _> =
+            answer.items.unwrap_or_default().into_iter().map(item::to_placed).collect();
         Ok((charges?, answer.last_evaluated_key.map(PageKey)))
     }
 
@@ -92,17 +87,15 @@ impl Store {
         user: &UserUuid,
         from: Option<TransNo>,
         before: Option<TransNo>,
-        limit: i32,
+        limit: usize,
     ) -> Result<(Vec<Entry>, bool), StoreError> {
         let answer = self
-            .query()
-            .index_name(TIMELINE_INDEX)
+            .query_of(TIMELINE_INDEX, limit)
             .key_condition_expression("user_uuid = :user AND trans_no BETWEEN :from AND :to")
             .expression_attribute_values(":user", text(user.as_str()))
             .expression_attribute_values(":from", text(from.map_or_else(uuid::Uuid::nil, TransNo::uuid)))
             .expression_attribute_values(":to", text(key::before(before)))
             .scan_index_forward(false)
-            .limit(limit)
             .send()
             .await?;
         let entries: Result<_, _> =
@@ -119,12 +112,10 @@ impl Store {
         end: End,
     ) -> Result<Option<UserUuid>, StoreError> {
         let answer = self
-            .query()
-            .index_name(GENERATION_INDEX)
+            .query_of(GENERATION_INDEX, 1)
             .key_condition_expression("generation_uuid = :generation")
             .expression_attribute_values(":generation", text(generation.as_str()))
             .scan_index_forward(end == End::First)
-            .limit(1)
             .send()
             .await?;
         answer.items.unwrap_or_default().pop().map(item::user).transpose()
@@ -137,17 +128,15 @@ impl Store {
         generation: &GenerationUuid,
         user: &UserUuid,
         before: Option<TransNo>,
-        limit: i32,
+        limit: usize,
     ) -> Result<Vec<ChargePlace>, StoreError> {
         let answer = self
-            .query()
-            .index_name(GENERATION_INDEX)
+            .query_of(GENERATION_INDEX, limit)
             .key_condition_expression("generation_uuid = :generation AND user_trans BETWEEN :from AND :to")
             .expression_attribute_values(":generation", text(generation.as_str()))
             .expression_attribute_values(":from", text(key::user_trans(user, uuid::Uuid::nil())))
             .expression_attribute_values(":to", text(key::user_trans(user, key::before(before))))
             .scan_index_forward(false)
-            .limit(limit)
             .send()
             .await?;
         let place = |item: Item| {
@@ -179,6 +168,11 @@ impl Store {
         let left =
             answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys);
         Ok((charges?, left.map(ChargePlace).collect()))
+    }
+
+    /// A query of at most so many entries of an index.
+    fn query_of(&self, index: &str, limit: usize) -> QueryFluentBuilder {
+        self.query().index_name(index).limit(i32::try_from(limit).unwrap_or(i32::MAX))
     }
 
     /// A query of the table; the caller says of what.

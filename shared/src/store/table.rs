@@ -12,10 +12,6 @@ use super::{Store, StoreError, key};
 /// The table's name where nothing else is said.
 pub const TABLE: &str = "credits";
 
-/// How many charges one transaction voids at most: 100 actions (Service quotas
-/// of DynamoDB), one of them the wallet's.
-pub const CHARGES_PER_TRANSACTION_MAX: usize = 99;
-
 /// The index that finds a generation's charges: keys only, so that a void
 /// rewrites nothing in it.
 pub(super) const GENERATION_INDEX: &str = "generation_uuid";

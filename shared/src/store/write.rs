@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 use super::{
     Store, StoreError,
     error::is_contention,
-    item,
+    item::{self, ITEM_BYTES_MAX, PACK_BYTES_MAX},
     key::{self, Item},
 };
 use crate::domain::{Nonce, Record, RecordKey, Timestamp, UserUuid, Void, Wallet};
@@ -26,6 +26,27 @@ pub struct Transaction<'a> {
     /// What happens to the wallet.
     pub wallet: WalletStep<'a>,
 }
+
+impl Transaction<'_> {
+    /// How many charges one transaction voids at most: 100 actions (Service
+    /// quotas of DynamoDB), one of them the wallet's.
+    pub const CHARGES_MAX: usize = 99;
+    /// How many allocations those charges may have together: all items of a
+    /// transaction may hold 4 MB (Service quotas of DynamoDB).
+    pub const ALLOCATIONS_MAX: usize = 8_000;
+}
+
+const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most that a charge takes beside its allocations: six identifiers of 255
+/// in attributes and keys, a reason of 255 characters of 4 bytes, and the rest.
+const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + 500;
+
+const _: () = assert!(
+    Transaction::ALLOCATIONS_MAX * PACK_BYTES_MAX
+        + Transaction::CHARGES_MAX * CHARGE_BYTES_MAX
+        + ITEM_BYTES_MAX
+        <= TRANSACTION_BYTES_MAX
+);
 
 /// One record in a transaction.
 #[derive(Clone, Debug)]

@@ -66,7 +66,7 @@ struct Jwt {
 /// The claims of a token that API Gateway's authorizer has checked.
 pub(super) type Claims = HashMap<String, Value>;
 
-/// Tells an HTTP event from a direct payload.
+/// Tells a broken HTTP event from a direct payload.
 #[derive(Deserialize)]
 struct Probe {
     #[serde(rename = "requestContext")]
@@ -82,14 +82,14 @@ struct ContextProbe {
 impl Event {
     pub(super) fn parse(payload: &RawValue) -> Result<Event, Error> {
         let payload = payload.get();
-        if serde_json::from_str::<Probe>(payload).is_ok() {
-            let request = serde_json::from_str(payload).map_err(|error| {
-                Error::InvalidRequest(format!("no event of an HTTP API, payload 2.0: {error}"))
-            })?;
-            return Ok(Event::Http(request));
+        match serde_json::from_str(payload) {
+            Ok(request) => Ok(Event::Http(request)),
+            Err(_) if serde_json::from_str::<Probe>(payload).is_ok() => {
+                Err(Error::InvalidRequest("no event of an HTTP API, payload format 2.0".to_owned()))
+            }
+            Err(_) if payload.len() > BODY_BYTES_MAX => Err(Error::PayloadTooLarge),
+            Err(_) => Ok(Event::Direct(payload.as_bytes().to_vec())),
         }
-        let payload = payload.as_bytes().to_vec();
-        if payload.len() > BODY_BYTES_MAX { Err(Error::PayloadTooLarge) } else { Ok(Event::Direct(payload)) }
     }
 }
 

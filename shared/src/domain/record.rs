@@ -14,6 +14,19 @@ pub enum Record {
     Fence(Void),
 }
 
+impl Record {
+    /// The version of the wallet that it, or its void, brought about; a fence
+    /// brings none about.
+    pub fn changed_at(&self) -> Option<Timestamp> {
+        match self {
+            Record::Grant(grant) => Some(grant.trans_no.created_at()),
+            Record::Charge(Charge { void: Some(void), .. }) => Some(void.at),
+            Record::Charge(charge) => Some(charge.trans_no.created_at()),
+            Record::Fence(_) => None,
+        }
+    }
+}
+
 /// Where a record stands, which is what makes a repeated request the same one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordKey {

@@ -53,17 +53,13 @@ impl Ledger {
         let mut tries = Tries::until(deadline);
         loop {
             let now = self.now();
-            let found = |record: Record, wallet: &Wallet| Posted {
-                replayed: !is_of(&record, nonce),
-                balance: wallet.balance(now),
-                record,
-            };
             let (next, record) = match plan(&wallet, nonce, now) {
                 Ok(planned) => planned,
                 Err(refusal) if identity.is_none() => return Err(refusal),
                 Err(refusal) => {
                     let record = self.read(deadline, || self.store.record(user, &key)).await?;
-                    return record.map(|record| found(record, &wallet)).ok_or(refusal);
+                    let record = record.ok_or(refusal)?;
+                    return self.found(user, record, nonce, wallet, deadline).await;
                 }
             };
             let transaction = Transaction {
@@ -75,12 +71,27 @@ impl Ledger {
                 Commit::Done => return Ok(Posted { record, balance: next.balance(now), replayed: false }),
                 Commit::Refused { wallet: moved, records } => {
                     if let Some((_, record)) = records.into_iter().next() {
-                        return Ok(found(record, moved.as_ref().unwrap_or(&wallet)));
+                        return self.found(user, record, nonce, moved.unwrap_or(wallet), deadline).await;
                     }
                     wallet = self.wallet_after(user, moved, &mut tries).await?;
                 }
             }
         }
+    }
+
+    /// A record that stands there already: a replay, or the invocation's own
+    /// write whose answer was lost. A wallet of before it does not count it yet.
+    async fn found(
+        &self,
+        user: &UserUuid,
+        record: Record,
+        nonce: Nonce,
+        wallet: Wallet,
+        deadline: Timestamp,
+    ) -> Result<Posted<Record>, Error> {
+        let is_older = record.changed_at() > wallet.version;
+        let wallet = if is_older { self.wallet(user, deadline).await? } else { wallet };
+        Ok(Posted { replayed: !is_of(&record, nonce), balance: wallet.balance(self.now()), record })
     }
 }
 

@@ -168,7 +168,7 @@ impl Refund<'_> {
         } else {
             record.into_iter().map(|record| (key.clone(), record)).collect()
         };
-        if records.iter().any(|(_, record)| changed_at(record) > self.wallet.version) {
+        if records.iter().any(|(_, record)| record.changed_at() > self.wallet.version) {
             return Ok(None);
         }
         let is_fenced = records.iter().any(|(at, record)| *at == key && matches!(record, Record::Fence(_)));
@@ -309,15 +309,6 @@ impl Refund<'_> {
             self.charges.pop_last();
             self.truncated = true;
         }
-    }
-}
-
-/// The version of the wallet that a charge, or its void, brought about.
-fn changed_at(record: &Record) -> Option<Timestamp> {
-    match record {
-        Record::Charge(Charge { void: Some(void), .. }) => Some(void.at),
-        Record::Charge(charge) => Some(charge.trans_no.created_at()),
-        Record::Grant(_) | Record::Fence(_) => None,
     }
 }
 

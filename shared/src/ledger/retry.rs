@@ -14,7 +14,7 @@ use crate::{
 const PAUSE_FIRST_MILLIS: i64 = 40;
 /// No pause is longer than this, or than four times the last transaction. An
 /// engine that is slow because it is asked too much is asked less.
-const PAUSE_MAX_MILLIS: i64 = 1_000;
+const PAUSE_MAX_MILLIS: i64 = 500;
 /// How often a call that got no answer is sent.
 const UNANSWERED_MAX: u32 = 4;
 
@@ -67,7 +67,11 @@ impl Ledger {
             tries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
             match ended {
                 Ok(commit) => return Ok(commit),
-                Err(StoreError::Contended) if !is_unknown => {
+                // `Busy` would say that nothing was done.
+                Err(StoreError::Contended) if is_unknown => {
+                    self.pause(tries, Error::StoreUnavailable).await?;
+                }
+                Err(StoreError::Contended) => {
                     return Ok(Commit::Refused { wallet: None, records: Vec::new() });
                 }
                 Err(error) => {

@@ -293,7 +293,8 @@ impl Tally {
 
     /// Both together.
     pub fn plus(self, other: Tally) -> Result<Tally, Error> {
-        Ok(Tally { credits: self.credits.plus(other.credits)?, count: self.count + other.count })
+        let count = self.count.checked_add(other.count).ok_or(Error::LimitExceeded(Limit::Total))?;
+        Ok(Tally { credits: self.credits.plus(other.credits)?, count })
     }
 
     /// What remains without these, which must be among them.

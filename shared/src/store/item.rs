@@ -45,7 +45,7 @@ struct PackItem {
     #[serde(rename = "i")]
     trans_no: TransNo,
     #[serde(rename = "t")]
-    trans_type: TransType,
+    trans_type: GrantedFor,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     order_no: Option<OrderNo>,
     #[serde(rename = "c")]
@@ -72,7 +72,7 @@ struct TotalsItem {
 #[derive(Serialize, Deserialize)]
 struct GrantItem {
     trans_no: TransNo,
-    trans_type: TransType,
+    trans_type: GrantedFor,
     credits: Credits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order_no: Option<OrderNo>,
@@ -123,6 +123,29 @@ struct EntryItem {
     is_voided: bool,
     voided_at: Option<Millis>,
     voided_reason: Option<Reason>,
+}
+
+/// What credits may have been granted for: no charge.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "TransType", into = "TransType")]
+struct GrantedFor(TransType);
+
+impl TryFrom<TransType> for GrantedFor {
+    type Error = &'static str;
+
+    fn try_from(trans_type: TransType) -> Result<GrantedFor, &'static str> {
+        if let TransType::Charge(_) = trans_type {
+            Err("is a charge's trans_type")
+        } else {
+            Ok(GrantedFor(trans_type))
+        }
+    }
+}
+
+impl From<GrantedFor> for TransType {
+    fn from(granted: GrantedFor) -> TransType {
+        granted.0
+    }
 }
 
 /// A moment as the table holds it: a number of milliseconds.
@@ -186,7 +209,7 @@ pub(super) fn from_record(user: &UserUuid, record: &Record) -> Result<Item, Stor
     match record {
         Record::Grant(grant) => write(&GrantItem {
             trans_no: grant.trans_no,
-            trans_type: grant.trans_type.clone(),
+            trans_type: GrantedFor(grant.trans_type.clone()),
             credits: grant.credits,
             order_no: grant.order_no.clone(),
             expired_at: grant.expired_at.map(Millis),
@@ -240,9 +263,12 @@ pub(super) fn to_record(item: Item) -> Result<Record, StoreError> {
     let place = place(&item);
     if place.sort.starts_with("grant#") {
         let item: GrantItem = read(&place, item)?;
+        if item.is_voided {
+            return Err(corrupt(&place, "a grant with a void mark"));
+        }
         return Ok(Record::Grant(Grant {
             trans_no: item.trans_no,
-            trans_type: item.trans_type,
+            trans_type: item.trans_type.0,
             credits: item.credits,
             order_no: item.order_no,
             expired_at: item.expired_at.map(|at| at.0),
@@ -250,6 +276,9 @@ pub(super) fn to_record(item: Item) -> Result<Record, StoreError> {
     }
     if !item.contains_key("trans_no") {
         let item: FenceItem = read(&place, item)?;
+        if item.credits != 0 || !item.is_voided {
+            return Err(corrupt(&place, "neither a charge nor a fence"));
+        }
         return Ok(Record::Fence(Void {
             at: item.voided_at.0,
             reason: item.voided_reason,
@@ -287,9 +316,13 @@ pub(super) fn to_entry(item: Item) -> Result<Entry, StoreError> {
     let place = place(&item);
     let item: EntryItem = read(&place, item)?;
     let is_charge = matches!(item.trans_type, TransType::Charge(_));
-    let void = item.voided_at.map(|at| at.0).zip(item.voided_reason);
-    if is_charge != (item.credits < 0) || item.is_voided != void.is_some() {
-        return Err(corrupt(&place, "its sign or its void mark contradicts itself"));
+    let void = match (item.is_voided, item.voided_at, item.voided_reason) {
+        (false, None, None) => None,
+        (true, Some(at), Some(reason)) if is_charge => Some((at.0, reason)),
+        _ => return Err(corrupt(&place, "its void mark is half written, or a grant's")),
+    };
+    if is_charge != (item.credits < 0) {
+        return Err(corrupt(&place, "its sign is not its trans_type's"));
     }
     Ok(Entry {
         trans_no: item.trans_no,
@@ -306,7 +339,7 @@ impl PackItem {
     fn new(grant: &Grant, credits: Credits) -> PackItem {
         PackItem {
             trans_no: grant.trans_no,
-            trans_type: grant.trans_type.clone(),
+            trans_type: GrantedFor(grant.trans_type.clone()),
             order_no: grant.order_no.clone(),
             granted: grant.credits,
             expired_at: grant.expired_at.map(Millis),
@@ -317,7 +350,7 @@ impl PackItem {
     fn split(self) -> (Grant, Credits) {
         let grant = Grant {
             trans_no: self.trans_no,
-            trans_type: self.trans_type,
+            trans_type: self.trans_type.0,
             credits: self.granted,
             order_no: self.order_no,
             expired_at: self.expired_at.map(|at| at.0),
@@ -361,6 +394,7 @@ impl TryFrom<ChargeItem> for Charge {
             credits: item
                 .credits
                 .checked_neg()
+                .filter(|credits| *credits > 0)
                 .and_then(|credits| u64::try_from(credits).ok())
                 .ok_or("its sign")?
                 .try_into()?,
@@ -374,6 +408,11 @@ impl TryFrom<ChargeItem> for Charge {
                 .collect(),
             void,
         };
+        // A refund gives back what stands here, and a pack holds no more than it did.
+        let is_taken = |part: &Allocation| !part.credits.is_zero() && part.credits <= part.grant.credits;
+        if !charge.allocations.iter().all(is_taken) {
+            return Err("an allocation of nothing or of more than its pack");
+        }
         let allocated: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.get())).sum();
         if allocated == u128::from(charge.credits.get()) {
             Ok(charge)

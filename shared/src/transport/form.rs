@@ -5,7 +5,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Value, error::Category};
+use serde_json::{Value, error::Category, value::RawValue};
 
 use crate::domain::Error;
 
@@ -132,6 +132,14 @@ fn shown(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).collect()
 }
 
+/// What a field holds. No field takes a list or an object, so none is looked
+/// into: serde_json would take some objects for the number or text in them. What
+/// is no value at all, such as half a surrogate, is as good as a list.
+fn scalar(json: &RawValue) -> Value {
+    let text = Some(json.get()).filter(|text| !text.starts_with(['{', '[']));
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| Value::Array(Vec::new()))
+}
+
 /// A JSON object as it was written, fields given twice too.
 struct Object(Vec<(String, Value)>);
 
@@ -147,8 +155,8 @@ impl<'de> Deserialize<'de> for Object {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    pairs.push((name, scalar(value)));
                 }
                 Ok(Object(pairs))
             }

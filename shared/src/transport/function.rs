@@ -93,7 +93,7 @@ impl Function {
     /// For a direct invocation; over HTTP an error is an answer too.
     pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
         let deadline = i64::try_from(event.context.deadline).ok().and_then(Timestamp::from_millis);
-        let deadline = deadline.unwrap_or(app.ledger.now()).plus_millis(-ANSWER_MILLIS);
+        let deadline = deadline.unwrap_or_else(|| app.ledger.now()).plus_millis(-ANSWER_MILLIS);
         let request_id = event.context.request_id;
         match Event::parse(&event.payload) {
             Ok(Event::Http(request)) => Ok(self.over_http(app, request, &request_id, deadline).await),

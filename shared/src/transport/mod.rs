@@ -15,6 +15,7 @@ mod field;
 mod form;
 mod function;
 pub mod functions;
+mod log;
 mod reply;
 mod route;
 mod runtime;

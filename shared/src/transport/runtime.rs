@@ -2,7 +2,7 @@ use std::{env, sync::Arc};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 
-use super::{App, Function, Payload};
+use super::{App, Function, Payload, log};
 use crate::{
     ledger::{Ledger, Sources},
     store::{Connection, Store, TABLE},
@@ -24,17 +24,21 @@ impl Config {
     /// `AWS_REGION`, and `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`.
     /// An empty variable is none.
     pub fn from_env() -> Config {
-        let read = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
         Config {
-            table: read("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned()),
+            table: variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned()),
             connection: Connection {
-                region: read("AWS_REGION"),
-                endpoint: read("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| read("AWS_ENDPOINT_URL")),
+                region: variable("AWS_REGION"),
+                endpoint: variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL")),
                 anonymous: false,
             },
-            admits_anyone: read("SCRIP_ADMIT_ANYONE").as_deref() == Some("true"),
+            admits_anyone: variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true"),
         }
     }
+}
+
+/// A variable of the environment; an empty one is none.
+pub(super) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl App {
@@ -50,7 +54,7 @@ impl App {
 /// # Errors
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    log::start();
     let app = Arc::new(App::start(Config::from_env()).await);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| function.handle(app.clone(), event)))
         .await

@@ -1,0 +1,43 @@
+use lambda_runtime::tracing::subscriber::{filter::LevelFilter, fmt};
+
+use super::runtime::variable;
+
+/// What is logged where the environment does not say.
+const LEVEL: LevelFilter = LevelFilter::INFO;
+
+/// Starts the log, on standard output.
+pub(super) fn start() {
+    let asked = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
+    let lines = fmt().with_target(false).without_time().with_max_level(level(asked.as_deref()));
+    if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
+}
+
+/// Nothing finer than INFO, whatever is asked for: below it the runtime logs
+/// events as they came, with the tokens in their headers, and the SDK what it
+/// sends and gets.
+fn level(asked: Option<&str>) -> LevelFilter {
+    asked.and_then(|level| level.parse().ok()).unwrap_or(LEVEL).min(LEVEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_level_is_finer_than_info() {
+        for (asked, level) in [
+            (None, LevelFilter::INFO),
+            (Some("TRACE"), LevelFilter::INFO),
+            (Some("debug"), LevelFilter::INFO),
+            (Some("scrip=trace"), LevelFilter::INFO),
+            (Some("WARN"), LevelFilter::WARN),
+            (Some("off"), LevelFilter::OFF),
+        ] {
+            assert_eq!(super::level(asked), level, "{asked:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::{Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -23,6 +23,9 @@ use uuid::Uuid;
 
 /// The largest payload that an HTTP API takes (API Gateway's quotas).
 const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The most that the request line and the values of all headers may have (API
+/// Gateway's quotas).
+const HEAD_BYTES_MAX: usize = 10_240;
 /// How long a function may take: an HTTP API waits 30 s at most.
 const FUNCTION_MILLIS: i64 = 29_000;
 
@@ -56,10 +59,11 @@ pub(crate) async fn serve(
 
 async fn invoke(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if head_bytes(&parts) > HEAD_BYTES_MAX {
+        return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+    }
     let Ok(body) = to_bytes(body, PAYLOAD_BYTES_MAX).await else {
-        let json = [(CONTENT_TYPE, "application/json")];
-        let body = r#"{"message":"Request Entity Too Large"}"#;
-        return (StatusCode::PAYLOAD_TOO_LARGE, json, body).into_response();
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
     let path = parts.uri.path();
     let function = FUNCTIONS.into_iter().find(|function| function.serves(parts.method.as_str(), path));
@@ -79,6 +83,17 @@ async fn invoke(State(app): State<Arc<App>>, request: Request) -> Response {
         }
         Ok(Reply::Direct(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// What API Gateway answers by itself, in its own form.
+fn refusal(status: StatusCode, message: &str) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], json!({ "message": message }).to_string()).into_response()
+}
+
+/// The request line, and the values of all headers.
+fn head_bytes(parts: &Parts) -> usize {
+    let line = format!("{} {} {:?}", parts.method, parts.uri, parts.version);
+    line.len() + parts.headers.values().map(HeaderValue::len).sum::<usize>()
 }
 
 /// The event of an HTTP API, payload format 2.0.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Stack, charge};
+use crate::support::{Stack, charge, rest};
 
 #[test]
 fn what_the_api_refuses_it_refuses_in_the_contracts_form() {
@@ -153,4 +153,28 @@ fn a_body_beyond_what_api_gateway_takes_is_refused_in_its_form() {
     let answer = stack.client().send("POST", "/credits/decrease", &[], &body);
     assert_eq!((answer.status, &answer.body["message"]), (413, &json!("Request Entity Too Large")));
     assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+/// The request line and the values of the headers together.
+#[test]
+fn a_head_beyond_what_api_gateway_takes_is_refused_in_its_form() {
+    let stack = Stack::start(&["--memory"]);
+    let head = |line: &str, headers: &str| {
+        let sent = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        let answer = rest(stack.connection(&sent));
+        (answer[..12].to_owned(), answer.contains("{\"message\":\"Request Header Fields Too Large\"}"))
+    };
+    let line = "GET /credits/u/balance";
+    // With " HTTP/1.1", "x" and "close".
+    let left = 10_240 - line.len() - 9 - 1 - 5;
+    let too_large = ("HTTP/1.1 431".to_owned(), true);
+    assert_eq!(head(line, &format!("A: {}\r\n", "a".repeat(left))), ("HTTP/1.1 200".to_owned(), false));
+    for (line, headers) in [
+        (line.to_owned(), format!("A: {}\r\n", "a".repeat(left + 1))),
+        (line.to_owned(), format!("A: {0}\r\nA: {0}\r\n", "a".repeat(left / 2 + 1))),
+        (format!("{line}?{}", "a".repeat(left)), String::new()),
+        (format!("GET /credits/{}/balance", "u".repeat(10_240)), String::new()),
+    ] {
+        assert_eq!(head(&line, &headers), too_large, "{}", &line[..20.min(line.len())]);
+    }
 }

@@ -115,7 +115,8 @@ async fn a_direct_invocation_gets_the_code_as_its_error_type() {
         (DECREASE, json!(7), "InvalidRequest"),
         (DECREASE, json!([]), "InvalidRequest"),
         (DECREASE, Value::Null, "InvalidRequest"),
-        (DECREASE, json!({ "pad": "x".repeat(20_000) }), "PayloadTooLarge"),
+        (DECREASE, json!("x".repeat(16 * 1024 - 2)), "InvalidRequest"),
+        (DECREASE, json!("x".repeat(16 * 1024 - 1)), "PayloadTooLarge"),
         (DECREASE, json!({ "user_uuid": "u", "trans_type": "chat", "credits": 7 }), "InsufficientCredits"),
         (REFUND, json!({ "generation_uuid": "nowhere", "reason": "r" }), "ChargeNotFound"),
         (HISTORY, json!({ "user_uuid": "u" }), "InvalidRequest"),
@@ -158,6 +159,8 @@ async fn bad_input_is_named_and_changes_nothing() {
         (GRANT, grant(json!({ "credits": "1" })), "credits: must be"),
         (GRANT, grant(json!({ "credits": 1_000_000_000_001_u64 })), "credits: must be"),
         (GRANT, grant(json!({ "credits": u64::MAX })), "credits: must be"),
+        (GRANT, grant(json!({ "credits": { "$serde_json::private::RawValue": "1" } })), "credits: must be"),
+        (GRANT, grant(json!({ "credits": { "$serde_json::private::Number": "1" } })), "credits: must be"),
         (GRANT, grant(json!({ "expired_at": "tomorrow" })), "expired_at: must be"),
         (GRANT, grant(json!({ "expired_at": "2025-12-31T23:59:59Z" })), "expired_at: must be in the future"),
         (GRANT, grant(json!({ "expired_at": 1_800_000_000 })), "expired_at: must be"),
@@ -216,8 +219,13 @@ async fn a_body_that_cannot_be_read_is_refused() {
         (b"{\"credits\":1,\"credits\":2}".to_vec(), 400),
         (vec![b' '; 16 * 1024], 400),
         (vec![b' '; 16 * 1024 + 1], 413),
-        (vec![0xff; 20_000], 413),
+        // As base64, because they are no text.
+        (vec![0xff; 16 * 1024], 400),
+        (vec![0xff; 16 * 1024 + 1], 413),
         (vec![0xff; 200_000], 413),
+        ("\u{feff}{}".into(), 400),
+        (b"{\"user_uuid\":\"\\ud800\"}".to_vec(), 400),
+        (b"{\"user_uuid\":\"u\0\"}".to_vec(), 400),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
         let answer = bench.http("POST", "/credits/decrease", body, claims(ALL)).await;
@@ -228,6 +236,51 @@ async fn a_body_that_cannot_be_read_is_refused() {
         );
     }
     assert_eq!(bench.sound_balance("u").await, 6);
+}
+
+/// Each place that can hold a lot, at its limit and beyond.
+#[tokio::test]
+async fn what_is_too_much_is_refused_wherever_it_stands() {
+    let bench = bench().await;
+    let id = |length: usize| "u".repeat(length);
+    let fields =
+        |count: usize| (0..count).map(|field| format!("\"f{field}\":0")).collect::<Vec<_>>().join(",");
+    let deep = |levels| format!("{{\"f\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    let names = (0..2_000).map(|name| format!("q{name}")).collect::<Vec<_>>().join("&");
+    let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1 }).to_string();
+    let post = "/credits/decrease";
+    for (method, url, body, key, status, named) in [
+        ("POST", post, charge.clone(), id(255), 200, ""),
+        ("POST", post, charge.clone(), id(256), 400, "idempotency_key: must be"),
+        ("POST", post, charge.clone(), id(10_000), 400, "idempotency_key: must be"),
+        ("POST", post, charge.clone(), String::new(), 400, "idempotency_key: must be"),
+        ("POST", &format!("{post}?{names}"), charge, id(1), 400, "; and 1980 more"),
+        ("POST", post, format!("{{{}}}", fields(1_500)), id(1), 400, "f1011: unknown; and 1483 more"),
+        ("POST", post, format!("{{\"{}\":0}}", "é".repeat(8_000)), id(1), 400, &"é".repeat(64)),
+        ("POST", post, deep(8_000), id(1), 400, "f: unknown"),
+        ("POST", post, deep(8_000).replace("]}", "}"), id(1), 400, "malformed JSON at line 1"),
+        ("GET", &format!("/credits/{}/balance", id(255)), String::new(), id(1), 200, ""),
+        ("GET", &format!("/credits/{}/balance", id(256)), String::new(), id(1), 400, "user_uuid: must be"),
+        ("GET", &format!("/credits/u/balance?{names}"), String::new(), id(1), 400, "; and 1980 more"),
+        (
+            "GET",
+            &format!("/credits/u/timeline?cursor={}", id(9_000)),
+            String::new(),
+            id(1),
+            400,
+            "cursor: is none",
+        ),
+        ("GET", &format!("/{}", "a/".repeat(5_000)), String::new(), id(1), 404, ""),
+    ] {
+        let answer = bench.http_with(method, url, body, claims(ALL), json!({ "idempotency-key": key })).await;
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        let asked = &url[..url.len().min(40)];
+        assert_eq!(answer.status, status, "{asked}: {answer:?}");
+        assert!(
+            detail.contains(named) && detail.len() < 4_000,
+            "{asked}: {detail:?} does not name {named:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -12,3 +12,4 @@ mod limits;
 mod races;
 mod refunds;
 mod requests;
+mod secrets;

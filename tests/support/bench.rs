@@ -5,29 +5,32 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region},
     types::{AttributeValue, PutRequest, WriteRequest},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use dynoxide::{Database, server};
-use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use lambda_runtime::Diagnostic;
 use scrip::{
     domain::{Error, Nonce, Wallet},
     ledger::Ledger,
     store::{Commit, Store, Transaction, WalletStep},
     transport::{
-        App, Function, Reply,
+        App, Failure, Function, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{Clock, Wire};
+use crate::{
+    Clock, Wire,
+    event::{function_at, http_event, invoke},
+    secrets::{self, MARK, secret},
+};
 
 /// The endpoint of another engine to test on; the embedded one where unset.
 const ENDPOINT: &str = "SCRIP_TEST_DYNAMODB_ENDPOINT";
 
 /// How long an invocation may take, in milliseconds.
-const INVOCATION_MILLIS: i64 = 60_000;
+const INVOCATION_MILLIS: i64 = 120_000;
 
 /// A table of its own, and the functions on it.
 pub struct Bench {
@@ -41,9 +44,6 @@ pub struct Bench {
     pub table: String,
     app: Arc<App>,
 }
-
-/// Every function with a route.
-pub const FUNCTIONS: [Function; 5] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY];
 
 /// An HTTP answer.
 #[derive(Debug)]
@@ -73,12 +73,14 @@ impl Bench {
             Ok(endpoint) => endpoint,
             Err(_) => embedded().await,
         };
+        secrets::log();
         let wire = Wire::new();
+        let (key, token) = (secret("access-key"), secret("session-token"));
         let config = || {
             Store::tuned(Config::builder())
                 .behavior_version(BehaviorVersion::latest())
                 .region(Region::new("us-east-1"))
-                .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+                .credentials_provider(Credentials::new("test", &*key, Some(token.clone()), None, "test"))
                 .endpoint_url(&endpoint)
         };
         let table = format!("credits-{}", Uuid::new_v4());
@@ -138,21 +140,8 @@ impl Bench {
         claims: Option<Value>,
         headers: Value,
     ) -> Http {
-        let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        let function =
-            FUNCTIONS.into_iter().find(|function| function.serves(method, path)).unwrap_or(BALANCE);
-        let (body, is_base64) = match String::from_utf8(body.into()) {
-            Ok(body) => (body, false),
-            Err(error) => (BASE64_STANDARD.encode(error.into_bytes()), true),
-        };
-        let event = json!({
-            "version": "2.0", "rawPath": path, "rawQueryString": query, "headers": headers, "body": body,
-            "isBase64Encoded": is_base64,
-            "requestContext": {
-                "http": { "method": method, "path": path }, "requestId": "request-2", "stage": "$default",
-                "authorizer": claims.map(|claims| json!({ "jwt": { "claims": claims, "scopes": null } })),
-            },
-        });
+        let function = function_at(method, url.split('?').next().unwrap_or_default());
+        let event = secrets::plant(http_event(method, url, body.into(), claims, &headers));
         let Ok(Reply::Http(answer)) = self.send(function, event.to_string()).await else {
             panic!("no HTTP answer");
         };
@@ -168,12 +157,15 @@ impl Bench {
         }
     }
 
-    async fn send(&self, function: Function, payload: String) -> Result<Reply, scrip::transport::Failure> {
-        let mut context = Context::default();
-        context.request_id = "request-1".to_owned();
-        context.deadline = self.clock.now().plus_millis(INVOCATION_MILLIS).millis().unsigned_abs();
-        let payload = RawValue::from_string(payload).expect("JSON");
-        function.handle(self.app.clone(), LambdaEvent::new(payload, context)).await
+    async fn send(&self, function: Function, payload: String) -> Result<Reply, Failure> {
+        let deadline = self.clock.now().plus_millis(INVOCATION_MILLIS);
+        let answered = invoke(&self.app, function, payload, deadline).await;
+        let told = match &answered {
+            Ok(reply) => serde_json::to_string(reply).expect("JSON"),
+            Err(Failure(error)) => Diagnostic::from(Failure(error.clone())).error_message,
+        };
+        assert!(!told.contains(MARK), "a secret is in an answer: {told}");
+        answered
     }
 
     /// Grants a pack; panics where that is refused.

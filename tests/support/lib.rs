@@ -5,8 +5,11 @@
 
 mod bench;
 mod clock;
+mod event;
+pub mod secrets;
 mod wire;
 
-pub use bench::{Bench, FUNCTIONS, Http, engine_is_external};
+pub use bench::{Bench, Http, engine_is_external};
 pub use clock::Clock;
+pub use event::{FUNCTIONS, function_at, http_event, invoke};
 pub use wire::{Fault, Sent, Wire};

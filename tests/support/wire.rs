@@ -133,7 +133,9 @@ impl HttpConnector for Connector {
             let fault = wire.state().faults.as_mut().and_then(|faults| faults(&sent));
             let ended = match fault {
                 Some(Fault::Lost) => Err(broken()),
-                Some(Fault::Refused(status, code)) => answered(status, json!({ "__type": kind(code) })),
+                Some(Fault::Refused(status, code)) => {
+                    answered(status, json!({ "__type": kind(code), "message": message(code, &request) }))
+                }
                 Some(Fault::Answered(body)) => answered(200, json(body.as_bytes())),
                 Some(Fault::Cancelled(codes)) => {
                     let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
@@ -187,6 +189,14 @@ fn under_another_token(request: &HttpRequest, body: &Value) -> HttpRequest {
 fn answered(status: u16, body: Value) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).expect("a status");
     Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
+}
+
+/// What DynamoDB says with an error; of a signature, what it should have signed.
+fn message(code: &str, request: &HttpRequest) -> String {
+    if !code.contains("Signature") {
+        return format!("{code} is thrown");
+    }
+    request.headers().iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
 }
 
 fn kind(code: &str) -> String {

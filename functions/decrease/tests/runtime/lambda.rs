@@ -3,8 +3,10 @@
 
 use std::{
     env,
+    io::{self, Read},
     process::Stdio,
     sync::Arc,
+    thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
 
@@ -49,6 +51,8 @@ pub(crate) struct Lambda {
     invocations: mpsc::Sender<Bytes>,
     endings: mpsc::Receiver<Ended>,
     function: Child,
+    /// What the function says, until it ends.
+    said: JoinHandle<String>,
     app: Arc<App>,
 }
 
@@ -93,9 +97,15 @@ impl Lambda {
             .env("SCRIP_TABLE", TABLE)
             .envs(environment.iter().map(|(name, value)| (name, value.replace(ENGINE, &engine))))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .kill_on_drop(true);
-        Lambda { invocations, endings, function: command.spawn().expect("a process"), app: Arc::new(app) }
+        let (function, said) = listen(command);
+        Lambda { invocations, endings, function, said, app: Arc::new(app) }
+    }
+
+    /// Ends the function: all that it has said.
+    pub(crate) async fn ended(mut self) -> String {
+        self.function.kill().await.expect("it runs");
+        self.said.join().expect("text")
     }
 
     /// Invokes the function with a payload.
@@ -123,6 +133,18 @@ impl Lambda {
         let Ok(Reply::Direct(grant)) = granted else { panic!("no grant") };
         serde_json::from_str::<Value>(grant.get()).expect("JSON")["trans_no"].take()
     }
+}
+
+/// Starts a process, and hears what it says on both its outputs.
+fn listen(mut command: Command) -> (Child, JoinHandle<String>) {
+    let (mut hearing, saying) = io::pipe().expect("a pipe");
+    command.stdout(saying.try_clone().expect("a pipe")).stderr(saying);
+    let said = thread::spawn(move || {
+        let mut said = String::new();
+        hearing.read_to_string(&mut said).expect("text");
+        said
+    });
+    (command.spawn().expect("a process"), said)
 }
 
 async fn serve_engine() -> String {

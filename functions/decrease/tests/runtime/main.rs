@@ -256,3 +256,42 @@ async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
     let answer = lambda.invoke(&event(&writer(), &charge("u", "g").to_string())).await.unwrap();
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
 }
+
+/// What begins with `planted` is a secret, or stands where one may.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_secret_is_said_whatever_the_log_is_asked_for() {
+    let planted = json!({
+        "authorization": "Bearer planted-token", "cookie": "planted-cookie", "x-signature": "planted-signature",
+        "idempotency-key": "planted-key #",
+    });
+    let mut claims = writer();
+    claims["email"] = json!("planted-claim");
+    let good =
+        with(event(&claims, &charge("u", "g").to_string()), "/headers", json!({ "a": "planted-header" }));
+    let unreadable = with(event(&claims, "{\"a\":planted-body"), "/headers", planted.clone());
+    let refused = with(event(&claims, &charge("u", "planted #").to_string()), "/headers", planted);
+    let forging = with(good.clone(), "/requestContext/requestId", json!("id\nforged line\u{1b}[2J"));
+    let mut broken = good.clone();
+    broken["rawPath"] = json!(["planted-path"]);
+    let direct = json!({ "user_uuid": "planted #", "password": "planted-field" });
+
+    for environment in [
+        &[][..],
+        &[("RUST_LOG", "trace")],
+        &[("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")],
+        &[("AWS_LAMBDA_LOG_LEVEL", "TRACE")],
+        &[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")],
+    ] {
+        let secrets = [("AWS_SECRET_ACCESS_KEY", "planted-secret"), ("AWS_SESSION_TOKEN", "planted-session")];
+        let mut lambda = Lambda::start(&[&secrets, environment].concat()).await;
+        lambda.grant("u", 1).await;
+        for payload in [&good, &unreadable, &refused, &forging, &broken, &direct, &json!("planted-text")] {
+            let answered = format!("{:?}", lambda.invoke(payload).await);
+            assert!(!answered.contains("planted"), "{environment:?} {payload}: {answered}");
+        }
+        let said = lambda.ended().await;
+        assert!(said.matches("request_id").count() >= 7, "{environment:?}: {said}");
+        assert!(!said.contains("planted") && !said.contains("eyJ"), "{environment:?}: {said}");
+        assert!(!said.contains("\nforged line") && !said.contains("\u{1b}[2J"), "{environment:?}: {said}");
+    }
+}

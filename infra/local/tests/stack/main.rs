@@ -6,4 +6,5 @@ mod ends;
 mod engine;
 mod flags;
 mod kills;
+mod secrets;
 mod support;

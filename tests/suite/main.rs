@@ -6,6 +6,7 @@ mod costs;
 mod documents;
 mod errors;
 mod faults;
+mod fuzz;
 mod grants;
 mod history;
 mod limits;

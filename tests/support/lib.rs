@@ -6,6 +6,7 @@
 mod bench;
 mod clock;
 mod event;
+pub mod fuzz;
 pub mod secrets;
 mod wire;
 

@@ -1,0 +1,216 @@
+//! The engine as a distributed one behaves: transactions that overlap on an
+//! item conflict, and what was written reaches indexes and weak reads later.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use dynoxide::{Database, DynoxideError};
+use scrip::store::TABLE;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+/// An answer: the HTTP status and the body.
+pub type Answer = (u16, Value);
+
+/// The place of an item: its user and sort key.
+type Place = (String, String);
+
+/// A table on two databases: one that is right at once, and a copy behind it.
+pub struct Engine {
+    table: Database,
+    copy: Database,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The places at which transactions are at work, and their tokens.
+    at_work: BTreeMap<Place, Value>,
+    /// What the copy does not know yet, in the order in which it will learn it.
+    behind: BTreeMap<(Instant, u64), Value>,
+    /// When the copy learns the last write of a place.
+    learned_at: BTreeMap<Place, Instant>,
+    written: u64,
+}
+
+impl Engine {
+    /// Without a table.
+    pub fn new() -> Engine {
+        let empty = || Database::memory().expect("an engine");
+        Engine { table: empty(), copy: empty(), state: Mutex::default() }
+    }
+
+    /// Does what a request says.
+    pub async fn call(&self, operation: &str, request: &Value, work: u64, lag: u64) -> Answer {
+        match operation {
+            "TransactWriteItems" => self.write(request, work, lag).await,
+            "CreateTable" => {
+                run(&self.copy, operation, request);
+                run(&self.table, operation, request)
+            }
+            _ if is_weak(operation, request) => {
+                self.catch_up();
+                run(&self.copy, operation, request)
+            }
+            _ => run(&self.table, operation, request),
+        }
+    }
+
+    /// Every item of the table.
+    pub fn scan(&self) -> Vec<Value> {
+        let (_, answer) = run(&self.table, "Scan", &json!({ "TableName": TABLE }));
+        answer["Items"].as_array().cloned().expect("fewer items than a page holds")
+    }
+
+    /// A transaction is at its items for some time, and another one that comes
+    /// to one of them meanwhile is cancelled.
+    async fn write(&self, request: &Value, work: u64, lag: u64) -> Answer {
+        let places: Vec<_> = actions(request).map(place).collect();
+        let token = &request["ClientRequestToken"];
+        if let Some(refusal) = self.conflict(request, &places, token) {
+            return refusal;
+        }
+        let taken = places.iter().map(|place| (place.clone(), token.clone()));
+        self.state().at_work.extend(taken);
+        sleep(Duration::from_millis(work)).await;
+        self.state().at_work.retain(|place, _| !places.contains(place));
+        let answer = run(&self.table, "TransactWriteItems", request);
+        if answer.0 == 200 {
+            actions(request).filter(|action| action["ConditionCheck"].is_null()).for_each(|action| {
+                self.fall_behind(action, lag);
+            });
+        }
+        answer
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds this")
+    }
+
+    fn conflict(&self, request: &Value, places: &[Place], token: &Value) -> Option<Answer> {
+        let state = self.state();
+        if places.iter().any(|place| state.at_work.get(place) == Some(token)) {
+            return Some(refused(400, "TransactionInProgressException"));
+        }
+        let is_free = |place: &Place| !state.at_work.contains_key(place);
+        if places.iter().all(is_free) {
+            return None;
+        }
+        // The conditions at the other places are looked at all the same.
+        let (free, taken): (Vec<_>, Vec<_>) = (0..places.len()).partition(|at| is_free(&places[*at]));
+        let mut reasons = self.judged(request, &free);
+        for at in taken {
+            reasons.insert(at, json!({ "Code": "TransactionConflict" }));
+        }
+        Some(cancelled(&reasons))
+    }
+
+    /// How the conditions of some of a transaction's actions end, when nothing
+    /// is done: together with one that fails for certain.
+    fn judged(&self, request: &Value, places: &[usize]) -> Vec<Value> {
+        let mut chosen: Vec<_> = places.iter().map(|at| request["TransactItems"][*at].clone()).collect();
+        chosen.push(json!({ "ConditionCheck": {
+            "TableName": TABLE, "Key": { "user_uuid": { "S": "nobody" }, "sk": { "S": "nothing" } },
+            "ConditionExpression": "attribute_exists(sk)",
+        } }));
+        let (_, answer) = run(&self.table, "TransactWriteItems", &json!({ "TransactItems": chosen }));
+        let mut reasons = answer["CancellationReasons"].as_array().cloned().expect("a cancellation");
+        reasons.pop();
+        reasons
+    }
+
+    /// Notes what stands at an action's place, for the copy to learn, no sooner
+    /// than what stood there before.
+    fn fall_behind(&self, action: &Value, lag: u64) {
+        let (user, sort) = place(action);
+        let key = json!({ "user_uuid": { "S": user }, "sk": { "S": sort } });
+        let get = json!({ "TableName": TABLE, "Key": key, "ConsistentRead": true });
+        let (_, got) = run(&self.table, "GetItem", &get);
+        let put = json!({ "TableName": TABLE, "Item": got["Item"] });
+        let mut state = self.state();
+        state.written += 1;
+        let written = state.written;
+        let learned_at = state.learned_at.entry((user, sort)).or_insert_with(Instant::now);
+        *learned_at = (*learned_at).max(Instant::now() + Duration::from_millis(lag));
+        let at = (*learned_at, written);
+        state.behind.insert(at, put);
+    }
+
+    fn catch_up(&self) {
+        let mut state = self.state();
+        let later = state.behind.split_off(&(Instant::now(), u64::MAX));
+        for put in std::mem::replace(&mut state.behind, later).into_values() {
+            let (status, answer) = run(&self.copy, "PutItem", &put);
+            assert_eq!(status, 200, "the copy refuses {put}: {answer}");
+        }
+    }
+}
+
+/// An answer that says why nothing was done.
+pub fn refused(status: u16, code: &str) -> Answer {
+    (status, json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))
+}
+
+/// An answer that cancels a transaction.
+fn cancelled(reasons: &[Value]) -> Answer {
+    let (status, mut body) = refused(400, "TransactionCanceledException");
+    body["CancellationReasons"] = json!(reasons);
+    (status, body)
+}
+
+/// An answer that says that others are at every item of a transaction.
+pub fn conflict(request: &Value) -> Answer {
+    cancelled(&actions(request).map(|_| json!({ "Code": "TransactionConflict" })).collect::<Vec<_>>())
+}
+
+/// Whether DynamoDB may answer with what was true some time ago.
+fn is_weak(operation: &str, request: &Value) -> bool {
+    let reads = match operation {
+        "GetItem" | "Query" => vec![request],
+        "BatchGetItem" => {
+            request["RequestItems"].as_object().into_iter().flat_map(|of| of.values()).collect()
+        }
+        _ => Vec::new(),
+    };
+    reads.iter().any(|read| read["ConsistentRead"] != true)
+}
+
+fn actions(request: &Value) -> impl Iterator<Item = &Value> {
+    request["TransactItems"].as_array().into_iter().flatten()
+}
+
+fn place(action: &Value) -> Place {
+    let bodies = [&action["Put"]["Item"], &action["Update"]["Key"], &action["ConditionCheck"]["Key"]];
+    let key = bodies.into_iter().find(|key| !key.is_null()).expect("an action of these three");
+    let text = |name: &str| key[name]["S"].as_str().expect("a key").to_owned();
+    (text("user_uuid"), text("sk"))
+}
+
+fn run(database: &Database, operation: &str, request: &Value) -> Answer {
+    match operation {
+        "CreateTable" => answer(request, |request| database.create_table(request)),
+        "DescribeTable" => answer(request, |request| database.describe_table(request)),
+        "GetItem" => answer(request, |request| database.get_item(request)),
+        "PutItem" => answer(request, |request| database.put_item(request)),
+        "BatchGetItem" => answer(request, |request| database.batch_get_item(request)),
+        "Query" => answer(request, |request| database.query(request)),
+        "Scan" => answer(request, |request| database.scan(request)),
+        "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),
+        _ => panic!("{operation} is no operation of the ledger"),
+    }
+}
+
+fn answer<Request: DeserializeOwned, Done: Serialize>(
+    request: &Value,
+    call: impl FnOnce(Request) -> Result<Done, DynoxideError>,
+) -> Answer {
+    let request = serde_json::from_value(request.clone()).expect("a request of the SDK");
+    match call(request) {
+        Ok(done) => (200, serde_json::to_value(done).expect("JSON")),
+        Err(error) => (error.status_code(), serde_json::from_str(&error.to_json()).expect("JSON")),
+    }
+}

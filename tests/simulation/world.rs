@@ -1,0 +1,217 @@
+//! A run of a plan: the functions' own handlers and the real SDK, in processes
+//! that start and die, on one engine and one clock that jumps to whatever comes
+//! next.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use scrip::{
+    domain::Timestamp,
+    ledger::{Ledger, Sources},
+    store::{Store, TABLE},
+    transport::App,
+};
+use scrip_tests::Clock;
+use serde_json::Value;
+use tokio::{
+    runtime::Builder,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use uuid::Uuid;
+
+use crate::{
+    caller::{Attempt, End, Moment, ask},
+    engine::Engine,
+    line::{Line, Log, Ways},
+    plan::{Call, GENERATIONS, Plan, Step, USERS},
+};
+
+/// After this many milliseconds without calls nothing is on its way any more.
+const QUIET_MILLIS: u64 = 60 * 60 * 1_000;
+
+/// What a run has brought about.
+pub struct Run {
+    /// What was asked and answered.
+    pub attempts: Vec<Attempt>,
+    /// The table at the end, item by item.
+    pub items: Vec<Value>,
+    /// What happened on the way.
+    pub log: Log,
+}
+
+/// A Lambda process.
+struct Process {
+    app: Arc<App>,
+    line: Line,
+}
+
+struct World {
+    engine: Arc<Engine>,
+    log: Arc<Mutex<Log>>,
+    began: Instant,
+    skews: Vec<i64>,
+    /// Processes that wait for an invocation, machine by machine.
+    idle: Mutex<Vec<Vec<Process>>>,
+    started: AtomicUsize,
+    moments: AtomicU64,
+    attempts: Mutex<Vec<Attempt>>,
+}
+
+/// Runs a plan.
+pub fn run(plan: Plan) -> Run {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        let world = Arc::new(World::new(plan.skews).await);
+        let mut running = JoinSet::new();
+        for (number, step) in plan.steps.into_iter().enumerate() {
+            sleep(Duration::from_millis(step.wait)).await;
+            running.spawn(world.clone().take(number, step));
+        }
+        running.join_all().await;
+        sleep(Duration::from_millis(QUIET_MILLIS)).await;
+        world.look().await;
+        let items = world.engine.scan();
+        let attempts = std::mem::take(&mut *world.attempts.lock().expect("no panic"));
+        let log = std::mem::take(&mut *world.log.lock().expect("no panic"));
+        Run { attempts, items, log }
+    })
+}
+
+impl World {
+    async fn new(skews: Vec<i64>) -> World {
+        let idle = skews.iter().map(|_| Vec::new()).collect();
+        let world = World {
+            engine: Arc::new(Engine::new()),
+            log: Arc::default(),
+            began: Instant::now(),
+            skews,
+            idle: Mutex::new(idle),
+            started: AtomicUsize::new(0),
+            moments: AtomicU64::new(0),
+            attempts: Mutex::default(),
+        };
+        world.start(0).1.create_table().await.expect("a table");
+        // The engine tells by its own clock when it made the table.
+        *world.log.lock().expect("no panic") = Log::default();
+        world
+    }
+
+    /// Takes a step: asks until there is nothing to ask again.
+    async fn take(self: Arc<World>, number: usize, step: Step) {
+        let ways = Arc::new(Mutex::new(VecDeque::from(step.ways.clone())));
+        let expired_at = match step.call {
+            Call::Grant { lasts: Some(lasts), .. } => {
+                i64::try_from(lasts).ok().map(|lasts| self.now() + lasts)
+            }
+            _ => None,
+        };
+        for attempt in 0..step.tries {
+            let tag = format!("s{number}.{attempt}");
+            if self.attempt(&step, tag, expired_at, &ways, false).await {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Reads all there is, when nothing is on its way any more.
+    async fn look(&self) {
+        let of_user = |user| [Call::Balance(user), Call::Summary(user), Call::Timeline(user)];
+        let calls = USERS.into_iter().flat_map(of_user).chain(GENERATIONS.map(Call::Generation));
+        for (number, call) in calls.enumerate() {
+            let step = Step { is_cold: true, ..Step::new(0, call) };
+            self.attempt(&step, format!("quiet{number}"), None, &Arc::default(), true).await;
+        }
+    }
+
+    /// Asks once; says whether that is the end of it.
+    async fn attempt(
+        &self,
+        step: &Step,
+        tag: String,
+        expired_at: Option<i64>,
+        ways: &Ways,
+        is_quiet: bool,
+    ) -> bool {
+        let process = self.process(step);
+        process.line.begin(ways);
+        let began = self.moment();
+        let limit = Duration::from_millis(step.limit);
+        let end = tokio::select! {
+            biased;
+            end = ask(&process.app, step, &tag, expired_at) => end,
+            () = process.line.died() => End::CutOff,
+            () = sleep(limit) => {
+                process.line.die();
+                End::CutOff
+            }
+        };
+        if !process.line.is_dead() {
+            self.idle.lock().expect("no panic")[step.machine].push(process);
+        }
+        let (call, ended) = (step.call.clone(), self.moment());
+        let attempt = Attempt { tag, call, expired_at, began, ended, end, is_quiet };
+        let is_over = attempt.is_over();
+        self.attempts.lock().expect("no panic").push(attempt);
+        is_over
+    }
+
+    /// A process for an invocation: an idle one, or a new one.
+    fn process(&self, step: &Step) -> Process {
+        let idle = self.idle.lock().expect("no panic")[step.machine].pop();
+        idle.filter(|_| !step.is_cold).unwrap_or_else(|| self.start(step.machine).0)
+    }
+
+    fn start(&self, machine: usize) -> (Process, Store) {
+        let number = self.started.fetch_add(1, Ordering::SeqCst);
+        let line = Line::new(self.engine.clone(), self.log.clone(), self.began, number);
+        let config = Store::tuned(Config::builder())
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .endpoint_url("http://engine")
+            .http_client(line.clone());
+        let store = Store::new(Client::from_conf(config.build()), TABLE);
+        let (began, skew, drawn) = (self.began, self.skews[machine], AtomicU64::new(0));
+        let sources = Sources {
+            now: Box::new(move || timestamp(now(began) + skew)),
+            random: Box::new(move || draw(number, drawn.fetch_add(1, Ordering::SeqCst))),
+        };
+        let app = App { ledger: Ledger::new(store.clone(), sources), admits_anyone: true };
+        (Process { app: Arc::new(app), line }, store)
+    }
+
+    fn now(&self) -> i64 {
+        now(self.began)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { millis: self.now(), count: self.moments.fetch_add(1, Ordering::SeqCst) }
+    }
+}
+
+/// The simulation's time, in milliseconds since 1970.
+fn now(began: Instant) -> i64 {
+    let start = Timestamp::parse(Clock::START).expect("a timestamp").millis();
+    start + i64::try_from(began.elapsed().as_millis()).expect("some days")
+}
+
+fn timestamp(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).expect("a moment of this millennium")
+}
+
+fn draw(process: usize, nth: u64) -> Uuid {
+    let drawn = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{process}/{nth}").as_bytes());
+    uuid::Builder::from_random_bytes(drawn.into_bytes()).into_uuid()
+}

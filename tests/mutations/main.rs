@@ -20,7 +20,7 @@ const POST: &str = "shared/src/ledger/post.rs";
 const REFUND: &str = "shared/src/ledger/refund.rs";
 const RETRY: &str = "shared/src/ledger/retry.rs";
 
-const MUTATIONS: [Mutation; 22] = [
+const MUTATIONS: [Mutation; 20] = [
     (
         "void what is void already",
         WRITE,
@@ -38,13 +38,6 @@ const MUTATIONS: [Mutation; 22] = [
         300,
     ),
     ("forget the fence", REFUND, "is_fenced || self.fence(&key).await?", "is_fenced || true", 300),
-    (
-        "fence without looking at the wallet",
-        REFUND,
-        "None => WalletStep::WithoutKeyedCharges,",
-        "None => WalletStep::Untouched,",
-        1_500,
-    ),
     (
         "answer insufficient before looking for a replay",
         POST,
@@ -78,13 +71,6 @@ const MUTATIONS: [Mutation; 22] = [
         RETRY,
         "let token = self.nonce();",
         "let token = crate::domain::Nonce::new(uuid::Uuid::from_u128(tries.deadline.millis() as u128));",
-        300,
-    ),
-    (
-        "another token for the same payload",
-        RETRY,
-        "self.store.commit(transaction, token)",
-        "self.store.commit(transaction, self.nonce())",
         300,
     ),
     (

@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json, value::to_raw_value};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::authorizer::Authorizer;
+
 /// The largest payload that an HTTP API takes (API Gateway's quotas).
 const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// The most that the request line and the values of all headers may have (API
@@ -33,15 +35,24 @@ const FUNCTIONS: [Function; 5] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY];
 /// The function behind the default route, which answers what no route takes.
 const DEFAULT: Function = BALANCE;
 
+/// The functions, and who stands before them.
+pub(crate) struct Gateway {
+    /// The functions' own.
+    pub(crate) app: Arc<App>,
+    /// Who checks tokens, where any are demanded.
+    pub(crate) authorizer: Option<Authorizer>,
+}
+
 /// Serves until the signal, then lets requests under way end for as long as
 /// `patience`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    app: Arc<App>,
+    gateway: Gateway,
     signal: impl Future<Output = ()> + Send + 'static,
     patience: Duration,
 ) -> Result<(), String> {
-    let router = Router::new().route("/health", get(async || "ok\n")).fallback(invoke).with_state(app);
+    let router = Router::new().route("/health", get(async || "ok\n")).fallback(invoke);
+    let router = router.with_state(Arc::new(gateway));
     let (signalled, on_signal) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         signal.await;
@@ -57,7 +68,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn invoke(State(app): State<Arc<App>>, request: Request) -> Response {
+async fn invoke(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if head_bytes(&parts) > HEAD_BYTES_MAX {
         return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
@@ -67,8 +78,14 @@ async fn invoke(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let path = parts.uri.path();
     let function = FUNCTIONS.into_iter().find(|function| function.serves(parts.method.as_str(), path));
+    let claims = gateway.authorizer.as_ref().and_then(|authorizer| authorizer.claims(&parts.headers));
+    // The default route has no authorizer: there is nothing behind it.
+    if gateway.authorizer.is_some() && claims.is_none() && function.is_some() {
+        return refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
+    }
+    let app = gateway.app.clone();
     let request_id = Uuid::new_v4().to_string();
-    let Ok(payload) = to_raw_value(&event(&parts, &body, &request_id)) else {
+    let Ok(payload) = to_raw_value(&event(&parts, &body, &request_id, claims)) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let mut context = Context::default();
@@ -97,7 +114,7 @@ fn head_bytes(parts: &Parts) -> usize {
 }
 
 /// The event of an HTTP API, payload format 2.0.
-fn event(parts: &Parts, body: &Bytes, request_id: &str) -> Value {
+fn event(parts: &Parts, body: &Bytes, request_id: &str, claims: Option<Map<String, Value>>) -> Value {
     let (text, is_base64) = match std::str::from_utf8(body) {
         Ok(text) => (text.to_owned(), false),
         Err(_) => (BASE64_STANDARD.encode(body), true),
@@ -111,6 +128,7 @@ fn event(parts: &Parts, body: &Bytes, request_id: &str) -> Value {
         "requestContext": {
             "accountId": "local",
             "apiId": "local",
+            "authorizer": claims.map(|claims| json!({ "jwt": { "claims": claims, "scopes": null } })),
             "domainName": "127.0.0.1",
             "http": {
                 "method": parts.method.as_str(),

@@ -1,6 +1,7 @@
 //! The whole stack in one process, on loopback: the HTTP API and an embedded
 //! DynamoDB engine, with the functions' own code between them.
 
+mod authorizer;
 mod engine;
 mod gateway;
 mod options;
@@ -21,7 +22,7 @@ use tokio::{
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
-use crate::{engine::Engine, options::Options};
+use crate::{authorizer::Authorizer, engine::Engine, gateway::Gateway, options::Options};
 
 /// How long requests under way may take to end after a signal.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -56,12 +57,13 @@ async fn serve(options: Options) -> Result<(), String> {
     let store = Store::connect(connection, TABLE).await;
     store.create_table().await.map_err(|error| no_table(&error, &place))?;
     let ledger = Ledger::new(store, Sources::system());
-    let app = App { ledger, admits_anyone: true };
+    let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
+    let app = Arc::new(App { ledger, admits_anyone: authorizer.is_none() });
     let port = port_of(&listener)?;
     let signalled = signalled()?;
     // In one write, and one that may fail: whoever reads may stop after a line.
     let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
-    let served = gateway::serve(listener, Arc::new(app), signalled, SHUTDOWN).await;
+    let served = gateway::serve(listener, Gateway { app, authorizer }, signalled, SHUTDOWN).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN, engine.stop()).await;
     }

@@ -22,4 +22,8 @@ pub(crate) struct Options {
     /// table is made if it is missing
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) dynamodb_endpoint: Option<String>,
+    /// Let in nobody without a JSON Web Token that is signed with this secret, by HS256; everybody
+    /// where this is absent
+    #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) jwt_secret: Option<String>,
 }

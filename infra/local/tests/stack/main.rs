@@ -8,3 +8,4 @@ mod flags;
 mod kills;
 mod secrets;
 mod support;
+mod tokens;

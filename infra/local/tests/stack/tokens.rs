@@ -1,0 +1,93 @@
+//! Who may call, where tokens are demanded.
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Stack, charge};
+
+const SECRET: &str = "the secret of this test";
+
+/// A token of these claims, signed with this secret.
+fn token(claims: &Value, secret: &str) -> String {
+    encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("a token")
+}
+
+/// A token that is good until the year 2100.
+fn good(mut claims: Value) -> String {
+    claims["exp"] = json!(4_102_444_800_u64);
+    token(&claims, SECRET)
+}
+
+/// Every route, with what a request for user `u` needs.
+fn routes() -> [(&'static str, &'static str, String); 8] {
+    let post = |body: Value| body.to_string();
+    [
+        ("POST", "/credits/grant", post(json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 9 }))),
+        ("POST", "/credits/decrease", post(charge("u", 1, "g"))),
+        ("POST", "/credits/refund", post(json!({ "user_uuid": "u", "generation_uuid": "g", "reason": "r" }))),
+        ("GET", "/credits/u/balance", String::new()),
+        ("GET", "/credits/u/timeline", String::new()),
+        ("GET", "/credits/u/summary", String::new()),
+        ("GET", "/generations/g", String::new()),
+        ("POST", "/api/get-user-credits", post(json!({ "user_uuid": "u" }))),
+    ]
+}
+
+/// The status of each route, in order.
+fn statuses(client: &Client, authorization: Option<&str>) -> [u16; 8] {
+    routes().map(|(method, path, body)| {
+        let headers: Vec<_> = authorization.map(|value| ("Authorization", value)).into_iter().collect();
+        client.send(method, path, &headers, body.as_bytes()).status
+    })
+}
+
+#[test]
+fn scopes_and_sub_decide_on_every_route() {
+    let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
+    let client = stack.client();
+    let with = |claims: Value| statuses(&client, Some(&format!("Bearer {}", good(claims))));
+    // The generation of another user is not told from one that is not there.
+    for (claims, expected) in [
+        (json!({ "scope": "credits:write" }), [201, 200, 200, 403, 403, 403, 403, 403]),
+        (json!({ "scope": "credits:read" }), [403, 403, 403, 200, 200, 200, 200, 200]),
+        (json!({ "scp": ["credits:read", "credits:write"] }), [200, 409, 200, 200, 200, 200, 200, 200]),
+        (json!({ "sub": "u" }), [403, 403, 403, 200, 200, 200, 200, 200]),
+        (
+            json!({ "sub": "u", "token_use": "id", "email": "u@example.com" }),
+            [403, 403, 403, 200, 200, 200, 200, 200],
+        ),
+        (json!({ "sub": "other" }), [403, 403, 403, 403, 403, 403, 404, 403]),
+        (json!({ "sub": "u", "scope": "credits:writer" }), [403, 403, 403, 200, 200, 200, 200, 200]),
+        (json!({}), [403; 8]),
+    ] {
+        assert_eq!(with(claims.clone()), expected, "{claims}");
+    }
+}
+
+#[test]
+fn a_token_that_is_not_good_lets_nobody_in() {
+    let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
+    let client = stack.client();
+    let all = json!({ "scope": "credits:read credits:write", "exp": 4_102_444_800_u64 });
+    let with = |name: &str, value: u64| {
+        let mut claims = all.clone();
+        claims[name] = json!(value);
+        token(&claims, SECRET)
+    };
+    let unsigned = "eyJhbGciOiJub25lIn0.eyJzY29wZSI6ImNyZWRpdHM6d3JpdGUiLCJleHAiOjQxMDI0NDQ4MDB9.";
+    for (authorization, why) in [
+        (None, "none"),
+        (Some(String::new()), "nothing in it"),
+        (Some("Bearer x.y.z".to_owned()), "no token"),
+        (Some(token(&all, "another secret")), "another's signature"),
+        (Some(with("exp", 1_000_000_000)), "run out"),
+        (Some(with("nbf", 4_102_444_000)), "not yet good"),
+        (Some(token(&json!({ "scope": "credits:write" }), SECRET)), "without an end"),
+        (Some(unsigned.to_owned()), "without a signature"),
+    ] {
+        assert_eq!(statuses(&client, authorization.as_deref()), [401; 8], "{why}");
+    }
+    assert_eq!(client.send("GET", "/nowhere", &[], b"").status, 404);
+    assert_eq!(client.send("PUT", "/credits/grant", &[], b"").status, 405);
+    assert_eq!(statuses(&client, Some(&good(json!({ "scope": "credits:write" }))))[0], 201, "without Bearer");
+}

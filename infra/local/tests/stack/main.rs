@@ -6,6 +6,7 @@ mod ends;
 mod engine;
 mod flags;
 mod kills;
+mod openapi;
 mod secrets;
 mod support;
 mod tokens;

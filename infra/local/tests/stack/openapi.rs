@@ -1,0 +1,51 @@
+//! What `infra/openapi.yaml` says of the API.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use scrip::transport::ROUTES;
+use serde_json::Value;
+
+use crate::support::Stack;
+
+/// Each operation: method, path, and what stands there.
+fn operations() -> Vec<(String, String, Value)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi.yaml");
+    let document: Value =
+        yaml_serde::from_str(&fs::read_to_string(path).expect("the document")).expect("YAML");
+    let paths = document["paths"].as_object().expect("paths");
+    let at = |path: &String, of: &Value| {
+        let of = of.as_object().expect("methods").iter();
+        of.map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
+            .collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(|(path, of)| at(path, of)).collect()
+}
+
+#[test]
+fn the_document_has_every_route_and_no_other() {
+    let told: BTreeSet<_> = operations().into_iter().map(|(method, path, _)| (method, path)).collect();
+    let served = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    assert_eq!(told, served);
+}
+
+/// In an order in which each finds what it needs.
+#[test]
+fn every_example_works() {
+    let stack = Stack::start(&["--memory"]);
+    let client = stack.client();
+    let operations = operations();
+    let mut tried = 0;
+    for id in ["grant", "decrease", "refund", "getUserCredits"] {
+        let (method, path, operation) =
+            operations.iter().find(|(_, _, operation)| operation["operationId"] == id).unwrap();
+        let examples = operation.pointer("/requestBody/content/application~1json/examples").unwrap();
+        for (name, example) in examples.as_object().unwrap() {
+            let answer = client.send(method, path, &[], example["value"].to_string().as_bytes());
+            assert!((200..300).contains(&answer.status), "{id} {name}: {answer:?}");
+            let is_told = operation["responses"].get(answer.status.to_string()).is_some();
+            assert!(is_told, "{id} {name}: {}", answer.status);
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 8);
+}

@@ -5,6 +5,7 @@
 mod costs;
 mod documents;
 mod errors;
+mod events;
 mod faults;
 mod fuzz;
 mod grants;

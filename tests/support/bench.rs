@@ -157,7 +157,11 @@ impl Bench {
         }
     }
 
-    async fn send(&self, function: Function, payload: String) -> Result<Reply, Failure> {
+    /// Hands a payload to a function as it is.
+    ///
+    /// # Errors
+    /// For a direct invocation.
+    pub async fn send(&self, function: Function, payload: String) -> Result<Reply, Failure> {
         let deadline = self.clock.now().plus_millis(INVOCATION_MILLIS);
         let answered = invoke(&self.app, function, payload, deadline).await;
         let told = match &answered {

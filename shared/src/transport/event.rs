@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use crate::domain::Error;
@@ -22,21 +22,26 @@ pub(super) enum Event {
 }
 
 /// What matters here of an HTTP API's event. The types of `aws_lambda_events`
-/// would refuse one whose claims are numbers or lists.
+/// would refuse one whose claims are numbers or lists. What is empty may be
+/// `null`, as `cargo lambda watch` writes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     raw_path: String,
-    #[serde(default, rename = "rawQueryString")]
+    #[serde(default, rename = "rawQueryString", deserialize_with = "or_default")]
     pub(super) query: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     headers: HashMap<String, String>,
     #[serde(rename = "requestContext")]
     context: RequestContext,
     body: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     is_base64_encoded: bool,
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 #[derive(Deserialize)]

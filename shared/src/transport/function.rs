@@ -18,6 +18,10 @@ use crate::{
 /// What of an invocation's time is kept for the answer, in milliseconds.
 const ANSWER_MILLIS: i64 = 500;
 
+/// How long an invocation may take that has no deadline ahead of it: `cargo
+/// lambda watch` gives all of them one of the year 1970.
+const UNTOLD_MILLIS: i64 = 30_000;
+
 /// A Lambda function: its name and what it does.
 #[derive(Clone, Copy)]
 pub struct Function {
@@ -92,8 +96,10 @@ impl Function {
     /// # Errors
     /// For a direct invocation; over HTTP an error is an answer too.
     pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
-        let deadline = i64::try_from(event.context.deadline).ok().and_then(Timestamp::from_millis);
-        let deadline = deadline.unwrap_or_else(|| app.ledger.now()).plus_millis(-ANSWER_MILLIS);
+        let now = app.ledger.now();
+        let told = i64::try_from(event.context.deadline).ok().and_then(Timestamp::from_millis);
+        let deadline = told.filter(|deadline| *deadline > now).unwrap_or(now.plus_millis(UNTOLD_MILLIS));
+        let deadline = deadline.plus_millis(-ANSWER_MILLIS);
         let request_id = event.context.request_id;
         match Event::parse(&event.payload) {
             Ok(Event::Http(request)) => Ok(self.over_http(app, request, &request_id, deadline).await),

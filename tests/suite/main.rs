@@ -15,3 +15,4 @@ mod races;
 mod refunds;
 mod requests;
 mod secrets;
+mod template;

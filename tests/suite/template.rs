@@ -1,0 +1,260 @@
+//! What `template.yaml` deploys is what the code makes, serves and calls.
+
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use aws_sdk_dynamodb::types::KeySchemaElement;
+use scrip::{
+    ledger::Ledger,
+    transport::{
+        App, Function, ROUTES, Reply,
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+    },
+};
+use scrip_tests::{Bench, FUNCTIONS, Sent, http_event, invoke};
+use serde_json::{Value, json};
+use yaml_serde::Value as Yaml;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// The table, as policies name it.
+const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}";
+
+fn template() -> String {
+    fs::read_to_string(format!("{ROOT}/template.yaml")).unwrap()
+}
+
+/// The template's resources. `!Ref X` becomes `{"!Ref": "X"}`.
+fn resources() -> Value {
+    to_json(yaml_serde::from_str(&template()).unwrap())["Resources"].take()
+}
+
+fn to_json(yaml: Yaml) -> Value {
+    match yaml {
+        Yaml::Tagged(tagged) => json!({ tagged.tag.to_string(): to_json(tagged.value) }),
+        Yaml::Sequence(items) => items.into_iter().map(to_json).collect(),
+        Yaml::Mapping(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.as_str().unwrap().to_owned(), to_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        plain => yaml_serde::from_value(plain).unwrap(),
+    }
+}
+
+/// All resources of a type, with their names.
+fn of_type<'a>(resources: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let all = resources.as_object().unwrap().iter();
+    all.filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+        .collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+/// One or many, as policies have it.
+fn list(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |items| items.iter().collect())
+}
+
+/// A function's logical name without its ending: `Grant`.
+fn logical(function: Function) -> String {
+    let (first, rest) = function.name.split_at(1);
+    first.to_uppercase() + rest
+}
+
+#[tokio::test]
+async fn the_table_of_the_template_is_the_one_that_the_code_makes() {
+    let bench = Bench::new().await;
+    let made = bench.client.describe_table().table_name(&bench.table).send().await.unwrap().table.unwrap();
+    let keys = |keys: &[KeySchemaElement]| -> Value {
+        keys.iter()
+            .map(|key| json!({ "AttributeName": key.attribute_name(), "KeyType": key.key_type().as_str() }))
+            .collect()
+    };
+    let sorted = |values: &Value, by: &str| {
+        let mut values = values.as_array().unwrap().clone();
+        values.sort_by_key(|value| text(&value[by]).to_owned());
+        Value::from(values)
+    };
+    let attributes: Value = made
+        .attribute_definitions()
+        .iter()
+        .map(|attribute| json!({ "AttributeName": attribute.attribute_name(), "AttributeType": attribute.attribute_type().as_str() }))
+        .collect();
+    let indexes: Value = made
+        .global_secondary_indexes()
+        .iter()
+        .map(|index| {
+            let projection = index.projection().unwrap();
+            let mut carried = json!({ "ProjectionType": projection.projection_type().unwrap().as_str() });
+            if !projection.non_key_attributes().is_empty() {
+                carried["NonKeyAttributes"] = json!(projection.non_key_attributes());
+            }
+            json!({ "IndexName": index.index_name(), "KeySchema": keys(index.key_schema()), "Projection": carried })
+        })
+        .collect();
+
+    let resources = resources();
+    let table = &resources["Table"]["Properties"];
+    assert_eq!(table["KeySchema"], keys(made.key_schema()));
+    assert_eq!(sorted(&table["AttributeDefinitions"], "AttributeName"), sorted(&attributes, "AttributeName"));
+    assert_eq!(sorted(&table["GlobalSecondaryIndexes"], "IndexName"), sorted(&indexes, "IndexName"));
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["TimeToLiveSpecification"], Value::Null, "nothing may vanish by itself");
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        assert_eq!(resources["Table"][policy], "Retain");
+    }
+}
+
+#[test]
+fn the_routes_of_the_template_are_those_of_the_code_behind_the_authorizer() {
+    let resources = resources();
+    let mut found = BTreeSet::new();
+    for (name, route) in of_type(&resources, "AWS::ApiGatewayV2::Route") {
+        let key = text(&route["RouteKey"]);
+        assert!(found.insert(key), "{key} is there twice");
+        let target = text(&route["Target"]["!Sub"]);
+        let integration = target.strip_prefix("integrations/${").and_then(|rest| rest.strip_suffix('}'));
+        let alias = &resources[integration.unwrap()]["Properties"]["IntegrationUri"];
+        let serving = match key.split_once(' ') {
+            Some((method, path)) => {
+                assert_eq!(route["AuthorizationType"], "JWT", "{name}");
+                assert_eq!(route["AuthorizerId"], json!({ "!Ref": "Authorizer" }), "{name}");
+                FUNCTIONS.into_iter().find(|function| function.serves(method, path)).unwrap()
+            }
+            None => {
+                assert_eq!((key, &route["AuthorizationType"]), ("$default", &json!("NONE")));
+                BALANCE
+            }
+        };
+        assert_eq!(alias, &json!({ "!Ref": format!("{}Function.Alias", logical(serving)) }), "{name}");
+        assert_eq!(route["AuthorizationScopes"], Value::Null, "a user's token has none of our scopes");
+    }
+    let routes = ROUTES.map(|route| format!("{} {}", route.method, route.path));
+    let expected = routes.iter().map(String::as_str).chain(["$default"]).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn behind_the_default_route_nobody_gets_in_without_a_token() {
+    let bench = Bench::new().await;
+    let ledger = Ledger::new(bench.store(), bench.clock.sources());
+    let app = Arc::new(App { ledger, admits_anyone: false });
+    let deadline = bench.clock.now().plus_millis(60_000);
+    let paths = ROUTES.map(|route| route.path.replace(['{', '}'], ""));
+    let others = ["/", "/credits//balance", "/credits/u/balance/", "/webhooks/generation", "/$default"];
+    for path in paths.iter().map(String::as_str).chain(others) {
+        for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"] {
+            let event = http_event(method, path, b"{\"user_uuid\":\"u\"}".to_vec(), None, &json!({}));
+            let Ok(Reply::Http(answer)) = invoke(&app, BALANCE, event.to_string(), deadline).await else {
+                panic!("no HTTP answer to {method} {path}");
+            };
+            assert!(matches!(answer.status_code, 401 | 404 | 405), "{method} {path}: {}", answer.status_code);
+        }
+    }
+}
+
+#[test]
+fn each_function_is_built_of_its_crate_and_runs_under_its_role() {
+    let resources = resources();
+    let functions = of_type(&resources, "AWS::Serverless::Function");
+    let names: BTreeSet<_> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names, FUNCTIONS.map(|function| logical(function) + "Function").into());
+    for function in FUNCTIONS {
+        let (name, logical) = (function.name, logical(function));
+        let resource = &resources[format!("{logical}Function")];
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{name}");
+        assert_eq!(resource["Properties"]["CodeUri"], format!("functions/{name}"));
+        assert_eq!(resource["Properties"]["Role"], json!({ "!GetAtt": format!("{logical}Role.Arn") }));
+        let alarms = json!([{ "!Ref": format!("{logical}Errors") }, { "!Ref": "ServerErrors" }]);
+        assert_eq!(resource["Properties"]["DeploymentPreference"]["Alarms"], alarms, "{name}");
+        let errors = &resources[format!("{logical}Errors")]["Properties"]["Dimensions"];
+        let of_alias =
+            json!({ "Name": "Resource", "Value": { "!Sub": format!("${{{logical}Function}}:live") } });
+        assert_eq!(errors[1], of_alias, "{name}");
+        let manifest = fs::read_to_string(format!("{ROOT}/functions/{name}/Cargo.toml")).unwrap();
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"")));
+    }
+    assert!(!template().contains("SCRIP_ADMIT_ANYONE"));
+}
+
+/// What a role's policies let it do with the table: action and what is behind
+/// the table's name.
+fn allowed(resources: &Value, function: Function) -> BTreeSet<(String, String)> {
+    let role = &resources[format!("{}Role", logical(function))]["Properties"];
+    assert_eq!(role["ManagedPolicyArns"], Value::Null);
+    let mut allowed = BTreeSet::new();
+    for policy in list(&role["Policies"]) {
+        for statement in list(&policy["PolicyDocument"]["Statement"]) {
+            assert_eq!(statement["Effect"], "Allow");
+            for action in list(&statement["Action"]).into_iter().map(text) {
+                assert!(!action.contains('*'), "{action}");
+                for resource in list(&statement["Resource"]) {
+                    assert!(!resource.to_string().contains('*'), "{resource}");
+                    if let Some(action) = action.strip_prefix("dynamodb:") {
+                        let place = text(&resource["!Sub"]).strip_prefix(TABLE).unwrap();
+                        allowed.insert((action.to_owned(), place.to_owned()));
+                    }
+                }
+            }
+        }
+    }
+    allowed
+}
+
+/// What a request needs to be allowed.
+fn needed(sent: &Sent) -> Vec<(String, String)> {
+    if sent.operation == "TransactWriteItems" {
+        let actions = sent.request["TransactItems"].as_array().unwrap().iter();
+        let names = actions.flat_map(|action| action.as_object().unwrap().keys());
+        return names
+            .map(|name| match name.as_str() {
+                "ConditionCheck" => "ConditionCheckItem".to_owned(),
+                name => format!("{name}Item"),
+            })
+            .map(|action| (action, String::new()))
+            .collect();
+    }
+    let index = sent.request["IndexName"].as_str().map(|index| format!("/index/{index}"));
+    vec![(sent.operation.clone(), index.unwrap_or_default())]
+}
+
+#[tokio::test]
+async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
+    let bench = Bench::new().await;
+    let charge = |generation: &str, key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": generation, "idempotency_key": key });
+    let refund = |user: Option<&str>, generation: &str, key: Option<&str>| json!({ "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": "r" });
+    let calls = [
+        (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
+        (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
+        (DECREASE, charge("g1", None)),
+        (DECREASE, charge("g1", None)),
+        // Fences, before and after a charge with a key; then voids.
+        (REFUND, refund(Some("u"), "f1", None)),
+        (DECREASE, charge("g2", Some("k"))),
+        (REFUND, refund(Some("u"), "f2", None)),
+        (REFUND, refund(Some("u"), "f3", Some("k"))),
+        (REFUND, refund(None, "g1", None)),
+        (REFUND, refund(Some("u"), "g2", Some("k"))),
+        (BALANCE, json!({ "user_uuid": "u" })),
+        (HISTORY, json!({ "operation": "timeline", "user_uuid": "u" })),
+        (HISTORY, json!({ "operation": "summary", "user_uuid": "u" })),
+        (HISTORY, json!({ "operation": "summary", "user_uuid": "u", "from": "2020-01-01T00:00:00Z" })),
+        (HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })),
+    ];
+    let mut done = FUNCTIONS.map(|function| (function.name, BTreeSet::new()));
+    for (function, payload) in calls {
+        bench.wire.take();
+        bench.invoke(function, payload).await.unwrap();
+        let (_, done) = done.iter_mut().find(|(name, _)| *name == function.name).unwrap();
+        done.extend(bench.wire.take().iter().flat_map(needed));
+    }
+    let resources = resources();
+    assert_eq!(FUNCTIONS.map(|function| (function.name, allowed(&resources, function))), done);
+    for (_, permission) in of_type(&resources, "AWS::Lambda::Permission") {
+        assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
+    }
+}

@@ -256,23 +256,19 @@ fn ways(faulty: f64) -> impl Strategy<Value = Way> {
 }
 
 fn faults() -> impl Strategy<Value = Fault> {
-    use Fault::{
-        AnswerBroken, AnswerLost, Broken, Conflict, Failed, FailedAfterwards, Killed, KilledAfterwards, Lost,
-        Throttled, TokenForgotten, TokenMismatch,
-    };
-    let plain = vec![
-        Lost,
-        Broken,
-        AnswerLost,
-        AnswerBroken,
-        TokenForgotten,
-        Throttled,
-        Conflict,
-        Failed,
-        FailedAfterwards,
-        TokenMismatch,
-        Killed,
-        KilledAfterwards,
+    let plain: &[Fault] = &[
+        Fault::Lost,
+        Fault::Broken,
+        Fault::AnswerLost,
+        Fault::AnswerBroken,
+        Fault::TokenForgotten,
+        Fault::Throttled,
+        Fault::Conflict,
+        Fault::Failed,
+        Fault::FailedAfterwards,
+        Fault::TokenMismatch,
+        Fault::Killed,
+        Fault::KilledAfterwards,
     ];
     prop_oneof![12 => select(plain), 1 => (0..20 * SECOND).prop_map(Fault::Twice)]
 }

@@ -141,8 +141,9 @@ fn every_mutation_is_found() {
     copy_sources(root, &copy);
     // Of another version, so that nothing built of the copy is taken for the real.
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    fs::write(copy.join("Cargo.toml"), manifest.replace("version = \"0.1.0\"", "version = \"0.0.0\""))
-        .unwrap();
+    let version = format!("version = \"{}\"\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(manifest.matches(&version).count(), 1, "the workspace says its version once");
+    fs::write(copy.join("Cargo.toml"), manifest.replace(&version, "version = \"0.0.0\"\n")).unwrap();
     let only = env::var("SCRIP_MUTATION").unwrap_or_default();
     let mut survivors = Vec::new();
     for (name, file, from, to, seeds) in MUTATIONS.into_iter().filter(|mutation| mutation.0.contains(&only)) {

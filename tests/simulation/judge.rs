@@ -1,5 +1,6 @@
 //! Whether a run was right, by what its callers asked and were told, and by the
-//! table at the end. The judge sees nothing else.
+//! table at the end. The judge sees nothing else, but for whether a token was
+//! ever said to be another's: then alone a call may fail inside.
 
 use std::collections::{BTreeMap, BTreeSet};
 

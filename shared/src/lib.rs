@@ -1,9 +1,12 @@
 //! Scrip: a prepaid-credit ledger for AI-generation apps, on DynamoDB.
 //!
-//! Imports point one way: [`transport`] -> [`ledger`] -> [`store`] -> [`domain`].
+//! Imports point one way: [`transport`] -> [`ledger`] -> [`store`] -> [`domain`],
+//! and beside the ledger [`transport`] -> [`callback`] -> [`domain`].
 //! `docs/ARCHITECTURE.md` is the map and lists the invariants.
 
+pub mod callback;
 pub mod domain;
 pub mod ledger;
+mod sdk;
 pub mod store;
 pub mod transport;

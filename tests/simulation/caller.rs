@@ -7,10 +7,10 @@ use scrip::{
     domain::Timestamp,
     transport::{
         App, Function, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{http_event, invoke};
+use scrip_tests::{WEBHOOK_SECRET, http_event, invoke, signature};
 use serde_json::{Value, json};
 
 use crate::{
@@ -181,7 +181,8 @@ pub async fn ask(app: &Arc<App>, step: &Step, tag: &str, expired_at: Option<i64>
     let Request { function, method, url, payload } = request(&step.call, tag, expired_at);
     let payload = if step.over_http {
         let body = if method == "POST" { payload.to_string() } else { String::new() };
-        http_event(method, &url, body.into_bytes(), None, &json!({}))
+        let headers = json!({ "x-signature": signature(WEBHOOK_SECRET, app.ledger.now(), body.as_bytes()) });
+        http_event(method, &url, body.into_bytes(), None, &headers)
     } else {
         payload
     };
@@ -232,7 +233,14 @@ fn request(call: &Call, tag: &str, expired_at: Option<i64>) -> Request {
             });
             post(DECREASE, "/credits/decrease", payload)
         }
-        Call::Refund { user, generation, key } => {
+        Call::Refund { user, generation, key, is_callback: true } => {
+            let payload = json!({
+                "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "status": "failed",
+                "error": tag,
+            });
+            post(WEBHOOK, "/webhooks/generation", payload)
+        }
+        Call::Refund { user, generation, key, is_callback: false } => {
             let payload = json!({
                 "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": tag,
             });

@@ -72,6 +72,10 @@ impl<'a> Case<'a> {
                 )?;
                 is_told(record, answer)
             }
+            Call::Refund { is_callback: true, .. } => {
+                let has_voided = self.accounts.values().any(|account| account.is_voided_by(&attempt.tag));
+                hold(has_voided == (answer["outcome"] == "voided"), "the outcome is not its own")
+            }
             Call::Refund { .. } => self.check_refund(attempt, answer),
             Call::Timeline(user) => {
                 let count = self.accounts.get(*user).map_or(0, |account| account.records.len());

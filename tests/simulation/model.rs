@@ -117,6 +117,11 @@ impl Record {
 }
 
 impl Account {
+    /// Whether a refund with this reason voided any of its records.
+    pub fn is_voided_by(&self, tag: &str) -> bool {
+        self.records.values().any(|record| record.is_voided_by(tag))
+    }
+
     /// What changed the wallet, in order, and the state before, between and
     /// after: an error where the records contradict each other.
     pub fn story(&self) -> Result<(Vec<Event>, Vec<State>), String> {

@@ -89,7 +89,7 @@ pub enum Call {
         /// What for.
         trans_type: &'static str,
     },
-    /// `POST /credits/refund`
+    /// `POST /credits/refund`, or `POST /webhooks/generation`
     Refund {
         /// Whose charges, where the caller knows.
         user: Option<&'static str>,
@@ -97,6 +97,8 @@ pub enum Call {
         generation: &'static str,
         /// Under which key.
         key: Option<&'static str>,
+        /// Whether a provider's call-back asks for it.
+        is_callback: bool,
     },
     /// `GET /credits/{user_uuid}/balance`
     Balance(&'static str),
@@ -237,8 +239,9 @@ fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
         10 => (user(), charged_for, key(), 1..12u64, trans_type).prop_map(
             |(user, generation, key, credits, trans_type)| Call::Charge { user, generation, key, credits, trans_type }
         ),
-        7 => (option::weighted(0.8, user()), generation(), key())
-            .prop_map(|(user, generation, key)| Call::Refund { user, generation, key }),
+        7 => (option::weighted(0.8, user()), generation(), key(), prop::bool::weighted(0.25)).prop_map(
+            |(user, generation, key, is_callback)| Call::Refund { user, generation, key, is_callback }
+        ),
         2 => user().prop_map(Call::Balance),
         1 => user().prop_map(Call::Summary),
         1 => user().prop_map(Call::Timeline),

@@ -19,7 +19,7 @@ pub fn of_balance<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sigh
     let answer = attempt.answer()?;
     let named = match &attempt.call {
         Call::Grant { .. } | Call::Charge { .. } => vec![text(answer, "trans_no")],
-        Call::Refund { .. } => named_in(answer).collect(),
+        Call::Refund { is_callback: false, .. } => named_in(answer).collect(),
         _ => return None,
     };
     let (from, to) = attempt.clocks();
@@ -91,16 +91,17 @@ fn is_replayed(seen: &Seen) -> bool {
     seen.there().is_some_and(|(_, is_voided)| !is_voided)
 }
 
-/// None of the charges that it addresses is live, and it names them all.
+/// None of the charges that it addresses is live, and it names them all; a
+/// call-back is told none.
 fn is_refunded(seen: &Seen) -> bool {
-    let Call::Refund { generation, key, .. } = &seen.attempt.call else { return false };
+    let Call::Refund { generation, key, is_callback, .. } = &seen.attempt.call else { return false };
     let of_generation = seen.state.records.iter().filter(|(sort, _)| seen.attempt.addresses(sort));
     let is_over = of_generation.clone().all(|(_, is_voided)| *is_voided);
     let mut voided: Vec<_> = of_generation.map(|(sort, _)| seen.records[sort].trans_no.clone()).collect();
     voided.sort_unstable();
     let fence = format!("charge#{generation}#{}", key.unwrap_or_default());
     let is_fenced = seen.answer()["outcome"] != "fenced" || seen.fences.contains(&fence);
-    is_over && is_fenced && named_in(seen.answer()).eq(voided)
+    is_over && is_fenced && (*is_callback || named_in(seen.answer()).eq(voided))
 }
 
 fn is_shown(seen: &Seen) -> bool {

@@ -21,7 +21,7 @@ use scrip::{
     store::{Store, TABLE},
     transport::App,
 };
-use scrip_tests::Clock;
+use scrip_tests::{Clock, WEBHOOK_SECRET, callbacks_signed_with};
 use serde_json::Value;
 use tokio::{
     runtime::Builder,
@@ -188,7 +188,8 @@ impl World {
             now: Box::new(move || timestamp(now(began) + skew)),
             random: Box::new(move || draw(number, drawn.fetch_add(1, Ordering::SeqCst))),
         };
-        let app = App { ledger: Ledger::new(store.clone(), sources), admits_anyone: true };
+        let ledger = Ledger::new(store.clone(), sources);
+        let app = App { ledger, admits_anyone: true, callbacks: callbacks_signed_with(WEBHOOK_SECRET) };
         (Process { app: Arc::new(app), line }, store)
     }
 

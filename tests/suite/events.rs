@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use scrip::{
+    callback::Callbacks,
     domain::Timestamp,
     ledger::{Ledger, Sources},
     transport::{
         App, Function, ROUTES, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{Bench, function_at, invoke};
+use scrip_tests::{Bench, callbacks_signed_with, function_at, invoke};
 use serde_json::json;
 
 /// The events of a function, by name.
@@ -25,11 +26,15 @@ fn events(function: Function) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn every_sample_event_is_answered() {
     let bench = Bench::new().await;
-    for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND] {
+    let ledger = Ledger::new(bench.store(), bench.clock.sources());
+    let callbacks = callbacks_signed_with("local-webhook-secret");
+    let app = Arc::new(App { ledger, admits_anyone: false, callbacks });
+    let deadline = bench.clock.now().plus_millis(60_000);
+    for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND, WEBHOOK] {
         let events = events(function);
         assert!(events.len() >= 2, "both doors of {}", function.name);
         for (path, event) in events {
-            match bench.send(function, event).await {
+            match invoke(&app, function, event, deadline).await {
                 Ok(Reply::Http(answer)) => {
                     assert!(path.contains("/http"), "{path}");
                     assert!((200..300).contains(&answer.status_code), "{path}: {answer:?}");
@@ -46,7 +51,7 @@ async fn every_sample_event_is_answered() {
 async fn an_event_as_cargo_lambda_writes_it_is_answered() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), Sources::system());
-    let app = Arc::new(App { ledger, admits_anyone: true });
+    let app = Arc::new(App { ledger, admits_anyone: true, callbacks: Callbacks::none() });
     let event = json!({
         "version": "2.0", "rawPath": "/credits/u/balance", "rawQueryString": null, "headers": null,
         "body": null, "isBase64Encoded": null,

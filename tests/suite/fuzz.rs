@@ -9,6 +9,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use scrip::{
+    callback::Callbacks,
     ledger::{Ledger, Sources},
     transport::{App, functions::GRANT},
 };
@@ -69,7 +70,8 @@ async fn a_panic_inside_a_function_fails_the_checks() {
     let (clock, deadline) = (bench.clock.clone(), bench.clock.now().plus_millis(1_000));
     let sources =
         Sources { now: Box::new(move || clock.now()), random: Box::new(|| panic!("a fault of the code")) };
-    let app = Arc::new(App { ledger: Ledger::new(bench.store(), sources), admits_anyone: true });
+    let ledger = Ledger::new(bench.store(), sources);
+    let app = Arc::new(App { ledger, admits_anyone: true, callbacks: Callbacks::none() });
     let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 1 }).to_string();
     let event = http_event("POST", "/credits/grant", grant.clone().into_bytes(), None, &json!({}));
     for payload in [grant, event.to_string()] {

@@ -16,3 +16,4 @@ mod refunds;
 mod requests;
 mod secrets;
 mod template;
+mod webhook;

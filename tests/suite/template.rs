@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, fs, sync::Arc};
 
 use aws_sdk_dynamodb::types::KeySchemaElement;
 use scrip::{
+    callback::Callbacks,
     ledger::Ledger,
     transport::{
         App, Function, ROUTES, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
 use scrip_tests::{Bench, FUNCTIONS, Sent, http_event, invoke};
@@ -110,7 +111,7 @@ async fn the_table_of_the_template_is_the_one_that_the_code_makes() {
 }
 
 #[test]
-fn the_routes_of_the_template_are_those_of_the_code_behind_the_authorizer() {
+fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them() {
     let resources = resources();
     let mut found = BTreeSet::new();
     for (name, route) in of_type(&resources, "AWS::ApiGatewayV2::Route") {
@@ -121,9 +122,18 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_the_authorizer() {
         let alias = &resources[integration.unwrap()]["Properties"]["IntegrationUri"];
         let serving = match key.split_once(' ') {
             Some((method, path)) => {
-                assert_eq!(route["AuthorizationType"], "JWT", "{name}");
-                assert_eq!(route["AuthorizerId"], json!({ "!Ref": "Authorizer" }), "{name}");
-                FUNCTIONS.into_iter().find(|function| function.serves(method, path)).unwrap()
+                let served = |function: Function| Some((function, function.route_at(method, path)?));
+                let (function, served) = FUNCTIONS.into_iter().find_map(served).unwrap();
+                let (kind, authorizer) = if served.is_signed {
+                    ("NONE", Value::Null)
+                } else {
+                    ("JWT", json!({ "!Ref": "Authorizer" }))
+                };
+                assert_eq!(
+                    (&route["AuthorizationType"], &route["AuthorizerId"]),
+                    (&json!(kind), &authorizer)
+                );
+                function
             }
             None => {
                 assert_eq!((key, &route["AuthorizationType"]), ("$default", &json!("NONE")));
@@ -142,10 +152,10 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_the_authorizer() {
 async fn behind_the_default_route_nobody_gets_in_without_a_token() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), bench.clock.sources());
-    let app = Arc::new(App { ledger, admits_anyone: false });
+    let app = Arc::new(App { ledger, admits_anyone: false, callbacks: Callbacks::none() });
     let deadline = bench.clock.now().plus_millis(60_000);
     let paths = ROUTES.map(|route| route.path.replace(['{', '}'], ""));
-    let others = ["/", "/credits//balance", "/credits/u/balance/", "/webhooks/generation", "/$default"];
+    let others = ["/", "/credits//balance", "/credits/u/balance/", "/$default"];
     for path in paths.iter().map(String::as_str).chain(others) {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"] {
             let event = http_event(method, path, b"{\"user_uuid\":\"u\"}".to_vec(), None, &json!({}));
@@ -227,6 +237,7 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
     let bench = Bench::new().await;
     let charge = |generation: &str, key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": generation, "idempotency_key": key });
     let refund = |user: Option<&str>, generation: &str, key: Option<&str>| json!({ "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": "r" });
+    let failed = |user: Option<&str>, generation: &str| json!({ "user_uuid": user, "generation_uuid": generation, "status": "failed" });
     let calls = [
         (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
         (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
@@ -239,6 +250,10 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
         (REFUND, refund(Some("u"), "f3", Some("k"))),
         (REFUND, refund(None, "g1", None)),
         (REFUND, refund(Some("u"), "g2", Some("k"))),
+        (WEBHOOK, failed(Some("u"), "f4")),
+        (DECREASE, charge("g3", Some("k"))),
+        (WEBHOOK, failed(Some("u"), "f5")),
+        (WEBHOOK, failed(None, "g3")),
         (BALANCE, json!({ "user_uuid": "u" })),
         (HISTORY, json!({ "operation": "timeline", "user_uuid": "u" })),
         (HISTORY, json!({ "operation": "summary", "user_uuid": "u" })),

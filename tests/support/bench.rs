@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     Clock, Wire,
-    event::{function_at, http_event, invoke},
+    event::{WEBHOOK_SECRET, callbacks_signed_with, function_at, http_event, invoke, signature},
     secrets::{self, MARK, secret},
 };
 
@@ -56,6 +56,20 @@ pub struct Http {
     pub body: Value,
 }
 
+impl Http {
+    /// What a function gives back to API Gateway; panics where it is anything else.
+    pub fn of(answered: Result<Reply, Failure>) -> Http {
+        let Ok(Reply::Http(answer)) = answered else { panic!("no HTTP answer") };
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = answer.headers.iter();
+        Http {
+            status: answer.status_code,
+            headers: headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+            body: serde_json::from_slice(answer.body.as_deref().unwrap_or_default()).expect("JSON"),
+        }
+    }
+}
+
 /// Whether the tests run on another engine than the embedded one.
 pub fn engine_is_external() -> bool {
     env::var(ENDPOINT).is_ok()
@@ -87,20 +101,18 @@ impl Bench {
         let client = Client::from_conf(config().build());
         Store::new(client.clone(), &table).create_table().await.expect("a table");
         let store = Store::new(Client::from_conf(config().http_client(wire.clone()).build()), &table);
-        let app = Arc::new(App { ledger: Ledger::new(store, clock.sources()), admits_anyone: false });
+        let app = app(store, &clock);
         Bench { clock, wire, client, table, app }
     }
 
     /// The same table and clock, past the wire: another process.
     pub fn beside(&self) -> Bench {
-        let app =
-            Arc::new(App { ledger: Ledger::new(self.store(), self.clock.sources()), admits_anyone: false });
         Bench {
             clock: self.clock.clone(),
             wire: Wire::new(),
             client: self.client.clone(),
             table: self.table.clone(),
-            app,
+            app: app(self.store(), &self.clock),
         }
     }
 
@@ -142,19 +154,14 @@ impl Bench {
     ) -> Http {
         let function = function_at(method, url.split('?').next().unwrap_or_default());
         let event = secrets::plant(http_event(method, url, body.into(), claims, &headers));
-        let Ok(Reply::Http(answer)) = self.send(function, event.to_string()).await else {
-            panic!("no HTTP answer");
-        };
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        Http {
-            status: answer.status_code,
-            headers: answer
-                .headers
-                .iter()
-                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
-                .collect(),
-            body: serde_json::from_slice(answer.body.as_deref().unwrap_or_default()).expect("JSON"),
-        }
+        Http::of(self.send(function, event.to_string()).await)
+    }
+
+    /// Sends a call-back, signed now.
+    pub async fn callback(&self, body: Value) -> Http {
+        let body = body.to_string();
+        let signature = signature(WEBHOOK_SECRET, self.clock.now(), body.as_bytes());
+        self.http_with("POST", "/webhooks/generation", body, None, json!({ "x-signature": signature })).await
     }
 
     /// Hands a payload to a function as it is.
@@ -301,6 +308,11 @@ impl Bench {
             self.client.get_item().table_name(&self.table).key("user_uuid", key(user)).key("sk", key(sort));
         got.consistent_read(true).send().await.expect("an answer").item
     }
+}
+
+fn app(store: Store, clock: &Clock) -> Arc<App> {
+    let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
+    Arc::new(App { ledger: Ledger::new(store, clock.sources()), admits_anyone: false, callbacks })
 }
 
 async fn embedded() -> String {

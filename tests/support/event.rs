@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::{
+    callback::{Callbacks, Secret, Secrets},
     domain::Timestamp,
     transport::{
         App, Failure, Function, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
 use serde_json::{Value, json, value::RawValue};
+use sha2::Sha256;
 
 /// Every function with a route.
-pub const FUNCTIONS: [Function; 5] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY];
+pub const FUNCTIONS: [Function; 6] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY, WEBHOOK];
 
 /// The function whose route this is, or the default one.
 pub fn function_at(method: &str, path: &str) -> Function {
-    FUNCTIONS.into_iter().find(|function| function.serves(method, path)).unwrap_or(BALANCE)
+    FUNCTIONS.into_iter().find(|function| function.route_at(method, path).is_some()).unwrap_or(BALANCE)
 }
 
 /// Hands a payload to a function as Lambda does.
@@ -33,6 +36,23 @@ pub async fn invoke(
     context.deadline = deadline.millis().unsigned_abs();
     let payload = RawValue::from_string(payload).expect("JSON");
     function.handle(app.clone(), LambdaEvent::new(payload, context)).await
+}
+
+/// What the tests' providers sign with: a secret that no answer may repeat.
+pub const WEBHOOK_SECRET: &str = "planted-webhook-secret";
+
+/// Call-backs of who signs with this secret, for which nobody waits.
+pub fn callbacks_signed_with(secret: &str) -> Callbacks {
+    let secret = Secret::try_from(secret).expect("a secret");
+    Callbacks { secrets: Secrets::given(vec![secret]), executions: None }
+}
+
+/// The `X-Signature` of a body, as a provider with this secret makes it.
+pub fn signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
+    let seconds = at.millis() / 1_000;
+    let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    let signed = keyed.chain_update(format!("{seconds}.")).chain_update(body);
+    format!("t={seconds},v1={}", hex::encode(signed.finalize().into_bytes()))
 }
 
 /// The event that API Gateway makes of a request.

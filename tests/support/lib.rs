@@ -12,5 +12,7 @@ mod wire;
 
 pub use bench::{Bench, Http, engine_is_external};
 pub use clock::Clock;
-pub use event::{FUNCTIONS, function_at, http_event, invoke};
+pub use event::{
+    FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, function_at, http_event, invoke, signature,
+};
 pub use wire::{Fault, Sent, Wire};

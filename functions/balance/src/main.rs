@@ -2,9 +2,12 @@
 
 use std::error::Error;
 
-use scrip::transport::{functions::BALANCE, run};
+use scrip::{
+    callback::Callbacks,
+    transport::{functions::BALANCE, run},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(BALANCE).await
+    run(BALANCE, Callbacks::none()).await
 }

@@ -2,9 +2,12 @@
 
 use std::error::Error;
 
-use scrip::transport::{functions::DECREASE, run};
+use scrip::{
+    callback::Callbacks,
+    transport::{functions::DECREASE, run},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(DECREASE).await
+    run(DECREASE, Callbacks::none()).await
 }

@@ -2,9 +2,12 @@
 
 use std::error::Error;
 
-use scrip::transport::{functions::GRANT, run};
+use scrip::{
+    callback::Callbacks,
+    transport::{functions::GRANT, run},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(GRANT).await
+    run(GRANT, Callbacks::none()).await
 }

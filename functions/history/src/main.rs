@@ -2,9 +2,12 @@
 
 use std::error::Error;
 
-use scrip::transport::{functions::HISTORY, run};
+use scrip::{
+    callback::Callbacks,
+    transport::{functions::HISTORY, run},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(HISTORY).await
+    run(HISTORY, Callbacks::none()).await
 }

@@ -2,9 +2,12 @@
 
 use std::error::Error;
 
-use scrip::transport::{functions::REFUND, run};
+use scrip::{
+    callback::Callbacks,
+    transport::{functions::REFUND, run},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(REFUND).await
+    run(REFUND, Callbacks::none()).await
 }

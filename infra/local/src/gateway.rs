@@ -14,8 +14,8 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::transport::{
-    App, Function, Payload, Reply,
-    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+    App, Function, Payload, Reply, Route,
+    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tokio::net::TcpListener;
@@ -31,7 +31,7 @@ const HEAD_BYTES_MAX: usize = 10_240;
 /// How long a function may take: an HTTP API waits 30 s at most.
 const FUNCTION_MILLIS: i64 = 29_000;
 
-const FUNCTIONS: [Function; 5] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY];
+const FUNCTIONS: [Function; 6] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY, WEBHOOK];
 /// The function behind the default route, which answers what no route takes.
 const DEFAULT: Function = BALANCE;
 
@@ -76,11 +76,14 @@ async fn invoke(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
     let Ok(body) = to_bytes(body, PAYLOAD_BYTES_MAX).await else {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
-    let path = parts.uri.path();
-    let function = FUNCTIONS.into_iter().find(|function| function.serves(parts.method.as_str(), path));
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let served = |function: Function| Some((function, function.route_at(method, path)?));
+    let (function, route) = FUNCTIONS.into_iter().find_map(served).unzip();
     let claims = gateway.authorizer.as_ref().and_then(|authorizer| authorizer.claims(&parts.headers));
-    // The default route has no authorizer: there is nothing behind it.
-    if gateway.authorizer.is_some() && claims.is_none() && function.is_some() {
+    // The default route has no authorizer, because there is nothing behind it, and
+    // what is signed needs none.
+    let has_authorizer = route.is_some_and(|route: Route| !route.is_signed);
+    if gateway.authorizer.is_some() && claims.is_none() && has_authorizer {
         return refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
     let app = gateway.app.clone();

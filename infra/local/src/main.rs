@@ -10,6 +10,7 @@ use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration
 
 use clap::Parser;
 use scrip::{
+    callback::{Callbacks, Secrets},
     ledger::{Ledger, Sources},
     store::{Connection, Store, StoreError, TABLE},
     transport::App,
@@ -58,7 +59,9 @@ async fn serve(options: Options) -> Result<(), String> {
     store.create_table().await.map_err(|error| no_table(&error, &place))?;
     let ledger = Ledger::new(store, Sources::system());
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
-    let app = Arc::new(App { ledger, admits_anyone: authorizer.is_none() });
+    // There is no Step Functions here: no execution waits for a call-back.
+    let callbacks = Callbacks { secrets: Secrets::given(options.webhook_secrets), executions: None };
+    let app = Arc::new(App { ledger, admits_anyone: authorizer.is_none(), callbacks });
     let port = port_of(&listener)?;
     let signalled = signalled()?;
     // In one write, and one that may fail: whoever reads may stop after a line.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, builder::NonEmptyStringValueParser};
+use scrip::callback::Secret;
 
 /// Scrip on one machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
 #[derive(Debug, Parser)]
@@ -26,4 +27,12 @@ pub(crate) struct Options {
     /// where this is absent
     #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) jwt_secret: Option<String>,
+    /// Take call-backs that are signed with this secret; may be given several times
+    #[arg(
+        long = "webhook-secret",
+        value_name = "SECRET",
+        default_value = "local-webhook-secret",
+        value_parser = |text: &str| Secret::try_from(text)
+    )]
+    pub(crate) webhook_secrets: Vec<Secret>,
 }

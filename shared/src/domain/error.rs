@@ -6,8 +6,8 @@ use super::Credits;
 pub enum Error {
     /// Malformed, or a field missing, unknown or out of form; names each one.
     InvalidRequest(String),
-    /// No valid caller.
-    Unauthorized,
+    /// No valid caller or signature; says what is wrong with it.
+    Unauthorized(&'static str),
     /// A caller who may not act on this user.
     Forbidden,
     /// The usable packs hold less than the charge needs.

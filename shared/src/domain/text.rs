@@ -5,11 +5,26 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Reason(String);
 
+impl Reason {
+    /// The longest that a reason may be, in characters.
+    const CHARS_MAX: usize = 255;
+
+    /// The beginning of a text, as much as a reason may be; none of an empty one.
+    pub fn cut(text: &str) -> Option<Reason> {
+        text.chars().take(Reason::CHARS_MAX).collect::<String>().try_into().ok()
+    }
+
+    /// The reason as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for Reason {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Reason, &'static str> {
-        if (1..=255).contains(&text.chars().count()) {
+        if (1..=Reason::CHARS_MAX).contains(&text.chars().count()) {
             Ok(Reason(text))
         } else {
             Err("must be 1 to 255 characters")

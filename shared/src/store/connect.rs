@@ -6,6 +6,8 @@ use aws_sdk_dynamodb::{
     config::{Builder, Credentials},
 };
 
+use crate::sdk;
+
 /// How to reach DynamoDB.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
@@ -36,11 +38,7 @@ impl Store {
         let mut config = if anonymous {
             Store::anonymous(endpoint.as_deref())
         } else {
-            // The environment may ask for retries in ways that the loader
-            // panics on; none of them is heeded here anyway.
-            let loader =
-                aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled());
-            Builder::from(&loader.load().await)
+            Builder::from(&sdk::loader().load().await)
         };
         if let Some(region) = region {
             config.set_region(Some(Region::new(region)));

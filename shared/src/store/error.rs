@@ -1,5 +1,7 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+use crate::sdk::why;
+
 /// Why a call did not do its work. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
@@ -45,19 +47,13 @@ fn is_denial(code: &str) -> bool {
     )
 }
 
-/// Whether what DynamoDB says with this code repeats what was signed, which has
-/// the session's token in it.
-fn repeats_the_request(code: &str) -> bool {
-    matches!(code, "IncompleteSignatureException" | "InvalidSignatureException")
-}
-
 impl<E> From<SdkError<E>> for StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     fn from(error: SdkError<E>) -> StoreError {
+        let why = why(&error);
         let SdkError::ServiceError(service) = &error else {
-            let why = causes(&error);
             return match error {
                 SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
                     StoreError::Unavailable(why)
@@ -65,24 +61,11 @@ where
                 _ => StoreError::Other(why),
             };
         };
-        let (status, code) = (service.raw().status(), service.err().code().unwrap_or_default());
-        let why = match service.err().message() {
-            _ if repeats_the_request(code) => format!("{status} {code}"),
-            Some(message) => format!("{status} {code}: {message}"),
-            None => format!("{status} {code}: {}", causes(service.err())),
-        };
-        match code {
-            _ if is_contention(code) => StoreError::Contended,
-            _ if is_denial(code) => StoreError::Denied(why),
-            _ if status.is_server_error() => StoreError::Unavailable(why),
+        match service.err().code().unwrap_or_default() {
+            code if is_contention(code) => StoreError::Contended,
+            code if is_denial(code) => StoreError::Denied(why),
+            _ if service.raw().status().is_server_error() => StoreError::Unavailable(why),
             _ => StoreError::Other(why),
         }
     }
-}
-
-/// An error and what caused it, in their own words: none of them shows an answer
-/// as it came.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -127,11 +127,7 @@ impl<'a> RefundAnswer<'a> {
             voided_reason: &charge.voided_reason,
         });
         Ok(RefundAnswer {
-            outcome: match refunded.outcome {
-                Outcome::Voided => "voided",
-                Outcome::AlreadyVoided => "already_voided",
-                Outcome::Fenced => "fenced",
-            },
+            outcome: word(refunded.outcome),
             user_uuid: &refunded.user,
             generation_uuid: generation,
             credits: refunded.returned.restored.plus(refunded.returned.expired)?,
@@ -141,6 +137,31 @@ impl<'a> RefundAnswer<'a> {
             truncated: refunded.truncated,
             balance: refunded.balance,
         })
+    }
+}
+
+/// What this refund did, in the contract's word.
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Voided => "voided",
+        Outcome::AlreadyVoided => "already_voided",
+        Outcome::Fenced => "fenced",
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct WebhookAnswer<'a> {
+    generation_uuid: &'a GenerationUuid,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+}
+
+impl<'a> WebhookAnswer<'a> {
+    /// Only a generation that failed has an outcome.
+    pub(super) fn new(generation: &'a GenerationUuid, outcome: Option<Outcome>) -> Self {
+        let status = if outcome.is_some() { "failed" } else { "succeeded" };
+        WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(word) }
     }
 }
 

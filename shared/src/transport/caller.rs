@@ -10,7 +10,7 @@ const READ: &str = "credits:read";
 
 /// Who asks.
 pub(super) enum Caller {
-    /// Admitted by IAM, or by a stack that demands nothing.
+    /// Admitted by IAM, by a signature, or by a stack that demands nothing.
     Trusted,
     /// The bearer of a token that API Gateway's authorizer has checked.
     Bearer {

@@ -24,7 +24,7 @@ impl From<Failure> for Diagnostic {
 pub(super) fn code(error: &Error) -> &'static str {
     match error {
         Error::InvalidRequest(_) => "InvalidRequest",
-        Error::Unauthorized => "Unauthorized",
+        Error::Unauthorized(_) => "Unauthorized",
         Error::Forbidden => "Forbidden",
         Error::InsufficientCredits { .. } => "InsufficientCredits",
         Error::ChargeNotFound => "ChargeNotFound",
@@ -44,7 +44,7 @@ pub(super) fn code(error: &Error) -> &'static str {
 pub(super) fn detail(error: &Error) -> String {
     match error {
         Error::InvalidRequest(problems) => problems.clone(),
-        Error::Unauthorized => "No valid caller.".to_owned(),
+        Error::Unauthorized(why) => (*why).to_owned(),
         Error::Forbidden => "The caller may not do this for this user.".to_owned(),
         Error::InsufficientCredits { balance, required } => {
             format!("The balance is {balance}, the charge needs {required}.")

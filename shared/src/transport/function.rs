@@ -11,6 +11,7 @@ use super::{
     route::{ROUTES, Route},
 };
 use crate::{
+    callback::Callbacks,
     domain::{Error, Timestamp},
     ledger::Ledger,
 };
@@ -45,7 +46,7 @@ pub(super) struct Operation {
 }
 
 /// What an operation does with a call.
-pub(super) type Run = for<'a> fn(&'a Ledger, Call) -> Answering<'a>;
+pub(super) type Run = for<'a> fn(&'a App, Call) -> Answering<'a>;
 
 pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
 
@@ -88,6 +89,8 @@ pub struct App {
     /// Whether an HTTP event without claims is let in. For a stack without an
     /// authorizer, such as the local one, and for no other.
     pub admits_anyone: bool,
+    /// Who may sign in place of a token, and who waits for what is signed.
+    pub callbacks: Callbacks,
 }
 
 impl Function {
@@ -135,9 +138,9 @@ impl Function {
         }
     }
 
-    /// Whether the function serves this method and path.
-    pub fn serves(&self, method: &str, path: &str) -> bool {
-        self.operation_at(method, path).is_ok()
+    /// The route by which the function serves this method and path, if it does.
+    pub fn route_at(&self, method: &str, path: &str) -> Option<Route> {
+        self.operation_at(method, path).ok().map(|(operation, _)| operation.route)
     }
 
     /// The operation at a path, and the path's named segments.
@@ -163,7 +166,7 @@ impl Function {
             form.required("operation", parse)
         };
         let Some(operation) = operation else { return Err(form.refusal()) };
-        (operation.run)(&app.ledger, Call { caller: Caller::Trusted, form, deadline }).await
+        (operation.run)(app, Call { caller: Caller::Trusted, form, deadline }).await
     }
 
     fn log(self, answered: &Result<Answer, Error>, request_id: &str) {
@@ -185,7 +188,11 @@ async fn answer_http(
     request: &HttpRequest,
     deadline: Timestamp,
 ) -> Result<Answer, Error> {
-    let caller = admit(app, request.claims())?;
+    let caller = if operation.route.is_signed {
+        admit_signed(app, request).await?
+    } else {
+        admit(app, request.claims())?
+    };
     if operation.writes {
         caller.may_write()?;
     }
@@ -199,15 +206,23 @@ async fn answer_http(
         }
         form
     };
-    (operation.run)(&app.ledger, Call { caller, form, deadline }).await
+    (operation.run)(app, Call { caller, form, deadline }).await
 }
 
 fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, Error> {
     match claims {
         Some(claims) => Ok(Caller::from_claims(claims)),
         None if app.admits_anyone => Ok(Caller::Trusted),
-        None => Err(Error::Unauthorized),
+        None => Err(Error::Unauthorized("No valid caller.")),
     }
+}
+
+/// Whoever has signed the body may do with it what the operation does. In a box,
+/// as operations are: a future of the SDK is deep.
+async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, Error> {
+    let (header, body) = (request.header("x-signature"), request.body()?);
+    Box::pin(app.callbacks.admit(header, &body, app.ledger.now())).await?;
+    Ok(Caller::Trusted)
 }
 
 /// Turns a panic into an error: the runtime would show a caller its own.

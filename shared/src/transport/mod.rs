@@ -25,4 +25,4 @@ pub use failure::Failure;
 pub use function::{App, Function};
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
-pub use runtime::{Config, run};
+pub use runtime::{Config, callbacks, run};

@@ -81,17 +81,20 @@ pub(super) fn http_answer(answer: &Answer) -> Reply {
 /// An error over HTTP, on a path.
 pub(super) fn http_error(error: &Error, form: ErrorForm, path: &str, request_id: Option<&str>) -> Reply {
     let (status, title) = status_and_title(error);
+    let at_path = || ROUTES.iter().filter(|route| route.parameters(path).is_some());
     let mut headers = HeaderMap::new();
     let mut add = |name: HeaderName, value: &str| {
         headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
     };
     match error {
         Error::Busy | Error::StoreUnavailable => add(header::RETRY_AFTER, "1"),
-        Error::Unauthorized => add(header::WWW_AUTHENTICATE, "Bearer"),
+        Error::Unauthorized(_) => {
+            let scheme = if at_path().any(|route| route.is_signed) { "X-Signature" } else { "Bearer" };
+            add(header::WWW_AUTHENTICATE, scheme);
+        }
         Error::MethodNotAllowed => {
-            let taken =
-                ROUTES.iter().filter(|route| route.parameters(path).is_some()).map(|route| route.method);
-            add(header::ALLOW, &taken.collect::<Vec<_>>().join(", "));
+            let taken: Vec<_> = at_path().map(|route| route.method).collect();
+            add(header::ALLOW, &taken.join(", "));
         }
         _ => {}
     }
@@ -134,7 +137,7 @@ fn http(status: u16, content_type: &'static str, body: String, mut headers: Head
 fn status_and_title(error: &Error) -> (u16, &'static str) {
     match error {
         Error::InvalidRequest(_) => (400, "The request is not valid"),
-        Error::Unauthorized => (401, "Who is asking is not known"),
+        Error::Unauthorized(_) => (401, "Who is asking is not known"),
         Error::InsufficientCredits { .. } => (402, "Not enough credits"),
         Error::Forbidden => (403, "The caller may not do this"),
         Error::ChargeNotFound => (404, "No such charge"),

@@ -9,17 +9,28 @@ pub struct Route {
     pub method: &'static str,
     /// The path, as API Gateway writes it.
     pub path: &'static str,
+    /// Whether a signature of the body admits the caller, in place of a token.
+    pub is_signed: bool,
 }
 
 impl Route {
-    pub(super) const GRANT: Route = Route { method: "POST", path: "/credits/grant" };
-    pub(super) const DECREASE: Route = Route { method: "POST", path: "/credits/decrease" };
-    pub(super) const REFUND: Route = Route { method: "POST", path: "/credits/refund" };
-    pub(super) const BALANCE: Route = Route { method: "GET", path: "/credits/{user_uuid}/balance" };
-    pub(super) const USER_CREDITS: Route = Route { method: "POST", path: "/api/get-user-credits" };
-    pub(super) const TIMELINE: Route = Route { method: "GET", path: "/credits/{user_uuid}/timeline" };
-    pub(super) const SUMMARY: Route = Route { method: "GET", path: "/credits/{user_uuid}/summary" };
-    pub(super) const GENERATION: Route = Route { method: "GET", path: "/generations/{generation_uuid}" };
+    pub(super) const GRANT: Route = Route::post("/credits/grant");
+    pub(super) const DECREASE: Route = Route::post("/credits/decrease");
+    pub(super) const REFUND: Route = Route::post("/credits/refund");
+    pub(super) const BALANCE: Route = Route::get("/credits/{user_uuid}/balance");
+    pub(super) const USER_CREDITS: Route = Route::post("/api/get-user-credits");
+    pub(super) const TIMELINE: Route = Route::get("/credits/{user_uuid}/timeline");
+    pub(super) const SUMMARY: Route = Route::get("/credits/{user_uuid}/summary");
+    pub(super) const GENERATION: Route = Route::get("/generations/{generation_uuid}");
+    pub(super) const WEBHOOK: Route = Route { is_signed: true, ..Route::post("/webhooks/generation") };
+
+    const fn get(path: &'static str) -> Route {
+        Route { method: "GET", path, is_signed: false }
+    }
+
+    const fn post(path: &'static str) -> Route {
+        Route { method: "POST", path, is_signed: false }
+    }
 
     /// The named segments of a path that this route takes, decoded.
     pub(super) fn parameters(&self, path: &str) -> Option<BTreeMap<&'static str, String>> {
@@ -41,7 +52,7 @@ impl Route {
 }
 
 /// Every route of the HTTP API.
-pub const ROUTES: [Route; 8] = [
+pub const ROUTES: [Route; 9] = [
     Route::GRANT,
     Route::DECREASE,
     Route::REFUND,
@@ -50,6 +61,7 @@ pub const ROUTES: [Route; 8] = [
     Route::TIMELINE,
     Route::SUMMARY,
     Route::GENERATION,
+    Route::WEBHOOK,
 ];
 
 #[cfg(test)]

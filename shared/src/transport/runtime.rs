@@ -4,7 +4,9 @@ use lambda_runtime::{LambdaEvent, service_fn};
 
 use super::{App, Function, Payload, log};
 use crate::{
+    callback::{Callbacks, Executions, Secret, Secrets},
     ledger::{Ledger, Sources},
+    sdk,
     store::{Connection, Store, TABLE},
 };
 
@@ -28,7 +30,7 @@ impl Config {
             table: variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned()),
             connection: Connection {
                 region: variable("AWS_REGION"),
-                endpoint: variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL")),
+                endpoint: endpoint("DYNAMODB"),
                 anonymous: false,
             },
             admits_anyone: variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true"),
@@ -41,11 +43,44 @@ pub(super) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The endpoint of a service, where the environment has another than AWS's; an
+/// empty variable, which the SDK would not take, is none.
+fn endpoint(service: &str) -> Option<String> {
+    variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| variable("AWS_ENDPOINT_URL"))
+}
+
+/// Call-backs as the environment says: their secrets from Secrets Manager, where
+/// `SCRIP_WEBHOOK_SECRET_ID` names them, or from `SCRIP_WEBHOOK_SECRETS` itself; and
+/// the executions of Step Functions.
+///
+/// Apart from [`Config`], so that only the function that needs them carries the
+/// clients.
+///
+/// # Errors
+/// When the secrets of the environment are out of form.
+pub async fn callbacks() -> Result<Callbacks, lambda_runtime::Error> {
+    use aws_sdk_secretsmanager::config::Builder as SecretsManager;
+    use aws_sdk_sfn::config::Builder as StepFunctions;
+
+    let sdk = sdk::loader().load().await;
+    let mut executions = StepFunctions::from(&sdk);
+    executions.set_endpoint_url(endpoint("SFN"));
+    let secrets = if let Some(id) = variable("SCRIP_WEBHOOK_SECRET_ID") {
+        let mut config = SecretsManager::from(&sdk);
+        config.set_endpoint_url(endpoint("SECRETS_MANAGER"));
+        Secrets::kept(config, id)
+    } else {
+        Secrets::given(Secret::list(&variable("SCRIP_WEBHOOK_SECRETS").unwrap_or_default())?)
+    };
+    Ok(Callbacks { secrets, executions: Some(Executions::new(executions)) })
+}
+
 impl App {
     /// What this configuration describes.
-    pub async fn start(config: Config) -> App {
+    pub async fn start(config: Config, callbacks: Callbacks) -> App {
         let store = Store::connect(config.connection, config.table).await;
-        App { ledger: Ledger::new(store, Sources::system()), admits_anyone: config.admits_anyone }
+        let ledger = Ledger::new(store, Sources::system());
+        App { ledger, admits_anyone: config.admits_anyone, callbacks }
     }
 }
 
@@ -53,9 +88,9 @@ impl App {
 ///
 /// # Errors
 /// When Lambda's runtime interface cannot be reached.
-pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
+pub async fn run(function: Function, callbacks: Callbacks) -> Result<(), lambda_runtime::Error> {
     log::start();
-    let app = Arc::new(App::start(Config::from_env()).await);
+    let app = Arc::new(App::start(Config::from_env(), callbacks).await);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| function.handle(app.clone(), event)))
         .await
 }

@@ -1,9 +1,15 @@
 use percent_encoding::percent_decode_str;
-use scrip::transport::Function;
+use scrip::{
+    domain::Timestamp,
+    transport::{Function, ROUTES},
+};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Answer, world::ask};
-use crate::event::{function_at, http_event};
+use super::{
+    Answer,
+    world::{START, ask},
+};
+use crate::event::{WEBHOOK_SECRET, function_at, http_event, signature};
 
 /// A secret, which no answer may repeat. Its characters are in no identifier.
 const PLANTED: &str = "planted/5ecret+of=a+caller";
@@ -16,7 +22,8 @@ const PLANTED_IN: [&str; 6] = ["planted", "user_uuid", "generation_uuid", "credi
 /// may do everything, then through the other door too.
 ///
 /// The input looks like HTTP: a line of method and URL, lines of headers, an
-/// empty line, and the body. The header `claims` is the claims, as JSON.
+/// empty line, and the body. The header `claims` is the claims, as JSON; with the
+/// header `signed`, whatever it says, the body is signed as a call-back is.
 ///
 /// # Panics
 /// Where an answer is none of the contract's, or is `Internal`, or tells a
@@ -36,6 +43,7 @@ struct Request {
     url: String,
     headers: Map<String, Value>,
     claims: Option<Value>,
+    is_signed: bool,
     body: Vec<u8>,
 }
 
@@ -52,12 +60,14 @@ impl Request {
             .map(|(name, value)| (name.to_lowercase(), Value::from(value)))
             .collect();
         let claims = headers.remove("claims").and_then(|claims| serde_json::from_str(claims.as_str()?).ok());
+        let is_signed = headers.remove("signed").is_some();
         headers.insert("authorization".to_owned(), Value::from(PLANTED));
         Some(Request {
             method: method.to_owned(),
             url: url.to_owned(),
             headers,
             claims,
+            is_signed,
             body: body.get(2..).unwrap_or_default().to_vec(),
         })
     }
@@ -75,8 +85,17 @@ impl Request {
         function_at(&self.method, self.path_and_query().0)
     }
 
+    /// Whether it is a signature that admits its caller.
+    fn is_callback(&self) -> bool {
+        ROUTES.iter().any(|route| route.is_signed && route.path == self.path_and_query().0)
+    }
+
     fn send(&self, claims: Option<Value>) -> (Answer, bool) {
-        let headers = Value::from(self.headers.clone());
+        let mut headers = Value::from(self.headers.clone());
+        if self.is_signed {
+            let now = Timestamp::from_millis(START).expect("a moment");
+            headers["x-signature"] = Value::from(signature(WEBHOOK_SECRET, now, &self.body));
+        }
         let event = http_event(&self.method, &self.url, self.body.clone(), claims, &headers);
         let (answer, has_written) = ask(self.function(), event.to_string());
         assert!(!format!("{answer:?}").contains(PLANTED), "a secret is told: {answer:?}");
@@ -85,7 +104,8 @@ impl Request {
 
     /// As a caller who may do everything.
     fn send_as_all(&self) -> (Answer, bool) {
-        self.send(Some(json!({ "scope": "credits:read credits:write" })))
+        let signed = Request { is_signed: true, ..self.clone() };
+        signed.send(Some(json!({ "scope": "credits:read credits:write" })))
     }
 
     fn is_answered_as_its_caller_may(&self) {
@@ -96,6 +116,10 @@ impl Request {
             claims.insert("email".to_owned(), Value::from(PLANTED));
         }
         let (answer, has_written) = self.send(claims);
+        if self.is_callback() {
+            assert!(self.is_signed || !answer.is_done(), "done without a signature: {answer:?}");
+            return;
+        }
         assert!(!has_written || said.contains("credits:write"), "written by {said}: {answer:?}");
         if let Answer::Done(body) = answer {
             assert!(self.claims.is_some(), "done for nobody: {body}");
@@ -120,7 +144,9 @@ impl Request {
         let (path, query) = self.path_and_query();
         let segments: Vec<_> = path.split('/').collect();
         let payload = match (self.method.as_str(), segments.as_slice()) {
-            ("POST", ["", "credits", "grant" | "decrease" | "refund"]) => self.posted(query)?,
+            ("POST", ["", "credits", "grant" | "decrease" | "refund"] | ["", "webhooks", "generation"]) => {
+                self.posted(query)?
+            }
             ("GET", ["", "credits", user, "balance"]) => object(("user_uuid", user), query, None),
             ("GET", ["", "credits", user, operation @ ("timeline" | "summary")]) => {
                 object(("user_uuid", user), query, Some(operation))

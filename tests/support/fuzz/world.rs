@@ -24,14 +24,14 @@ use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::Answer;
-use crate::event::invoke;
+use crate::event::{WEBHOOK_SECRET, callbacks_signed_with, invoke};
 
 /// What stands in the table when a client asks, as JSON objects of the
 /// attributes' values.
 const ITEMS: &str = include_str!("table.jsonl");
 
 /// When every input begins, in milliseconds since 1970: 2026-01-01T00:00:00Z.
-const START: i64 = 1_767_225_600_000;
+pub(super) const START: i64 = 1_767_225_600_000;
 
 /// How long the table takes for an answer, in milliseconds of the functions'
 /// clock: what is tried again and again reaches its deadline after a few.
@@ -105,7 +105,9 @@ impl World {
         let store = Store::new(Client::from_conf(Store::tuned(config).build()), TABLE);
         let (clock, chance) = (table.clone(), table.clone());
         let sources = Sources { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
-        let app = Arc::new(App { ledger: Ledger::new(store.clone(), sources), admits_anyone: false });
+        let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
+        let ledger = Ledger::new(store.clone(), sources);
+        let app = Arc::new(App { ledger, admits_anyone: false, callbacks });
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let items = ITEMS.lines().map(|line| item(&serde_json::from_str(line).expect("an object")));
         World { store, table, app, runtime, items: items.collect() }

@@ -21,6 +21,7 @@ use axum::{
 use dynoxide::{Database, server};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::{
+    callback::Callbacks,
     store::{Connection, Store},
     transport::{App, Config, Reply, functions::GRANT},
 };
@@ -72,7 +73,8 @@ impl Lambda {
             anonymous: true,
         };
         Store::connect(connection.clone(), TABLE).await.create_table().await.expect("a table");
-        let app = App::start(Config { table: TABLE.to_owned(), connection, admits_anyone: false }).await;
+        let config = Config { table: TABLE.to_owned(), connection, admits_anyone: false };
+        let app = App::start(config, Callbacks::none()).await;
 
         let (invocations, to_invoke) = mpsc::channel(1);
         let (ended, endings) = mpsc::channel(1);

@@ -51,6 +51,7 @@ fn flags_that_are_wrong_end_it_as_wrong_usage() {
         &["--port", "x"],
         &["--unknown"],
         &["--dynamodb-endpoint", ""],
+        &["--webhook-secret", "short"],
         &["--data-dir", ""],
         &["--memory", "--data-dir", "x"],
     ] {
@@ -114,5 +115,24 @@ fn the_embedded_engine_needs_nothing_of_the_environment() {
         command.envs(environment.iter().copied());
         let stack = Stack::run(command);
         assert_eq!(stack.client().grant("u", 5)["balance"], 5, "{environment:?}");
+    }
+}
+
+#[test]
+fn call_backs_are_signed_with_any_of_the_secrets() {
+    let (one, other, default) =
+        ("the-one-webhook-secret", "the-other-webhook-secret", "local-webhook-secret");
+    for (flags, taken) in
+        [(&[][..], &[default][..]), (&["--webhook-secret", one, "--webhook-secret", other], &[one, other])]
+    {
+        let stack = Stack::start(&[&["--memory"], flags].concat());
+        let client = stack.client();
+        client.grant("u", 5);
+        client.post("/credits/decrease", &charge("u", 5, "g"));
+        for secret in [one, other, default] {
+            let status = if taken.contains(&secret) { 200 } else { 401 };
+            assert_eq!(client.callback(secret, "g").status, status, "{flags:?}: {secret}");
+        }
+        assert_eq!(client.balance("u"), 5);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use scrip::transport::ROUTES;
 use serde_json::Value;
 
-use crate::support::Stack;
+use crate::support::{Stack, signature};
 
 /// Each operation: method, path, and what stands there.
 fn operations() -> Vec<(String, String, Value)> {
@@ -35,17 +35,19 @@ fn every_example_works() {
     let client = stack.client();
     let operations = operations();
     let mut tried = 0;
-    for id in ["grant", "decrease", "refund", "getUserCredits"] {
+    for id in ["grant", "decrease", "refund", "webhook", "getUserCredits"] {
         let (method, path, operation) =
             operations.iter().find(|(_, _, operation)| operation["operationId"] == id).unwrap();
         let examples = operation.pointer("/requestBody/content/application~1json/examples").unwrap();
         for (name, example) in examples.as_object().unwrap() {
-            let answer = client.send(method, path, &[], example["value"].to_string().as_bytes());
+            let body = example["value"].to_string();
+            let signature = signature("local-webhook-secret", body.as_bytes());
+            let answer = client.send(method, path, &[("X-Signature", &signature)], body.as_bytes());
             assert!((200..300).contains(&answer.status), "{id} {name}: {answer:?}");
             let is_told = operation["responses"].get(answer.status.to_string()).is_some();
             assert!(is_told, "{id} {name}: {}", answer.status);
             tried += 1;
         }
     }
-    assert_eq!(tried, 8);
+    assert_eq!(tried, 10);
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use scrip::ledger::Sources;
 use serde_json::{Value, json};
 use ureq::{
     Agent, SendBody,
@@ -253,6 +254,13 @@ impl Client {
         self.post("/credits/grant", &grant)
     }
 
+    /// Sends the call-back of a generation that failed, from who has this secret.
+    pub(crate) fn callback(&self, secret: &str, generation: &str) -> Answer {
+        let body = json!({ "generation_uuid": generation, "status": "failed" }).to_string();
+        let headers = [("X-Signature", &*signature(secret, body.as_bytes()))];
+        self.send("POST", "/webhooks/generation", &headers, body.as_bytes())
+    }
+
     /// A user's balance.
     pub(crate) fn balance(&self, user: &str) -> u64 {
         self.get(&format!("/credits/{user}/balance"))["balance"].as_u64().expect("a balance")
@@ -269,6 +277,11 @@ impl Client {
             page = self.get(&format!("{first}&cursor={cursor}"));
         }
     }
+}
+
+/// The `X-Signature` of a body, by who has this secret, now.
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
+    scrip_tests::signature(secret, (Sources::system().now)(), body)
 }
 
 /// The request of a charge.

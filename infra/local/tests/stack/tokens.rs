@@ -19,7 +19,7 @@ fn good(mut claims: Value) -> String {
 }
 
 /// Every route, with what a request for user `u` needs.
-fn routes() -> [(&'static str, &'static str, String); 8] {
+fn routes() -> [(&'static str, &'static str, String); 9] {
     let post = |body: Value| body.to_string();
     [
         ("POST", "/credits/grant", post(json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 9 }))),
@@ -30,11 +30,12 @@ fn routes() -> [(&'static str, &'static str, String); 8] {
         ("GET", "/credits/u/summary", String::new()),
         ("GET", "/generations/g", String::new()),
         ("POST", "/api/get-user-credits", post(json!({ "user_uuid": "u" }))),
+        ("POST", "/webhooks/generation", post(json!({ "generation_uuid": "g", "status": "failed" }))),
     ]
 }
 
 /// The status of each route, in order.
-fn statuses(client: &Client, authorization: Option<&str>) -> [u16; 8] {
+fn statuses(client: &Client, authorization: Option<&str>) -> [u16; 9] {
     routes().map(|(method, path, body)| {
         let headers: Vec<_> = authorization.map(|value| ("Authorization", value)).into_iter().collect();
         client.send(method, path, &headers, body.as_bytes()).status
@@ -46,19 +47,20 @@ fn scopes_and_sub_decide_on_every_route() {
     let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
     let client = stack.client();
     let with = |claims: Value| statuses(&client, Some(&format!("Bearer {}", good(claims))));
-    // The generation of another user is not told from one that is not there.
+    // The generation of another user is not told from one that is not there; and no
+    // token is a signature.
     for (claims, expected) in [
-        (json!({ "scope": "credits:write" }), [201, 200, 200, 403, 403, 403, 403, 403]),
-        (json!({ "scope": "credits:read" }), [403, 403, 403, 200, 200, 200, 200, 200]),
-        (json!({ "scp": ["credits:read", "credits:write"] }), [200, 409, 200, 200, 200, 200, 200, 200]),
-        (json!({ "sub": "u" }), [403, 403, 403, 200, 200, 200, 200, 200]),
+        (json!({ "scope": "credits:write" }), [201, 200, 200, 403, 403, 403, 403, 403, 401]),
+        (json!({ "scope": "credits:read" }), [403, 403, 403, 200, 200, 200, 200, 200, 401]),
+        (json!({ "scp": ["credits:read", "credits:write"] }), [200, 409, 200, 200, 200, 200, 200, 200, 401]),
+        (json!({ "sub": "u" }), [403, 403, 403, 200, 200, 200, 200, 200, 401]),
         (
             json!({ "sub": "u", "token_use": "id", "email": "u@example.com" }),
-            [403, 403, 403, 200, 200, 200, 200, 200],
+            [403, 403, 403, 200, 200, 200, 200, 200, 401],
         ),
-        (json!({ "sub": "other" }), [403, 403, 403, 403, 403, 403, 404, 403]),
-        (json!({ "sub": "u", "scope": "credits:writer" }), [403, 403, 403, 200, 200, 200, 200, 200]),
-        (json!({}), [403; 8]),
+        (json!({ "sub": "other" }), [403, 403, 403, 403, 403, 403, 404, 403, 401]),
+        (json!({ "sub": "u", "scope": "credits:writer" }), [403, 403, 403, 200, 200, 200, 200, 200, 401]),
+        (json!({}), [403, 403, 403, 403, 403, 403, 403, 403, 401]),
     ] {
         assert_eq!(with(claims.clone()), expected, "{claims}");
     }
@@ -85,8 +87,9 @@ fn a_token_that_is_not_good_lets_nobody_in() {
         (Some(token(&json!({ "scope": "credits:write" }), SECRET)), "without an end"),
         (Some(unsigned.to_owned()), "without a signature"),
     ] {
-        assert_eq!(statuses(&client, authorization.as_deref()), [401; 8], "{why}");
+        assert_eq!(statuses(&client, authorization.as_deref()), [401; 9], "{why}");
     }
+    assert_eq!(client.callback("local-webhook-secret", "g").status, 404, "what is signed needs none");
     assert_eq!(client.send("GET", "/nowhere", &[], b"").status, 404);
     assert_eq!(client.send("PUT", "/credits/grant", &[], b"").status, 405);
     assert_eq!(statuses(&client, Some(&good(json!({ "scope": "credits:write" }))))[0], 201, "without Bearer");

@@ -14,8 +14,8 @@ use crate::{
 pub const BALANCE: Function = Function {
     name: "balance",
     operations: &[
-        Operation::reading(Route::BALANCE, |ledger, call| Box::pin(balance(ledger, call))),
-        Operation::reading(Route::USER_CREDITS, |ledger, call| Box::pin(user_credits(ledger, call)))
+        Operation::reading(Route::BALANCE, |app, call| Box::pin(balance(&app.ledger, call))),
+        Operation::reading(Route::USER_CREDITS, |app, call| Box::pin(user_credits(&app.ledger, call)))
             .with_errors(ErrorForm::CodeAndMessage),
     ],
 };

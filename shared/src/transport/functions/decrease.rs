@@ -14,7 +14,7 @@ use crate::{
 /// Charges.
 pub const DECREASE: Function = Function {
     name: "decrease",
-    operations: &[Operation::writing(Route::DECREASE, |ledger, call| Box::pin(decrease(ledger, call)))
+    operations: &[Operation::writing(Route::DECREASE, |app, call| Box::pin(decrease(&app.ledger, call)))
         .with_key_header()],
 };
 

@@ -15,7 +15,7 @@ use crate::{
 pub const GRANT: Function = Function {
     name: "grant",
     operations: &[
-        Operation::writing(Route::GRANT, |ledger, call| Box::pin(grant(ledger, call))).with_key_header()
+        Operation::writing(Route::GRANT, |app, call| Box::pin(grant(&app.ledger, call))).with_key_header()
     ],
 };
 

@@ -15,10 +15,10 @@ use crate::{
 pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
-        Operation::reading(Route::TIMELINE, |ledger, call| Box::pin(timeline(ledger, call)))
+        Operation::reading(Route::TIMELINE, |app, call| Box::pin(timeline(&app.ledger, call)))
             .named("timeline"),
-        Operation::reading(Route::SUMMARY, |ledger, call| Box::pin(summary(ledger, call))).named("summary"),
-        Operation::reading(Route::GENERATION, |ledger, call| Box::pin(generation(ledger, call)))
+        Operation::reading(Route::SUMMARY, |app, call| Box::pin(summary(&app.ledger, call))).named("summary"),
+        Operation::reading(Route::GENERATION, |app, call| Box::pin(generation(&app.ledger, call)))
             .named("generation"),
     ],
 };

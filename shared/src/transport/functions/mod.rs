@@ -5,9 +5,11 @@ mod decrease;
 mod grant;
 mod history;
 mod refund;
+mod webhook;
 
 pub use balance::BALANCE;
 pub use decrease::DECREASE;
 pub use grant::GRANT;
 pub use history::HISTORY;
 pub use refund::REFUND;
+pub use webhook::WEBHOOK;

@@ -14,7 +14,7 @@ use crate::{
 /// Voids charges.
 pub const REFUND: Function = Function {
     name: "refund",
-    operations: &[Operation::writing(Route::REFUND, |ledger, call| Box::pin(refund(ledger, call)))],
+    operations: &[Operation::writing(Route::REFUND, |app, call| Box::pin(refund(&app.ledger, call)))],
 };
 
 async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, Error> {

@@ -1,0 +1,10 @@
+//! The `webhook` Lambda function: wiring only, the work is in the crate `scrip`.
+
+use std::error::Error;
+
+use scrip::transport::{callbacks, functions::WEBHOOK, run};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run(WEBHOOK, callbacks().await?).await
+}

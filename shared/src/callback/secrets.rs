@@ -1,0 +1,151 @@
+use std::{fmt, sync::Arc};
+
+use aws_sdk_secretsmanager::{
+    Client,
+    config::{Builder, retry::RetryConfig},
+};
+use tokio::sync::Mutex;
+
+use super::timeouts;
+use crate::{
+    domain::{Error, Timestamp},
+    sdk,
+};
+
+/// For how long secrets are used before they are read again, in milliseconds.
+const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
+
+/// What a provider signs with: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
+///
+/// No brace and no quote, so that JSON, where a plain text was meant, is not taken
+/// for secrets: its names could be guessed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The secrets of a text, which white space separates; at least one.
+    ///
+    /// # Errors
+    /// Says what a secret is, and nothing of the text.
+    pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
+        let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
+        if secrets.is_empty() { Err("no webhook secret is there") } else { Ok(secrets) }
+    }
+}
+
+impl TryFrom<&str> for Secret {
+    type Error = &'static str;
+
+    fn try_from(text: &str) -> Result<Secret, &'static str> {
+        let of_form = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
+        if (16..=255).contains(&text.len()) && text.bytes().all(of_form) {
+            Ok(Secret(text.to_owned()))
+        } else {
+            Err("a webhook secret must be 16 to 255 of A-Z a-z 0-9 . _ : + / = -")
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// The secrets that a call-back may be signed with: each of them, so that one can
+/// be changed without a gap.
+#[derive(Debug)]
+pub struct Secrets(Source);
+
+#[derive(Debug)]
+enum Source {
+    Given(Arc<[Secret]>),
+    Kept(Kept),
+}
+
+/// In Secrets Manager, as a text that [`Secret::list`] reads.
+#[derive(Debug)]
+struct Kept {
+    client: Client,
+    id: String,
+    last: Mutex<Option<(Timestamp, Arc<[Secret]>)>>,
+}
+
+impl Secrets {
+    /// These, for as long as the process lives.
+    pub fn given(secrets: Vec<Secret>) -> Secrets {
+        Secrets(Source::Given(secrets.into()))
+    }
+
+    /// Those of Secrets Manager under this name or ARN, read when they are first
+    /// needed, and again every five minutes.
+    pub fn kept(config: Builder, id: String) -> Secrets {
+        let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
+        Secrets(Source::Kept(Kept { client: Client::from_conf(config.build()), id, last: Mutex::default() }))
+    }
+
+    /// The secrets of now.
+    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, Error> {
+        match &self.0 {
+            Source::Given(secrets) if secrets.is_empty() => {
+                Err(Error::Internal("no webhook secret is configured".to_owned()))
+            }
+            Source::Given(secrets) => Ok(secrets.clone()),
+            Source::Kept(kept) => kept.at(now).await,
+        }
+    }
+}
+
+impl Kept {
+    /// Where they cannot be read again, those of before go on: call-backs are not
+    /// turned away for it.
+    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, Error> {
+        let mut last = self.last.lock().await;
+        let secrets = match &*last {
+            Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),
+            Some((_, before)) => self.read().await.unwrap_or_else(|why| {
+                tracing::error!(why, "webhook secrets cannot be read again");
+                before.clone()
+            }),
+            None => self.read().await.map_err(Error::Internal)?,
+        };
+        *last = Some((now, secrets.clone()));
+        Ok(secrets)
+    }
+
+    async fn read(&self) -> Result<Arc<[Secret]>, String> {
+        let got = self.client.get_secret_value().secret_id(&self.id).send().await;
+        let value = got.map_err(|error| format!("webhook secrets: {}", sdk::why(&error)))?;
+        let secrets = Secret::list(value.secret_string().unwrap_or_default())?;
+        Ok(secrets.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_separates_secrets_and_json_is_none() {
+        let (one, other) = ("whsec_0123456789", "c2VjcmV0/c2VjcmV0+w==");
+        for (text, secrets) in [
+            (one.to_owned(), Some(1)),
+            (format!(" {one}\n{other}\n"), Some(2)),
+            (String::new(), None),
+            (" \n".to_owned(), None),
+            (format!("{one} short"), None),
+            ("x".repeat(15), None),
+            ("x".repeat(255), Some(1)),
+            ("x".repeat(256), None),
+            (format!("{{\"webhook_signing_secret\": \"{one}\"}}"), None),
+            (format!("[\"{one}\"]"), None),
+        ] {
+            let found = Secret::list(&text).ok().map(|secrets| secrets.len());
+            assert_eq!(found, secrets, "{text:?}");
+        }
+    }
+}

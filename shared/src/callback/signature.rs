@@ -1,0 +1,117 @@
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::Secret;
+use crate::domain::Timestamp;
+
+/// How far from now a signature's time may be, either way, in seconds.
+const WINDOW_SECONDS: u64 = 300;
+
+/// HMAC-SHA256, in bytes.
+type Code = [u8; 32];
+
+/// `t=<unix seconds>,v1=<hex>`: who has the secret sent these bytes, then.
+pub(super) struct Signature<'a> {
+    /// As it was written: it is part of what was signed.
+    seconds: &'a str,
+    /// Several while a secret is being changed.
+    codes: Vec<Code>,
+}
+
+impl<'a> Signature<'a> {
+    /// Reads the header. Schemes other than `v1` are passed over, so that a
+    /// provider can add one.
+    pub(super) fn parse(header: &'a str, now: Timestamp) -> Result<Signature<'a>, &'static str> {
+        let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
+        let all = |wanted| parts().filter(move |(name, _)| *name == wanted).map(|(_, value)| value);
+        let mut times = all("t");
+        let (Some(seconds), None) = (times.next(), times.next()) else {
+            return Err("X-Signature has not one t.");
+        };
+        let digits = Some(seconds).filter(|seconds| seconds.bytes().all(|byte| byte.is_ascii_digit()));
+        let signed_at: i64 =
+            digits.and_then(|digits| digits.parse().ok()).ok_or("The t of X-Signature is no time.")?;
+        if now.millis().div_euclid(1_000).abs_diff(signed_at) > WINDOW_SECONDS {
+            return Err("The t of X-Signature is more than 300 s from now.");
+        }
+        Ok(Signature { seconds, codes: all("v1").filter_map(code).collect() })
+    }
+
+    /// Whether this secret made it of these bytes. What it takes to find out does
+    /// not depend on how much of a code is right.
+    pub(super) fn is_by(&self, secret: &Secret, body: &[u8]) -> bool {
+        let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
+        let signed = keyed.chain_update(self.seconds).chain_update(".").chain_update(body);
+        self.codes.iter().any(|code| signed.clone().verify_slice(code).is_ok())
+    }
+}
+
+fn code(hex: &str) -> Option<Code> {
+    let mut code = Code::default();
+    hex::decode_to_slice(hex, &mut code).ok().map(|()| code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "the-secret-of-this-test";
+    /// `printf '1700000000.{}' | openssl dgst -sha256 -hmac the-secret-of-this-test`
+    const CODE: &str = "c179f468d410b7c402eff19b00d936a143a11f798bb438c76f573cd21d7cdecc";
+
+    /// Whether a header is that of the body `{}`, this many milliseconds after it
+    /// was made; why not, where its form already says so.
+    fn check(header: &str, after_millis: i64, expected: Result<bool, &'static str>) {
+        let now = Timestamp::from_millis(1_700_000_000_000 + after_millis).unwrap();
+        let secret = Secret::try_from(SECRET).unwrap();
+        let found = Signature::parse(header, now).map(|signature| signature.is_by(&secret, b"{}"));
+        assert_eq!(found, expected, "{header}, {after_millis} ms after");
+    }
+
+    #[test]
+    fn a_signature_is_that_of_its_time_secret_and_bytes() {
+        let v1 = |hex: &str| format!("t=1700000000,v1={hex}");
+        let other = "0".repeat(64);
+        check(&v1(CODE), 0, Ok(true));
+        check(&v1(&CODE.to_uppercase()), 0, Ok(true));
+        check(&format!("v1={CODE}, t=1700000000"), 0, Ok(true));
+        check(&format!("t=1700000000,v1={other},v1={CODE}"), 0, Ok(true));
+        check(&format!("t=1700000000,v0=x,v1=no hex,v1={CODE},v2="), 0, Ok(true));
+        check(&v1(&other), 0, Ok(false));
+        check(&v1(&CODE[..62]), 0, Ok(false));
+        check(&v1(&format!("{CODE}00")), 0, Ok(false));
+        check(&format!("t=1700000001,v1={CODE}"), 0, Ok(false));
+        check(&format!("t=01700000000,v1={CODE}"), 0, Ok(false));
+        check(&format!("t=1700000000,v0={CODE}"), 0, Ok(false));
+        check("t=1700000000", 0, Ok(false));
+    }
+
+    #[test]
+    fn a_time_is_within_300_seconds_of_now() {
+        let header = format!("t=1700000000,v1={CODE}");
+        let late = "The t of X-Signature is more than 300 s from now.";
+        for (after_millis, expected) in
+            [(300_999, Ok(true)), (301_000, Err(late)), (-300_000, Ok(true)), (-300_001, Err(late))]
+        {
+            check(&header, after_millis, expected);
+        }
+    }
+
+    #[test]
+    fn a_header_has_one_time() {
+        let none = "X-Signature has not one t.";
+        let no_time = "The t of X-Signature is no time.";
+        for (time, why) in [
+            ("", none),
+            ("t=1700000000,t=1700000000,", none),
+            ("T=1700000000,", none),
+            ("t,", none),
+            ("t=,", no_time),
+            ("t=+1700000000,", no_time),
+            ("t=1.7e9,", no_time),
+            ("t=99999999999999999999,", no_time),
+        ] {
+            check(&format!("{time}v1={CODE}"), 0, Err(why));
+        }
+    }
+}

@@ -63,6 +63,14 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     bench.invoke(REFUND, refund.clone()).await.unwrap();
     bench.invoke(REFUND, refund).await.unwrap();
 
+    let callback = json!({
+        "generation_uuid": "private-gen", "user_uuid": user, "status": "failed", "error": "private-error",
+        "task_token": secret("task-token"),
+    });
+    assert_eq!(bench.callback(callback).await.status, 200);
+    let refused = json!({ "status": secret("status"), "task_token": secret("task-token") });
+    assert_eq!(bench.callback(refused).await.status, 400);
+
     let secret_of = |place: &str| json!(format!("{} #", secret(place)));
     let refused = |field: &str| {
         let mut body = charge.clone();
@@ -85,6 +93,7 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         ("POST", post, "\"planted-text\"".to_owned(), None, 400),
         ("POST", post, "[\"planted-list\"]".to_owned(), None, 400),
         ("POST", "/credits/decrease?password=planted-query", charge.to_string(), None, 400),
+        ("POST", "/webhooks/generation", "planted-unsigned".to_owned(), None, 401),
         ("POST", "/planted-path", "planted-body".to_owned(), None, 404),
         ("PUT", "/credits/grant?planted-query", "planted-body".to_owned(), None, 405),
         ("GET", "/credits/planted-user%23/balance", String::new(), None, 400),

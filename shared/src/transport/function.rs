@@ -39,6 +39,9 @@ pub(super) struct Operation {
     /// function's operations have none, the first is meant.
     name: Option<&'static str>,
     writes: bool,
+    /// How a signature admits a caller, where it does so in place of a token. A
+    /// function without such an operation carries no client of the secrets.
+    admit_signed: Option<Admission>,
     /// Whether the header `Idempotency-Key` is the field's equal.
     takes_key_header: bool,
     error_form: ErrorForm,
@@ -48,18 +51,30 @@ pub(super) struct Operation {
 /// What an operation does with a call.
 pub(super) type Run = for<'a> fn(&'a App, Call) -> Answering<'a>;
 
+/// How a request gets its caller.
+type Admission =
+    for<'a> fn(&'a App, &'a HttpRequest) -> Pin<Box<dyn Future<Output = Result<Caller, Error>> + Send + 'a>>;
+
 pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
 
 impl Operation {
     /// For who may read the user.
     pub(super) const fn reading(route: Route, run: Run) -> Operation {
         let error_form = ErrorForm::Problem;
-        Operation { route, name: None, writes: false, takes_key_header: false, error_form, run }
+        let (name, admit_signed) = (None, None);
+        Operation { route, name, writes: false, admit_signed, takes_key_header: false, error_form, run }
     }
 
     /// For who may write.
     pub(super) const fn writing(route: Route, run: Run) -> Operation {
         Operation { writes: true, ..Operation::reading(route, run) }
+    }
+
+    /// For who signs.
+    pub(super) const fn signed(route: Route, run: Run) -> Operation {
+        assert!(route.is_signed);
+        let admit: Admission = |app, request| Box::pin(admit_signed(app, request));
+        Operation { admit_signed: Some(admit), ..Operation::writing(route, run) }
     }
 
     pub(super) const fn named(self, name: &'static str) -> Operation {
@@ -188,10 +203,9 @@ async fn answer_http(
     request: &HttpRequest,
     deadline: Timestamp,
 ) -> Result<Answer, Error> {
-    let caller = if operation.route.is_signed {
-        admit_signed(app, request).await?
-    } else {
-        admit(app, request.claims())?
+    let caller = match operation.admit_signed {
+        Some(admit_signed) => admit_signed(app, request).await?,
+        None => admit(app, request.claims())?,
     };
     if operation.writes {
         caller.may_write()?;
@@ -217,11 +231,9 @@ fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, Error> {
     }
 }
 
-/// Whoever has signed the body may do with it what the operation does. In a box,
-/// as operations are: a future of the SDK is deep.
+/// Whoever has signed the body may do with it what the operation does.
 async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, Error> {
-    let (header, body) = (request.header("x-signature"), request.body()?);
-    Box::pin(app.callbacks.admit(header, &body, app.ledger.now())).await?;
+    app.callbacks.admit(request.header("x-signature"), &request.body()?, app.ledger.now()).await?;
     Ok(Caller::Trusted)
 }
 

@@ -19,7 +19,7 @@ const NO_REASON: &str = "generation failed";
 /// Takes the call-backs of providers.
 pub const WEBHOOK: Function = Function {
     name: "webhook",
-    operations: &[Operation::writing(Route::WEBHOOK, |app, call| Box::pin(webhook(app, call)))],
+    operations: &[Operation::signed(Route::WEBHOOK, |app, call| Box::pin(webhook(app, call)))],
 };
 
 /// What a provider says of a generation.

@@ -26,7 +26,7 @@ const MUTATIONS: [Mutation; 20] = [
         WRITE,
         r#""is_voided = :live""#,
         r#""attribute_exists(sk) AND :live = :live""#,
-        300,
+        1_000,
     ),
     ("write over a record", WRITE, r#""attribute_not_exists(sk)""#, r#""attribute_not_exists(absent)""#, 300),
     ("compute from a stale wallet", WRITE, r#"("version = :from", Item"#, r#"(":from = :from", Item"#, 300),
@@ -128,7 +128,7 @@ const MUTATIONS: [Mutation; 20] = [
         REFUND,
         "voided_by(record) == Some(self.nonce)",
         "false && voided_by(record) == Some(self.nonce)",
-        300,
+        4_000,
     ),
     ("stamp two changes with one moment", WALLET, "now.max(version.plus_millis(1))", "now.max(version)", 300),
 ];

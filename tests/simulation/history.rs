@@ -1,9 +1,7 @@
 //! Whether all that was done and told fits into one order, in which everything
 //! comes between its call and its answer.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::model::State;
 
@@ -38,60 +36,73 @@ pub enum Deed<'a> {
     Fence(&'a str),
 }
 
-/// The account of one user, as the order of deeds has it so far.
-#[derive(Clone)]
-struct Account<'a> {
+/// An order so far: what has come, and what that has brought about.
+struct Order<'a> {
     ops: &'a [Op<'a>],
     /// Before, between and after all changes.
     states: &'a [State],
+    has_come: Vec<bool>,
     changes: usize,
     fences: Fences,
 }
 
-impl SequentialSpec for Account<'_> {
-    /// The number of an operation.
-    type Op = usize;
-    type Ret = ();
-
-    fn invoke(&mut self, _: &usize) {
-        unreachable!("every operation has ended, at the latest after all others");
+impl<'a> Order<'a> {
+    /// Those that may come next: nothing that is still to come ended before they
+    /// began.
+    fn open(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let to_come = || self.has_come.iter().enumerate().filter(|(_, has_come)| !**has_come);
+        let end = to_come().filter_map(|(number, _)| self.ops[number].to).min().unwrap_or(u64::MAX);
+        let open = to_come().map(|(number, _)| number).filter(|number| self.ops[*number].from <= end);
+        open.collect::<Vec<_>>().into_iter()
     }
 
-    fn is_valid_step(&mut self, op: &usize, (): &()) -> bool {
-        let Op { deed, sight, .. } = &self.ops[*op];
+    /// This order, and this after it; none where it cannot have been so.
+    fn and(&self, number: usize) -> Option<Order<'a>> {
+        let mut next = Order { has_come: self.has_come.clone(), fences: self.fences.clone(), ..*self };
+        let Op { deed, sight, .. } = &self.ops[number];
         match deed {
             Deed::Look => {}
-            Deed::Change(_, Some(place)) if self.fences.contains(*place) => return false,
-            Deed::Change(nth, _) if *nth != self.changes => return false,
-            Deed::Change(..) => self.changes += 1,
-            Deed::Fence(place) => drop(self.fences.insert((*place).to_owned())),
+            Deed::Change(_, Some(place)) if self.fences.contains(*place) => return None,
+            Deed::Change(nth, _) if *nth != self.changes => return None,
+            Deed::Change(..) => next.changes += 1,
+            Deed::Fence(place) => drop(next.fences.insert((*place).to_owned())),
         }
-        self.states.get(self.changes).is_some_and(|state| sight(state, &self.fences))
+        next.has_come[number] = true;
+        self.states.get(next.changes).is_some_and(|state| sight(state, &next.fences)).then_some(next)
+    }
+
+    /// Lets come all that only looks, and is so now. It changes nothing and stands in
+    /// nobody's way, so no other order needs to be tried for it.
+    fn look(&mut self) {
+        let is_look = |number: &usize| matches!(self.ops[*number].deed, Deed::Look);
+        let mut looks: Vec<_> = self.open().filter(is_look).collect();
+        while let Some(next) = looks.pop() {
+            if let Some(next) = self.and(next) {
+                *self = next;
+                looks = self.open().filter(is_look).collect();
+            }
+        }
     }
 }
 
 /// Looks for the order. The changes are given in the order in which they came.
+///
+/// What has come decides what may follow, whatever order it came in: so nothing is
+/// tried twice, and a history that fits into no order is told in good time.
 pub fn check(ops: &[Op], states: &[State]) -> Result<(), String> {
-    let begins = ops.iter().enumerate().map(|(number, op)| (op.from, true, number));
-    let ends = ops.iter().enumerate().map(|(number, op)| (op.to.unwrap_or(u64::MAX), false, number));
-    let mut moments: Vec<_> = begins.chain(ends).collect();
-    moments.sort_unstable();
-    let account = Account { ops, states, changes: 0, fences: Fences::new() };
-    let mut tester = LinearizabilityTester::new(account);
-    let mut busy = BTreeMap::new();
-    for (_, begins, number) in moments {
-        if begins {
-            // What only looks is tried first: it can stand in nobody's way.
-            let is_deed = !matches!(ops[number].deed, Deed::Look);
-            let is_free = |thread: &(bool, usize)| !busy.values().any(|taken| taken == thread);
-            let thread = (0..).map(|nth| (is_deed, nth)).find(is_free).expect("one of all");
-            busy.insert(number, thread);
-            tester.on_invoke(thread, number)?;
-        } else if let Some(thread) = busy.remove(&number) {
-            tester.on_return(thread, ())?;
+    let has_come = vec![false; ops.len()];
+    let mut orders = vec![Order { ops, states, has_come, changes: 0, fences: Fences::new() }];
+    let mut tried = HashSet::new();
+    while let Some(mut order) = orders.pop() {
+        order.look();
+        if order.has_come.iter().all(|has_come| *has_come) {
+            return Ok(());
+        }
+        if tried.insert(order.has_come.clone()) {
+            orders.extend(order.open().filter_map(|number| order.and(number)));
         }
     }
-    if tester.is_consistent() { Ok(()) } else { Err(complaint(ops, states)) }
+    Err(complaint(ops, states))
 }
 
 /// Says as well as can be said why there is no order.

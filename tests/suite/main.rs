@@ -17,3 +17,4 @@ mod requests;
 mod secrets;
 mod template;
 mod webhook;
+mod workflows;

@@ -24,7 +24,7 @@ fn template() -> String {
 }
 
 /// The template's resources. `!Ref X` becomes `{"!Ref": "X"}`.
-fn resources() -> Value {
+pub(super) fn resources() -> Value {
     to_json(yaml_serde::from_str(&template()).unwrap())["Resources"].take()
 }
 
@@ -49,12 +49,12 @@ fn of_type<'a>(resources: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
         .collect()
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
 /// One or many, as policies have it.
-fn list(value: &Value) -> Vec<&Value> {
+pub(super) fn list(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |items| items.iter().collect())
 }
 

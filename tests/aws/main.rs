@@ -1,0 +1,16 @@
+//! The whole as it is deployed: what `sam build` makes of the template, in a
+//! stand-in of AWS; and the functions one by one, as cargo-lambda serves them.
+//!
+//! Each of these tests needs tools that `.ci/run` installs below `target/ci`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
+#![allow(unreachable_pub, reason = "modules of one test")]
+
+mod cloud;
+mod http;
+mod moto;
+mod outside;
+mod process;
+mod story;
+mod watch;
+mod workflows;

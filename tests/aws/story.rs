@@ -1,0 +1,247 @@
+//! Stories of users through the deployed API, and by direct invocations.
+
+use aws_sdk_dynamodb::{error::ProvideErrorMetadata, types::AttributeValue};
+use scrip_tests::WEBHOOK_SECRET;
+use serde_json::{Value, json};
+
+use crate::{cloud::Cloud, process::wait_until};
+
+/// Who sends requests to the API: the claims of a token, where there is one.
+struct Caller(Option<Value>);
+
+impl Caller {
+    /// Who may do all.
+    fn app() -> Caller {
+        Caller(Some(json!({ "sub": "app", "scope": "credits:read credits:write" })))
+    }
+
+    fn get(&self, path: &str, status: u16, expected: &Value) {
+        self.send("GET", path, &Value::Null, status, expected);
+    }
+
+    fn post(&self, path: &str, body: &Value, status: u16, expected: &Value) {
+        self.send("POST", path, body, status, expected);
+    }
+
+    /// Sends a request, and looks for what is expected in its answer.
+    fn send(&self, method: &str, path: &str, body: &Value, status: u16, expected: &Value) {
+        let answer = Cloud::deployed().http(method, path, body, self.0.as_ref());
+        let told = format!("{method} {path} {body} by {:?}: {answer:?}", self.0);
+        assert_eq!(answer.status, status, "{told}");
+        assert!(has(&answer.body, expected), "{told}");
+    }
+}
+
+/// Whether it says all that is expected; it may say more.
+fn has(told: &Value, expected: &Value) -> bool {
+    match expected {
+        Value::Object(fields) => fields.iter().all(|(name, value)| has(&told[name], value)),
+        Value::Array(items) => {
+            told.as_array().is_some_and(|told| told.len() == items.len())
+                && items.iter().enumerate().all(|(nth, item)| has(&told[nth], item))
+        }
+        plain => told == plain,
+    }
+}
+
+fn refused(code: &str) -> Value {
+    json!({ "code": code })
+}
+
+/// The request of a charge.
+fn charge(user: &str, credits: u64, generation: &str) -> Value {
+    json!({ "user_uuid": user, "trans_type": "chat", "credits": credits, "generation_uuid": generation })
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn a_generation_that_fails_through_the_deployed_api() {
+    let app = Caller::app();
+    let pack = |order: &str, credits: u64, expired_at: &str| {
+        json!({
+            "user_uuid": "story", "trans_type": "order_pay", "order_no": order, "credits": credits,
+            "expired_at": expired_at,
+        })
+    };
+    let (jan, feb) = (pack("jan", 5, "2099-02-01T00:00:00Z"), pack("feb", 10, "2099-03-01T00:00:00Z"));
+    app.post("/credits/grant", &jan, 201, &json!({ "balance": 5, "replayed": false }));
+    app.post("/credits/grant", &feb, 201, &json!({ "balance": 15, "replayed": false }));
+    app.post("/credits/grant", &feb, 200, &json!({ "balance": 15, "replayed": true }));
+
+    let eight = charge("story", 8, "story-1");
+    let taken = json!([{ "order_no": "jan", "credits": 5 }, { "order_no": "feb", "credits": 3 }]);
+    for replayed in [false, true] {
+        let told = json!({ "credits": -8, "allocations": taken, "balance": 7, "replayed": replayed });
+        app.post("/credits/decrease", &eight, 200, &told);
+    }
+    app.post("/credits/decrease", &charge("story", 9, "story-1"), 409, &refused("IdempotencyConflict"));
+    let too_much = json!({ "code": "InsufficientCredits", "balance": 7, "required": 8 });
+    app.post("/credits/decrease", &charge("story", 8, "story-2"), 402, &too_much);
+    let left = json!({ "balance": 7, "packs": [{ "remaining": 7, "order_no": "feb" }] });
+    app.get("/credits/story/balance", 200, &left);
+
+    let refund =
+        json!({ "user_uuid": "story", "generation_uuid": "story-1", "reason": "the model timed out" });
+    for (outcome, restored) in [("voided", 8), ("already_voided", 0)] {
+        let told = json!({ "outcome": outcome, "restored": restored, "balance": 15 });
+        app.post("/credits/refund", &refund, 200, &told);
+    }
+    app.post("/credits/decrease", &eight, 409, &refused("GenerationVoided"));
+    app.get("/credits/story/balance", 200, &json!({ "packs": [{ "remaining": 5 }, { "remaining": 10 }] }));
+
+    let void = json!([{ "credits": -8, "is_voided": true, "voided_reason": "the model timed out" }]);
+    let live = json!({ "records": [{ "order_no": "feb" }, { "order_no": "jan" }] });
+    app.get("/credits/story/timeline?limit=2", 200, &live);
+    app.get("/credits/story/timeline?limit=1&include_voided=true", 200, &json!({ "records": void }));
+    app.get("/generations/story-1", 200, &json!({ "user_uuid": "story", "charges": void }));
+    let sums = json!({
+        "granted": { "credits": 15, "count": 2 }, "spent": { "credits": 0, "count": 0 },
+        "voided": { "credits": 8, "count": 1 },
+    });
+    app.get("/credits/story/summary", 200, &sums);
+    app.get("/credits/story/summary?from=2020-01-01T00:00:00%2B01:00", 200, &sums);
+    let credits = json!({ "code": 0, "data": { "left_credits": 15, "is_recharged": true } });
+    app.post("/api/get-user-credits", &json!({ "user_uuid": "story" }), 200, &credits);
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn tokens_decide_at_the_deployed_api() {
+    let grant = json!({ "user_uuid": "someone", "trans_type": "new_user", "credits": 1 });
+    let stopped = json!({ "message": "Unauthorized" });
+    let nobody = Caller(None);
+    nobody.get("/credits/someone/balance", 401, &stopped);
+    nobody.post("/credits/grant", &grant, 401, &stopped);
+    for forged in [
+        json!({ "aud": "another" }),
+        json!({ "iss": "http://another" }),
+        json!({ "exp": 1 }),
+        json!({ "nbf": 4_000_000_000_u64 }),
+    ] {
+        Caller(Some(forged)).get("/credits/someone/balance", 401, &stopped);
+    }
+    let someone = Caller(Some(json!({ "sub": "someone" })));
+    someone.get("/credits/someone/balance", 200, &json!({ "balance": 0 }));
+    someone.post("/api/get-user-credits", &json!({}), 200, &json!({ "data": { "left_credits": 0 } }));
+    someone.get("/credits/another/balance", 403, &refused("Forbidden"));
+    someone.post("/credits/grant", &grant, 403, &refused("Forbidden"));
+    let reader = Caller(Some(json!({ "sub": "app", "scope": "credits:read" })));
+    reader.get("/credits/someone/balance", 200, &json!({ "balance": 0 }));
+    reader.post("/credits/grant", &grant, 403, &refused("Forbidden"));
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn what_the_deployed_api_refuses() {
+    for caller in [Caller(None), Caller::app()] {
+        caller.get("/nowhere", 404, &refused("NotFound"));
+        caller.get("/credits/grant", 405, &refused("MethodNotAllowed"));
+        caller.send("DELETE", "/credits/u/balance", &Value::Null, 405, &refused("MethodNotAllowed"));
+    }
+    let app = Caller::app();
+    app.post("/credits/grant", &json!({ "user_uuid": "u 1" }), 400, &refused("InvalidRequest"));
+    let unknown = json!({ "generation_uuid": "unknown", "reason": "r" });
+    app.post("/credits/refund", &unknown, 404, &refused("ChargeNotFound"));
+    app.get("/generations/unknown", 404, &refused("ChargeNotFound"));
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn direct_invocations_answer_or_fail_by_the_code() {
+    let cloud = Cloud::deployed();
+    let order = json!({ "user_uuid": "direct", "trans_type": "order_pay", "order_no": "d", "credits": 5 });
+    let charge = |credits: u64| charge("direct", credits, "direct-1");
+    let refund = json!({ "user_uuid": "direct", "generation_uuid": "direct-1", "reason": "r" });
+    let whose = |operation: &str| json!({ "operation": operation, "user_uuid": "direct" });
+    for (function, payload, expected) in [
+        ("grant", order.clone(), Ok(json!({ "balance": 5, "replayed": false }))),
+        ("grant", order, Ok(json!({ "balance": 5, "replayed": true }))),
+        ("grant", json!({ "user_uuid": "direct" }), Err("InvalidRequest")),
+        ("grant", json!([]), Err("InvalidRequest")),
+        ("decrease", charge(6), Err("InsufficientCredits")),
+        ("decrease", charge(4), Ok(json!({ "credits": -4, "balance": 1 }))),
+        ("decrease", charge(3), Err("IdempotencyConflict")),
+        ("refund", refund.clone(), Ok(json!({ "outcome": "voided", "balance": 5 }))),
+        ("refund", refund, Ok(json!({ "outcome": "already_voided", "balance": 5 }))),
+        ("refund", json!({ "generation_uuid": "unknown", "reason": "r" }), Err("ChargeNotFound")),
+        ("decrease", charge(4), Err("GenerationVoided")),
+        ("balance", json!({ "user_uuid": "direct" }), Ok(json!({ "balance": 5 }))),
+        ("history", whose("timeline"), Ok(json!({ "records": [{ "credits": 5 }] }))),
+        ("history", whose("summary"), Ok(json!({ "voided": { "credits": 4 } }))),
+        ("history", whose("nothing"), Err("InvalidRequest")),
+    ] {
+        let told = cloud.invoke(function, &payload);
+        let as_expected = match (&told, expected) {
+            (Ok(told), Ok(expected)) => has(told, &expected),
+            (Err((code, _)), Err(expected)) => code == expected,
+            _ => false,
+        };
+        assert!(as_expected, "{function} {payload}: {told:?}");
+    }
+}
+
+/// The role of `balance` may get an item and do nothing else with the table. So what
+/// the functions could do in the other tests, their roles let them do.
+#[tokio::test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+async fn a_role_is_refused_what_its_function_does_not_do() {
+    let cloud = Cloud::deployed();
+    let (dynamodb, table) = (cloud.dynamodb_as("balance"), cloud.output("TableName"));
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let got = dynamodb.get_item().table_name(table).key("user_uuid", text("role")).key("sk", text("wallet"));
+    got.send().await.unwrap();
+    let put =
+        dynamodb.put_item().table_name(table).item("user_uuid", text("role")).item("sk", text("wallet"));
+    assert_eq!(put.send().await.unwrap_err().code(), Some("AccessDeniedException"));
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn an_asynchronous_refund_is_done() {
+    let cloud = Cloud::deployed();
+    cloud.grant("later", 5);
+    cloud.invoke("decrease", &charge("later", 4, "later-1")).unwrap();
+    cloud.invoke_later(
+        "refund",
+        &json!({ "user_uuid": "later", "generation_uuid": "later-1", "reason": "r" }),
+    );
+    wait_until("the refund is done", || cloud.balance("later") == 5);
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn a_signed_call_back_refunds_through_the_deployed_api() {
+    let cloud = Cloud::deployed();
+    cloud.grant("called", 10);
+    cloud.invoke("decrease", &charge("called", 4, "called-1")).unwrap();
+    let body = json!({
+        "generation_uuid": "called-1", "status": "failed", "user_uuid": "called", "error": "für immer weg",
+    });
+    let answer = cloud.call_back(&body, "another-webhook-secret");
+    assert_eq!((answer.status, &answer.body["code"]), (401, &json!("Unauthorized")), "{answer:?}");
+    assert_eq!(cloud.balance("called"), 6);
+    for outcome in ["voided", "already_voided"] {
+        let answer = cloud.call_back(&body, WEBHOOK_SECRET);
+        assert_eq!((answer.status, &answer.body["outcome"]), (200, &json!(outcome)), "{answer:?}");
+        assert_eq!(cloud.balance("called"), 10);
+    }
+    assert_eq!(cloud.records("called")[0]["voided_reason"], "für immer weg");
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn a_table_that_fails_is_told_and_changes_nothing() {
+    let cloud = Cloud::deployed();
+    let charge = charge("failing", 4, "failing-1");
+    cloud.grant("failing", 10);
+    cloud.outside.refuse("failing", "TransactWriteItems", "InternalServerError", u32::MAX);
+    Caller::app().post("/credits/decrease", &charge, 503, &refused("StoreUnavailable"));
+    assert_eq!(cloud.invoke("decrease", &charge).unwrap_err().0, "StoreUnavailable");
+    assert!(cloud.outside.allow("failing") > 0);
+    assert_eq!(cloud.balance("failing"), 10);
+
+    // Throttled twice, and nobody outside sees it.
+    cloud.outside.refuse("failing", "TransactWriteItems", "ThrottlingException", 2);
+    cloud.invoke("decrease", &charge).unwrap();
+    assert_eq!((cloud.outside.allow("failing"), cloud.balance("failing")), (0, 6));
+}

@@ -262,6 +262,11 @@ impl Bench {
         }
     }
 
+    /// The ledger of the functions, through the wire.
+    pub fn ledger(&self) -> &Ledger {
+        &self.app.ledger
+    }
+
     /// The table itself, past the functions and the wire.
     pub fn store(&self) -> Store {
         Store::new(self.client.clone(), &self.table)

@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
 async fn serve(options: Options) -> Result<(), String> {
     let listener = bind(options.port, "--port").await?;
     let (engine, connection, place) = match options.dynamodb_endpoint {
-        Some(endpoint) => (None, external(endpoint.clone()), format!("{endpoint} (not started here)")),
+        Some(endpoint) => (None, Connection::to(endpoint.clone()), format!("{endpoint} (not started here)")),
         None => {
             let storage = (!options.memory).then_some(options.data_dir.as_path());
             let engine = Engine::start(bind(options.dynamodb_port, "--dynamodb-port").await?, storage)?;
@@ -86,15 +86,6 @@ fn port_of(listener: &TcpListener) -> Result<u16, String> {
 
 fn embedded(endpoint: String) -> Connection {
     Connection { region: Some("local".to_owned()), endpoint: Some(endpoint), anonymous: true }
-}
-
-/// Another engine takes the credentials and the region of the environment, where
-/// there are any.
-fn external(endpoint: String) -> Connection {
-    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-    let anonymous = set("AWS_ACCESS_KEY_ID").is_none() && set("AWS_PROFILE").is_none();
-    let region = set("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
-    Connection { region: Some(region), endpoint: Some(endpoint), anonymous }
 }
 
 fn no_table(error: &StoreError, place: &str) -> String {

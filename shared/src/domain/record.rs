@@ -38,6 +38,9 @@ pub enum RecordKey {
     KeyedGrant(IdempotencyKey),
     /// A grant that is never a replay, by the invocation that made it.
     UnkeyedGrant(Nonce),
+    /// A grant of migrated history that has no other place: a second one of an
+    /// order, one of no order, or a refund that was a grant.
+    MigratedGrant(Nonce),
     /// A charge, or the fence against it.
     Charge {
         /// The generation it pays for.

@@ -5,6 +5,7 @@ mod balance;
 mod decrease;
 mod grant;
 mod history;
+mod import;
 mod post;
 mod refund;
 mod retry;
@@ -14,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
+pub use import::{Imported, Past};
 pub use post::Posted;
 pub use refund::{Outcome, Refunded, VoidedCharge};
 

@@ -19,6 +19,17 @@ pub struct Connection {
     pub anonymous: bool,
 }
 
+impl Connection {
+    /// The engine at this endpoint, with the credentials and the region of the
+    /// environment, where there are any.
+    pub fn to(endpoint: String) -> Connection {
+        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let anonymous = set("AWS_ACCESS_KEY_ID").is_none() && set("AWS_PROFILE").is_none();
+        let region = set("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
+        Connection { region: Some(region), endpoint: Some(endpoint), anonymous }
+    }
+}
+
 /// One table, and the client that reaches it.
 #[derive(Clone, Debug)]
 pub struct Store {

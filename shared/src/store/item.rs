@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    StoreError,
+    Held, StoreError,
     key::{self, Item},
 };
 use crate::domain::{
@@ -292,8 +292,26 @@ pub(super) fn to_record(item: Item) -> Result<Record, StoreError> {
 /// The record, or fence, that an item holds, and the key that it stands at.
 pub(super) fn to_placed(item: Item) -> Result<(RecordKey, Record), StoreError> {
     let place = place(&item);
-    let key = key::charge(&place.sort).ok_or_else(|| corrupt(&place, "is no key of a charge"))?;
+    let key = key::record(&place.sort).ok_or_else(|| corrupt(&place, "is no key of a record"))?;
     Ok((key, to_record(item)?))
+}
+
+/// The rows of the old table that a record was made of, as text.
+const OLD_ROWS: &str = "old_rows";
+
+/// Adds the rows of the old table that a record was made of.
+pub(super) fn add_old_rows(item: &mut Item, rows: &str) {
+    item.insert(OLD_ROWS.to_owned(), key::text(rows));
+}
+
+/// One item of a user's: the wallet, or a record with its key and its old rows.
+pub(super) fn to_held(mut item: Item) -> Result<Held, StoreError> {
+    if place(&item).sort == key::WALLET {
+        return to_wallet(item).map(Held::Wallet);
+    }
+    let old_rows = item.remove(OLD_ROWS).and_then(|rows| rows.as_s().ok().cloned());
+    let (key, record) = to_placed(item)?;
+    Ok(Held::Record { key, record, old_rows })
 }
 
 /// The charge that an item holds.

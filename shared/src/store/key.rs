@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::domain::{GenerationUuid, RecordKey, TransNo, UserUuid};
+use crate::domain::{GenerationUuid, Id, Nonce, RecordKey, TransNo, UserUuid};
 
 /// The partition key of the table.
 pub(super) const USER: &str = "user_uuid";
@@ -33,6 +33,7 @@ pub(super) fn sort(key: &RecordKey) -> String {
         RecordKey::NewUserGrant => "grant#new_user#".to_owned(),
         RecordKey::KeyedGrant(key) => format!("grant#key#{key}"),
         RecordKey::UnkeyedGrant(nonce) => format!("grant#unkeyed#{nonce}"),
+        RecordKey::MigratedGrant(nonce) => format!("grant#migrated#{nonce}"),
         RecordKey::Charge { generation, key } => {
             format!("charge#{}#{}", part(generation.as_ref()), part(key.as_ref()))
         }
@@ -61,24 +62,36 @@ fn part<T: ToString>(id: Option<&T>) -> String {
     id.map(ToString::to_string).unwrap_or_default()
 }
 
-/// The charge that a sort key stands for.
-pub(super) fn charge(sort: &str) -> Option<RecordKey> {
-    let (generation, key) = sort.strip_prefix("charge#")?.split_once('#')?;
-    let id = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Some(RecordKey::Charge {
-        generation: id(generation).map(TryInto::try_into).transpose().ok()?,
-        key: id(key).map(TryInto::try_into).transpose().ok()?,
-    })
+/// The record that a sort key stands for.
+pub(super) fn record(sort: &str) -> Option<RecordKey> {
+    let (kind, rest) = sort.split_once('#')?;
+    let (first, second) = rest.split_once('#')?;
+    let nonce = || second.trim_start_matches('#').parse().ok().map(Nonce::new);
+    match (kind, first) {
+        ("grant", "order") => id(second).map(RecordKey::OrderGrant),
+        ("grant", "new_user") => second.is_empty().then_some(RecordKey::NewUserGrant),
+        ("grant", "key") => id(second).map(RecordKey::KeyedGrant),
+        ("grant", "unkeyed") => nonce().map(RecordKey::UnkeyedGrant),
+        ("grant", "migrated") => nonce().map(RecordKey::MigratedGrant),
+        ("charge", "") if second.starts_with('#') => nonce().map(RecordKey::UnkeyedCharge),
+        ("charge", generation) => {
+            let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Some(RecordKey::Charge {
+                generation: part(generation).map(TryInto::try_into).transpose().ok()?,
+                key: part(second).map(TryInto::try_into).transpose().ok()?,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn id<Of>(text: &str) -> Option<Id<Of>> {
+    text.to_owned().try_into().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Nonce;
-
-    fn id<T: TryFrom<String>>(text: &str) -> Option<T> {
-        T::try_from(text.to_owned()).ok()
-    }
 
     #[test]
     fn no_two_keys_share_a_place() {
@@ -89,16 +102,18 @@ mod tests {
             (RecordKey::NewUserGrant, "grant#new_user#".to_owned()),
             (RecordKey::KeyedGrant(id("k").unwrap()), "grant#key#k".to_owned()),
             (RecordKey::UnkeyedGrant(nonce), format!("grant#unkeyed#{named}")),
+            (RecordKey::MigratedGrant(nonce), format!("grant#migrated#{named}")),
             (RecordKey::Charge { generation: id("g"), key: id("k") }, "charge#g#k".to_owned()),
             (RecordKey::Charge { generation: id("g"), key: None }, "charge#g#".to_owned()),
             (RecordKey::Charge { generation: None, key: id(&named) }, format!("charge##{named}")),
             (RecordKey::UnkeyedCharge(nonce), format!("charge###{named}")),
         ] {
             assert_eq!(sort(&key), sort_key);
-            if let RecordKey::Charge { .. } = key {
-                assert_eq!(charge(&sort_key), Some(key));
-            }
+            assert_eq!(record(&sort_key), Some(key));
         }
-        assert_eq!(charge("charge###x"), None);
+        for none in ["wallet", "charge###x", "grant#new_user#x", "grant#order#", "grant#other#x", "charge#g"]
+        {
+            assert_eq!(record(none), None, "{none}");
+        }
     }
 }

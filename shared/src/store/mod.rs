@@ -11,6 +11,6 @@ mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
-pub use read::{ChargePlace, End, PageKey};
+pub use read::{ChargePlace, End, Held, PageKey};
 pub use table::TABLE;
 pub use write::{Commit, RecordStep, Transaction, WalletStep};

@@ -20,6 +20,23 @@ pub struct PageKey(Item);
 #[derive(Clone, Debug)]
 pub struct ChargePlace(Item);
 
+/// An item of a user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The wallet.
+    Wallet(Wallet),
+    /// A record, or a fence.
+    Record {
+        /// Where it stands.
+        key: RecordKey,
+        /// What it is.
+        record: Record,
+        /// The rows of the old table that it was made of, as text; none of a record
+        /// that was made here.
+        old_rows: Option<String>,
+    },
+}
+
 /// An end of a sorted range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -77,6 +94,24 @@ impl Store {
         let charges: Result<_, _> =
             answer.items.unwrap_or_default().into_iter().map(item::to_placed).collect();
         Ok((charges?, answer.last_evaluated_key.map(PageKey)))
+    }
+
+    /// A page of all that is a user's, as of now.
+    pub async fn all(
+        &self,
+        user: &UserUuid,
+        from: Option<PageKey>,
+    ) -> Result<(Vec<Held>, Option<PageKey>), StoreError> {
+        let answer = self
+            .query()
+            .key_condition_expression("user_uuid = :user")
+            .expression_attribute_values(":user", text(user.as_str()))
+            .consistent_read(true)
+            .set_exclusive_start_key(from.map(|page| page.0))
+            .send()
+            .await?;
+        let all: Result<_, _> = answer.items.unwrap_or_default().into_iter().map(item::to_held).collect();
+        Ok((all?, answer.last_evaluated_key.map(PageKey)))
     }
 
     /// The newest records of a user, at most `limit`, of those made at or after

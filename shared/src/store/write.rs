@@ -53,6 +53,9 @@ const _: () = assert!(
 pub enum RecordStep<'a> {
     /// Written, if nothing stands there.
     Put(&'a RecordKey, Record),
+    /// The same of migrated history, with the rows of the old table that it was made
+    /// of, as text.
+    Move(&'a RecordKey, &'a Record, &'a str),
     /// Voided, if it is live.
     Void(&'a RecordKey, &'a Void),
 }
@@ -119,7 +122,8 @@ impl Store {
         let mut actions = Vec::with_capacity(transaction.records.len() + 1);
         for step in &transaction.records {
             actions.push(match step {
-                RecordStep::Put(key, record) => self.put(transaction.user, key, record)?,
+                RecordStep::Put(key, record) => self.put(transaction.user, key, record, None)?,
+                RecordStep::Move(key, record, rows) => self.put(transaction.user, key, record, Some(rows))?,
                 RecordStep::Void(key, void) => self.void(transaction.user, key, void)?,
             });
         }
@@ -132,9 +136,13 @@ impl Store {
         user: &UserUuid,
         key: &RecordKey,
         record: &Record,
+        old_rows: Option<&str>,
     ) -> Result<TransactWriteItem, StoreError> {
         let mut item = item::from_record(user, record)?;
         item.extend(key::of(user, key::sort(key)));
+        if let Some(rows) = old_rows {
+            item::add_old_rows(&mut item, rows);
+        }
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))

@@ -1,0 +1,10 @@
+//! Out of the old table of credits, into the ledger.
+//!
+//! The old table had a row for everything: positive for credits that came,
+//! negative for credits that went, and a positive one again for a refund. A
+//! balance was the sum of the rows that had not run out.
+
+pub mod migrate;
+pub mod old;
+pub mod plan;
+pub mod problem;

@@ -1,0 +1,224 @@
+//! Moves every user out of the old table, or says why not.
+//!
+//! Killed anywhere and begun again it goes on: as of the same moment the same rows
+//! give the same records, and what is there already is left alone.
+
+mod folder;
+mod progress;
+mod report;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use scrip::{
+    domain::{Error, GrantRequest, GrantType, Record, RecordKey, Timestamp, Wallet},
+    ledger::{Imported, Ledger, Past},
+    store::Held,
+};
+
+pub use report::Report;
+
+use crate::{
+    old::{Names, Old, UserRows},
+    plan::{Moved, OldRow, Refusal, plan},
+    problem::Problem,
+};
+use folder::Folder;
+use progress::Progress;
+
+/// How many users are written at once.
+const AT_ONCE: usize = 16;
+/// How long the ledger may try one user, in milliseconds: beyond what any throttling
+/// of a table that grows takes.
+const USER_MILLIS: i64 = 120_000;
+
+/// How it is done.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many users are written before they are read back.
+    pub batch: usize,
+    /// Whether nothing is written at all.
+    pub dry_run: bool,
+    /// Whether users get what their old charges cost them too much.
+    pub mend: bool,
+    /// Where the moment is kept as of which all is moved, and the reports.
+    pub folder: PathBuf,
+}
+
+/// Moves all users.
+///
+/// # Errors
+/// What stopped it, in one line. Begun again, it goes on.
+pub async fn migrate(
+    old: &mut Old,
+    names: &Names,
+    ledger: &Ledger,
+    settings: &Settings,
+) -> Result<Report, Problem> {
+    let mut folder = Folder::open(&settings.folder, ledger.now(), settings.dry_run)?;
+    let as_of = folder.as_of;
+    let mut snapshot = old.snapshot(names).await?;
+    let (users, rows) = snapshot.count();
+    let mut progress = Progress::start(users, rows);
+    let mut report = Report::new(as_of);
+    loop {
+        let mut batch = Vec::new();
+        while let Some(user) = if batch.len() < settings.batch { snapshot.next_user().await? } else { None } {
+            batch.push(user);
+        }
+        if batch.is_empty() {
+            break;
+        }
+        let ended: Vec<_> = stream::iter(batch.iter())
+            .map(|user| one(user, ledger, as_of, settings))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        for (user, end) in batch.iter().zip(&ended) {
+            report.count(user, end);
+            folder.note(user, end)?;
+            progress.pass(user.rows.len());
+        }
+    }
+    progress.end();
+    folder.finish(&report)?;
+    Ok(report)
+}
+
+/// How a user's move ended.
+enum End {
+    /// The user was not moved.
+    Refused(Refusal),
+    /// The user is in the ledger, since when.
+    Moved(Box<Moved>, Since),
+}
+
+/// Since when a user is in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Since {
+    /// It would be now.
+    DryRun,
+    /// Now.
+    Now,
+    /// An earlier run.
+    Before,
+    /// Without us: the user has begun anew, and is left alone.
+    Live,
+}
+
+async fn one(
+    user: &UserRows,
+    ledger: &Ledger,
+    as_of: Timestamp,
+    settings: &Settings,
+) -> Result<End, Problem> {
+    let rows: Vec<OldRow> = user.rows.iter().map(|(row, _)| row.clone()).collect();
+    let moved = match plan(&user.user, &rows, as_of) {
+        Ok(moved) => moved,
+        Err(refusal) => return Ok(End::Refused(refusal)),
+    };
+    let Some(wallet) = moved.wallet.clone() else { return Ok(End::Moved(Box::new(moved), Since::Before)) };
+    check_balance(&rows, &wallet, as_of).map_err(|why| Problem(format!("user {}: {why}", moved.user)))?;
+    if settings.dry_run {
+        return Ok(End::Moved(Box::new(moved), Since::DryRun));
+    }
+    let since = import(&moved, wallet, user, ledger).await?;
+    if settings.mend && since != Since::Live {
+        mend(&moved, ledger, as_of).await?;
+    }
+    Ok(End::Moved(Box::new(moved), since))
+}
+
+/// Writes a user, and reads all of it back.
+async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger) -> Result<Since, Problem> {
+    let failed = |error| stopped(moved.user.as_str(), error);
+    let past = Past { user: moved.user.clone(), records: with_rows(moved, user), wallet };
+    let deadline = || ledger.now().plus_millis(USER_MILLIS);
+    let imported = ledger.import(&past, deadline()).await.map_err(failed)?;
+    let all = ledger.all(&past.user, deadline()).await.map_err(failed)?;
+    let planned: BTreeMap<_, _> =
+        past.records.iter().map(|(key, record, rows)| (key, (record, rows))).collect();
+    if imported == Imported::Live {
+        // Moved by an earlier run, and used since: every record has its place still.
+        let is_ours = |held: &&Held| {
+            matches!(held, Held::Record { key, old_rows: Some(rows), .. }
+                if planned.get(key).is_some_and(|(_, planned)| *planned == rows))
+        };
+        let is_all = all.iter().filter(is_ours).count() == planned.len();
+        return Ok(if is_all { Since::Before } else { Since::Live });
+    }
+    let is_planned = |held: &Held| match held {
+        Held::Wallet(wallet) => *wallet == past.wallet,
+        Held::Record { key, record, old_rows } => planned
+            .get(key)
+            .is_some_and(|planned| (planned.0, Some(planned.1)) == (record, old_rows.as_ref())),
+    };
+    if all.len() != planned.len() + 1 || !all.iter().all(is_planned) {
+        return Err(Problem(format!("user {}: what was read back is not what was written", past.user)));
+    }
+    Ok(if imported == Imported::Now { Since::Now } else { Since::Before })
+}
+
+/// The records, each with its rows; a row that is no record goes with the first.
+fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Record, String)> {
+    let mut texts: BTreeMap<_, _> = user.rows.iter().map(|(row, text)| (row.id, text.as_str())).collect();
+    let mut records: Vec<_> = moved
+        .records
+        .iter()
+        .map(|placed| (placed, placed.rows.iter().filter_map(|id| texts.remove(id)).collect::<Vec<_>>()))
+        .collect();
+    if let Some((_, rows)) = records.first_mut() {
+        rows.extend(texts.into_values());
+    }
+    let text = |rows: Vec<&str>| format!("[{}]", rows.join(","));
+    records
+        .into_iter()
+        .map(|(placed, rows)| (placed.key.clone(), placed.record.clone(), text(rows)))
+        .collect()
+}
+
+/// Whether the new balance is the old one, as of now and whenever something runs out.
+fn check_balance(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Result<(), String> {
+    let ends = rows.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
+    for at in ends.chain([as_of]).collect::<BTreeSet<_>>() {
+        let counts = |row: &&OldRow| row.expired_at.is_none_or(|end| at < end);
+        let old: i128 = rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum();
+        let new = wallet.balance(at);
+        if i128::from(new.get()) != old.max(0) {
+            return Err(format!("at {at} the balance was {old} and would be {new}"));
+        }
+    }
+    Ok(())
+}
+
+/// Grants what the old charges cost too much, once.
+async fn mend(moved: &Moved, ledger: &Ledger, as_of: Timestamp) -> Result<(), Problem> {
+    for (nth, (expired_at, credits)) in moved.shortfall.iter().enumerate() {
+        let key = format!("migration-{}-{nth}", as_of.millis()).try_into().ok();
+        let request = GrantRequest {
+            user: moved.user.clone(),
+            trans_type: GrantType::SystemAdd,
+            credits: *credits,
+            order_no: None,
+            expired_at: *expired_at,
+            key,
+        };
+        let granted = ledger.grant(&request, ledger.now().plus_millis(USER_MILLIS)).await;
+        granted.map_err(|error| stopped(moved.user.as_str(), error))?;
+    }
+    Ok(())
+}
+
+/// What stopped the writing of a user.
+fn stopped(user: &str, error: Error) -> Problem {
+    Problem(match error {
+        Error::Busy => format!("user {user}: DynamoDB throttles; run the same command again to go on"),
+        Error::StoreUnavailable => {
+            format!("user {user}: DynamoDB cannot be reached, or refused the credentials; run again to go on")
+        }
+        other => format!("user {user}: {other:?}"),
+    })
+}

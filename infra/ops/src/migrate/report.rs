@@ -1,0 +1,115 @@
+use std::{collections::BTreeMap, fmt};
+
+use scrip::domain::{Record, Timestamp};
+use serde::Serialize;
+
+use super::{End, Since};
+use crate::{
+    old::UserRows,
+    plan::{Class, Refusal},
+};
+
+/// The sums of a migration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The moment as of which all was moved.
+    pub as_of: String,
+    /// Users, by what became of them.
+    pub users: BTreeMap<&'static str, u64>,
+    /// Users who were not moved, by why.
+    pub quarantined: BTreeMap<String, u64>,
+    /// Rows, by what they became. Each row of the table is one of them.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// Credits of the users who were moved, by trans_type, as the rows have them.
+    pub before: BTreeMap<String, i128>,
+    /// The same, as the records have them: a charge that is voided counts nothing.
+    pub after: BTreeMap<String, i128>,
+    /// The sum of the balances of who was moved, which is that of the rows too.
+    pub balance: i128,
+    /// Users whom the old charges cost too much, and how many credits, all together.
+    pub short: (u64, u128),
+}
+
+impl Report {
+    pub(super) fn new(as_of: Timestamp) -> Report {
+        Report { as_of: as_of.to_string(), ..Report::default() }
+    }
+
+    /// Counts a user in.
+    pub(super) fn count(&mut self, user: &UserRows, end: &End) {
+        let (became, moved) = match end {
+            End::Refused(refusal) => {
+                let why = Refusal { row: None, ..refusal.clone() }.to_string();
+                *self.quarantined.entry(why).or_default() += 1;
+                ("quarantined", None)
+            }
+            End::Moved(moved, _) if moved.wallet.is_none() => ("without credits", None),
+            End::Moved(moved, Since::DryRun) => ("would be moved", Some(moved)),
+            End::Moved(moved, Since::Now) => ("moved", Some(moved)),
+            End::Moved(moved, Since::Before) => ("moved before", Some(moved)),
+            End::Moved(_, Since::Live) => ("in the ledger already", None),
+        };
+        *self.users.entry(became).or_default() += 1;
+        let Some(moved) = moved else {
+            *self.rows.entry("of users who were not moved").or_default() += user.rows.len() as u64;
+            return;
+        };
+        for class in moved.classes.values() {
+            *self.rows.entry(name(*class)).or_default() += 1;
+        }
+        for (row, _) in &user.rows {
+            *self.before.entry(row.trans_type.clone()).or_default() += i128::from(row.credits);
+        }
+        for placed in &moved.records {
+            let (of, credits) = match &placed.record {
+                Record::Grant(grant) => (grant.trans_type.to_string(), i128::from(grant.credits.get())),
+                Record::Charge(charge) => {
+                    let live = if charge.void.is_none() { charge.credits.negated() } else { 0 };
+                    (charge.trans_type.to_string(), i128::from(live))
+                }
+                Record::Fence(_) => continue,
+            };
+            *self.after.entry(of).or_default() += credits;
+        }
+        let packs = moved.wallet.iter().flat_map(|wallet| &wallet.packs);
+        self.balance += packs.map(|pack| i128::from(pack.remaining.get())).sum::<i128>();
+        let short: u64 = moved.shortfall.iter().map(|(_, credits)| credits.get()).sum();
+        self.short.0 += u64::from(short > 0);
+        self.short.1 += u128::from(short);
+    }
+}
+
+fn name(class: Class) -> &'static str {
+    match class {
+        Class::Grant => "grants",
+        Class::GrantAgain => "grants that came twice",
+        Class::GrantWithoutOrder => "grants of no order",
+        Class::RefundOfCharge => "refunds of a charge",
+        Class::RefundKept => "refunds kept as grants",
+        Class::ChargeOfGeneration => "charges of a generation",
+        Class::ChargeOfOrder => "charges of an order",
+        Class::ChargeOfNothing => "charges of nothing",
+        Class::Nothing => "rows without credits",
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "as of {}", self.as_of)?;
+        let counts = [("users", &self.users), ("rows", &self.rows)];
+        for (title, counts) in counts {
+            for (what, count) in counts {
+                writeln!(f, "{count:>12} {title} {what}")?;
+            }
+        }
+        for (why, count) in &self.quarantined {
+            writeln!(f, "{count:>12} users quarantined: {why}")?;
+        }
+        writeln!(f, "{:>12} credits are the balance of who was moved, before and after", self.balance)?;
+        writeln!(
+            f,
+            "{:>12} users lack {} credits that ran out while later ones were spent",
+            self.short.0, self.short.1
+        )
+    }
+}

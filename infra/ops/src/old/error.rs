@@ -1,0 +1,93 @@
+//! What PostgreSQL and the way to it can refuse, as lines that say what to do. None
+//! has the URL in it, or a piece of it that could be of a password.
+
+use std::{error, io};
+
+use tokio_postgres::{
+    Config, Error,
+    config::Host,
+    error::{DbError, SqlState},
+};
+
+use crate::problem::Problem;
+
+/// The URL cannot be read.
+pub(super) fn url() -> Problem {
+    Problem(
+        "the URL of the old database must be postgresql://USER:PASSWORD@HOST:5432/DATABASE, at its end perhaps \
+         ?sslmode=disable, prefer or require; in its parts each of @ : / ? # % is written as %40 and so on"
+            .to_owned(),
+    )
+}
+
+/// There is no connection.
+pub(super) fn no_connection(config: &Config, error: &Error) -> Problem {
+    if let Some(refusal) = error.as_db_error() {
+        return not_let_in(config, refusal);
+    }
+    let (place, cause) = (place(config), cause(error));
+    let is_tls = error.to_string().contains("TLS");
+    Problem(match cause.as_str() {
+        "password missing" => format!("the server at {place} asks for a password, and the URL has none"),
+        _ if is_tls => format!(
+            "no TLS with the server at {place}: {cause}; in the URL, sslrootcert=FILE names roots to trust besides \
+             the machine's, as RDS has its own, and sslmode=disable does without TLS"
+        ),
+        _ => format!("no PostgreSQL server answers at {place}: {cause}; check the URL and the network"),
+    })
+}
+
+fn not_let_in(config: &Config, refusal: &DbError) -> Problem {
+    let user = config.get_user().unwrap_or_default();
+    let code = refusal.code();
+    Problem(if *code == SqlState::INVALID_PASSWORD {
+        format!("the server refuses the password of user {user:?}: check the URL")
+    } else if *code == SqlState::INVALID_CATALOG_NAME {
+        let database = config.get_dbname().unwrap_or(user);
+        format!("the server has no database {database:?}: check the URL")
+    } else {
+        format!("the server does not let user {user:?} in: {}", line(refusal.message()))
+    })
+}
+
+/// Something could not be read on the connection.
+pub(super) fn not_read(what: &str, error: &Error) -> Problem {
+    let lost = || Problem("the connection to the old database was lost: start again".to_owned());
+    let Some(refusal) = error.as_db_error() else {
+        let is_lost =
+            error.is_closed() || error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>());
+        let other = || Problem(format!("cannot read {what}: {}", cause(error)));
+        return if is_lost { lost() } else { other() };
+    };
+    let (code, message) = (refusal.code(), line(refusal.message()));
+    match code.code() {
+        "42501" => Problem(format!(
+            "the user of the URL may not read {what}: {message}; it needs SELECT on all three tables, and no row \
+             security"
+        )),
+        "72000" | "40001" => Problem(format!(
+            "the server dropped what the snapshot needs ({message}): start again, on a server that keeps it for longer"
+        )),
+        "57P01" | "57P02" | "57P03" | "08006" => lost(),
+        code => Problem(format!("the old database cannot give {what}: {message} ({code})")),
+    }
+}
+
+/// Where the server was looked for.
+fn place(config: &Config) -> String {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => format!("{host}:{port}"),
+        Some(Host::Unix(folder)) => folder.display().to_string(),
+        None => "no host".to_owned(),
+    }
+}
+
+/// What is behind an error, without what is only around it.
+fn cause(error: &Error) -> String {
+    error::Error::source(error).map_or_else(|| line(&error.to_string()), |cause| line(&cause.to_string()))
+}
+
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

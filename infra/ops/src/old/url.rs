@@ -1,0 +1,86 @@
+//! The URL of the database, as libpq has it.
+
+use std::{path::PathBuf, time::Duration};
+
+use percent_encoding::percent_decode_str;
+use tokio_postgres::{Config, config::Host};
+
+use super::error;
+use crate::problem::Problem;
+
+/// How long a server may take to answer, where the URL does not say.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the database is, and the file of roots to trust besides the machine's.
+pub(super) fn read(url: &str) -> Result<(Config, Option<PathBuf>), Problem> {
+    let (url, roots) = split(url);
+    let mut config: Config = url.parse().map_err(|_| error::url())?;
+    // An @ in a password ends it, and the rest of it becomes part of what follows.
+    let has_at = |host: &Host| matches!(host, Host::Tcp(host) if host.contains('@'));
+    let is_split = config.get_hosts().iter().any(has_at)
+        || config.get_dbname().is_some_and(|database| database.contains('@'));
+    if is_split || config.get_hosts().is_empty() || config.get_user().is_none() {
+        return Err(error::url());
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(PATIENCE);
+    }
+    config.application_name("scrip-ops");
+    Ok((config, roots))
+}
+
+/// Takes out what only libpq knows: the file, and modes that verify certificates,
+/// which here all do.
+fn split(url: &str) -> (String, Option<PathBuf>) {
+    let Some((before, options)) = url.rsplit_once('?') else { return (url.to_owned(), None) };
+    let (mut roots, mut others) = (None, Vec::new());
+    for option in options.split('&') {
+        match option.split_once('=') {
+            Some(("sslrootcert", file)) => {
+                roots = Some(percent_decode_str(file).decode_utf8_lossy().into_owned().into());
+            }
+            Some(("sslmode", "verify-ca" | "verify-full")) => others.push("sslmode=require"),
+            _ => others.push(option),
+        }
+    }
+    let question = if others.is_empty() { "" } else { "?" };
+    (format!("{before}{question}{}", others.join("&")), roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::config::SslMode;
+
+    use super::*;
+
+    #[test]
+    fn what_a_url_says() {
+        for (options, mode, seconds, roots) in [
+            ("", SslMode::Prefer, 10, None),
+            ("?sslmode=disable", SslMode::Disable, 10, None),
+            ("?sslmode=require&connect_timeout=3", SslMode::Require, 3, None),
+            ("?sslrootcert=a%20b.pem", SslMode::Prefer, 10, Some("a b.pem")),
+            ("?sslrootcert=/a.pem&sslmode=verify-full", SslMode::Require, 10, Some("/a.pem")),
+        ] {
+            let (config, found) = read(&format!("postgresql://u:secret@host/db{options}")).unwrap();
+            assert_eq!((config.get_ssl_mode(), found), (mode, roots.map(PathBuf::from)), "{options}");
+            assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(seconds)), "{options}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_read_is_not_told() {
+        for url in [
+            "",
+            "mysql://u:secret@host/db",
+            "postgresql://u:secret@host/db?sslmode=maybe",
+            "postgresql://u:sec@ret@host/db",
+            "postgresql://u:s@cr/et@host/db",
+            "postgresql://u:s@cr?et@host/db",
+            "postgresql:///db",
+            "postgresql://host/db",
+        ] {
+            assert_eq!(read(url), Err(error::url()), "{url}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A PostgreSQL of the tests' own: one for a process, with a database for each test.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tokio_postgres::{Client, NoTls};
+
+/// Runs a server until the standard input ends, which it does however the process of
+/// the tests ends; then nothing of it is left. The order by ICU is none by bytes.
+const KEEPER: &str = r#"
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+trap '' HUP INT TERM
+echo secret >"$folder/password"
+"$1/initdb" --pgdata="$folder/data" --username=scrip --pwfile="$folder/password" --auth=scram-sha-256 \
+    --no-locale --encoding=UTF8 --locale-provider=icu --icu-locale=en --no-sync >"$folder/log" 2>&1 ||
+    { cat "$folder/log" >&2 && exit 1; }
+"$1/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --silent \
+    --options="-F -h 127.0.0.1 -p $2 -k ''" start || { cat "$folder/log" >&2 && exit 1; }
+echo ready
+read -r _ || true
+"$1/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop
+"#;
+
+/// A server, until this is let go or the process ends.
+struct Server {
+    port: u16,
+    /// Goes when its standard input does.
+    _keeper: Child,
+}
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+/// A new database.
+pub async fn database() -> Database {
+    static DATABASES: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::SeqCst));
+    let admin = Database { name: "postgres".to_owned() };
+    admin.client().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    Database { name }
+}
+
+/// A database of the server.
+pub struct Database {
+    /// What it is called.
+    pub name: String,
+}
+
+impl Database {
+    /// Its URL, for its owner.
+    pub fn url(&self) -> String {
+        self.url_of("scrip:secret")
+    }
+
+    /// Its URL, for `user:password`.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("postgresql://{user}@127.0.0.1:{}/{}", SERVER.port, self.name)
+    }
+
+    /// A connection to it.
+    pub async fn client(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+impl Server {
+    fn start() -> Server {
+        let port = free_port();
+        let mut keeper = keeper();
+        keeper.arg(binaries()).arg(port.to_string()).current_dir("/").process_group(0);
+        let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "PostgreSQL does not start");
+        Server { port, _keeper: keeper }
+    }
+}
+
+/// The shell that keeps the server. PostgreSQL refuses to be run by root.
+fn keeper() -> Command {
+    let is_root = rustix::process::geteuid().is_root();
+    let mut keeper = Command::new(if is_root { "setpriv" } else { "sh" });
+    if is_root {
+        keeper.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "sh"]).env_remove("TMPDIR");
+    }
+    keeper.args(["-c", KEEPER, "sh"]);
+    keeper
+}
+
+/// The folder of `initdb` and `pg_ctl`: in the path, or where Debian has them, the
+/// newest one.
+fn binaries() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
+    debian.sort_by_key(|version| version.file_name().to_string_lossy().parse::<u32>().unwrap_or(0));
+    let debian = debian.iter().rev().map(|version| version.path().join("bin"));
+    let is_there = |folder: &PathBuf| ["initdb", "pg_ctl"].iter().all(|name| folder.join(name).exists());
+    env::split_paths(&path).chain(debian).find(is_there).expect("initdb, as .ci/run installs it")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

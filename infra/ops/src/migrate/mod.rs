@@ -22,7 +22,7 @@ use scrip::{
 pub use report::Report;
 
 use crate::{
-    old::{Names, Old, UserRows},
+    old::{Names, Old, Snapshot, UserRows},
     plan::{Moved, OldRow, Refusal, plan},
     problem::Problem,
 };
@@ -65,18 +65,12 @@ pub async fn migrate(
     let mut progress = Progress::start(users, rows);
     let mut report = Report::new(as_of);
     loop {
-        let mut batch = Vec::new();
-        while let Some(user) = if batch.len() < settings.batch { snapshot.next_user().await? } else { None } {
-            batch.push(user);
-        }
+        let batch = next_batch(&mut snapshot, settings.batch).await?;
         if batch.is_empty() {
             break;
         }
-        let ended: Vec<_> = stream::iter(batch.iter())
-            .map(|user| one(user, ledger, as_of, settings))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let moving = stream::iter(&batch).map(|user| one(user, ledger, as_of, settings));
+        let ended: Vec<_> = moving.buffered(AT_ONCE).try_collect().await?;
         for (user, end) in batch.iter().zip(&ended) {
             report.count(user, end);
             folder.note(user, end)?;
@@ -86,6 +80,17 @@ pub async fn migrate(
     progress.end();
     folder.finish(&report)?;
     Ok(report)
+}
+
+/// The next users, at most so many; none at the end.
+async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<UserRows>, Problem> {
+    let mut batch = Vec::new();
+    while batch.len() < size
+        && let Some(user) = snapshot.next_user().await?
+    {
+        batch.push(user);
+    }
+    Ok(batch)
 }
 
 /// How a user's move ended.

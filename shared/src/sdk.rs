@@ -3,7 +3,8 @@
 use std::iter::successors;
 
 use aws_config::{BehaviorVersion, ConfigLoader, retry::RetryConfig};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// A client's configuration from the environment. It tries each call once, unless
 /// its client is told otherwise: what the environment says of retries may make
@@ -19,7 +20,7 @@ fn repeats_the_request(code: &str) -> bool {
 }
 
 /// Why a call failed, for the log.
-pub(crate) fn why<E>(error: &SdkError<E>) -> String
+pub(crate) fn why<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

@@ -11,6 +11,7 @@ mod http;
 mod moto;
 mod outside;
 mod process;
+mod run;
 mod story;
 mod watch;
 mod workflows;

@@ -20,7 +20,7 @@ use crate::{
     http::agent,
     outside::serve,
     process::{PATIENCE, free_port, kept, tool},
-    workflows::{Run, User},
+    run::{Run, User},
 };
 
 /// By the name in here moto knows which service is called.

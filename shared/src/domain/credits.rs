@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Limit};
 
 /// A whole number of prepaid credits, 0 to [`Credits::TOTAL_MAX`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Credits(u64);
 

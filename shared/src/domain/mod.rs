@@ -1,6 +1,7 @@
 //! The rules, pure: no input or output, no clock, no randomness; time and
 //! identity are arguments.
 
+mod audit;
 mod credits;
 mod error;
 mod id;
@@ -12,6 +13,7 @@ mod trans_no;
 mod trans_type;
 mod wallet;
 
+pub use audit::{Fault, Recount};
 pub use credits::Credits;
 pub use error::{Error, Limit};
 pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};

@@ -1,5 +1,5 @@
 use super::{
-    ChargeType, Credits, GenerationUuid, GrantType, IdempotencyKey, Nonce, OrderNo, Reason, Timestamp,
+    ChargeType, Credits, Entry, GenerationUuid, GrantType, IdempotencyKey, Nonce, OrderNo, Reason, Timestamp,
     TransNo, TransType, UserUuid,
 };
 
@@ -22,6 +22,31 @@ impl Record {
             Record::Grant(grant) => Some(grant.trans_no.created_at()),
             Record::Charge(Charge { void: Some(void), .. }) => Some(void.at),
             Record::Charge(charge) => Some(charge.trans_no.created_at()),
+            Record::Fence(_) => None,
+        }
+    }
+
+    /// What a timeline shows of it; of a fence, nothing.
+    pub fn entry(&self) -> Option<Entry> {
+        match self.clone() {
+            Record::Grant(Grant { trans_no, trans_type, credits, order_no, expired_at }) => Some(Entry {
+                trans_no,
+                trans_type,
+                credits,
+                order_no,
+                generation: None,
+                expired_at,
+                void: None,
+            }),
+            Record::Charge(charge) => Some(Entry {
+                trans_no: charge.trans_no,
+                trans_type: TransType::Charge(charge.trans_type),
+                credits: charge.credits,
+                order_no: charge.order_no,
+                generation: charge.generation,
+                expired_at: None,
+                void: charge.void.map(|void| (void.at, void.reason)),
+            }),
             Record::Fence(_) => None,
         }
     }
@@ -50,6 +75,29 @@ pub enum RecordKey {
     },
     /// A charge that cannot be repeated safely, by the invocation that made it.
     UnkeyedCharge(Nonce),
+}
+
+impl RecordKey {
+    /// Whether this record may stand here.
+    pub fn fits(&self, record: &Record) -> bool {
+        let is_for = |grant: &Grant, of: GrantType| grant.trans_type == of.into();
+        match (self, record) {
+            (RecordKey::OrderGrant(order_no), Record::Grant(grant)) => {
+                is_for(grant, GrantType::OrderPay) && grant.order_no.as_ref() == Some(order_no)
+            }
+            (RecordKey::NewUserGrant, Record::Grant(grant)) => is_for(grant, GrantType::NewUser),
+            (RecordKey::KeyedGrant(_) | RecordKey::UnkeyedGrant(_), Record::Grant(grant)) => {
+                is_for(grant, GrantType::SystemAdd)
+            }
+            (RecordKey::MigratedGrant(_), Record::Grant(_))
+            | (RecordKey::Charge { .. }, Record::Fence(_)) => true,
+            (RecordKey::Charge { generation, .. }, Record::Charge(charge)) => {
+                charge.generation == *generation
+            }
+            (RecordKey::UnkeyedCharge(_), Record::Charge(charge)) => charge.generation.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// Credits given: the record, and the origin of a pack.

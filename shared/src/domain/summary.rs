@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{Credits, Error, GenerationUuid, OrderNo, Reason, Tally, Timestamp, TransNo, TransType, Wallet};
 
 /// A record as the timeline shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Its identity and moment.
     pub trans_no: TransNo,
@@ -84,7 +84,7 @@ impl Summary {
 mod tests {
     use super::super::wallet::tests::{a_charge, a_grant, at, credits, nonce};
     use super::*;
-    use crate::domain::{Charge, ChargeRequest, ChargeType, Grant, GrantRequest, GrantType, Totals};
+    use crate::domain::{ChargeRequest, ChargeType, Grant, GrantRequest, GrantType, Record, Totals};
 
     #[derive(Debug)]
     enum Step {
@@ -101,22 +101,6 @@ mod tests {
 
     fn tally((sum, count): (u64, u64)) -> Tally {
         Tally { credits: credits(sum), count }
-    }
-
-    fn granted(Grant { trans_no, trans_type, credits, order_no, expired_at }: Grant) -> Entry {
-        Entry { trans_no, trans_type, credits, order_no, generation: None, expired_at, void: None }
-    }
-
-    fn charged(charge: &Charge) -> Entry {
-        Entry {
-            trans_no: charge.trans_no,
-            trans_type: TransType::Charge(charge.trans_type.clone()),
-            credits: charge.credits,
-            order_no: None,
-            generation: None,
-            expired_at: None,
-            void: None,
-        }
     }
 
     /// Takes the steps and compares both ways of summing with (credits, count)
@@ -136,13 +120,13 @@ mod tests {
                     let request = GrantRequest { trans_type: *trans_type, ..a_grant((*of, *expired_at)) };
                     let (next, grant) = wallet.grant(&request, nonce(), at(0)).unwrap();
                     wallet = next;
-                    entries.push(granted(grant));
+                    entries.extend(Record::Grant(grant).entry());
                 }
                 Charged(trans_type, of) => {
                     let request = ChargeRequest { trans_type: trans_type.clone(), ..a_charge(*of) };
                     let (next, charge) = wallet.charge(&request, nonce(), at(0)).unwrap();
                     wallet = next;
-                    entries.push(charged(&charge));
+                    entries.extend(Record::Charge(charge.clone()).entry());
                     charges.push(charge);
                 }
                 Voided(nth) => {
@@ -199,7 +183,8 @@ mod tests {
         let totals = BTreeMap::from([(refund.clone(), Totals { made, ..Totals::default() })]);
         let (_, grant) = Wallet::default().grant(&a_grant((7, None)), nonce(), at(0)).unwrap();
         let mut counted = Summary::default();
-        counted.count(&Entry { trans_type: refund, ..granted(grant) }).unwrap();
+        let record = Record::Grant(Grant { trans_type: refund, ..grant });
+        counted.count(&record.entry().unwrap()).unwrap();
         let summed = Summary::lifetime(&Wallet { totals, ..Wallet::default() }, at(0)).unwrap();
         assert_eq!((summed.granted, counted.granted), (made, made));
     }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Why a charge was voided, in the caller's words: 1 to 255 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reason(String);
 

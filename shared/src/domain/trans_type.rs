@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// New writes are grants and charges; the refund types exist in migrated
 /// history only, from a time when a refund was a positive row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TransType {
     /// `new_user`, `order_pay`, `system_add`.
@@ -16,7 +16,7 @@ pub enum TransType {
 }
 
 /// Why credits were granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GrantType {
     /// Once for a user.
     NewUser,
@@ -27,7 +27,7 @@ pub enum GrantType {
 }
 
 /// What credits were spent on. A new type of generation needs no code.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChargeType {
     /// A message of a chat session.
     Chat,

@@ -34,7 +34,7 @@ pub struct Pack {
 }
 
 /// A sum of records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tally {
     /// The sum of their credits, as a positive number.
     pub credits: Credits,
@@ -43,7 +43,7 @@ pub struct Tally {
 }
 
 /// The lifetime sums of one trans_type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Totals {
     /// All records, voided ones too.
     pub made: Tally,

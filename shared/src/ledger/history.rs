@@ -116,7 +116,7 @@ impl Ledger {
         Ok(summary)
     }
 
-    async fn entries(
+    pub(super) async fn entries(
         &self,
         user: &UserUuid,
         from: Option<TransNo>,

@@ -1,6 +1,7 @@
 //! The use cases, one file each: read, plan by the domain's rules, commit, and
 //! try again within bounds.
 
+mod audit;
 mod balance;
 mod decrease;
 mod grant;
@@ -9,11 +10,13 @@ mod import;
 mod post;
 mod refund;
 mod retry;
+mod whole;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
+pub use audit::Audited;
 pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
 pub use import::{Imported, Past};
 pub use post::Posted;

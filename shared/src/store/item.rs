@@ -304,14 +304,38 @@ pub(super) fn add_old_rows(item: &mut Item, rows: &str) {
     item.insert(OLD_ROWS.to_owned(), key::text(rows));
 }
 
-/// One item of a user's: the wallet, or a record with its key and its old rows.
-pub(super) fn to_held(mut item: Item) -> Result<Held, StoreError> {
-    if place(&item).sort == key::WALLET {
-        return to_wallet(item).map(Held::Wallet);
-    }
+/// One item of a user's: the wallet, or a record with its key and its old rows. It is
+/// judged whole: what the indexes are made of, and attributes that no code here reads.
+pub(super) fn to_held(mut item: Item) -> Held {
+    let place = place(&item);
     let old_rows = item.remove(OLD_ROWS).and_then(|rows| rows.as_s().ok().cloned());
-    let (key, record) = to_placed(item)?;
-    Ok(Held::Record { key, record, old_rows })
+    let held = if place.sort == key::WALLET {
+        to_wallet(item.clone()).map(Held::Wallet)
+    } else {
+        to_placed(item.clone()).map(|(key, record)| Held::Record { key, record, old_rows })
+    };
+    let is_whole = |held: &Held| match rewritten(&place, held) {
+        Ok(again) => again == item,
+        Err(_) => false,
+    };
+    match held {
+        Ok(held) if is_whole(&held) => held,
+        Ok(_) => Held::Unreadable(told(&place, "has other attributes than were written")),
+        Err(StoreError::Corrupt(why)) => Held::Unreadable(why),
+        Err(error) => Held::Unreadable(told(&place, &format!("{error:?}"))),
+    }
+}
+
+/// The item as it is written.
+fn rewritten(place: &Place, held: &Held) -> Result<Item, StoreError> {
+    let user = UserUuid::try_from(place.user.clone()).map_err(|why| corrupt(place, why))?;
+    let mut item = match held {
+        Held::Wallet(wallet) => from_wallet(wallet)?,
+        Held::Record { record, .. } => from_record(&user, record)?,
+        Held::Unreadable(_) => Item::new(),
+    };
+    item.extend(key::of(&user, place.sort.clone()));
+    Ok(item)
 }
 
 /// The charge that an item holds.
@@ -445,24 +469,28 @@ fn charge_type(trans_type: TransType) -> Option<ChargeType> {
 }
 
 /// Which item it is, for the message.
-struct Place {
-    user: String,
-    sort: String,
+pub(super) struct Place {
+    pub(super) user: String,
+    pub(super) sort: String,
 }
 
-fn place(item: &Item) -> Place {
+pub(super) fn place(item: &Item) -> Place {
     let part = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     Place { user: part(key::USER), sort: part(key::SORT) }
 }
 
-fn corrupt(place: &Place, why: &str) -> StoreError {
-    StoreError::Corrupt(format!("item user_uuid={:?} sk={:?}: {why}", place.user, place.sort))
+pub(super) fn corrupt(place: &Place, why: &str) -> StoreError {
+    StoreError::Corrupt(told(place, why))
 }
 
-fn read<T: DeserializeOwned>(place: &Place, item: Item) -> Result<T, StoreError> {
+fn told(place: &Place, why: &str) -> String {
+    format!("item user_uuid={:?} sk={:?}: {why}", place.user, place.sort)
+}
+
+pub(super) fn read<T: DeserializeOwned>(place: &Place, item: Item) -> Result<T, StoreError> {
     serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|error| corrupt(place, &error.to_string()))
 }
 
-fn write(item: &impl Serialize) -> Result<Item, StoreError> {
+pub(super) fn write(item: &impl Serialize) -> Result<Item, StoreError> {
     serde_dynamo::aws_sdk_dynamodb_1::to_item(item).map_err(|error| StoreError::Other(error.to_string()))
 }

@@ -6,11 +6,13 @@ mod error;
 mod item;
 mod key;
 mod read;
+mod scan;
 mod table;
 mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
 pub use read::{ChargePlace, End, Held, PageKey};
+pub use scan::{Plain, Put};
 pub use table::TABLE;
 pub use write::{Commit, RecordStep, Transaction, WalletStep};

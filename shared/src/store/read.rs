@@ -14,7 +14,7 @@ use crate::domain::{Charge, Entry, GenerationUuid, Record, RecordKey, TransNo, U
 
 /// Where a read goes on.
 #[derive(Clone, Debug)]
-pub struct PageKey(Item);
+pub struct PageKey(pub(super) Item);
 
 /// Where the index says that a charge stands.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub enum Held {
         /// that was made here.
         old_rows: Option<String>,
     },
+    /// None that the ledger has written: its key, and why.
+    Unreadable(String),
 }
 
 /// An end of a sorted range.
@@ -54,6 +56,28 @@ impl Store {
     pub async fn wallet(&self, user: &UserUuid) -> Result<Wallet, StoreError> {
         let item = self.get(user, key::WALLET.to_owned()).await?;
         item.map_or_else(|| Ok(Wallet::default()), item::to_wallet)
+    }
+
+    /// The wallet as it is held, as of now; nothing for a user who has none.
+    pub async fn held_wallet(&self, user: &UserUuid) -> Result<Option<Held>, StoreError> {
+        Ok(self.get(user, key::WALLET.to_owned()).await?.map(item::to_held))
+    }
+
+    /// Whether the generation index has a charge. It may lag.
+    pub async fn is_in_generation_index(
+        &self,
+        user: &UserUuid,
+        generation: &GenerationUuid,
+        trans_no: TransNo,
+    ) -> Result<bool, StoreError> {
+        let answer = self
+            .query_of(GENERATION_INDEX, 1)
+            .key_condition_expression("generation_uuid = :generation AND user_trans = :place")
+            .expression_attribute_values(":generation", text(generation.as_str()))
+            .expression_attribute_values(":place", text(key::user_trans(user, trans_no)))
+            .send()
+            .await?;
+        Ok(answer.items.is_some_and(|items| !items.is_empty()))
     }
 
     /// The record at a key, as of now.
@@ -110,8 +134,8 @@ impl Store {
             .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await?;
-        let all: Result<_, _> = answer.items.unwrap_or_default().into_iter().map(item::to_held).collect();
-        Ok((all?, answer.last_evaluated_key.map(PageKey)))
+        let all = answer.items.unwrap_or_default().into_iter().map(item::to_held).collect();
+        Ok((all, answer.last_evaluated_key.map(PageKey)))
     }
 
     /// The newest records of a user, at most `limit`, of those made at or after

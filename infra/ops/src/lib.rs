@@ -8,3 +8,5 @@ pub mod migrate;
 pub mod old;
 pub mod plan;
 pub mod problem;
+pub mod progress;
+pub mod users;

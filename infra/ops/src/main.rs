@@ -1,6 +1,6 @@
 //! `scrip-ops`: the operator's command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use scrip::{
@@ -8,8 +8,8 @@ use scrip::{
     store::{Connection, Store, TABLE},
 };
 use scrip_ops::{
-    migrate::{Settings, migrate},
-    old::{Names, Old},
+    migrate,
+    old::{Old, Place},
     problem::Problem,
 };
 
@@ -31,25 +31,10 @@ struct Options {
 enum Command {
     /// Move users out of the old table in PostgreSQL; begun again, it goes on
     Migrate {
-        /// Where the old table is: postgres://user:password@host/database
-        #[arg(long, value_name = "URL", env = "SCRIP_OLD_URL", hide_env_values = true)]
-        from: String,
-        /// How many users are written before they are read back
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
-        batch: u16,
-        /// Write nothing to the ledger
-        #[arg(long)]
-        dry_run: bool,
-        /// Grant what single-row charges cost users too much
-        #[arg(long)]
-        mend: bool,
-        /// Folder for the moment as of which all is moved, the quarantine and the report
-        #[arg(long, value_name = "DIR", default_value = "scrip-migration")]
-        folder: PathBuf,
-        /// What a table or column is called in the old database, as credits=billing.credits or
-        /// credits.user_uuid=owner; may be given several times
-        #[arg(long = "name", value_name = "WHAT=NAME")]
-        names: Vec<String>,
+        #[command(flatten)]
+        old: Place,
+        #[command(flatten)]
+        settings: migrate::Settings,
     },
 }
 
@@ -69,23 +54,11 @@ async fn run(options: Options) -> Result<(), Problem> {
     let store = Store::connect(connection, options.dynamodb_table).await;
     let ledger = Ledger::new(store, Sources::system());
     match options.command {
-        Command::Migrate { from, batch, dry_run, mend, folder, names } => {
-            let settings = Settings { batch: batch.into(), dry_run, mend, folder };
-            let names = named(&names)?;
-            let mut old = Old::connect(&from).await?;
-            print!("{}", migrate(&mut old, &names, &ledger, &settings).await?);
+        Command::Migrate { old, settings } => {
+            let names = old.called.names()?;
+            let mut old = Old::connect(&old.from).await?;
+            print!("{}", migrate::migrate(&mut old, &names, &ledger, &settings).await?);
             Ok(())
         }
     }
-}
-
-/// The names of the old database, with these of them changed.
-fn named(changed: &[String]) -> Result<Names, Problem> {
-    let mut names = Names::default();
-    for change in changed {
-        let (what, name) =
-            change.split_once('=').ok_or_else(|| Problem(format!("{change:?} is not WHAT=NAME")))?;
-        names.rename(what, name)?;
-    }
-    Ok(names)
 }

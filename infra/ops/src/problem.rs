@@ -2,9 +2,41 @@
 
 use std::fmt;
 
+use scrip::{
+    domain::{Error, Timestamp},
+    ledger::Ledger,
+};
+
+/// How long the ledger may try one thing, in milliseconds: beyond what any throttling
+/// of a table that grows takes.
+const PATIENCE_MILLIS: i64 = 120_000;
+
+/// Until when the ledger may try something that begins now.
+pub fn deadline(ledger: &Ledger) -> Timestamp {
+    ledger.now().plus_millis(PATIENCE_MILLIS)
+}
+
 /// Why something cannot go on: one line, which says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem(pub String);
+
+impl Problem {
+    /// The ledger could not do something about this user, or whatever it is.
+    pub fn of_ledger(what: &str, error: &Error) -> Problem {
+        Problem(match error {
+            Error::Busy => format!("{what}: DynamoDB throttles; run the same command again to go on"),
+            Error::StoreUnavailable => {
+                format!("{what}: DynamoDB cannot be reached, or refused the credentials; run again to go on")
+            }
+            other => format!("{what}: {other:?}"),
+        })
+    }
+
+    /// A file or folder could not be written or read.
+    pub fn of_file(path: &std::path::Path, error: &std::io::Error) -> Problem {
+        Problem(format!("{}: {error}", path.display()))
+    }
+}
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -217,10 +217,11 @@ async fn what_stops_it_is_one_line() {
     let folder = |name: &str| place.folder.path().join(name).display().to_string();
     let full = folder("full");
     for (url, flags, says) in [
-        (url.as_str(), &["--name", "credits=no_such_table"][..], "no_such_table"),
-        (&url, &["--name", "credits=no_columns"], "no_columns"),
-        (&url, &["--name", "credits.nonsense=x"], "nonsense"),
-        (&url, &["--name", "nonsense"], "WHAT=NAME"),
+        (url.as_str(), &["--table", "credits=no_such_table"][..], "no_such_table"),
+        (&url, &["--table", "no_columns"], "no_columns"),
+        (&url, &["--table", "nonsense=x"], "nonsense"),
+        (&url, &["--column", "credits.nonsense=x"], "nonsense"),
+        (&url, &["--column", "owner=x"], "TABLE.COLUMN=NAME"),
         ("postgresql://nobody:x@127.0.0.1:1/none", &[], "127.0.0.1:1"),
         ("nonsense", &[], "postgresql://"),
         (&url, &["--dynamodb-endpoint", "http://127.0.0.1:1"], "DynamoDB"),

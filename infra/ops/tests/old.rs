@@ -21,7 +21,7 @@ const SOME: Oddities = Oddities { seed: 1, users: 3_000, largest: 20_000 };
 /// All that a user with that URL reads.
 async fn read(url: &str, names: &Names) -> Result<Vec<UserRows>, Problem> {
     let mut old = Old::connect(url).await?;
-    let mut snapshot = old.snapshot(names).await?;
+    let mut snapshot = old.snapshot(names, None).await?;
     let mut users = Vec::new();
     while let Some(user) = snapshot.next_user().await? {
         users.push(user);
@@ -151,12 +151,12 @@ async fn what_cannot_be_read_is_told() {
         (
             "DROP TABLE orders",
             OWNER,
-            r#"there is no table "orders": --name orders=NAME says what it is called"#,
+            r#"there is no table "orders": --table orders=NAME says what it is called"#,
         ),
         (
             "ALTER TABLE generations DROP uuid",
             OWNER,
-            r#"the table "generations" has no column "uuid": --name generations.uuid=NAME says what it is called"#,
+            r#"the table "generations" has no column "uuid": --column generations.uuid=NAME says what it is called"#,
         ),
         (
             "ALTER TABLE credits ALTER credits TYPE numeric(30,2)",
@@ -176,7 +176,7 @@ async fn what_cannot_be_read_is_told() {
         (
             "UPDATE credits SET trans_no = 'same'",
             OWNER,
-            r#"does not tell rows apart, as several have "same": --name credits.trans_no=NAME names one that does"#,
+            r#"does not tell rows apart, as several have "same": --column credits.trans_no=NAME names one that does"#,
         ),
         (
             role,
@@ -226,7 +226,7 @@ async fn a_lost_connection_is_told() {
     SOME.load(&client).await;
     let mut old = Old::connect(&database.url()).await.unwrap();
     let names = Names::default();
-    let mut snapshot = old.snapshot(&names).await.unwrap();
+    let mut snapshot = old.snapshot(&names, None).await.unwrap();
     assert!(snapshot.next_user().await.unwrap().is_some());
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'scrip-ops'
                AND datname = current_database() AND backend_type = 'client backend'";
@@ -247,7 +247,7 @@ async fn what_is_written_meanwhile_is_not_seen() {
     let client = database.client().await;
     Oddities { users: 20, largest: 10, ..SOME }.load(&client).await;
     let mut old = Old::connect(&database.url()).await.unwrap();
-    let mut snapshot = old.snapshot(&Names::default()).await.unwrap();
+    let mut snapshot = old.snapshot(&Names::default(), None).await.unwrap();
     client.batch_execute("DELETE FROM credits").await.unwrap();
     let mut rows = 0;
     while let Some(user) = snapshot.next_user().await.unwrap() {

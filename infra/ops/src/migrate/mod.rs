@@ -4,7 +4,6 @@
 //! give the same records, and what is there already is left alone.
 
 mod folder;
-mod progress;
 mod report;
 
 use std::{
@@ -12,9 +11,10 @@ use std::{
     path::PathBuf,
 };
 
+use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{Error, GrantRequest, GrantType, Record, RecordKey, Timestamp, Wallet},
+    domain::{Error, GrantRequest, GrantType, Record, RecordKey, Timestamp, UserUuid, Wallet},
     ledger::{Imported, Ledger, Past},
     store::Held,
 };
@@ -24,28 +24,38 @@ pub use report::Report;
 use crate::{
     old::{Names, Old, Snapshot, UserRows},
     plan::{Moved, OldRow, Refusal, plan},
-    problem::Problem,
+    problem::{Problem, deadline},
+    progress::Progress,
 };
 use folder::Folder;
-use progress::Progress;
 
 /// How many users are written at once.
 const AT_ONCE: usize = 16;
-/// How long the ledger may try one user, in milliseconds: beyond what any throttling
-/// of a table that grows takes.
-const USER_MILLIS: i64 = 120_000;
-
 /// How it is done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// How many users are written before they are read back.
-    pub batch: usize,
-    /// Whether nothing is written at all.
+    /// How many users are written before they are read back
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// Write nothing to the ledger
+    #[arg(long)]
     pub dry_run: bool,
-    /// Whether users get what their old charges cost them too much.
+    /// Grant what single-row charges cost users too much
+    #[arg(long)]
     pub mend: bool,
-    /// Where the moment is kept as of which all is moved, and the reports.
+    /// Only users who have a row made since then, as 2026-08-01T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+    /// Folder for the moment as of which all is moved, the quarantine and the report
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
     pub folder: PathBuf,
+}
+
+/// The folder of a migration, where none is given.
+pub const FOLDER: &str = "scrip-migration";
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "must be a time as 2026-08-01T00:00:00Z".to_owned())
 }
 
 /// Moves all users.
@@ -60,12 +70,13 @@ pub async fn migrate(
 ) -> Result<Report, Problem> {
     let mut folder = Folder::open(&settings.folder, ledger.now(), settings.dry_run)?;
     let as_of = folder.as_of;
-    let mut snapshot = old.snapshot(names).await?;
+    let mut snapshot = old.snapshot(names, settings.since).await?;
     let (users, rows) = snapshot.count();
-    let mut progress = Progress::start(users, rows);
+    eprintln!("{users} users, {rows} rows");
+    let mut progress = Progress::start(Some(rows), "rows");
     let mut report = Report::new(as_of);
     loop {
-        let batch = next_batch(&mut snapshot, settings.batch).await?;
+        let batch = next_batch(&mut snapshot, settings.batch.into()).await?;
         if batch.is_empty() {
             break;
         }
@@ -139,11 +150,10 @@ async fn one(
 
 /// Writes a user, and reads all of it back.
 async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger) -> Result<Since, Problem> {
-    let failed = |error| stopped(moved.user.as_str(), error);
+    let failed = |error| stopped(&moved.user, &error);
     let past = Past { user: moved.user.clone(), records: with_rows(moved, user), wallet };
-    let deadline = || ledger.now().plus_millis(USER_MILLIS);
-    let imported = ledger.import(&past, deadline()).await.map_err(failed)?;
-    let all = ledger.all(&past.user, deadline()).await.map_err(failed)?;
+    let imported = ledger.import(&past, deadline(ledger)).await.map_err(failed)?;
+    let all = ledger.all(&past.user, deadline(ledger)).await.map_err(failed)?;
     let planned: BTreeMap<_, _> =
         past.records.iter().map(|(key, record, rows)| (key, (record, rows))).collect();
     if imported == Imported::Live {
@@ -212,19 +222,12 @@ async fn mend(moved: &Moved, ledger: &Ledger, as_of: Timestamp) -> Result<(), Pr
             expired_at: *expired_at,
             key,
         };
-        let granted = ledger.grant(&request, ledger.now().plus_millis(USER_MILLIS)).await;
-        granted.map_err(|error| stopped(moved.user.as_str(), error))?;
+        let granted = ledger.grant(&request, deadline(ledger)).await;
+        granted.map_err(|error| stopped(&moved.user, &error))?;
     }
     Ok(())
 }
 
-/// What stopped the writing of a user.
-fn stopped(user: &str, error: Error) -> Problem {
-    Problem(match error {
-        Error::Busy => format!("user {user}: DynamoDB throttles; run the same command again to go on"),
-        Error::StoreUnavailable => {
-            format!("user {user}: DynamoDB cannot be reached, or refused the credentials; run again to go on")
-        }
-        other => format!("user {user}: {other:?}"),
-    })
+fn stopped(user: &UserUuid, error: &Error) -> Problem {
+    Problem::of_ledger(&format!("user {user}"), error)
 }

@@ -75,7 +75,9 @@ async fn columns_of(
     let rows = transaction.query_typed(COLUMNS, &[(&name, Type::TEXT)]).await;
     let rows = rows.map_err(|error| error::not_read(names.of(table), &error))?;
     if rows.is_empty() {
-        return Err(Problem(format!("there is no table {name}: --name {table}=NAME says what it is called")));
+        return Err(Problem(format!(
+            "there is no table {name}: --table {table}=NAME says what it is called"
+        )));
     }
     Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)))).collect())
 }
@@ -102,7 +104,9 @@ impl Kind {
 
 fn missing(names: &Names, table: &'static str, column: &'static str) -> Problem {
     let (table, name) = (names.table(table), names.of(column));
-    Problem(format!("the table {table} has no column {name:?}: --name {column}=NAME says what it is called"))
+    Problem(format!(
+        "the table {table} has no column {name:?}: --column {column}=NAME says what it is called"
+    ))
 }
 
 fn wrong(names: &Names, table: &'static str, name: &str, kind: Kind, written: &str) -> Problem {
@@ -124,7 +128,7 @@ async fn unique(transaction: &Transaction<'_>, names: &Names, column: &'static s
     };
     let name = names.of(column);
     Err(Problem(format!(
-        "the column {name:?} of the table {table} does not tell rows apart, as {why}: --name {column}=NAME names one \
+        "the column {name:?} of the table {table} does not tell rows apart, as {why}: --column {column}=NAME names one \
          that does"
     )))
 }

@@ -12,11 +12,57 @@ mod url;
 
 use tokio_postgres::{Client, IsolationLevel};
 
+use clap::Args;
 pub use names::Names;
+use scrip::domain::Timestamp;
 pub use snapshot::{Snapshot, UserRows};
 
 use crate::problem::Problem;
 use tls::Tls;
+
+/// Where the old tables are, and what they are called.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// Where the old tables are: postgres://user:password@host/database
+    #[arg(long, value_name = "URL", env = "SCRIP_OLD_URL", hide_env_values = true)]
+    pub from: String,
+    /// What they are called.
+    #[command(flatten)]
+    pub called: Called,
+}
+
+/// What the old tables are called.
+#[derive(Clone, Debug, Args)]
+pub struct Called {
+    /// What an old table is called: credits=billing.credits, orders=…, generations=…, or the
+    /// name of credits alone; may be given several times
+    #[arg(long = "table", value_name = "[TABLE=]NAME")]
+    tables: Vec<String>,
+    /// What a column of theirs is called, as credits.user_uuid=owner; may be given several times
+    #[arg(long = "column", value_name = "TABLE.COLUMN=NAME")]
+    columns: Vec<String>,
+}
+
+impl Called {
+    /// These names.
+    ///
+    /// # Errors
+    /// One is of nothing that there is, or cannot be a name.
+    pub fn names(&self) -> Result<Names, Problem> {
+        let mut names = Names::default();
+        for table in &self.tables {
+            let (table, name) = table.split_once('=').unwrap_or(("credits", table));
+            names.rename(table, name)?;
+        }
+        for column in &self.columns {
+            let pair = column.split_once('=').filter(|(column, _)| column.contains('.'));
+            let (column, name) =
+                pair.ok_or_else(|| Problem(format!("{column:?} is not TABLE.COLUMN=NAME")))?;
+            names.rename(column, name)?;
+        }
+        Ok(names)
+    }
+}
 
 /// The database with the old tables.
 pub struct Old(Client);
@@ -37,16 +83,20 @@ impl Old {
         Ok(Old(client))
     }
 
-    /// The tables as they are now.
+    /// The tables as they are now: all users, or those who have a row made since then.
     ///
     /// # Errors
     /// Why they cannot be read.
-    pub async fn snapshot(&mut self, names: &Names) -> Result<Snapshot<'_>, Problem> {
+    pub async fn snapshot(
+        &mut self,
+        names: &Names,
+        since: Option<Timestamp>,
+    ) -> Result<Snapshot<'_>, Problem> {
         let failed = |error| error::not_read("the old tables", &error);
         let transaction = self.0.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
         let transaction = transaction.read_only(true).start().await.map_err(failed)?;
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
         check::check(&transaction, names).await?;
-        Snapshot::of(transaction, names).await
+        Snapshot::of(transaction, names, since).await
     }
 }

@@ -1,6 +1,8 @@
 //! What is asked of PostgreSQL. Texts are compared and put in order by their bytes,
 //! whatever the database's own order is.
 
+use scrip::domain::Timestamp;
+
 use super::Names;
 
 /// Times are written in UTC, numbers exactly; rows that a policy hides are an error;
@@ -13,15 +15,14 @@ pub(super) const SETTINGS: &str = "
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// How many users there are, and how many rows.
-pub(super) fn counts(names: &Names) -> String {
-    let user = user(names);
-    let table = names.table("credits");
-    format!("SELECT count(DISTINCT {user}), count(*) FROM {table} AS c")
+pub(super) fn counts(names: &Names, since: Option<Timestamp>) -> String {
+    let (user, table, filter) = (user(names), names.table("credits"), filter(names, since));
+    format!("SELECT count(DISTINCT {user}), count(*) FROM {table} AS c {filter}")
 }
 
 /// All rows, those of a user one after the other. Orders and generations are grouped
 /// before they are joined, so that doubles there give no row twice.
-pub(super) fn rows(names: &Names) -> String {
+pub(super) fn rows(names: &Names, since: Option<Timestamp>) -> String {
     let column = |name: &'static str| names.column("c", name);
     let (user, order_no) = (user(names), text(&column("credits.order_no")));
     let trans_type = text(&column("credits.trans_type"));
@@ -38,7 +39,9 @@ pub(super) fn rows(names: &Names) -> String {
          FROM {table} AS c
          LEFT JOIN {orders} AS o ON o.key = {order_no}
          LEFT JOIN {generations} AS g ON g.key = {order_no}
+         {filter}
          ORDER BY {user}, {id}",
+        filter = filter(names, since),
         id = column("credits.id"),
         trans_no = text(&column("credits.trans_no")),
         created_at = column("credits.created_at"),
@@ -46,6 +49,14 @@ pub(super) fn rows(names: &Names) -> String {
         expired_at = column("credits.expired_at"),
         table = names.table("credits"),
     )
+}
+
+/// All rows of the users who have one made since then, or of all.
+fn filter(names: &Names, since: Option<Timestamp>) -> String {
+    let Some(since) = since else { return String::new() };
+    let (user, table) = (user(names), names.table("credits"));
+    let made = names.column("c", "credits.created_at");
+    format!("WHERE {user} IN (SELECT {user} FROM {table} AS c WHERE {made} >= '{since}')")
 }
 
 /// Whose a row is.

@@ -1,6 +1,7 @@
 use std::pin::Pin;
 
 use futures_util::{StreamExt, TryStreamExt, stream::Fuse};
+use scrip::domain::Timestamp;
 use tokio_postgres::{
     Row, RowStream, Transaction,
     types::{ToSql, Type},
@@ -34,13 +35,17 @@ pub struct UserRows {
 }
 
 impl<'a> Snapshot<'a> {
-    pub(super) async fn of(transaction: Transaction<'a>, names: &Names) -> Result<Snapshot<'a>, Problem> {
+    pub(super) async fn of(
+        transaction: Transaction<'a>,
+        names: &Names,
+        since: Option<Timestamp>,
+    ) -> Result<Snapshot<'a>, Problem> {
         let table = names.of("credits").to_owned();
         let failed = |error| error::not_read(&table, &error);
-        let counts = transaction.query_typed_one(&query::counts(names), &[]).await.map_err(failed)?;
+        let counts = transaction.query_typed_one(&query::counts(names, since), &[]).await.map_err(failed)?;
         let counts = (counted(&counts, 0), counted(&counts, 1));
         let none: [(&(dyn ToSql + Sync), Type); 0] = [];
-        let rows = transaction.query_typed_raw(&query::rows(names), none).await.map_err(failed)?;
+        let rows = transaction.query_typed_raw(&query::rows(names, since), none).await.map_err(failed)?;
         Ok(Snapshot { _transaction: transaction, table, counts, rows: Box::pin(rows.fuse()), ahead: None })
     }
 

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 pub mod oddities;
+pub mod place;
 pub mod postgres;

@@ -10,3 +10,4 @@ pub mod plan;
 pub mod problem;
 pub mod progress;
 pub mod users;
+pub mod verify;

@@ -11,6 +11,7 @@ use scrip_ops::{
     migrate,
     old::{Old, Place},
     problem::Problem,
+    verify,
 };
 
 /// What operators of Scrip do from outside.
@@ -36,6 +37,11 @@ enum Command {
         #[command(flatten)]
         settings: migrate::Settings,
     },
+    /// Hold the old tables against the ledger, and the ledger against itself
+    Verify {
+        #[command(flatten)]
+        settings: verify::Settings,
+    },
 }
 
 #[tokio::main]
@@ -59,6 +65,11 @@ async fn run(options: Options) -> Result<(), Problem> {
             let mut old = Old::connect(&old.from).await?;
             print!("{}", migrate::migrate(&mut old, &names, &ledger, &settings).await?);
             Ok(())
+        }
+        Command::Verify { settings } => {
+            let report = verify::verify(&ledger, &settings).await?;
+            print!("{report}");
+            if report.is_sound() { Ok(()) } else { Err(Problem("not all is as it should be".to_owned())) }
         }
     }
 }

@@ -97,6 +97,15 @@ struct Kept<'a> {
     rows: Vec<Box<RawValue>>,
 }
 
+/// The moment as of which the migration of this folder is.
+///
+/// # Errors
+/// It was not begun.
+pub fn as_of(folder: &Path) -> Result<Timestamp, Problem> {
+    let none = || Problem(format!("{} is no folder of a migration: --folder names it", folder.display()));
+    kept(&folder.join(AS_OF))?.ok_or_else(none)
+}
+
 /// The moment that an earlier run has kept.
 fn kept(file: &Path) -> Result<Option<Timestamp>, Problem> {
     let Ok(text) = fs::read_to_string(file) else { return Ok(None) };

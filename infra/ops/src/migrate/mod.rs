@@ -19,6 +19,7 @@ use scrip::{
     store::Held,
 };
 
+pub use folder::as_of;
 pub use report::Report;
 
 use crate::{
@@ -54,7 +55,11 @@ pub struct Settings {
 /// The folder of a migration, where none is given.
 pub const FOLDER: &str = "scrip-migration";
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+/// A time on the command line.
+///
+/// # Errors
+/// It is none.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "must be a time as 2026-08-01T00:00:00Z".to_owned())
 }
 
@@ -179,7 +184,7 @@ async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger)
 }
 
 /// The records, each with its rows; a row that is no record goes with the first.
-fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Record, String)> {
+pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Record, String)> {
     let mut texts: BTreeMap<_, _> = user.rows.iter().map(|(row, text)| (row.id, text.as_str())).collect();
     let mut records: Vec<_> = moved
         .records
@@ -200,14 +205,18 @@ fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Record, String)>
 fn check_balance(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Result<(), String> {
     let ends = rows.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
     for at in ends.chain([as_of]).collect::<BTreeSet<_>>() {
-        let counts = |row: &&OldRow| row.expired_at.is_none_or(|end| at < end);
-        let old: i128 = rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum();
-        let new = wallet.balance(at);
+        let (old, new) = (old_balance(rows, at), wallet.balance(at));
         if i128::from(new.get()) != old.max(0) {
             return Err(format!("at {at} the balance was {old} and would be {new}"));
         }
     }
     Ok(())
+}
+
+/// The sum of the rows that have not run out then.
+pub(crate) fn old_balance(rows: &[OldRow], then: Timestamp) -> i128 {
+    let counts = |row: &&OldRow| row.expired_at.is_none_or(|end| then < end);
+    rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum()
 }
 
 /// Grants what the old charges cost too much, once.

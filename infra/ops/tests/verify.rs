@@ -1,0 +1,176 @@
+//! The command `verify`: the old tables against the ledger, and the ledger against
+//! itself.
+
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+mod support;
+
+use std::{process::Command, thread, time::Duration};
+
+use scrip::{
+    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, UserUuid},
+    ledger::Ledger,
+};
+use serde_json::{Value, json};
+use support::{
+    oddities::Oddities,
+    place::{Place, fail, succeed},
+    postgres::{Database, database},
+};
+
+const SOME: Oddities = Oddities { seed: 3, users: 600, largest: 1_500 };
+
+/// Every user's life on the ledger: a grant, a charge, and every second time its refund.
+async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
+    let deadline = || ledger.now().plus_millis(60_000);
+    for (nth, name) in users.into_iter().enumerate() {
+        let user = UserUuid::try_from(name).unwrap();
+        let grant = GrantRequest {
+            user: user.clone(),
+            trans_type: GrantType::SystemAdd,
+            credits: Credits::requested(7).unwrap(),
+            order_no: None,
+            expired_at: None,
+            key: None,
+        };
+        ledger.grant(&grant, deadline()).await.unwrap();
+        let generation: scrip::domain::GenerationUuid = format!("live-{nth}").try_into().unwrap();
+        let charge = ChargeRequest {
+            user: user.clone(),
+            trans_type: ChargeType::Chat,
+            credits: Credits::requested(6).unwrap(),
+            generation: Some(generation.clone()),
+            order_no: None,
+            key: None,
+        };
+        ledger.decrease(&charge, deadline()).await.unwrap();
+        if nth % 2 == 0 {
+            let reason = "it failed".to_owned().try_into().unwrap();
+            let refund = RefundRequest { user: Some(user), generation, key: None, reason };
+            ledger.refund(&refund, deadline()).await.unwrap();
+        }
+    }
+}
+
+/// `verify`, with these flags, which finds nothing wrong: what it says.
+fn sound(place: &Place, flags: &[&str]) -> Value {
+    succeed(verify(place, flags));
+    place.json("verify.json")
+}
+
+/// The same, which finds something wrong.
+fn unsound(place: &Place, flags: &[&str]) -> Value {
+    assert_eq!(fail(verify(place, flags)), "not all is as it should be");
+    place.json("verify.json")
+}
+
+fn verify(place: &Place, flags: &[&str]) -> Command {
+    let report = place.path("verify.json").display().to_string();
+    let mut command = place.command(&["verify", "--report", &report]);
+    command.args(flags);
+    command
+}
+
+/// The flags that compare with the old tables.
+fn with_old(database: &Database, place: &Place) -> [String; 4] {
+    let folder = place.path("").display().to_string();
+    ["--from".to_owned(), database.url(), "--folder".to_owned(), folder]
+}
+
+/// Loses an item of the table.
+fn lose(place: &Place, user: &str, sort: &str) {
+    let request =
+        json!({ "TableName": "credits", "Key": { "user_uuid": { "S": user }, "sk": { "S": sort } } });
+    place.engine.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+}
+
+fn first_moved(place: &Place) -> (String, String) {
+    let items = place.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
+    let mut migrated = items.filter(|item| item["old_rows"].is_object() && item["sk"]["S"] != "wallet");
+    let item = migrated.next().unwrap();
+    let text = |name: &str| item[name]["S"].as_str().unwrap().to_owned();
+    (text("user_uuid"), text("sk"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn what_was_moved_is_what_there_was_before_and_after_going_live() {
+    let (database, place) = (database().await, Place::new().await);
+    SOME.load(&database.client().await).await;
+    let report = place.migrate(&database.url(), &["--mend"]);
+    let flags = with_old(&database, &place);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let before = sound(&place, &flags);
+    assert_eq!(before["old"]["were moved"], report["users"]["moved"]);
+    assert_eq!(before["old"]["stayed there"], report["users"]["quarantined"]);
+    assert_eq!(before["users"], report["users"]["moved"]);
+
+    live(&place.ledger().await, place.balances(0).into_keys()).await;
+    let after = sound(&place, &flags);
+    assert_eq!(after["old"], before["old"]);
+    assert!(after["records"].as_u64() > before["records"].as_u64(), "{after}");
+
+    let some = [&flags[..], &["--sample", "30", "--seed", "5"]].concat();
+    assert_eq!(sound(&place, &some)["users"], 30);
+
+    // A record lost, and one whose row has changed.
+    let (user, sort) = first_moved(&place);
+    lose(&place, &user, &sort);
+    let changed =
+        "UPDATE credits SET note = 'changed' WHERE id = (SELECT max(id) FROM credits) RETURNING user_uuid";
+    let changed: String = database.client().await.query_one(changed, &[]).await.unwrap().get(0);
+    let faults = &unsound(&place, &flags)["faults"];
+    let said = |user: &str, what: &str| faults[user].to_string().contains(what);
+    assert!(said(&user, "no record was made of the rows") || said(&user, "is not in the ledger"), "{faults}");
+    assert!(said(&changed, "keeps other rows"), "{faults}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_held_against_itself() {
+    let place = Place::new().await;
+    let ledger = place.ledger().await;
+    live(&ledger, (0..50).map(|nth| format!("user-{nth}"))).await;
+    let all = sound(&place, &[]);
+    assert_eq!((&all["users"], &all["records"], &all["voided"]), (&json!(50), &json!(100), &json!(25)));
+    for read in ["balance", "timeline", "generation"] {
+        let latency = &all["latency"][read];
+        let [p50, p95, p99] = ["P50", "P95", "P99"]
+            .map(|quantile| latency[format!("{quantile} in microseconds")].as_u64().unwrap());
+        assert!(0 < p50 && p50 <= p95 && p95 <= p99 && latency["reads"] == 50, "{latency}");
+    }
+    assert_eq!(sound(&place, &["--sample", "10"])["users"], 10);
+
+    lose(&place, "user-7", "charge#live-7#");
+    let found = unsound(&place, &[]);
+    assert_eq!((&found["users"], &found["faulty"]), (&json!(50), &json!(1)));
+    assert!(found["faults"]["user-7"].to_string().contains("the sums of chat"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_looks_again_until_the_first_fault() {
+    let place = Place::new().await;
+    live(&place.ledger().await, ["u".to_owned()]).await;
+    let rounds = ["--for", "1s", "--every", "300ms"];
+    assert!(sound(&place, &rounds)["users"].as_u64() >= Some(3));
+    thread::scope(|scope| {
+        let found = scope.spawn(|| unsound(&place, &["--for", "10m", "--every", "100ms"]));
+        thread::sleep(Duration::from_millis(700));
+        lose(&place, "u", "wallet");
+        let found = found.join().unwrap();
+        assert!(found["faults"]["u"].to_string().contains("there are records and no wallet"), "{found}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_it_is_one_line() {
+    let place = Place::new().await;
+    let url = "postgresql://nobody:x@127.0.0.1:1/none";
+    let nowhere = place.path("nowhere").display().to_string();
+    for (flags, says) in [
+        (&["--from", url, "--folder", &nowhere][..], "is no folder of a migration"),
+        (&["--dynamodb-table", "missing"], "the table: "),
+    ] {
+        let said = fail(verify(&place, flags));
+        assert!(said.contains(says), "{said}");
+    }
+}

@@ -8,6 +8,9 @@ const NAMED_MAX: usize = 1_000;
 /// How many of them are printed.
 const PRINTED_MAX: usize = 20;
 
+/// A read that takes longer counts as this long: an hour.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
 /// What was found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -48,16 +51,18 @@ impl Report {
     /// Notes how long a read took.
     pub(super) fn clock(&mut self, read: &'static str, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let latency = self
-            .latency
-            .entry(read)
-            .or_insert_with(|| Latency(Histogram::new(3).expect("3 digits are a precision that there is")));
-        latency.0.saturating_record(micros);
+        self.latency.entry(read).or_default().0.saturating_record(micros);
     }
 
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.faulty == 0
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        Latency(Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("bounds and digits that there are"))
     }
 }
 
@@ -103,5 +108,21 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_what_was_clocked() {
+        let mut report = Report::default();
+        (1..=1_000).for_each(|millis| report.clock("balance", Duration::from_millis(millis)));
+        report.clock("balance", Duration::from_secs(100_000));
+        let found = report.latency["balance"].quantiles().map(|(_, micros)| micros);
+        for (found, expected) in found.into_iter().zip([501_000, 951_000, 991_000, LONGEST_MICROS]) {
+            assert!(found.abs_diff(expected) <= expected / 1_000, "{found} is not {expected}");
+        }
     }
 }

@@ -63,13 +63,19 @@ async fn run(options: Options) -> Result<(), Problem> {
         Command::Migrate { old, settings } => {
             let names = old.called.names()?;
             let mut old = Old::connect(&old.from).await?;
-            print!("{}", migrate::migrate(&mut old, &names, &ledger, &settings).await?);
-            Ok(())
+            let report = migrate::migrate(&mut old, &names, &ledger, &settings).await?;
+            print!("{report}");
+            sound(report.differ.is_empty())
         }
         Command::Verify { settings } => {
             let report = verify::verify(&ledger, &settings).await?;
             print!("{report}");
-            if report.is_sound() { Ok(()) } else { Err(Problem("not all is as it should be".to_owned())) }
+            sound(report.is_sound())
         }
     }
+}
+
+/// How a command ends that has told all it found.
+fn sound(is_sound: bool) -> Result<(), Problem> {
+    if is_sound { Ok(()) } else { Err(Problem("not all is as it should be".to_owned())) }
 }

@@ -7,11 +7,17 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::symlink,
     process::{Command, Stdio},
     thread::sleep,
     time::Duration,
 };
 
+use scrip_ops::{
+    migrate::{Settings, migrate},
+    old::{Names, Old},
+};
+use scrip_tests::{Bench, Fault};
 use serde_json::Value;
 use support::{
     oddities::Oddities,
@@ -146,4 +152,80 @@ async fn what_stops_it_is_one_line() {
     let full = place.command(&["migrate", "--from", &url, "--folder", &folder("full")]);
     assert!(fail(full).contains("quarantine.jsonl"));
     assert_eq!(place.items(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn a_full_disk_stops_it_and_it_goes_on_with_room() {
+    let (database, place, whole) = (some().await, Place::new().await, Place::new().await);
+    for file in ["quarantine.jsonl", "shortfall.jsonl"] {
+        let file = place.path(file);
+        let _ = fs::remove_file(&file);
+        // Every write fails, as on a disk without room.
+        symlink("/dev/full", &file).unwrap();
+        let said = fail(place.command_with_old("migrate", &database.url(), &[]));
+        assert!(said.contains(&*file.to_string_lossy()) && said.contains("No space left"), "{said}");
+        fs::remove_file(&file).unwrap();
+    }
+    place.migrate(&database.url(), &[]);
+    whole.migrate(&database.url(), &[]);
+    assert_eq!(place.items(), whole.items());
+    let quarantine = |place: &Place| fs::read_to_string(place.path("quarantine.jsonl")).unwrap();
+    assert_eq!(quarantine(&place), quarantine(&whole));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn an_engine_that_throttles_slows_it_down_or_stops_it() {
+    let (database, bench, folder) = (database().await, Bench::new().await, tempfile::tempdir().unwrap());
+    Oddities { users: 60, largest: 300, ..SOME }.load(&database.client().await).await;
+    let settings =
+        Settings { batch: 10, dry_run: false, mend: false, since: None, folder: folder.path().to_owned() };
+    let run = async || {
+        let mut old = Old::connect(&database.url()).await.unwrap();
+        migrate(&mut old, &Names::default(), bench.ledger(), &settings).await
+    };
+    let throttled = Fault::Refused(400, "ThrottlingException");
+    let (clock, always) = (bench.clock.clone(), throttled.clone());
+    let mut writes = 0;
+    bench.wire.inject(move |sent| {
+        writes += usize::from(sent.operation == "TransactWriteItems");
+        (writes > 20).then(|| {
+            clock.pass_millis(30_000);
+            always.clone()
+        })
+    });
+    let stopped = run().await.unwrap_err().0;
+    assert!(stopped.starts_with("user ") && stopped.contains("DynamoDB throttles"), "{stopped}");
+    let mut calls = 0;
+    bench.wire.inject(move |_| {
+        calls += 1;
+        (calls % 3 == 0).then(|| throttled.clone())
+    });
+    let report = run().await.unwrap();
+    let count = |became| report.users.get(became).copied().unwrap_or_default();
+    assert!(count("moved before") >= 10 && count("moved") >= 10, "{report}");
+    assert_eq!(count("moved before") + count("moved") + count("quarantined"), 60, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn since_moves_whole_users_who_were_active_and_the_rest_later() {
+    let (database, place, whole) = (some().await, Place::new().await, Place::new().await);
+    // When half of them were active for the last time, and how many were since.
+    let half = "WITH users AS (SELECT max(created_at) AS last FROM credits GROUP BY coalesce(user_uuid, '')),
+            half AS (SELECT date_trunc('second', percentile_disc(0.5) WITHIN GROUP (ORDER BY last)) AS at FROM users)
+        SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+            (SELECT count(*) FROM users WHERE last >= at) FROM half";
+    let half = database.client().await.query_one(half, &[]).await.unwrap();
+    let (since, active): (String, i64) = (half.get(0), half.get(1));
+    let report = place.migrate(&database.url(), &["--since", &since]);
+    let users: u64 = report["users"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(users, active.unsigned_abs());
+    place.migrate(&database.url(), &[]);
+    whole.migrate(&database.url(), &[]);
+    assert_eq!(place.items(), whole.items());
+    let said =
+        place.command_with_old("migrate", &database.url(), &["--since", "yesterday"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("must be a time as"), "{said:?}");
 }

@@ -56,6 +56,7 @@ impl Folder {
         let name = &user.user;
         match end {
             End::Refused(refusal) => self.keep(user, &refusal.to_string()),
+            End::Differs(why) => self.keep(user, why),
             End::Moved(_, Since::Live) => self.keep(user, "the user has records in the ledger already"),
             End::Moved(moved, _) if moved.wallet.is_none() => self.keep(user, "no row has any credits"),
             End::Moved(moved, _) if moved.shortfall.is_empty() => Ok(()),

@@ -6,10 +6,7 @@
 mod folder;
 mod report;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -113,6 +110,9 @@ async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<User
 enum End {
     /// The user was not moved.
     Refused(Refusal),
+    /// The user was not moved, because the balance would be another one: a mistake in
+    /// the plan.
+    Differs(String),
     /// The user is in the ledger, since when.
     Moved(Box<Moved>, Since),
 }
@@ -142,7 +142,9 @@ async fn one(
         Err(refusal) => return Ok(End::Refused(refusal)),
     };
     let Some(wallet) = moved.wallet.clone() else { return Ok(End::Moved(Box::new(moved), Since::Before)) };
-    check_balance(&rows, &wallet, as_of).map_err(|why| Problem(format!("user {}: {why}", moved.user)))?;
+    if let Some(why) = difference(&rows, &wallet, as_of) {
+        return Ok(End::Differs(why));
+    }
     if settings.dry_run {
         return Ok(End::Moved(Box::new(moved), Since::DryRun));
     }
@@ -201,16 +203,15 @@ pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Recor
         .collect()
 }
 
-/// Whether the new balance is the old one, as of now and whenever something runs out.
-fn check_balance(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Result<(), String> {
+/// When and by how much the new balance is not the old one, if ever: as of now, or
+/// whenever something runs out.
+fn difference(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Option<String> {
     let ends = rows.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
-    for at in ends.chain([as_of]).collect::<BTreeSet<_>>() {
+    ends.chain([as_of]).find_map(|at| {
         let (old, new) = (old_balance(rows, at), wallet.balance(at));
-        if i128::from(new.get()) != old.max(0) {
-            return Err(format!("at {at} the balance was {old} and would be {new}"));
-        }
-    }
-    Ok(())
+        (i128::from(new.get()) != old.max(0))
+            .then(|| format!("at {at} the balance was {old} and would be {new}"))
+    })
 }
 
 /// The sum of the rows that have not run out then.

@@ -18,6 +18,8 @@ pub struct Report {
     pub users: BTreeMap<&'static str, u64>,
     /// Users who were not moved, by why.
     pub quarantined: BTreeMap<String, u64>,
+    /// Users who were not moved because their balance would be another one, with both.
+    pub differ: BTreeMap<String, String>,
     /// Rows, by what they became. Each row of the table is one of them.
     pub rows: BTreeMap<&'static str, u64>,
     /// Credits of the users who were moved, by trans_type, as the rows have them.
@@ -42,6 +44,10 @@ impl Report {
                 let why = Refusal { row: None, ..refusal.clone() }.to_string();
                 *self.quarantined.entry(why).or_default() += 1;
                 ("quarantined", None)
+            }
+            End::Differs(why) => {
+                self.differ.insert(user.user.clone(), why.clone());
+                ("who would differ", None)
             }
             End::Moved(moved, _) if moved.wallet.is_none() => ("without credits", None),
             End::Moved(moved, Since::DryRun) => ("would be moved", Some(moved)),
@@ -104,6 +110,9 @@ impl fmt::Display for Report {
         }
         for (why, count) in &self.quarantined {
             writeln!(f, "{count:>12} users quarantined: {why}")?;
+        }
+        for (user, why) in &self.differ {
+            writeln!(f, "user {user}: {why}")?;
         }
         writeln!(f, "{:>12} credits are the balance of who was moved, before and after", self.balance)?;
         writeln!(

@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::{Client, NoTls};
 
 /// Runs a server until the standard input ends, which it does however the process of
@@ -22,20 +23,25 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap '' HUP INT TERM
+umask 077
 echo secret >"$folder/password"
+printf %s "$CERTIFICATE" >"$folder/certificate"
+printf %s "$KEY" >"$folder/key"
 "$1/initdb" --pgdata="$folder/data" --username=scrip --pwfile="$folder/password" --auth=scram-sha-256 \
     --no-locale --encoding=UTF8 --locale-provider=icu --icu-locale=en --no-sync >"$folder/log" 2>&1 ||
     { cat "$folder/log" >&2 && exit 1; }
 "$1/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --silent \
-    --options="-F -h 127.0.0.1 -p $2 -k ''" start || { cat "$folder/log" >&2 && exit 1; }
+    --options="-F -h 127.0.0.1 -p $2 -k '' -l -c ssl_cert_file=$folder/certificate -c ssl_key_file=$folder/key" start || { cat "$folder/log" >&2 && exit 1; }
 echo ready
 read -r _ || true
 "$1/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop
 "#;
 
-/// A server, until this is let go or the process ends.
+/// A server, until this is let go or the process ends. It also speaks TLS, as 127.0.0.1.
 struct Server {
     port: u16,
+    /// Who says who it is.
+    root: String,
     /// Goes when its standard input does.
     _keeper: Child,
 }
@@ -65,7 +71,17 @@ impl Database {
 
     /// Its URL, for `user:password`.
     pub fn url_of(&self, user: &str) -> String {
-        format!("postgresql://{user}@127.0.0.1:{}/{}", SERVER.port, self.name)
+        format!("{}?sslmode=disable", self.url_at(user, "127.0.0.1"))
+    }
+
+    /// Its URL, without options, by this name of the machine.
+    pub fn url_at(&self, user: &str, host: &str) -> String {
+        format!("postgresql://{user}@{host}:{}/{}", SERVER.port, self.name)
+    }
+
+    /// The certificate, in PEM, of who says who the server is.
+    pub fn root(&self) -> &'static str {
+        &SERVER.root
     }
 
     /// A connection to it.
@@ -79,14 +95,27 @@ impl Database {
 impl Server {
     fn start() -> Server {
         let port = free_port();
+        let (root, certificate, key) = identity();
         let mut keeper = keeper();
+        keeper.env("CERTIFICATE", certificate).env("KEY", key);
         keeper.arg(binaries()).arg(port.to_string()).current_dir("/").process_group(0);
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "PostgreSQL does not start");
-        Server { port, _keeper: keeper }
+        Server { port, root, _keeper: keeper }
     }
+}
+
+/// A certificate authority, and a certificate with its key for the address of the server.
+fn identity() -> (String, String, String) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
+    (root.pem(), certificate.pem(), key.serialize_pem())
 }
 
 /// The shell that keeps the server. PostgreSQL refuses to be run by root.

@@ -241,3 +241,40 @@ async fn mend(moved: &Moved, ledger: &Ledger, as_of: Timestamp) -> Result<(), Pr
 fn stopped(user: &UserUuid, error: &Error) -> Problem {
     Problem::of_ledger(&format!("user {user}"), error)
 }
+
+#[cfg(test)]
+mod tests {
+    use scrip::domain::Credits;
+
+    use super::*;
+    use crate::plan::Found;
+
+    #[test]
+    fn a_balance_that_would_be_another_is_told() {
+        let at = |text| Timestamp::parse(text).unwrap();
+        let (now, end) = (at("2026-01-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        let row = |id: i64, credits, expired_at| OldRow {
+            id,
+            trans_no: format!("t{id}"),
+            created_at: at("2025-01-01T00:00:00Z"),
+            user_uuid: "u".to_owned(),
+            trans_type: "system_add".to_owned(),
+            credits,
+            order_no: None,
+            expired_at,
+            as_order: Found::Nowhere,
+            as_generation: Found::Nowhere,
+        };
+        let rows = [row(1, 5, Some(end)), row(2, 9, None)];
+        let planned = plan("u", &rows, now).unwrap().wallet.unwrap();
+        assert_eq!(difference(&rows, &planned, now), None);
+        for (pack, left, told) in [
+            (0, 4, "at 2026-01-01T00:00:00.000Z the balance was 14 and would be 13"),
+            (1, 8, "at 2026-03-01T00:00:00.000Z the balance was 9 and would be 8"),
+        ] {
+            let mut wallet = planned.clone();
+            wallet.packs[pack].remaining = Credits::try_from(left).unwrap();
+            assert_eq!(difference(&rows, &wallet, now).as_deref(), Some(told));
+        }
+    }
+}

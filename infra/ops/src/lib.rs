@@ -1,9 +1,11 @@
-//! Out of the old table of credits, into the ledger.
+//! What operators do from outside: out of the old table of credits into the ledger, and
+//! the ledger's whole table into a file and back.
 //!
 //! The old table had a row for everything: positive for credits that came,
 //! negative for credits that went, and a positive one again for a refund. A
 //! balance was the sum of the rows that had not run out.
 
+pub mod copy;
 pub mod migrate;
 pub mod old;
 pub mod plan;

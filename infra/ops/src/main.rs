@@ -8,6 +8,7 @@ use scrip::{
     store::{Connection, Store, TABLE},
 };
 use scrip_ops::{
+    copy::{export, import},
     migrate,
     old::{Old, Place},
     problem::Problem,
@@ -38,10 +39,11 @@ enum Command {
         settings: migrate::Settings,
     },
     /// Hold the old tables against the ledger, and the ledger against itself
-    Verify {
-        #[command(flatten)]
-        settings: verify::Settings,
-    },
+    Verify(verify::Settings),
+    /// Write the whole table into a file
+    Export(export::Settings),
+    /// Put the items of a file into a table, over none that is there; begun again, it goes on
+    Import(import::Settings),
 }
 
 #[tokio::main]
@@ -57,7 +59,8 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Problem> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
-    let store = Store::connect(connection, options.dynamodb_table).await;
+    let table = options.dynamodb_table;
+    let store = Store::connect(connection, &table).await;
     let ledger = Ledger::new(store, Sources::system());
     match options.command {
         Command::Migrate { old, settings } => {
@@ -65,14 +68,17 @@ async fn run(options: Options) -> Result<(), Problem> {
             let mut old = Old::connect(&old.from).await?;
             let report = migrate::migrate(&mut old, &names, &ledger, &settings).await?;
             print!("{report}");
-            sound(report.differ.is_empty())
+            sound(report.differ.is_empty())?;
         }
-        Command::Verify { settings } => {
+        Command::Verify(settings) => {
             let report = verify::verify(&ledger, &settings).await?;
             print!("{report}");
-            sound(report.is_sound())
+            sound(report.is_sound())?;
         }
+        Command::Export(settings) => print!("{}", export::export(&ledger, &table, &settings).await?),
+        Command::Import(settings) => print!("{}", import::import(&ledger, &settings).await?),
     }
+    Ok(())
 }
 
 /// How a command ends that has told all it found.

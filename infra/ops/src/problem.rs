@@ -28,6 +28,7 @@ impl Problem {
             Error::StoreUnavailable => {
                 format!("{what}: DynamoDB cannot be reached, or refused the credentials; run again to go on")
             }
+            Error::Internal(why) => format!("{what}: {why}"),
             other => format!("{what}: {other:?}"),
         })
     }

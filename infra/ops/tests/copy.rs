@@ -1,0 +1,321 @@
+//! The commands `export` and `import`: from one engine into another.
+
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{Read, Write},
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use scrip::{
+    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, Timestamp},
+    ledger::{Ledger, Past},
+};
+use scrip_ops::plan::{Found, OldRow, plan};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use support::place::{Place, fail, succeed};
+
+/// What no number of pages and no way of writing JSON may change.
+const ODD_TEXT: &str = "{\"note\":\"é\u{1F600}\\\"\u{1}\u{2028}\n\"}";
+
+/// Users who came from an old table, with how many rows each.
+const MOVED: (i64, i64) = (15, 99);
+
+fn id<T: TryFrom<String, Error = &'static str>>(text: &str) -> T {
+    text.to_owned().try_into().unwrap()
+}
+
+fn credits(credits: u64) -> Credits {
+    credits.try_into().unwrap()
+}
+
+/// A table with all that there can be: some pages of it.
+async fn filled() -> Place {
+    let place = Place::new().await;
+    let ledger = place.ledger().await;
+    for nth in 0..10 {
+        live(&ledger, &format!("live-{nth}")).await;
+    }
+    for nth in 0..MOVED.0 {
+        moved(&ledger, &format!("moved-{nth}")).await;
+    }
+    place
+}
+
+/// Packs, charges over them, a refund, and a fence.
+async fn live(ledger: &Ledger, user: &str) {
+    let deadline = ledger.now().plus_millis(60_000);
+    for (trans_type, order_no, days) in
+        [(GrantType::NewUser, None, None), (GrantType::OrderPay, Some("order"), Some(30))]
+    {
+        let expired_at = days.map(|days| ledger.now().plus_millis(days * 86_400_000));
+        let (user, order_no) = (id(user), order_no.map(id));
+        let request =
+            GrantRequest { user, trans_type, credits: credits(10), order_no, expired_at, key: None };
+        ledger.grant(&request, deadline).await.unwrap();
+    }
+    for (nth, generation) in [Some("first"), Some("second"), None].into_iter().enumerate() {
+        let request = ChargeRequest {
+            user: id(user),
+            trans_type: ChargeType::Chat,
+            credits: credits(6),
+            generation: generation.map(id),
+            order_no: None,
+            key: Some(id(&format!("key-{nth}"))),
+        };
+        ledger.decrease(&request, deadline).await.unwrap();
+    }
+    for generation in ["second", "never"] {
+        let reason = ODD_TEXT.to_owned().try_into().unwrap();
+        let request = RefundRequest { user: Some(id(user)), generation: id(generation), key: None, reason };
+        ledger.refund(&request, deadline).await.unwrap();
+    }
+}
+
+/// A grant and many charges, each with a row that is large.
+async fn moved(ledger: &Ledger, user: &str) {
+    let begin = Timestamp::parse("2025-01-01T00:00:00Z").unwrap();
+    let row = |nth: i64| OldRow {
+        id: nth,
+        trans_no: format!("t{nth}"),
+        created_at: begin.plus_millis(nth * 60_000),
+        user_uuid: user.to_owned(),
+        trans_type: if nth == 0 { "new_user" } else { "chat" }.to_owned(),
+        credits: if nth == 0 { 1_000 } else { -1 },
+        order_no: (nth > 0).then(|| format!("gen-{nth}")),
+        expired_at: None,
+        as_order: Found::Nowhere,
+        as_generation: if nth == 0 { Found::Nowhere } else { Found::Own },
+    };
+    let rows: Vec<_> = (0..MOVED.1).map(row).collect();
+    let moved = plan(user, &rows, ledger.now()).unwrap();
+    let records = moved.records.into_iter().map(|placed| (placed.key, placed.record, ODD_TEXT.repeat(50)));
+    let past = Past { user: moved.user, records: records.collect(), wallet: moved.wallet.unwrap() };
+    ledger.import(&past, ledger.now().plus_millis(60_000)).await.unwrap();
+}
+
+fn command(name: &str, place: &Place, file: &Path, flags: &[&str]) -> Command {
+    let mut command = place.command(&[name, "--file", file.to_str().unwrap()]);
+    command.args(flags);
+    command
+}
+
+/// The number before these words in a report.
+fn count(report: &str, of: &str) -> usize {
+    let line = report.lines().find_map(|line| line.strip_suffix(of)).unwrap();
+    line.trim().parse().unwrap()
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let mut text = String::new();
+    GzDecoder::new(File::open(file).unwrap()).read_to_string(&mut text).unwrap();
+    text.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+fn write_gzip(file: &Path, text: &str) {
+    let mut gzip = GzEncoder::new(File::create(file).unwrap(), Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap();
+}
+
+/// Whose items these are, as far as they are wanted by their `sk`.
+fn users(items: &[String], is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let items = items.iter().map(|item| serde_json::from_str::<Value>(item).unwrap());
+    let wanted = items.filter(|item| is_wanted(item["sk"]["S"].as_str().unwrap()));
+    wanted.map(|item| item["user_uuid"]["S"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_exported_is_imported_the_same() {
+    let (from, to) = (filled().await, Place::new().await);
+    let file = from.path("table.jsonl.gz");
+    let report = succeed(command("export", &from, &file, &[]));
+    let all = from.items();
+    assert_eq!(count(&report, " items"), all.len());
+    assert_eq!(count(&report, " users"), users(&all, |_| true).len());
+    assert_eq!(count(&report, " bytes") as u64, fs::metadata(&file).unwrap().len());
+
+    let lines = lines(&file);
+    let head: Value = serde_json::from_str(&lines[0]).unwrap();
+    let foot: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    let sha256 = hex::encode(Sha256::digest(lines[..lines.len() - 1].concat()));
+    assert_eq!((&head["scrip_export"], &head["table"]), (&json!(1), &json!("credits")));
+    assert_eq!(lines.len(), all.len() + 2);
+    assert_eq!(foot["sha256"], sha256);
+    assert!(report.contains(&sha256));
+    assert!(lines.concat().len() > 2 << 20, "several pages");
+
+    let dry = succeed(command("import", &to, &file, &["--dry-run"]));
+    assert_eq!(count(&dry, " items"), all.len());
+    assert_eq!(to.items(), [""; 0]);
+    let first = succeed(command("import", &to, &file, &[]));
+    assert_eq!((count(&first, " items put"), count(&first, " items there before")), (all.len(), 0));
+    assert_eq!(to.items(), all);
+    let again = succeed(command("import", &to, &file, &[]));
+    assert_eq!((count(&again, " items put"), count(&again, " items there before")), (0, all.len()));
+    assert_eq!(to.items(), all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_killed_goes_on() {
+    let (from, to) = (filled().await, Place::new().await);
+    let file = from.path("file");
+    succeed(command("export", &from, &file, &[]));
+    let all = from.items();
+    let with_wallet = |items: &[String]| users(items, |sort| sort == "wallet").len();
+    let records = all.len() - with_wallet(&all);
+    for enough in [1, 500, 1_000, records + 5] {
+        let mut importing = command("import", &to, &file, &[]);
+        let mut child = importing.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while to.items().len() < enough && child.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(50));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let items = to.items();
+        let wallets = with_wallet(&items);
+        assert!(wallets == 0 || items.len() - wallets == records, "no credits before all records are there");
+    }
+    let report = succeed(command("import", &to, &file, &[]));
+    assert!(count(&report, " items there before") > records);
+    assert_eq!(to.items(), all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_killed_leaves_no_file_or_a_whole_one() {
+    let from = filled().await;
+    for nth in 0..4_u64 {
+        let file = from.path(&format!("file-{nth}"));
+        let mut child = command("export", &from, &file, &[]).stderr(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_millis(60 * nth));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !file.exists() {
+            succeed(command("export", &from, &file, &[]));
+        }
+        succeed(command("import", &from, &file, &["--dry-run"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_whole_is_not_imported() {
+    let (from, to) = (Place::new().await, Place::new().await);
+    live(&from.ledger().await, "u").await;
+    let (whole, odd) = (from.path("whole"), from.path("odd"));
+    succeed(command("export", &from, &whole, &[]));
+    let (bytes, lines) = (fs::read(&whole).unwrap(), lines(&whole));
+    let (head, rest) = lines.split_first().unwrap();
+    let (foot, items) = rest.split_last().unwrap();
+    let body = items.concat();
+    for (why, text, says) in [
+        ("no foot", format!("{head}{body}"), "cut off"),
+        ("half a foot", format!("{head}{body}{}", &foot[..20]), "not as it was written"),
+        ("an item less", format!("{head}{}{foot}", items[1..].concat()), "not as it was written"),
+        ("another number", format!("{head}{}{foot}", body.replacen("-6", "-5", 1)), "not as it was written"),
+        ("another foot", format!("{head}{body}{}", foot.replacen(":7", ":8", 1)), "not as it was written"),
+        ("more after the foot", format!("{head}{body}{foot}{foot}"), "not as it was written"),
+        ("a line without end", format!("{head}{}", " ".repeat(9 << 20)), "not as it was written"),
+        ("no head", format!("{body}{foot}"), "not from scrip-ops"),
+        ("another's", "id,credits\n1,10\n".to_owned(), "not from scrip-ops"),
+        ("nothing", String::new(), "not from scrip-ops"),
+        ("of later", head.replacen(":1", ":2", 1), "another version"),
+    ] {
+        write_gzip(&odd, &text);
+        let said = fail(command("import", &to, &odd, &[]));
+        assert!(said.contains("odd: ") && said.contains(says), "{why}: {said}");
+    }
+    let mut changed = bytes.clone();
+    // Of the sum that gzip has at its end: elsewhere another bit may say the same.
+    changed[bytes.len() - 5] ^= 1;
+    for (why, bytes, says) in [
+        ("cut off", &bytes[..bytes.len() / 2], "cut off"),
+        ("cut off at its end", &bytes[..bytes.len() - 1], "cut off"),
+        ("a changed byte", &changed, "not as it was written"),
+        ("a plain file", b"{\"user_uuid\":\"u\",\"sk\":\"wallet\"}\n", "not from scrip-ops"),
+        ("an empty file", b"", "cut off"),
+    ] {
+        fs::write(&odd, bytes).unwrap();
+        let said = fail(command("import", &to, &odd, &[]));
+        assert!(said.contains("odd: ") && said.contains(says), "{why}: {said}");
+    }
+    assert_eq!(to.items(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_it_is_one_line() {
+    let (place, nowhere) = (Place::new().await, ["--dynamodb-endpoint", "http://127.0.0.1:1"]);
+    live(&place.ledger().await, "u").await;
+    let whole = place.path("whole");
+    succeed(command("export", &place, &whole, &[]));
+    let missing = ["--dynamodb-table", "missing"];
+    for (name, file, flags, says) in [
+        ("export", "whole", &[][..], "there already"),
+        ("export", "no/folder", &[], "no/folder"),
+        ("export", "new", &missing, "table missing: "),
+        ("import", "none", &[], "none: "),
+        ("import", "", &[], "directory"),
+        ("import", "whole", &missing, "item user_uuid=\"u\" "),
+    ] {
+        let said = fail(command(name, &place, &place.path(file), flags));
+        assert!(said.contains(says), "{name} {file} {flags:?}: {said}");
+    }
+    for (name, file) in [("export", "new"), ("import", "whole")] {
+        let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
+        elsewhere.args([name, "--file", place.path(file).to_str().unwrap()]).args(nowhere);
+        assert!(fail(elsewhere).contains("DynamoDB"), "{name}");
+    }
+    let mut left: Vec<_> =
+        fs::read_dir(place.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["as_of", "whole"], "what failed leaves nothing behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_over() {
+    let (from, to) = (Place::new().await, Place::new().await);
+    let file = from.path("file");
+    live(&from.ledger().await, "u").await;
+    live(&to.ledger().await, "u").await;
+    succeed(command("export", &from, &file, &[]));
+    let before = to.items();
+    let said = fail(command("import", &to, &file, &[]));
+    assert!(said.contains("user_uuid=\"u\" sk=\"") && said.contains("another one"), "{said}");
+    let after = to.items();
+    assert!(before.iter().all(|item| after.contains(item)), "each item that was there is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_is_exported_as_it_is_or_not_at_all() {
+    for (value, is_exported) in [
+        (json!({ "N": "31.245270191439438" }), true),
+        (json!({ "N": "-17" }), true),
+        (json!({ "N": "123456789012345678901234567890" }), false),
+        (json!({ "M": { "a": { "L": [{ "NULL": true }, { "BOOL": false }, { "S": "" }] } } }), true),
+        (json!({ "B": "aGVsbG8=" }), false),
+        (json!({ "SS": ["a", "b"] }), false),
+    ] {
+        let (from, to) = (Place::new().await, Place::new().await);
+        let file = from.path("file");
+        let item = json!({ "user_uuid": { "S": "u" }, "sk": { "S": "odd" }, "value": value });
+        let put = json!({ "TableName": "credits", "Item": item });
+        from.engine.put_item(serde_json::from_value(put).unwrap()).unwrap();
+        if is_exported {
+            succeed(command("export", &from, &file, &[]));
+            succeed(command("import", &to, &file, &[]));
+            assert_eq!(from.items(), to.items());
+        } else {
+            let said = fail(command("export", &from, &file, &[]));
+            assert!(said.contains("user_uuid=\"u\" sk=\"odd\""), "{value}: {said}");
+            assert!(!file.exists());
+        }
+    }
+}

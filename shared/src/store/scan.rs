@@ -27,13 +27,13 @@ pub enum Put {
 }
 
 impl Store {
-    /// A page of all items, as of now, each by the `user_uuid` that it is under. One
-    /// user's come one after the other, so each user is named once a page.
+    /// A page of all items, each by the `user_uuid` that it is under. One user's come one
+    /// after the other, so each user is named once a page; one who is new may be missed.
     ///
     /// # Errors
     /// As [`StoreError`] says; so for every call here.
     pub async fn users(&self, from: Option<PageKey>) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
-        let (items, next) = page(self.scan(from).projection_expression(key::USER)).await?;
+        let (items, next) = page(self.scan(from).consistent_read(false).projection_expression(key::USER)).await?;
         let user = |item: Item| item::place(&item).user;
         let mut users: Vec<_> = items.into_iter().map(user).collect();
         users.dedup();

@@ -1,5 +1,5 @@
-//! What operators do from outside: out of the old table of credits into the ledger, and
-//! the ledger's whole table into a file and back.
+//! What operators do from outside: out of the old table of credits into the ledger and
+//! back, and the ledger's whole table into a file and back.
 //!
 //! The old table had a row for everything: positive for credits that came,
 //! negative for credits that went, and a positive one again for a refund. A
@@ -11,5 +11,6 @@ pub mod old;
 pub mod plan;
 pub mod problem;
 pub mod progress;
+pub mod rollback;
 pub mod users;
 pub mod verify;

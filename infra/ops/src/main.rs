@@ -12,7 +12,7 @@ use scrip_ops::{
     migrate,
     old::{Old, Place},
     problem::Problem,
-    verify,
+    rollback, verify,
 };
 
 /// What operators of Scrip do from outside.
@@ -37,6 +37,14 @@ enum Command {
         old: Place,
         #[command(flatten)]
         settings: migrate::Settings,
+    },
+    /// Give PostgreSQL its rows back, and what has happened since as rows of a new table; the app
+    /// must write nothing meanwhile
+    Rollback {
+        #[command(flatten)]
+        old: Place,
+        #[command(flatten)]
+        settings: rollback::Settings,
     },
     /// Hold the old tables against the ledger, and the ledger against itself
     Verify(verify::Settings),
@@ -69,6 +77,11 @@ async fn run(options: Options) -> Result<(), Problem> {
             let report = migrate::migrate(&mut old, &names, &ledger, &settings).await?;
             print!("{report}");
             sound(report.differ.is_empty())?;
+        }
+        Command::Rollback { old, settings } => {
+            let names = old.called.names()?;
+            let mut old = Old::connect(&old.from).await?;
+            print!("{}", rollback::rollback(&mut old, &names, &ledger, &settings).await?);
         }
         Command::Verify(settings) => {
             let report = verify::verify(&ledger, &settings).await?;

@@ -23,6 +23,11 @@ impl Nonce {
         Nonce(random)
     }
 
+    /// Whether it was made of a name, as those of migrated history are, and not drawn.
+    pub fn is_of_name(self) -> bool {
+        self.0.get_version_num() == 5
+    }
+
     fn bytes(self) -> [u8; 10] {
         let mut bytes = [0; 10];
         bytes.copy_from_slice(&self.0.as_bytes()[6..]);

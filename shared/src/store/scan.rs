@@ -33,7 +33,8 @@ impl Store {
     /// # Errors
     /// As [`StoreError`] says; so for every call here.
     pub async fn users(&self, from: Option<PageKey>) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
-        let (items, next) = page(self.scan(from).consistent_read(false).projection_expression(key::USER)).await?;
+        let (items, next) =
+            page(self.scan(from).consistent_read(false).projection_expression(key::USER)).await?;
         let user = |item: Item| item::place(&item).user;
         let mut users: Vec<_> = items.into_iter().map(user).collect();
         users.dedup();

@@ -13,11 +13,11 @@ use crate::{old::UserRows, problem::Problem};
 /// The moment as of which all is moved; written once, before anything else.
 const AS_OF: &str = "as_of";
 /// Users who were not moved, with their rows: one a line.
-const QUARANTINE: &str = "quarantine.jsonl";
+pub(crate) const QUARANTINE: &str = "quarantine.jsonl";
 /// Users whom the old charges cost too much: one a line.
 const SHORTFALL: &str = "shortfall.jsonl";
 /// The sums.
-const REPORT: &str = "report.json";
+pub(crate) const REPORT: &str = "report.json";
 
 /// What a migration keeps on disk.
 pub(super) struct Folder {

@@ -17,6 +17,7 @@ use scrip::{
 };
 
 pub use folder::as_of;
+pub(crate) use folder::{QUARANTINE, REPORT};
 pub use report::Report;
 
 use crate::{

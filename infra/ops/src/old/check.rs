@@ -48,9 +48,22 @@ const UNIQUE: [&str; 2] = ["credits.id", "credits.trans_no"];
 /// Every table and column is there and of a type that can be read, and rows can be
 /// told apart.
 pub(super) async fn check(transaction: &Transaction<'_>, names: &Names) -> Result<(), Problem> {
-    for (table, columns) in NEEDED {
+    check_tables(transaction, names, &NEEDED).await
+}
+
+/// The same of `credits` alone.
+pub(super) async fn check_credits(transaction: &Transaction<'_>, names: &Names) -> Result<(), Problem> {
+    check_tables(transaction, names, &NEEDED[..1]).await
+}
+
+async fn check_tables(
+    transaction: &Transaction<'_>,
+    names: &Names,
+    needed: &[(&'static str, &[(&'static str, Kind)])],
+) -> Result<(), Problem> {
+    for (table, columns) in needed {
         let found = columns_of(transaction, names, table).await?;
-        for (column, kind) in columns {
+        for (column, kind) in *columns {
             let name = names.of(column);
             let (written, base, category) = found.get(name).ok_or_else(|| missing(names, table, column))?;
             if !kind.takes(base, category) {

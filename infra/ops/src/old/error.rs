@@ -51,13 +51,12 @@ fn not_let_in(config: &Config, refusal: &DbError) -> Problem {
 }
 
 /// Something could not be read on the connection.
-pub(super) fn not_read(what: &str, error: &Error) -> Problem {
-    let lost = || Problem("the connection to the old database was lost: start again".to_owned());
+pub(crate) fn not_read(what: &str, error: &Error) -> Problem {
+    if is_lost(error) {
+        return lost();
+    }
     let Some(refusal) = error.as_db_error() else {
-        let is_lost =
-            error.is_closed() || error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>());
-        let other = || Problem(format!("cannot read {what}: {}", cause(error)));
-        return if is_lost { lost() } else { other() };
+        return Problem(format!("cannot read {what}: {}", cause(error)));
     };
     let (code, message) = (refusal.code(), line(refusal.message()));
     match code.code() {
@@ -68,8 +67,38 @@ pub(super) fn not_read(what: &str, error: &Error) -> Problem {
         "72000" | "40001" => Problem(format!(
             "the server dropped what the snapshot needs ({message}): start again, on a server that keeps it for longer"
         )),
-        "57P01" | "57P02" | "57P03" | "08006" => lost(),
         code => Problem(format!("the old database cannot give {what}: {message} ({code})")),
+    }
+}
+
+/// Something could not go back into the old database.
+pub(crate) fn not_written(what: &str, error: &Error) -> Problem {
+    if is_lost(error) {
+        return lost();
+    }
+    let Some(refusal) = error.as_db_error() else {
+        return Problem(format!("cannot write {what}: {}", cause(error)));
+    };
+    let (code, message) = (refusal.code(), line(refusal.message()));
+    match code.code() {
+        "42501" => Problem(format!(
+            "the user of the URL may not write {what}: {message}; it needs SELECT and INSERT on credits, UPDATE on the \
+             sequence of its ids, CREATE on its schema, and no row security"
+        )),
+        code => {
+            Problem(format!("the old database does not take {what}: {message} ({code}); nothing is changed"))
+        }
+    }
+}
+
+fn lost() -> Problem {
+    Problem("the connection to the old database was lost: start again".to_owned())
+}
+
+fn is_lost(error: &Error) -> bool {
+    match error.as_db_error() {
+        Some(refusal) => matches!(refusal.code().code(), "57P01" | "57P02" | "57P03" | "08006"),
+        None => error.is_closed() || error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>()),
     }
 }
 

@@ -1,16 +1,16 @@
-//! The old tables, in PostgreSQL. They are only read: in one transaction, as they
-//! were at one moment.
+//! The old tables, in PostgreSQL. They are only read, in one transaction, as they were
+//! at one moment; what goes back into them is in one transaction too.
 
 mod check;
-mod error;
+pub(crate) mod error;
 mod moment;
-mod names;
+pub(crate) mod names;
 mod query;
 mod snapshot;
 mod tls;
 mod url;
 
-use tokio_postgres::{Client, IsolationLevel};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use clap::Args;
 pub use names::Names;
@@ -98,5 +98,18 @@ impl Old {
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
         check::check(&transaction, names).await?;
         Snapshot::of(transaction, names, since).await
+    }
+
+    /// A transaction that may write, where `credits` is as it has to be. Nothing of it
+    /// stays unless it is committed.
+    ///
+    /// # Errors
+    /// Why nothing can go back.
+    pub async fn writing(&mut self, names: &Names) -> Result<Transaction<'_>, Problem> {
+        let failed = |error| error::not_read("the old tables", &error);
+        let transaction = self.0.transaction().await.map_err(failed)?;
+        transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
+        check::check_credits(&transaction, names).await?;
+        Ok(transaction)
     }
 }

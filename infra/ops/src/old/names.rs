@@ -39,9 +39,7 @@ impl Names {
     /// # Errors
     /// There is nothing of that kind, or this cannot be a name.
     pub fn rename(&mut self, what: &str, name: &str) -> Result<(), Problem> {
-        if name.split('.').any(str::is_empty) || name.contains('\0') {
-            return Err(Problem(format!("{name:?} cannot be the name of {what}")));
-        }
+        checked(what, name)?;
         let known = self.0.get_mut(what);
         let known = known.ok_or_else(|| Problem(format!("{what:?} is none of {}", NAMES.join(", "))))?;
         name.clone_into(known);
@@ -49,23 +47,45 @@ impl Names {
     }
 
     /// What something is called.
-    pub(super) fn of<'a>(&'a self, what: &'a str) -> &'a str {
+    pub(crate) fn of<'a>(&'a self, what: &'a str) -> &'a str {
         self.0.get(what).map_or(what, String::as_str)
     }
 
     /// A table, as SQL has it.
-    pub(super) fn table(&self, table: &'static str) -> String {
-        self.of(table).split('.').map(quoted).collect::<Vec<_>>().join(".")
+    pub(crate) fn table(&self, table: &'static str) -> String {
+        whole(self.of(table))
+    }
+
+    /// Another table, as SQL has it: in the schema of `credits`, where it says none.
+    ///
+    /// # Errors
+    /// This cannot be a name.
+    pub(crate) fn beside_credits(&self, name: &str) -> Result<String, Problem> {
+        checked("a table", name)?;
+        Ok(match self.of("credits").rsplit_once('.') {
+            Some((schema, _)) if !name.contains('.') => whole(&format!("{schema}.{name}")),
+            _ => whole(name),
+        })
     }
 
     /// A column, as SQL has it, of a table that SQL calls `alias`.
-    pub(super) fn column(&self, alias: &str, column: &'static str) -> String {
+    pub(crate) fn column(&self, alias: &str, column: &'static str) -> String {
         format!("{alias}.{}", quoted(self.of(column)))
     }
 }
 
+/// A name of several parts, as SQL has it.
+fn whole(name: &str) -> String {
+    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+}
+
+fn checked(what: &str, name: &str) -> Result<(), Problem> {
+    let is_name = !name.split('.').any(str::is_empty) && !name.contains('\0');
+    if is_name { Ok(()) } else { Err(Problem(format!("{name:?} cannot be the name of {what}"))) }
+}
+
 /// A name that can be nothing else in SQL.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -84,6 +104,20 @@ mod tests {
             names.rename(what, name).unwrap();
             assert_eq!((names.table(what), names.column("c", what)), (table.to_owned(), column.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_table_stands_beside_credits() {
+        for (credits, name, found) in [
+            ("credits", "since", r#""since""#),
+            ("old.credits", "since", r#""old"."since""#),
+            ("old.credits", "new.since", r#""new"."since""#),
+        ] {
+            let mut names = Names::default();
+            names.rename("credits", credits).unwrap();
+            assert_eq!(names.beside_credits(name), Ok(found.to_owned()));
+        }
+        assert!(Names::default().beside_credits("a.").is_err());
     }
 
     #[test]

@@ -301,6 +301,12 @@ fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusa
     if fits { Ok(version.map(|_| wallet)) } else { Err(Refusal::of_user(Why::TooMuch)) }
 }
 
+/// Whether a charge was voided because the old table had a row of its refund: the
+/// ledger draws what it calls its own voids by.
+pub fn is_of_old_rows(void: &Void) -> bool {
+    void.by.is_of_name()
+}
+
 /// The identity of a record that a row became.
 fn trans_no(line: &Line) -> TransNo {
     TransNo::new(line.row.created_at, nonce(line))

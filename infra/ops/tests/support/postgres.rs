@@ -1,6 +1,7 @@
 //! A PostgreSQL of the tests' own: one for a process, with a database for each test.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     io::{BufRead, BufReader},
     net::TcpListener,
@@ -89,6 +90,20 @@ impl Database {
         let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
         client
+    }
+
+    /// The sum of each user's rows, of a table or a query like `credits`, that have not
+    /// run out at a moment in milliseconds.
+    pub async fn sums(&self, table: &str, at: i64) -> BTreeMap<String, i128> {
+        let sql = format!(
+            "SELECT user_uuid::text, coalesce(sum(credits) FILTER (WHERE expired_at IS NULL
+                 OR floor(extract(epoch FROM expired_at) * 1000) > {at}), 0)::text
+             FROM {table} AS rows WHERE user_uuid IS NOT NULL GROUP BY user_uuid"
+        );
+        let client = self.client().await;
+        client.batch_execute("SET timezone = 'UTC'").await.unwrap();
+        let rows = client.query(&sql, &[]).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get::<_, &str>(1).parse().unwrap())).collect()
     }
 }
 

@@ -1,0 +1,348 @@
+//! The command `rollback`: out of a ledger that was used, into a real PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::Stdio,
+    thread::sleep,
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use scrip::{
+    domain::{
+        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, Timestamp, UserUuid,
+    },
+    ledger::Ledger,
+};
+use serde_json::{Value, json};
+use support::{
+    oddities::Oddities,
+    place::{Place, fail, succeed},
+    postgres::{Database, database},
+};
+
+const SOME: Oddities = Oddities { seed: 3, users: 1_500, largest: 3_000 };
+
+const FEW: Oddities = Oddities { users: 150, largest: 1_000, ..SOME };
+
+const OWNER: &str = "scrip:secret";
+const READER: &str =
+    "DO $$ BEGIN CREATE ROLE nobody LOGIN PASSWORD 'n'; EXCEPTION WHEN duplicate_object THEN END $$;
+    GRANT SELECT ON credits TO nobody";
+
+/// The rows of both tables.
+const UNION: &str = "SELECT user_uuid, credits, expired_at FROM credits
+    UNION ALL SELECT user_uuid, credits, expired_at FROM credits_since";
+
+const DAY: i64 = 24 * 60 * 60 * 1_000;
+
+/// The old tables, and a ledger that they were moved to and that was used since.
+async fn used(oddities: Oddities) -> (Database, Place) {
+    let (database, place) = (loaded(oddities).await, Place::new().await);
+    place.migrate(&database.url(), &[]);
+    Live::new(place.ledger().await).many(&place).await;
+    (database, place)
+}
+
+async fn loaded(oddities: Oddities) -> Database {
+    let database = database().await;
+    oddities.load(&database.client().await).await;
+    database
+}
+
+/// What the app does after a migration.
+struct Live {
+    ledger: Ledger,
+    deadline: Timestamp,
+}
+
+impl Live {
+    fn new(ledger: Ledger) -> Live {
+        let deadline = ledger.now().plus_millis(DAY);
+        Live { ledger, deadline }
+    }
+
+    /// All kinds of things, by very many users.
+    async fn many(&self, place: &Place) {
+        let (balances, generations) = (place.balances(self.ledger.now().millis()), generations(place));
+        let anew = quarantined(place).into_iter().filter(|user| UserUuid::try_from(user.clone()).is_ok());
+        let users = balances.keys().cloned().chain(anew.take(20)).chain(["newcomer".to_owned()]);
+        let some = users.enumerate().map(async |(nth, user)| {
+            let generations = generations.get(&user).into_iter().flatten().map(String::as_str);
+            match balances.get(&user) {
+                Some(balance) => self.one(nth, &user, *balance, generations.collect()).await,
+                None => self.anew(&user).await,
+            }
+        });
+        stream::iter(some).buffer_unordered(16).collect::<Vec<()>>().await;
+    }
+
+    /// What one user does who was moved.
+    async fn one(&self, nth: usize, user: &str, balance: i64, generations: Vec<&str>) {
+        let (most, now) = (balance.unsigned_abs().min(1_000), self.ledger.now().millis());
+        match nth % 8 {
+            0 => self.grant(user, GrantType::SystemAdd, 30, None).await,
+            1 => {
+                self.grant(user, GrantType::OrderPay, 7, Some(now + 5 * DAY)).await;
+                self.charge(user, most / 2 + 1, Some("several"), None).await;
+                self.charge(user, most / 3 + 1, None, None).await;
+            }
+            2 => {
+                self.grant(user, GrantType::SystemAdd, 3, Some(now + DAY)).await;
+                self.charge(user, most + 3, Some("refunded"), None).await;
+                self.refund(Some(user), "refunded", None).await;
+            }
+            3 => {
+                self.grant(user, GrantType::SystemAdd, 3, None).await;
+                for key in ["m1", "m2", "m3"] {
+                    self.charge(user, 1, Some("chat"), Some(key)).await;
+                }
+                self.refund(Some(user), "chat", Some("m2")).await;
+                self.refund(Some(user), "chat", Some("m9")).await;
+            }
+            4 => self.refund(Some(user), "never", None).await,
+            5 | 6 => {
+                for generation in generations.into_iter().take(3) {
+                    self.refund((nth % 2 == 0).then_some(user), generation, None).await;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What one user does who was not.
+    async fn anew(&self, user: &str) {
+        self.grant(user, GrantType::NewUser, 20, None).await;
+        self.charge(user, 3, Some("first"), None).await;
+    }
+
+    async fn grant(&self, user: &str, trans_type: GrantType, credits: u64, ends: Option<i64>) {
+        let request = GrantRequest {
+            user: id(user),
+            trans_type,
+            credits: Credits::requested(credits).unwrap(),
+            order_no: (trans_type == GrantType::OrderPay).then(|| id("order-since")),
+            expired_at: ends.and_then(Timestamp::from_millis),
+            key: None,
+        };
+        self.ledger.grant(&request, self.deadline).await.unwrap();
+    }
+
+    async fn charge(&self, user: &str, credits: u64, generation: Option<&str>, key: Option<&str>) {
+        let request = ChargeRequest {
+            user: id(user),
+            trans_type: ChargeType::Generation("anime".to_owned()),
+            credits: Credits::requested(credits).unwrap(),
+            generation: generation.map(id),
+            order_no: generation.is_none().then(|| id("noted")),
+            key: key.map(id),
+        };
+        self.ledger.decrease(&request, self.deadline).await.unwrap();
+    }
+
+    async fn refund(&self, user: Option<&str>, generation: &str, key: Option<&str>) {
+        let request = RefundRequest {
+            user: user.map(id),
+            generation: id(generation),
+            key: key.map(id),
+            reason: "the model said: \"no\"\0 🎨".to_owned().try_into().unwrap(),
+        };
+        self.ledger.refund(&request, self.deadline).await.unwrap();
+    }
+}
+
+fn id<Kind>(text: &str) -> Id<Kind> {
+    text.to_owned().try_into().unwrap()
+}
+
+/// The generations of migrated charges that were not refunded, by user.
+fn generations(place: &Place) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::<String, BTreeSet<String>>::new();
+    for item in place.items() {
+        let item: Value = serde_json::from_str(&item).unwrap();
+        if let (Some(generation), Some(false)) =
+            (item["generation_uuid"]["S"].as_str(), item["is_voided"]["BOOL"].as_bool())
+        {
+            let user = item["user_uuid"]["S"].as_str().unwrap().to_owned();
+            found.entry(user).or_default().insert(generation.to_owned());
+        }
+    }
+    found
+}
+
+/// Who was not moved.
+fn quarantined(place: &Place) -> BTreeSet<String> {
+    let lines = fs::read_to_string(place.path("quarantine.jsonl")).unwrap();
+    let user = |line| serde_json::from_str::<Value>(line).unwrap()["user_uuid"].as_str().unwrap().to_owned();
+    lines.lines().map(user).collect()
+}
+
+/// All rows of `credits`, each as PostgreSQL writes it.
+async fn texts(database: &Database) -> Vec<String> {
+    let client = database.client().await;
+    client.batch_execute("SET timezone = 'UTC'; SET extra_float_digits = 3").await.unwrap();
+    let sql = "SELECT row_to_json(c.*)::text FROM credits AS c ORDER BY id";
+    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// All relations of a database.
+async fn relations(database: &Database) -> Vec<String> {
+    let sql = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1";
+    database.client().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+fn rollback(place: &Place, database: &Database, flags: &[&str]) -> String {
+    succeed(place.command_with_old("rollback", &database.url(), flags))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn every_row_is_as_it_was_and_every_balance_as_it_is() {
+    let (database, place) = used(SOME).await;
+    let (before, tables) = (texts(&database).await, relations(&database).await);
+    let dry = rollback(&place, &database, &["--dry-run"]);
+    assert_eq!((texts(&database).await, relations(&database).await), (before.clone(), tables));
+    assert!(!place.path("rollback.json").exists());
+    let wet = rollback(&place, &database, &[]);
+    assert_eq!(dry, format!("{wet}a dry run: nothing was changed\n"));
+    assert_eq!(texts(&database).await, before);
+    assert_eq!(rows(&place), [before.len() as u64, 0, 0]);
+    balances_are_the_same(&database, &place).await;
+
+    let emptied = loaded(SOME).await;
+    emptied.client().await.batch_execute("TRUNCATE credits").await.unwrap();
+    rollback(&place, &emptied, &[]);
+    assert_eq!(texts(&emptied).await, before);
+    assert_eq!(rows(&place), [0, before.len() as u64, 0]);
+}
+
+/// How many rows the last rollback found, put back, and left alone.
+fn rows(place: &Place) -> [u64; 3] {
+    let report = place.json("rollback.json");
+    ["rows_there", "rows_back", "rows_others"].map(|count| report[count].as_u64().unwrap())
+}
+
+/// Both tables together say what the ledger does, now and later, or what is below it
+/// where nothing has happened since.
+async fn balances_are_the_same(database: &Database, place: &Place) {
+    let now = place.ledger().await.now().millis();
+    let (both, anew) = (format!("({UNION})"), quarantined(place));
+    for at in [0, 1, 5, 6, 40, 200, 3_000].map(|days| now + days * DAY) {
+        let (sums, since) = (database.sums(&both, at).await, database.sums("credits_since", at).await);
+        let balances = place.balances(at);
+        assert!(balances.len() > 1_000);
+        for (user, balance) in balances {
+            // Who was not moved has the old rows too, and the ledger none of them.
+            let sum = if anew.contains(&user) { since[&user] } else { sums[&user] };
+            let sum = if since.contains_key(&user) { sum } else { sum.max(0) };
+            assert_eq!(sum, balance.into(), "{user} at {at}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn killed_it_leaves_nothing_and_can_begin_again() {
+    let (database, place) = used(FEW).await;
+    let before = texts(&database).await;
+    database.client().await.batch_execute("TRUNCATE credits").await.unwrap();
+    let tables = relations(&database).await;
+    let mut killed = 0;
+    for millis in (0..20).map(|nth| 20 + nth * 25) {
+        let mut command = place.command_with_old("rollback", &database.url(), &["--dry-run"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_millis(millis));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((texts(&database).await, relations(&database).await), (vec![], tables.clone()));
+    }
+    assert!(killed > 5, "{killed} of them were on their way");
+    rollback(&place, &database, &[]);
+    assert_eq!(texts(&database).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn what_stops_it_is_one_line_and_nothing_is_changed() {
+    let (database, place) = used(FEW).await;
+    let client = database.client().await;
+    for (sql, user, flags, told, back) in [
+        (
+            "UPDATE credits SET note = 'changed', credits = credits + 1 WHERE id = 1000",
+            OWNER,
+            &[][..],
+            r#"1 rows of "credits" are not as they were: 1000 (credits, note); nothing is changed; "#,
+            "UPDATE credits SET note = (SELECT note FROM credits LIMIT 1), credits = credits - 1 WHERE id = 1000",
+        ),
+        ("ALTER TABLE credits ADD more int", OWNER, &[], "(more)", "ALTER TABLE credits DROP more"),
+        (
+            "CREATE TABLE credits_since ()",
+            OWNER,
+            &[],
+            r#"there is a table "credits_since" already"#,
+            "DROP TABLE credits_since",
+        ),
+        (
+            READER,
+            "nobody:n",
+            &[],
+            "may not write \"public\".\"other\": permission denied for schema public",
+            "",
+        ),
+        (
+            "GRANT CREATE ON SCHEMA public TO nobody",
+            "nobody:n",
+            &[],
+            "may not write credits: permission denied",
+            "",
+        ),
+        ("", OWNER, &["--since-table", "a..b"], "cannot be the name of a table", ""),
+        ("", OWNER, &["--table", "none"], r#"there is no table "none""#, ""),
+        ("", OWNER, &["--dynamodb-table", "missing"], "the table: ", ""),
+    ] {
+        client.batch_execute(sql).await.unwrap();
+        let (before, tables) = (texts(&database).await, relations(&database).await);
+        let flags = if user == OWNER { flags } else { &["--since-table", "public.other"] };
+        let said = fail(place.command_with_old("rollback", &database.url_of(user), flags));
+        assert!(said.contains(told), "{sql} {flags:?}: {said}");
+        assert_eq!((texts(&database).await, relations(&database).await), (before, tables));
+        client.batch_execute(back).await.unwrap();
+    }
+    rollback(&place, &database, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn a_folder_or_ledger_without_all_rows_is_refused() {
+    let (database, place) = used(FEW).await;
+    let url = database.url();
+    let refused = |told: &str| {
+        let said = fail(place.command_with_old("rollback", &url, &[]));
+        assert!(said.contains(told), "{said}");
+    };
+    let nowhere = ["rollback", "--from", &url, "--folder", "/nowhere"];
+    assert!(fail(place.command(&nowhere)).contains("/nowhere/report.json: "));
+    let path = place.path("quarantine.jsonl");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    refused("quarantine.jsonl: EOF while parsing");
+    fs::write(&path, "").unwrap();
+    refused("the migration read ");
+    fs::remove_file(&path).unwrap();
+    refused("quarantine.jsonl: ");
+    fs::write(&path, whole).unwrap();
+    let (folder, empty) = (place.path(""), Place::new().await);
+    let elsewhere = ["rollback", "--from", &url, "--folder", folder.to_str().unwrap()];
+    assert!(fail(empty.command(&elsewhere)).contains("the migration read "));
+    let alien =
+        json!({ "TableName": "credits", "Item": { "user_uuid": { "S": "u" }, "sk": { "S": "alien" } } });
+    place.engine.put_item(serde_json::from_value(alien).unwrap()).unwrap();
+    refused("user u: ");
+    assert!(!relations(&database).await.contains(&"credits_since".to_owned()));
+}

@@ -48,15 +48,20 @@ const UNIQUE: [&str; 2] = ["credits.id", "credits.trans_no"];
 /// Every table and column is there and of a type that can be read, and rows can be
 /// told apart.
 pub(super) async fn check(transaction: &Transaction<'_>, names: &Names) -> Result<(), Problem> {
-    check_tables(transaction, names, &NEEDED).await
+    columns(transaction, names, &NEEDED).await?;
+    for column in UNIQUE {
+        unique(transaction, names, column).await?;
+    }
+    Ok(())
 }
 
-/// The same of `credits` alone.
+/// The same of `credits` alone, whose rows go back by their ids.
 pub(super) async fn check_credits(transaction: &Transaction<'_>, names: &Names) -> Result<(), Problem> {
-    check_tables(transaction, names, &NEEDED[..1]).await
+    columns(transaction, names, &NEEDED[..1]).await?;
+    unique(transaction, names, "credits.id").await
 }
 
-async fn check_tables(
+async fn columns(
     transaction: &Transaction<'_>,
     names: &Names,
     needed: &[(&'static str, &[(&'static str, Kind)])],
@@ -70,9 +75,6 @@ async fn check_tables(
                 return Err(wrong(names, table, name, *kind, written));
             }
         }
-    }
-    for column in UNIQUE {
-        unique(transaction, names, column).await?;
     }
     Ok(())
 }

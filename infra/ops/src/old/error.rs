@@ -82,8 +82,8 @@ pub(crate) fn not_written(what: &str, error: &Error) -> Problem {
     let (code, message) = (refusal.code(), line(refusal.message()));
     match code.code() {
         "42501" => Problem(format!(
-            "the user of the URL may not write {what}: {message}; it needs SELECT and INSERT on credits, UPDATE on the \
-             sequence of its ids, CREATE on its schema, and no row security"
+            "the user of the URL may not write {what}: {message}; it needs SELECT and INSERT on credits, SELECT and \
+             UPDATE on the sequence of its ids, CREATE on its schema, and no row security"
         )),
         code => {
             Problem(format!("the old database does not take {what}: {message} ({code}); nothing is changed"))

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::Timestamp;
 use serde_json::value::RawValue;
@@ -49,72 +49,81 @@ impl<'a> Back<'a> {
         let columns = transaction.query_typed(query::COLUMNS, &[(&credits, Type::TEXT)]).await;
         let columns = columns.map_err(not_read)?.iter().map(|row| row.get(0)).collect();
         let before = transaction.query_typed_one(&query::count(names), &[]).await.map_err(not_read)?;
-        let is_there = transaction.query_typed_one(query::IS_THERE, &[(&since, Type::TEXT)]).await;
-        if is_there.map_err(not_read)?.get(0) {
-            return Err(Problem(format!(
-                "there is a table {since} already: was all rolled back before? --since-table=NAME names another one"
-            )));
-        }
-        let created = transaction.batch_execute(&query::create(&since)).await;
-        created.map_err(|error| error::not_written(&since, &error))?;
         let before = before.get::<_, i64>(0).unsigned_abs();
-        Ok(Back {
-            transaction,
-            names,
-            columns,
-            since,
-            before,
-            given: 0,
-            inserted: 0,
-            different: 0,
-            named: vec![],
-        })
+        create(&transaction, &since).await?;
+        let (given, inserted, different, named) = (0, 0, 0, vec![]);
+        Ok(Back { transaction, names, columns, since, before, given, inserted, different, named })
     }
 
     /// Puts old rows in, where they are not there, and compares them all.
     pub(super) async fn give(&mut self, rows: &[&str]) -> Result<(), Problem> {
         let failed = |error| error::not_written(self.names.of("credits"), &error);
-        let id = self.names.of("credits.id");
         self.given += rows.len() as u64;
         for some in rows.chunks(AT_ONCE) {
-            let put_back = query::put_back(self.names, &self.columns);
-            let put = self.transaction.execute_typed(&put_back, &[(&some, Type::TEXT_ARRAY)]).await;
-            self.inserted += put.map_err(failed)?;
-            let different = query::different(self.names);
-            let parameters = [(&some as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&id, Type::TEXT)];
-            for row in self.transaction.query_typed(&different, &parameters).await.map_err(failed)? {
-                self.different += 1;
-                if self.named.len() < NAMED {
-                    self.named.push(told(id, row.get(0), row.get(1)));
-                }
+            let kept =
+                some.iter().map(|row| Ok((self.id(row)?, *row))).collect::<Result<BTreeMap<_, _>, _>>()?;
+            let mut found = self.found(kept.keys().copied().collect()).await?;
+            let missing = kept.iter().filter(|(id, _)| !found.contains_key(id));
+            let (ids, missing): (Vec<_>, Vec<_>) = missing.map(|(id, row)| (*id, *row)).unzip();
+            if !missing.is_empty() {
+                let put_back = query::put_back(self.names, &self.columns);
+                let put = self.transaction.execute_typed(&put_back, &[(&missing, Type::TEXT_ARRAY)]).await;
+                self.inserted += put.map_err(failed)?;
+                found.extend(self.found(ids).await?);
+            }
+            for (id, row) in kept {
+                self.compare(id, row, found.get(&id).map(String::as_str));
             }
         }
         Ok(())
     }
 
+    fn id(&self, row: &str) -> Result<i64, Problem> {
+        let name = self.names.of("credits.id");
+        columns(row).get(name).and_then(|id| id.parse().ok()).ok_or_else(|| {
+            Problem(format!(
+                "the rows that were moved have no id in {name:?}: --column credits.id=NAME has to be as it was for migrate"
+            ))
+        })
+    }
+
+    /// What there is with these ids.
+    async fn found(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, String>, Problem> {
+        let found =
+            self.transaction.query_typed(&query::found(self.names), &[(&ids, Type::INT8_ARRAY)]).await;
+        let found = found.map_err(|error| error::not_read(self.names.of("credits"), &error))?;
+        Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    fn compare(&mut self, id: i64, kept: &str, found: Option<&str>) {
+        if found != Some(kept) {
+            self.different += 1;
+            if self.named.len() < NAMED {
+                self.named.push(format!("{id} ({})", difference(kept, found)));
+            }
+        }
+    }
+
     /// Adds what has happened since.
     pub(super) async fn add(&mut self, rows: &[&Row]) -> Result<(), Problem> {
+        let add = query::add(&self.since);
         for some in rows.chunks(AT_ONCE) {
             let texts = |of: fn(&Row) -> Option<&str>| some.iter().map(|row| of(row)).collect::<Vec<_>>();
             let times = |of: fn(&Row) -> Option<Timestamp>| {
                 some.iter().map(|row| of(row).map(written)).collect::<Vec<_>>()
             };
-            let added = self
-                .transaction
-                .execute_typed(
-                    &query::add(&self.since),
-                    &[
-                        (&texts(|row| Some(&row.trans_no)), Type::TEXT_ARRAY),
-                        (&times(|row| Some(row.created_at)), Type::TEXT_ARRAY),
-                        (&texts(|row| Some(&row.user_uuid)), Type::TEXT_ARRAY),
-                        (&texts(|row| Some(&row.trans_type)), Type::TEXT_ARRAY),
-                        (&some.iter().map(|row| row.credits).collect::<Vec<_>>(), Type::INT8_ARRAY),
-                        (&texts(|row| row.order_no.as_deref()), Type::TEXT_ARRAY),
-                        (&times(|row| row.expired_at), Type::TEXT_ARRAY),
-                        (&texts(|row| row.record.as_deref()), Type::TEXT_ARRAY),
-                    ],
-                )
-                .await;
+            let credits: Vec<_> = some.iter().map(|row| row.credits).collect();
+            let columns: [(&(dyn ToSql + Sync), Type); 8] = [
+                (&texts(|row| Some(&row.trans_no)), Type::TEXT_ARRAY),
+                (&times(|row| Some(row.created_at)), Type::TEXT_ARRAY),
+                (&texts(|row| Some(&row.user_uuid)), Type::TEXT_ARRAY),
+                (&texts(|row| Some(&row.trans_type)), Type::TEXT_ARRAY),
+                (&credits, Type::INT8_ARRAY),
+                (&texts(|row| row.order_no.as_deref()), Type::TEXT_ARRAY),
+                (&times(|row| row.expired_at), Type::TEXT_ARRAY),
+                (&texts(|row| row.record.as_deref()), Type::TEXT_ARRAY),
+            ];
+            let added = self.transaction.execute_typed(&add, &columns).await;
             added.map_err(|error| error::not_written(&self.since, &error))?;
         }
         Ok(())
@@ -145,36 +154,53 @@ impl<'a> Back<'a> {
         if is_dry_run {
             return Ok(());
         }
-        let failed = |error| error::not_written(self.names.of("credits"), &error);
         if self.inserted > 0 {
-            let id = self.names.of("credits.id");
-            let parameters = [(&credits as &(dyn ToSql + Sync), Type::TEXT), (&id, Type::TEXT)];
-            // No rollback takes this back; all that is lost then are numbers.
-            self.transaction.query_typed(&query::pass_ids(self.names), &parameters).await.map_err(failed)?;
+            self.pass_ids(&credits).await?;
         }
-        self.transaction.commit().await.map_err(failed)
+        self.transaction.commit().await.map_err(|error| error::not_written(&credits, &error))
+    }
+
+    /// New rows get new ids. No rollback takes this back, but all that is lost then are
+    /// numbers.
+    async fn pass_ids(&self, credits: &str) -> Result<(), Problem> {
+        let failed = |error| error::not_written(&format!("the sequence of {credits}"), &error);
+        let id = self.names.of("credits.id");
+        let parameters = [(&credits as &(dyn ToSql + Sync), Type::TEXT), (&id, Type::TEXT)];
+        let sequence = self.transaction.query_typed_one(query::SEQUENCE, &parameters).await;
+        if let Some(sequence) = sequence.map_err(failed)?.get::<_, Option<String>>(0) {
+            let pass = query::pass_ids(self.names, &sequence);
+            self.transaction.query_typed(&pass, &[(&sequence, Type::TEXT)]).await.map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
-/// Which row is another than it was, and in which columns.
-fn told(id: &str, kept: &str, found: Option<&str>) -> String {
-    let columns = |text| serde_json::from_str::<BTreeMap<String, &RawValue>>(text).unwrap_or_default();
-    let kept = columns(kept);
-    let id = kept.get(id).map_or("unknown", |id| id.get());
-    let Some(found) = found.map(columns) else {
-        return format!("{id} (not there, and something of it stands in another row)");
-    };
-    let is_other = |name: &&String| {
-        kept.get(*name).map(|value| value.get()) != found.get(*name).map(|value| value.get())
-    };
-    let others: Vec<_> = kept
-        .keys()
-        .chain(found.keys().filter(|name| !kept.contains_key(*name)))
-        .filter(is_other)
-        .map(String::as_str)
-        .collect();
-    let others = if others.is_empty() { "the order of columns".to_owned() } else { others.join(", ") };
-    format!("{id} ({others})")
+/// Makes the table of what has happened since, where nothing has its name.
+async fn create(transaction: &Transaction<'_>, since: &str) -> Result<(), Problem> {
+    let failed = |error| error::not_written(since, &error);
+    let is_there = transaction.query_typed_one(query::IS_THERE, &[(&since, Type::TEXT)]).await;
+    if is_there.map_err(failed)?.get(0) {
+        return Err(Problem(format!(
+            "there is a table {since} already: was all rolled back before? --since-table=NAME names another one"
+        )));
+    }
+    transaction.batch_execute(&query::create(since)).await.map_err(failed)
+}
+
+/// In which columns a row is another than it was.
+fn difference(kept: &str, found: Option<&str>) -> String {
+    let Some(found) = found else { return "not there, and something of it stands in another row".to_owned() };
+    let (kept, found) = (columns(kept), columns(found));
+    let names: BTreeSet<_> = kept.keys().chain(found.keys()).collect();
+    let others = names.into_iter().filter(|name| kept.get(*name) != found.get(*name));
+    let others = others.map(String::as_str).collect::<Vec<_>>().join(", ");
+    if others.is_empty() { "the order of columns".to_owned() } else { others }
+}
+
+/// What each column has, as text.
+fn columns(row: &str) -> BTreeMap<String, &str> {
+    let columns: BTreeMap<String, &RawValue> = serde_json::from_str(row).unwrap_or_default();
+    columns.into_iter().map(|(name, value)| (name, value.get())).collect()
 }
 
 /// A time as PostgreSQL reads it: to it the year 0 is one before the first.
@@ -183,5 +209,32 @@ fn written(at: Timestamp) -> String {
     match text.strip_prefix("0000-") {
         Some(rest) => format!("0001-{rest} BC"),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_in_what_a_row_differs() {
+        for (found, expected) in [
+            (Some(r#"{"id":7,"a":1,"b":{"c": 2}}"#), "the order of columns"),
+            (Some(r#"{"id":7,"b":{"c":2},"a":1}"#), "b"),
+            (Some(r#"{"id":7,"b":{"c": 2},"c":1}"#), "a, c"),
+            (None, "not there, and something of it stands in another row"),
+        ] {
+            assert_eq!(difference(r#"{"id":7,"b":{"c": 2},"a":1}"#, found), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_year_is_before_the_first() {
+        for (at, expected) in [
+            ("0000-02-29T00:00:00Z", "0001-02-29T00:00:00.000Z BC"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(written(Timestamp::parse(at).unwrap()), expected);
+        }
     }
 }

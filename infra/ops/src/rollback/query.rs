@@ -17,41 +17,36 @@ pub(super) fn count(names: &Names) -> String {
     format!("SELECT count(*) FROM {}", names.table("credits"))
 }
 
-/// Puts rows in, given as texts, whose ids are not there. A row that stands in the way
-/// otherwise stays, and what did not come is found by [`different`].
+/// The rows with these ids: the id, and the row as it was kept. No join, which would go
+/// by statistics that may still be those of an emptied table.
+pub(super) fn found(names: &Names) -> String {
+    let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
+    format!("SELECT {id}::bigint, row_to_json(c.*)::text FROM {table} AS c WHERE {id} = ANY($1::bigint[])")
+}
+
+/// Puts rows in, given as texts. Where another row stands in the way, that one stays.
 pub(super) fn put_back(names: &Names, columns: &[String]) -> String {
-    let (table, id) = (names.table("credits"), "credits.id");
-    let (there, back) = (names.column("c", id), names.column("back", id));
+    let table = names.table("credits");
     let into = columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
     let from = columns.iter().map(|name| format!("back.{}", quoted(name))).collect::<Vec<_>>().join(", ");
     format!(
         "INSERT INTO {table} ({into}) OVERRIDING SYSTEM VALUE
          SELECT {from} FROM unnest($1::text[]) AS kept (text),
                 json_populate_record(NULL::{table}, kept.text::json) AS back
-         WHERE NOT EXISTS (SELECT FROM {table} AS c WHERE {there} = {back})
          ON CONFLICT DO NOTHING"
     )
 }
 
-/// Rows, given as texts, that are not the same there, byte for byte; and what is.
-pub(super) fn different(names: &Names) -> String {
-    let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
-    format!(
-        "SELECT kept.text, row_to_json(c.*)::text
-         FROM unnest($1::text[]) AS kept (text)
-         LEFT JOIN {table} AS c ON {id} = (kept.text::json ->> $2)::bigint
-         WHERE row_to_json(c.*)::text COLLATE \"C\" IS DISTINCT FROM kept.text COLLATE \"C\""
-    )
-}
+/// The sequence of a column, as SQL has it, if there is one.
+pub(super) const SEQUENCE: &str = "SELECT pg_get_serial_sequence($1, $2)";
 
-/// Moves the sequence of the ids, if there is one, past the greatest; never backwards.
-pub(super) fn pass_ids(names: &Names) -> String {
+/// Moves the sequence of the ids past the greatest one; never backwards.
+pub(super) fn pass_ids(names: &Names, sequence: &str) -> String {
     let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
     format!(
-        "SELECT setval(ids, greatest) FROM (
-             SELECT pg_get_serial_sequence($1, $2)::regclass AS ids, max({id})::bigint AS greatest FROM {table} AS c
-         ) AS found
-         WHERE greatest > coalesce(pg_sequence_last_value(ids), 0)"
+        "SELECT setval($1::text::regclass, greatest)
+         FROM {sequence} AS ids, (SELECT max({id})::bigint AS greatest FROM {table} AS c) AS found
+         WHERE greatest >= ids.last_value"
     )
 }
 

@@ -433,3 +433,23 @@ async fn any_columns_come_back_and_new_ids_go_on() {
     let said = fail(place.command_with_old("rollback", &database.url(), ODD_NAMES));
     assert!(said.contains("5 (not there, and something of it stands in another row)"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn what_was_forgiven_stays_so() {
+    let (database, place) = (loaded(Oddities { users: 0, ..SOME }).await, Place::new().await);
+    let client = database.client().await;
+    // Below zero when the first pack runs out, as the charge's row ends with the second.
+    let rows = "INSERT INTO credits (id, trans_no, created_at, user_uuid, trans_type, credits, expired_at) VALUES
+        (1, 'a', '2025-01-01', 'u', 'order_pay', 5, '2130-01-01'), (2, 'b', '2025-01-02', 'u', 'order_pay', 10, '2131-01-01'),
+        (3, 'c', '2025-01-03', 'u', 'chat', -12, '2131-01-01'), (4, 'd', '2025-01-04', 'idle', 'order_pay', 5, '2130-01-01'),
+        (5, 'e', '2025-01-05', 'idle', 'order_pay', 9, NULL), (6, 'f', '2025-01-06', 'idle', 'chat', -12, NULL)";
+    client.batch_execute(rows).await.unwrap();
+    place.migrate(&database.url(), &[]);
+    Live::new(place.ledger().await).grant("u", GrantType::SystemAdd, 10, None).await;
+    rollback(&place, &database, &[]);
+    let sql = "SELECT concat_ws(' ', user_uuid, trans_type, credits, extract(year FROM expired_at)) FROM credits_since
+        ORDER BY id";
+    let since: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(since, ["u system_add 10", "u forgiven -2 2130", "u forgiven 2 2131"]);
+}

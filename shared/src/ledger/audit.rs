@@ -12,7 +12,7 @@ use crate::{
 
 /// How many of a user's charges are looked for in the index of generations, one
 /// read each.
-const LOOKED_FOR_MAX: usize = 100;
+const LOOKED_FOR_MAX: usize = 10;
 /// How often an index is looked at before what it lacks is a fault, because it may
 /// lag; and how long it gets between, in milliseconds.
 const LOOKS: u32 = 4;

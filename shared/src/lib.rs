@@ -7,6 +7,7 @@
 pub mod callback;
 pub mod domain;
 pub mod ledger;
+pub mod meter;
 mod sdk;
 pub mod store;
 pub mod transport;

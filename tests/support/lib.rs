@@ -5,6 +5,7 @@
 
 mod bench;
 mod clock;
+pub mod emf;
 mod event;
 pub mod fuzz;
 pub mod secrets;

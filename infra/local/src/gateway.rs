@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json, value::to_raw_value};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::authorizer::Authorizer;
+use crate::{authorizer::Authorizer, figures::Figures};
 
 /// The largest payload that an HTTP API takes (API Gateway's quotas).
 const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -41,6 +41,8 @@ pub(crate) struct Gateway {
     pub(crate) app: Arc<App>,
     /// Who checks tokens, where any are demanded.
     pub(crate) authorizer: Option<Authorizer>,
+    /// What is told of all requests.
+    pub(crate) figures: Figures,
 }
 
 /// Serves until the signal, then lets requests under way end for as long as
@@ -51,7 +53,10 @@ pub(crate) async fn serve(
     signal: impl Future<Output = ()> + Send + 'static,
     patience: Duration,
 ) -> Result<(), String> {
-    let router = Router::new().route("/health", get(async || "ok\n")).fallback(invoke);
+    let router = Router::new()
+        .route("/health", get(async || "ok\n"))
+        .route("/metrics", get(async |State(gateway): State<Arc<Gateway>>| gateway.figures.render()))
+        .fallback(invoke);
     let router = router.with_state(Arc::new(gateway));
     let (signalled, on_signal) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {

@@ -3,6 +3,7 @@
 
 mod authorizer;
 mod engine;
+mod figures;
 mod gateway;
 mod options;
 
@@ -23,7 +24,7 @@ use tokio::{
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
-use crate::{authorizer::Authorizer, engine::Engine, gateway::Gateway, options::Options};
+use crate::{authorizer::Authorizer, engine::Engine, figures::Figures, gateway::Gateway, options::Options};
 
 /// How long requests under way may take to end after a signal.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -62,14 +63,17 @@ async fn serve(options: Options) -> Result<(), String> {
     // There is no Step Functions here: no execution waits for a call-back.
     let callbacks = Callbacks { secrets: Secrets::given(options.webhook_secrets), executions: None };
     let app = Arc::new(App { ledger, admits_anyone: authorizer.is_none(), callbacks });
+    let figures = Figures::start()?;
     let port = port_of(&listener)?;
     let signalled = signalled()?;
     // In one write, and one that may fail: whoever reads may stop after a line.
     let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
-    let served = gateway::serve(listener, Gateway { app, authorizer }, signalled, SHUTDOWN).await;
+    let gateway = Gateway { app, authorizer, figures: figures.clone() };
+    let served = gateway::serve(listener, gateway, signalled, SHUTDOWN).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN, engine.stop()).await;
     }
+    let _ = writeln!(std::io::stdout(), "{}", figures.summary());
     served
 }
 

@@ -1,5 +1,8 @@
 use super::{Ledger, Posted, post::Posting};
-use crate::domain::{Charge, ChargeRequest, Error, Nonce, Record, RecordKey, Timestamp, Wallet};
+use crate::{
+    domain::{Charge, ChargeRequest, Error, Nonce, Record, RecordKey, Timestamp, TransType, Wallet},
+    meter::{self, Move},
+};
 
 impl Ledger {
     /// Charges, all or nothing, once for each identity.
@@ -20,11 +23,15 @@ impl Ledger {
         let identity = request.identity();
         let posting = Posting { user: &request.user, identity, unkeyed: RecordKey::UnkeyedCharge, plan };
         let Posted { record, balance, replayed } = self.post(posting, deadline).await?;
-        if !replayed && request.generation.is_none() {
-            tracing::warn!(anomaly = "charge_without_generation", user_uuid = %request.user);
-        }
         match record {
-            Record::Charge(charge) if !replayed => Ok(Posted { record: charge, balance, replayed }),
+            Record::Charge(charge) if !replayed => {
+                let of = TransType::Charge(charge.trans_type.clone());
+                meter::moved(Move::Charged, &of, charge.credits);
+                if charge.generation.is_none() {
+                    meter::note(|notes| notes.anomalies.push("charge_without_generation"));
+                }
+                Ok(Posted { record: charge, balance, replayed })
+            }
             Record::Charge(Charge { void: Some(_), .. }) | Record::Fence(_) => Err(Error::GenerationVoided),
             Record::Charge(charge) if charge.credits != request.credits => {
                 Err(Error::IdempotencyConflict("this key charged other credits"))

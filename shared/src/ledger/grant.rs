@@ -1,5 +1,8 @@
 use super::{Ledger, Posted, post::Posting};
-use crate::domain::{Error, Grant, GrantRequest, Nonce, Record, RecordKey, Timestamp, Wallet};
+use crate::{
+    domain::{Error, Grant, GrantRequest, Nonce, Record, RecordKey, Timestamp, Wallet},
+    meter::{self, Move},
+};
 
 impl Ledger {
     /// Adds a pack, once for each identity.
@@ -16,6 +19,10 @@ impl Ledger {
         let posting = Posting { user: &request.user, identity, unkeyed: RecordKey::UnkeyedGrant, plan };
         let Posted { record, balance, replayed } = self.post(posting, deadline).await?;
         match record {
+            Record::Grant(grant) if !replayed => {
+                meter::moved(Move::Granted, &grant.trans_type, grant.credits);
+                Ok(Posted { record: grant, balance, replayed })
+            }
             Record::Grant(grant) if grant.credits == request.credits => {
                 Ok(Posted { record: grant, balance, replayed })
             }

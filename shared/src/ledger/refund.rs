@@ -6,8 +6,9 @@ use super::{Ledger, retry::Tries};
 use crate::{
     domain::{
         Charge, Credits, Error, GenerationUuid, Nonce, Reason, Record, RecordKey, RefundRequest, Returned,
-        Timestamp, TransNo, UserUuid, Void, Wallet,
+        Timestamp, TransNo, TransType, UserUuid, Void, Wallet,
     },
+    meter::{self, Move},
     store::{Commit, End, RecordStep, Transaction, WalletStep},
 };
 
@@ -23,6 +24,17 @@ pub enum Outcome {
     AlreadyVoided,
     /// There was nothing to void, and now there cannot be.
     Fenced,
+}
+
+impl Outcome {
+    /// As the contract has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Voided => "voided",
+            Outcome::AlreadyVoided => "already_voided",
+            Outcome::Fenced => "fenced",
+        }
+    }
 }
 
 /// What a refund did.
@@ -69,6 +81,7 @@ impl Ledger {
             Some(user) => user.clone(),
             None => self.owner(&request.generation, deadline).await?,
         };
+        meter::about(Some(&user), Some(&request.generation));
         let mut refund = Refund {
             ledger: self,
             user: &user,
@@ -91,6 +104,7 @@ impl Ledger {
                 None => self.pause(&mut tries, Error::Busy).await?,
             }
         };
+        meter::note(|notes| notes.outcome = Some(outcome.name()));
         Ok(Refunded {
             outcome,
             returned: refund.returned,
@@ -280,6 +294,9 @@ impl Refund<'_> {
     ) -> Result<(), Error> {
         self.has_voided = true;
         self.returned = self.returned.plus(returned)?;
+        for (_, charge) in &group {
+            meter::moved(Move::Voided, &TransType::Charge(charge.trans_type.clone()), charge.credits);
+        }
         group.into_iter().for_each(|(_, charge)| self.note(Charge { void: Some(void.clone()), ..charge }));
         Ok(())
     }

@@ -5,6 +5,7 @@ use tokio::time::{Duration, sleep, timeout};
 use super::Ledger;
 use crate::{
     domain::{Error, Timestamp, UserUuid, Wallet},
+    meter,
     store::{Commit, StoreError, Transaction},
 };
 
@@ -65,6 +66,9 @@ impl Ledger {
             let began = self.now();
             let ended = self.within(tries.deadline, self.store.commit(transaction, token)).await;
             tries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
+            if matches!(ended, Ok(Commit::Refused { .. }) | Err(StoreError::Contended)) {
+                meter::note(|notes| notes.conflicts += 1);
+            }
             match ended {
                 Ok(commit) => return Ok(commit),
                 // `Busy` would say that nothing was done.
@@ -93,7 +97,10 @@ impl Ledger {
         tries: &mut Tries,
     ) -> Result<Wallet, Error> {
         match moved {
-            Some(wallet) if !std::mem::replace(&mut tries.has_moved, true) => Ok(wallet),
+            Some(wallet) if !std::mem::replace(&mut tries.has_moved, true) => {
+                meter::note(|notes| notes.retries += 1);
+                Ok(wallet)
+            }
             _ => {
                 self.pause(tries, Error::Busy).await?;
                 self.wallet(user, tries.deadline).await
@@ -110,6 +117,7 @@ impl Ledger {
         let Ok(left @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
             return Err(StoreError::Contended);
         };
+        meter::note(|notes| notes.round_trips += 1);
         let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
         timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
     }
@@ -135,6 +143,7 @@ impl Ledger {
     }
 
     pub(super) async fn pause(&self, tries: &mut Tries, too_late: Error) -> Result<(), Error> {
+        meter::note(|notes| notes.retries += 1);
         let first = tries.round_trip_millis.max(PAUSE_FIRST_MILLIS);
         let most = (first << tries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * tries.round_trip_millis));
         tries.pauses += 1;

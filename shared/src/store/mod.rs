@@ -8,6 +8,7 @@ mod key;
 mod read;
 mod scan;
 mod table;
+mod units;
 mod write;
 
 pub use connect::{Connection, Store};

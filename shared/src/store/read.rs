@@ -9,8 +9,12 @@ use super::{
     Store, StoreError, item,
     key::{self, Item, text},
     table::{GENERATION_INDEX, TIMELINE_INDEX},
+    units,
 };
-use crate::domain::{Charge, Entry, GenerationUuid, Record, RecordKey, TransNo, UserUuid, Wallet};
+use crate::{
+    domain::{Charge, Entry, GenerationUuid, Record, RecordKey, TransNo, UserUuid, Wallet},
+    meter,
+};
 
 /// Where a read goes on.
 #[derive(Clone, Debug)]
@@ -55,7 +59,9 @@ impl Store {
     /// As [`StoreError`] says; so for every call here.
     pub async fn wallet(&self, user: &UserUuid) -> Result<Wallet, StoreError> {
         let item = self.get(user, key::WALLET.to_owned()).await?;
-        item.map_or_else(|| Ok(Wallet::default()), item::to_wallet)
+        let wallet = item.map_or_else(|| Ok(Wallet::default()), item::to_wallet)?;
+        meter::note(|notes| notes.packs = Some(wallet.packs.len()));
+        Ok(wallet)
     }
 
     /// The wallet as it is held, as of now; nothing for a user who has none.
@@ -77,6 +83,7 @@ impl Store {
             .expression_attribute_values(":place", text(key::user_trans(user, trans_no)))
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         Ok(answer.items.is_some_and(|items| !items.is_empty()))
     }
 
@@ -95,6 +102,7 @@ impl Store {
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         Ok(answer.item)
     }
 
@@ -115,6 +123,7 @@ impl Store {
             .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         let charges: Result<_, _> =
             answer.items.unwrap_or_default().into_iter().map(item::to_placed).collect();
         Ok((charges?, answer.last_evaluated_key.map(PageKey)))
@@ -134,6 +143,7 @@ impl Store {
             .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         let all = answer.items.unwrap_or_default().into_iter().map(item::to_held).collect();
         Ok((all, answer.last_evaluated_key.map(PageKey)))
     }
@@ -157,6 +167,7 @@ impl Store {
             .scan_index_forward(false)
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         let entries: Result<_, _> =
             answer.items.unwrap_or_default().into_iter().map(item::to_entry).collect();
         Ok((entries?, answer.last_evaluated_key.is_none()))
@@ -177,6 +188,7 @@ impl Store {
             .scan_index_forward(end == End::First)
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         answer.items.unwrap_or_default().pop().map(item::user).transpose()
     }
 
@@ -198,6 +210,7 @@ impl Store {
             .scan_index_forward(false)
             .send()
             .await?;
+        units::read(&answer.consumed_capacity);
         let place = |item: Item| {
             item.into_iter().filter(|(name, _)| name == key::USER || name == key::SORT).collect()
         };
@@ -222,6 +235,7 @@ impl Store {
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()
             .await?;
+        units::read(answer.consumed_capacity());
         let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
         let charges: Result<_, _> = items.map(item::to_charge).collect();
         let left =

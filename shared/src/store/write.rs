@@ -12,6 +12,7 @@ use super::{
     error::is_contention,
     item::{self, ITEM_BYTES_MAX, PACK_BYTES_MAX},
     key::{self, Item},
+    units,
 };
 use crate::domain::{Nonce, Record, RecordKey, Timestamp, UserUuid, Void, Wallet};
 
@@ -106,7 +107,10 @@ impl Store {
             .send()
             .await;
         match sent {
-            Ok(_) => Ok(Commit::Done),
+            Ok(answer) => {
+                units::write(answer.consumed_capacity());
+                Ok(Commit::Done)
+            }
             Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
                 let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.into_err()
                 else {

@@ -127,7 +127,7 @@ impl<'a> RefundAnswer<'a> {
             voided_reason: &charge.voided_reason,
         });
         Ok(RefundAnswer {
-            outcome: word(refunded.outcome),
+            outcome: refunded.outcome.name(),
             user_uuid: &refunded.user,
             generation_uuid: generation,
             credits: refunded.returned.restored.plus(refunded.returned.expired)?,
@@ -137,15 +137,6 @@ impl<'a> RefundAnswer<'a> {
             truncated: refunded.truncated,
             balance: refunded.balance,
         })
-    }
-}
-
-/// What this refund did, in the contract's word.
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Voided => "voided",
-        Outcome::AlreadyVoided => "already_voided",
-        Outcome::Fenced => "fenced",
     }
 }
 
@@ -161,7 +152,7 @@ impl<'a> WebhookAnswer<'a> {
     /// Only a generation that failed has an outcome.
     pub(super) fn new(generation: &'a GenerationUuid, outcome: Option<Outcome>) -> Self {
         let status = if outcome.is_some() { "failed" } else { "succeeded" };
-        WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(word) }
+        WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(Outcome::name) }
     }
 }
 

@@ -1,19 +1,21 @@
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Instant};
 
 use lambda_runtime::LambdaEvent;
 
 use super::{
     caller::Caller,
     event::{Claims, Event, HttpRequest, Payload},
-    failure::{Failure, code},
+    failure::Failure,
     form::Form,
     reply::{Answer, ErrorForm, Reply, http_answer, http_error},
     route::{ROUTES, Route},
+    telemetry::{self, Ended},
 };
 use crate::{
     callback::Callbacks,
     domain::{Error, Timestamp},
     ledger::Ledger,
+    meter::{self, Notes},
 };
 
 /// What of an invocation's time is kept for the answer, in milliseconds.
@@ -122,15 +124,28 @@ impl Function {
         match Event::parse(&event.payload) {
             Ok(Event::Http(request)) => Ok(self.over_http(app, request, &request_id, deadline).await),
             Ok(Event::Direct(payload)) => {
-                let answered = guard(async move { self.answer_direct(&app, &payload, deadline).await }).await;
-                self.log(&answered, &request_id);
+                let answering = async move { self.answer_direct(&app, &payload, deadline).await };
+                let answered = self.told(answering, &request_id).await;
                 answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
             Err(error) => {
-                self.log(&Err(error.clone()), &request_id);
-                Err(Failure(error))
+                let refused = self.told(std::future::ready(Err(error)), &request_id).await;
+                refused.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
         }
+    }
+
+    /// Answers, and tells what that did and cost.
+    async fn told(
+        self,
+        answering: impl Future<Output = Result<Answer, Error>> + Send + 'static,
+        request_id: &str,
+    ) -> Result<Answer, Error> {
+        let began = Instant::now();
+        let (answered, notes) = guard(meter::noted(answering)).await;
+        let (function, error, took) = (self.name, answered.as_ref().err(), began.elapsed());
+        telemetry::tell(&Ended { function, request_id, error, took }, &notes);
+        answered
     }
 
     async fn over_http(
@@ -145,9 +160,8 @@ impl Function {
         let at_path = self.operations.iter().find(|operation| operation.route.parameters(&path).is_some());
         let form = at_path.map_or(ErrorForm::Problem, |operation| operation.error_form);
         let operation = self.operation_at(request.method(), &path);
-        let answered = guard(async move { answer_http(operation?, &app, &request, deadline).await }).await;
-        self.log(&answered, &request_id);
-        match answered {
+        let answering = async move { answer_http(self, operation?, &app, &request, deadline).await };
+        match self.told(answering, &request_id).await {
             Ok(answer) => http_answer(&answer),
             Err(error) => http_error(&error, form, &path, Some(&request_id)),
         }
@@ -169,6 +183,11 @@ impl Function {
         Err(if is_path { Error::MethodNotAllowed } else { Error::NotFound })
     }
 
+    /// Notes which operation it is.
+    fn note(self, operation: &Operation) {
+        meter::note(|notes| notes.operation = Some(operation.name.unwrap_or(self.name)));
+    }
+
     async fn answer_direct(self, app: &App, payload: &[u8], deadline: Timestamp) -> Result<Answer, Error> {
         let mut form = Form::from_json(payload)?;
         let named = |name: &str| self.operations.iter().find(|operation| operation.name == Some(name));
@@ -181,16 +200,8 @@ impl Function {
             form.required("operation", parse)
         };
         let Some(operation) = operation else { return Err(form.refusal()) };
+        self.note(operation);
         (operation.run)(app, Call { caller: Caller::Trusted, form, deadline }).await
-    }
-
-    fn log(self, answered: &Result<Answer, Error>, request_id: &str) {
-        let function = self.name;
-        match answered {
-            Ok(_) => tracing::info!(function, request_id, code = "ok"),
-            Err(Error::Internal(why)) => tracing::error!(function, request_id, code = "Internal", why),
-            Err(error) => tracing::info!(function, request_id, code = code(error)),
-        }
     }
 }
 
@@ -198,11 +209,13 @@ impl Function {
 type Segments = BTreeMap<&'static str, String>;
 
 async fn answer_http(
+    function: Function,
     (operation, segments): (Operation, Segments),
     app: &App,
     request: &HttpRequest,
     deadline: Timestamp,
 ) -> Result<Answer, Error> {
+    function.note(&operation);
     let caller = match operation.admit_signed {
         Some(admit_signed) => admit_signed(app, request).await?,
         None => admit(app, request.claims())?,
@@ -237,12 +250,13 @@ async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, Error>
     Ok(Caller::Trusted)
 }
 
-/// Turns a panic into an error: the runtime would show a caller its own.
+/// Turns a panic into an error: the runtime would show a caller its own. What was noted
+/// is lost with it.
 async fn guard(
-    answering: impl Future<Output = Result<Answer, Error>> + Send + 'static,
-) -> Result<Answer, Error> {
+    answering: impl Future<Output = (Result<Answer, Error>, Notes)> + Send + 'static,
+) -> (Result<Answer, Error>, Notes) {
     let ended = tokio::spawn(answering).await;
-    ended.unwrap_or_else(|panic| Err(Error::Internal(panic.to_string())))
+    ended.unwrap_or_else(|panic| (Err(Error::Internal(panic.to_string())), Notes::default()))
 }
 
 #[cfg(test)]
@@ -253,8 +267,8 @@ mod tests {
     async fn a_panic_becomes_an_internal_error() {
         let answered = guard(async {
             assert!(std::hint::black_box(false), "a fault of the code");
-            Answer::ok(&())
+            (Answer::ok(&()), Notes::default())
         });
-        assert!(matches!(answered.await, Err(Error::Internal(_))));
+        assert!(matches!(answered.await, (Err(Error::Internal(_)), _)));
     }
 }

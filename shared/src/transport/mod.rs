@@ -19,6 +19,7 @@ mod log;
 mod reply;
 mod route;
 mod runtime;
+pub mod telemetry;
 
 pub use event::Payload;
 pub use failure::Failure;

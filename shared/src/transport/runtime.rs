@@ -1,14 +1,18 @@
 use std::{env, sync::Arc};
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use metrics_cloudwatch_embedded::{Builder, Collector};
 
-use super::{App, Function, Payload, log};
+use super::{App, Function, Payload, log, telemetry};
 use crate::{
     callback::{Callbacks, Executions, Secret, Secrets},
     ledger::{Ledger, Sources},
     sdk,
     store::{Connection, Store, TABLE},
 };
+
+/// The namespace of all metrics.
+const NAMESPACE: &str = "Scrip";
 
 /// What the environment says, read once at the start.
 #[derive(Clone, Debug)]
@@ -90,7 +94,26 @@ impl App {
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function, callbacks: Callbacks) -> Result<(), lambda_runtime::Error> {
     log::start();
+    let metrics = metrics()?;
     let app = Arc::new(App::start(Config::from_env(), callbacks).await);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| function.handle(app.clone(), event)))
-        .await
+    let answer = async |event: LambdaEvent<Payload>| {
+        let request_id = event.context.request_id.clone();
+        let answered = function.handle(app.clone(), event).await;
+        if let Some(metrics) = metrics {
+            // Before the answer: after it the process may stand still for an hour. An
+            // answer is worth more than what is told of it.
+            let _ = metrics.set_property("request_id", request_id).flush(std::io::stdout().lock());
+        }
+        answered
+    };
+    lambda_runtime::run(service_fn(answer)).await
+}
+
+/// Metrics in CloudWatch's embedded format, among the lines of the log, where
+/// `SCRIP_STACK` says whose they are.
+fn metrics() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
+    let Some(stack) = variable("SCRIP_STACK") else { return Ok(None) };
+    let embedded = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("stack", stack).init()?;
+    telemetry::describe();
+    Ok(Some(embedded))
 }

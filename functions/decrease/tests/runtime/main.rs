@@ -4,6 +4,7 @@
 mod lambda;
 
 use lambda::Lambda;
+use scrip_tests::emf::{embedded, sum};
 use serde_json::{Value, json};
 
 /// A charge of one credit.
@@ -255,6 +256,53 @@ async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
     assert!(!message.contains("127.0.0.1"), "{message}");
     let answer = lambda.invoke(&event(&writer(), &charge("u", "g").to_string())).await.unwrap();
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_tells_is_what_cloudwatch_reads() {
+    let mut lambda = Lambda::start(&[("SCRIP_STACK", "prod"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")]).await;
+    lambda.grant("u", 10).await;
+    lambda.invoke(&charge("u", "g1")).await.unwrap();
+    lambda.invoke(&charge("u", "g1")).await.unwrap();
+    lambda.invoke(&event(&writer(), &charge("u", "g2").to_string())).await.unwrap();
+    lambda.invoke(&with(charge("u", "g3"), "/generation_uuid", Value::Null)).await.unwrap();
+    lambda.invoke(&with(charge("u", "g3"), "/credits", json!(20))).await.unwrap_err();
+    lambda.invoke(&json!([])).await.unwrap_err();
+    let said = lambda.ended().await;
+    let metrics = embedded(&said);
+    assert!(metrics.iter().all(|metric| metric.namespace == "Scrip" && metric.dimensions["stack"] == "prod"));
+    for (name, dimensions, expected) in [
+        ("requests", &[("operation", "decrease")][..], 5.0),
+        ("requests", &[("operation", "none")], 1.0),
+        ("errors", &[("operation", "decrease"), ("code", "InsufficientCredits")], 1.0),
+        ("errors", &[("operation", "none"), ("code", "InvalidRequest")], 1.0),
+        ("errors", &[], 2.0),
+        ("failures", &[], 0.0),
+        ("credits_charged", &[("kind", "chat")], 3.0),
+        ("anomalies", &[("anomaly", "charge_without_generation")], 1.0),
+        // Two of a charge; of the repeat too; and the refusal reads the wallet, and
+        // whether the charge is there.
+        ("round_trips", &[("operation", "decrease")], 10.0),
+        ("wallet_packs", &[], 5.0),
+    ] {
+        assert_eq!(sum(&metrics, name, dimensions), expected, "{name} {dimensions:?}: {said}");
+    }
+    assert!(sum(&metrics, "latency", &[("operation", "decrease")]) > 0.0);
+    assert!(sum(&metrics, "write_units", &[("operation", "decrease")]) >= 3.0 * 4.0, "{metrics:?}");
+    let line = said.lines().find(|line| line.contains("InsufficientCredits") && line.contains("\"message\"")
+        || line.contains("\"code\":\"InsufficientCredits\"") && line.contains("round_trips"));
+    let line: Value = serde_json::from_str(line.expect("a line of the log")).unwrap();
+    let fields = &line["fields"];
+    assert_eq!((&fields["operation"], &fields["user_uuid"]), (&json!("decrease"), &json!("u")), "{line}");
+    assert_eq!((&fields["generation_uuid"], &fields["round_trips"]), (&json!("g3"), &json!(2)), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_stack_there_are_no_metrics() {
+    let mut lambda = Lambda::start(&[]).await;
+    lambda.grant("u", 10).await;
+    lambda.invoke(&charge("u", "g1")).await.unwrap();
+    assert_eq!(embedded(&lambda.ended().await), []);
 }
 
 /// What begins with `planted` is a secret, or stands where one may.

@@ -1,6 +1,7 @@
 use crate::{
     domain::Error,
     ledger::Ledger,
+    meter,
     transport::{
         Function, Route,
         answer::{BalanceAnswer, UserCreditsAnswer},
@@ -23,6 +24,7 @@ pub const BALANCE: Function = Function {
 async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> {
     let user = call.form.required("user_uuid", field::id);
     let user = call.form.finish(user)?;
+    meter::about(Some(&user), None);
     call.caller.may_read(&user)?;
     let wallet = ledger.wallet(&user, call.deadline).await?;
     Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
@@ -35,6 +37,7 @@ async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> 
         None => call.form.required("user_uuid", field::id),
     };
     let user = call.form.finish(user)?;
+    meter::about(Some(&user), None);
     call.caller.may_read(&user)?;
     let wallet = ledger.wallet(&user, call.deadline).await?;
     Answer::ok(&UserCreditsAnswer::new(&wallet, ledger.now()))

@@ -1,6 +1,7 @@
 use crate::{
     domain::{ChargeRequest, Error},
     ledger::Ledger,
+    meter,
     transport::{
         Function, Route,
         answer::ChargeAnswer,
@@ -20,6 +21,7 @@ pub const DECREASE: Function = Function {
 
 async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     let request = read(call.form)?;
+    meter::about(Some(&request.user), request.generation.as_ref());
     let posted = ledger.decrease(&request, call.deadline).await?;
     Answer::ok(&ChargeAnswer::new(&request.user, &posted))
 }

@@ -1,6 +1,7 @@
 use crate::{
     domain::{Error, GrantRequest, GrantType},
     ledger::Ledger,
+    meter,
     transport::{
         Function, Route,
         answer::GrantAnswer,
@@ -21,6 +22,7 @@ pub const GRANT: Function = Function {
 
 async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     let request = read(call.form)?;
+    meter::about(Some(&request.user), None);
     let posted = ledger.grant(&request, call.deadline).await?;
     Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
 }

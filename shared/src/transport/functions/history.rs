@@ -1,6 +1,7 @@
 use crate::{
     domain::{Error, GenerationUuid, TransNo},
     ledger::{Ledger, SummaryRange, TimelineRequest},
+    meter,
     transport::{
         Function, Route,
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
@@ -34,6 +35,7 @@ async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     });
     let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
     let request = form.finish(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
+    meter::about(Some(&request.user), None);
     caller.may_read(&request.user)?;
     let page = ledger.timeline(&request, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
@@ -49,6 +51,7 @@ async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
         form.refuse("from", "must be before to");
     }
     let user = form.finish(user)?;
+    meter::about(Some(&user), None);
     caller.may_read(&user)?;
     let range = from.or(to).map(|_| SummaryRange { from, to });
     let (summary, wallet) = ledger.summary(&user, range, deadline).await?;
@@ -65,6 +68,7 @@ async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     });
     let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
     let generation = form.finish(generation)?;
+    meter::about(None, Some(&generation));
     let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
     Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))

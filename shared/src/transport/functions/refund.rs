@@ -1,6 +1,7 @@
 use crate::{
     domain::{Error, RefundRequest},
     ledger::Ledger,
+    meter,
     transport::{
         Function, Route,
         answer::RefundAnswer,
@@ -19,6 +20,7 @@ pub const REFUND: Function = Function {
 
 async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     let request = read(call.form)?;
+    meter::about(request.user.as_ref(), Some(&request.generation));
     let refunded = ledger.refund(&request, call.deadline).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
 }

@@ -3,6 +3,7 @@ use serde_json::Value;
 use crate::{
     callback::{End, TaskToken},
     domain::{Error, GenerationUuid, Reason, RefundRequest},
+    meter,
     transport::{
         App, Function, Route,
         answer::WebhookAnswer,
@@ -34,6 +35,7 @@ struct Callback {
 /// fails, the provider calls again, and the refund is a repeat.
 async fn webhook(app: &App, call: Call) -> Result<Answer, Error> {
     let Callback { generation, failed, task_token } = read(call.form)?;
+    meter::about(None, Some(&generation));
     let outcome = match &failed {
         Some(request) => Some(app.ledger.refund(request, call.deadline).await?.outcome),
         None => None,
@@ -43,7 +45,7 @@ async fn webhook(app: &App, call: Call) -> Result<Answer, Error> {
         let has_waited = executions.tell(&token, &generation, end).await?;
         if !has_waited && failed.is_none() {
             // Its time was up and it was refunded, or this was said before.
-            tracing::warn!(anomaly = "success_nobody_waits_for", generation_uuid = generation.as_str());
+            meter::note(|notes| notes.anomalies.push("success_nobody_waits_for"));
         }
     }
     Answer::ok(&WebhookAnswer::new(&generation, outcome))

@@ -1,0 +1,20 @@
+//! What DynamoDB says that a call consumed, for whoever measures.
+
+use aws_sdk_dynamodb::types::ConsumedCapacity;
+
+use crate::meter;
+
+/// Notes what a read consumed.
+pub(super) fn read<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+    meter::note(|notes| notes.read_units = consumed.into_iter().fold(notes.read_units, sum));
+}
+
+/// Notes what a write consumed.
+pub(super) fn write<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+    meter::note(|notes| notes.write_units = consumed.into_iter().fold(notes.write_units, sum));
+}
+
+#[expect(clippy::float_arithmetic, reason = "DynamoDB counts half units; credits are never summed here")]
+fn sum(units: f64, consumed: &ConsumedCapacity) -> f64 {
+    units + consumed.capacity_units().unwrap_or_default()
+}

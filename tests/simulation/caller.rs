@@ -95,7 +95,7 @@ impl Attempt {
     }
 
     /// Something that it did or saw.
-    pub fn op<'a>(&'a self, deed: Deed<'a>, sight: Sight<'a>) -> Op<'a> {
+    pub fn op<'a>(&'a self, deed: Deed, sight: Sight<'a>) -> Op<'a> {
         let to = self.is_known().then_some(self.ended.count);
         Op { tag: &self.tag, deed, from: self.began.count, to, sight }
     }

@@ -1,22 +1,19 @@
 //! Whether all that was done and told fits into one order, in which everything
 //! comes between its call and its answer.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use crate::model::State;
 
-/// The places at which there is a fence.
-pub type Fences = BTreeSet<String>;
-
 /// What is true just after something happened.
-pub type Sight<'a> = Box<dyn Fn(&State, &Fences) -> bool + 'a>;
+pub type Sight<'a> = Box<dyn Fn(&State) -> bool + 'a>;
 
 /// Something that happened, or was seen, at one moment.
 pub struct Op<'a> {
     /// Whose it was.
     pub tag: &'a str,
     /// What it did.
-    pub deed: Deed<'a>,
+    pub deed: Deed,
     /// From when on it can have happened, in counted moments.
     pub from: u64,
     /// Until when; absent where its caller never learned of an end.
@@ -27,13 +24,11 @@ pub struct Op<'a> {
 
 /// What is done to an account.
 #[derive(Clone, Copy, Debug)]
-pub enum Deed<'a> {
+pub enum Deed {
     /// Nothing.
     Look,
-    /// The nth change of the wallet; a record that comes so, at this place.
-    Change(usize, Option<&'a str>),
-    /// A fence is left here.
-    Fence(&'a str),
+    /// The nth change of the wallet.
+    Change(usize),
 }
 
 /// An order so far: what has come, and what that has brought about.
@@ -43,7 +38,6 @@ struct Order<'a> {
     states: &'a [State],
     has_come: Vec<bool>,
     changes: usize,
-    fences: Fences,
 }
 
 impl<'a> Order<'a> {
@@ -58,17 +52,15 @@ impl<'a> Order<'a> {
 
     /// This order, and this after it; none where it cannot have been so.
     fn and(&self, number: usize) -> Option<Order<'a>> {
-        let mut next = Order { has_come: self.has_come.clone(), fences: self.fences.clone(), ..*self };
+        let mut next = Order { has_come: self.has_come.clone(), ..*self };
         let Op { deed, sight, .. } = &self.ops[number];
         match deed {
             Deed::Look => {}
-            Deed::Change(_, Some(place)) if self.fences.contains(*place) => return None,
-            Deed::Change(nth, _) if *nth != self.changes => return None,
-            Deed::Change(..) => next.changes += 1,
-            Deed::Fence(place) => drop(next.fences.insert((*place).to_owned())),
+            Deed::Change(nth) if *nth != self.changes => return None,
+            Deed::Change(_) => next.changes += 1,
         }
         next.has_come[number] = true;
-        self.states.get(next.changes).is_some_and(|state| sight(state, &next.fences)).then_some(next)
+        self.states.get(next.changes).is_some_and(sight).then_some(next)
     }
 
     /// Lets come all that only looks, and is so now. It changes nothing and stands in
@@ -91,7 +83,7 @@ impl<'a> Order<'a> {
 /// tried twice, and a history that fits into no order is told in good time.
 pub fn check(ops: &[Op], states: &[State]) -> Result<(), String> {
     let has_come = vec![false; ops.len()];
-    let mut orders = vec![Order { ops, states, has_come, changes: 0, fences: Fences::new() }];
+    let mut orders = vec![Order { ops, states, has_come, changes: 0 }];
     let mut tried = HashSet::new();
     while let Some(mut order) = orders.pop() {
         order.look();
@@ -107,13 +99,9 @@ pub fn check(ops: &[Op], states: &[State]) -> Result<(), String> {
 
 /// Says as well as can be said why there is no order.
 fn complaint(ops: &[Op], states: &[State]) -> String {
-    let fences: Fences = ops
-        .iter()
-        .filter_map(|op| if let Deed::Fence(place) = op.deed { Some(place.to_owned()) } else { None })
-        .collect();
     let mut complaint = "what was told fits into no order:".to_owned();
     for Op { tag, deed, from, to, sight } in ops {
-        let is_ever = states.iter().any(|state| sight(state, &fences) || sight(state, &Fences::new()));
+        let is_ever = states.iter().any(sight);
         let remark = if is_ever { "" } else { "; what it was told was never so" };
         complaint += &format!("\n  {tag} from {from} to {to:?}: {deed:?}{remark}");
     }

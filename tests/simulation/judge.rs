@@ -162,13 +162,6 @@ impl<'a> Case<'a> {
             let maker = self.attempt(ops[ops.len() - 1].tag)?;
             check_stamp(maker, &states[0], &states[1]).map_err(|why| format!("{why}: {event:?}"))?;
         }
-        for (sort, tag) in &account.fences {
-            let maker = self.attempt(tag)?;
-            // It may have gone on to void what came after its fence, if that answer was lost.
-            let is_told = maker.answer().is_some() || !maker.is_known();
-            hold(maker.is_for(user, sort) && is_told, "a fence by one who was refused, or did not ask")?;
-            ops.push(maker.op(Deed::Fence(sort), sight::under_a_fence(sort)));
-        }
         let told = self.attempts.iter().filter(|attempt| attempt.is_known() && attempt.is_about(user));
         for attempt in told {
             let sights = [sight::of(attempt, &account.records), sight::of_balance(attempt, &account.records)];
@@ -188,7 +181,7 @@ impl<'a> Case<'a> {
         match event {
             Event::Made(sort) => {
                 let maker = self.maker(user, sort, &account.records[sort])?;
-                Ok(maker.op(Deed::Change(nth, Some(sort)), Box::new(|_, _| true)))
+                Ok(maker.op(Deed::Change(nth), Box::new(|_| true)))
             }
             Event::Voided(sorts) => {
                 let reasons = sorts.iter().filter_map(|sort| account.records[sort].void.as_ref());
@@ -198,7 +191,14 @@ impl<'a> Case<'a> {
                     voider.answer().map_or(!voider.is_known(), |answer| answer["outcome"] == "voided");
                 hold(tags.len() == 1 && is_told, "a void that its maker was not told of")?;
                 hold(sorts.iter().all(|sort| voider.is_for(user, sort)), "a void that nobody asked for")?;
-                Ok(voider.op(Deed::Change(nth, None), Box::new(|_, _| true)))
+                Ok(voider.op(Deed::Change(nth), Box::new(|_| true)))
+            }
+            Event::Fenced(sort) => {
+                let maker = self.attempt(&account.fences[sort].1)?;
+                // It may have gone on to void what came after its fence, if that answer was lost.
+                let is_told = maker.answer().is_some() || !maker.is_known();
+                hold(maker.is_for(user, sort) && is_told, "a fence by one who was refused, or did not ask")?;
+                Ok(maker.op(Deed::Change(nth), sight::under_a_fence(sort)))
             }
         }
     }

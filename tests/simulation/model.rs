@@ -2,7 +2,7 @@
 //! records, as the table holds them at the end, are played again one by one,
 //! and every pack's rest is what that gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -18,8 +18,8 @@ pub struct Account {
     pub wallet: Option<Value>,
     /// Grants and charges, by sort key.
     pub records: BTreeMap<String, Record>,
-    /// Why there is a fence, by sort key.
-    pub fences: BTreeMap<String, String>,
+    /// When and why a fence was left, by sort key.
+    pub fences: BTreeMap<String, (i64, String)>,
 }
 
 /// A grant or a charge.
@@ -44,6 +44,8 @@ pub enum Event {
     Made(String),
     /// A refund voided these at once.
     Voided(Vec<String>),
+    /// A refund left a fence, at this sort key.
+    Fenced(String),
 }
 
 /// A user's money at one moment.
@@ -55,6 +57,8 @@ pub struct State {
     pub packs: Vec<Pack>,
     /// Every record until now, by sort key, and whether it is voided.
     pub records: BTreeMap<String, bool>,
+    /// Every fence until now, by sort key.
+    pub fences: BTreeSet<String>,
 }
 
 /// What is left of a grant.
@@ -78,7 +82,8 @@ pub fn accounts(items: &[Value]) -> BTreeMap<String, Account> {
         if sort == "wallet" {
             account.wallet = Some(item);
         } else if item["trans_no"].is_null() {
-            account.fences.insert(sort, text(&item, "voided_reason"));
+            let at = item["voided_at"].as_i64().expect("a moment");
+            account.fences.insert(sort, (at, text(&item, "voided_reason")));
         } else {
             account.records.insert(sort, Record::new(item));
         }
@@ -136,6 +141,7 @@ impl Account {
             }
         }
         events.extend(voids.into_iter().map(|(at, sorts)| (at, Event::Voided(sorts))));
+        events.extend(self.fences.iter().map(|(sort, (at, _))| (*at, Event::Fenced(sort.clone()))));
         events.sort_by_key(|(at, _)| *at);
         let mut states = vec![State::default()];
         for (at, event) in &events {
@@ -168,6 +174,10 @@ impl Account {
         }
         if found != expected {
             return Err(format!("the wallet holds {found:?}, its records give {expected:?}"));
+        }
+        let fences = wallet["fences"].as_u64().unwrap_or(0);
+        if fences != self.fences.len() as u64 {
+            return Err(format!("the wallet counts {fences} fences of {}", self.fences.len()));
         }
         let totals = self.totals();
         let found: BTreeMap<_, _> = wallet["totals"]
@@ -209,6 +219,9 @@ impl State {
         match event {
             Event::Made(sort) => {
                 let record = &account.records[sort];
+                if next.fences.contains(sort) {
+                    return Err("there was a fence".to_owned());
+                }
                 next.records.insert(sort.clone(), false);
                 if record.credits > 0 { next.grant(at, record)? } else { next.charge(at, record)? }
             }
@@ -222,6 +235,7 @@ impl State {
                     }
                 }
             }
+            Event::Fenced(sort) => drop(next.fences.insert(sort.clone())),
         }
         Ok(next)
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     caller::{Attempt, End},
-    history::{Fences, Sight},
+    history::Sight,
     model::{Record, State, text},
     plan::Call,
 };
@@ -24,7 +24,7 @@ pub fn of_balance<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sigh
     };
     let (from, to) = attempt.clocks();
     let (told, is_refund) = (answer["balance"].as_i64(), matches!(attempt.call, Call::Refund { .. }));
-    Some(Box::new(move |state, _| {
+    Some(Box::new(move |state| {
         let known = state.records.iter().filter(|(_, is_voided)| **is_voided || !is_refund);
         let known: Vec<_> = known.map(|(sort, _)| &records[sort].trans_no).collect();
         named.iter().all(|trans_no| known.contains(&trans_no))
@@ -35,7 +35,7 @@ pub fn of_balance<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sigh
 /// What holds when a fence is left: nothing is live in its place, and nothing of
 /// the whole generation if it is left without a key.
 pub fn under_a_fence(fence: &str) -> Sight<'_> {
-    Box::new(move |state, _| {
+    Box::new(move |state| {
         let stops = |sort: &str| if fence.ends_with('#') { sort.starts_with(fence) } else { sort == fence };
         !state.records.iter().any(|(sort, is_voided)| stops(sort) && !is_voided)
     })
@@ -54,14 +54,13 @@ pub fn of<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sight<'a>> {
         (End::Answered(answer), _) if answer["replayed"] == false => return None,
         (End::Answered(_), _) => is_replayed,
     };
-    Some(Box::new(move |state, fences| holds(&Seen { attempt, records, state, fences })))
+    Some(Box::new(move |state| holds(&Seen { attempt, records, state })))
 }
 
 struct Seen<'a> {
     attempt: &'a Attempt,
     records: &'a Records,
     state: &'a State,
-    fences: &'a Fences,
 }
 
 impl Seen<'_> {
@@ -100,7 +99,7 @@ fn is_refunded(seen: &Seen) -> bool {
     let mut voided: Vec<_> = of_generation.map(|(sort, _)| seen.records[sort].trans_no.clone()).collect();
     voided.sort_unstable();
     let fence = format!("charge#{generation}#{}", key.unwrap_or_default());
-    let is_fenced = seen.answer()["outcome"] != "fenced" || seen.fences.contains(&fence);
+    let is_fenced = seen.answer()["outcome"] != "fenced" || seen.state.fences.contains(&fence);
     is_over && is_fenced && (*is_callback || named_in(seen.answer()).eq(voided))
 }
 
@@ -144,7 +143,7 @@ fn is_refusal(seen: &Seen) -> bool {
             seen.there().is_none() && seen.ever(lacks)
         }
         ("GenerationVoided", Call::Charge { .. }) => {
-            let is_fenced = seen.attempt.identity().is_some_and(|place| seen.fences.contains(&place));
+            let is_fenced = seen.attempt.identity().is_some_and(|place| seen.state.fences.contains(&place));
             is_fenced || seen.there().is_some_and(|(_, is_voided)| is_voided)
         }
         ("IdempotencyConflict", Call::Charge { .. } | Call::Grant { .. }) => {

@@ -50,7 +50,7 @@ type Damage = Option<fn(&mut Attributes)>;
 
 #[tokio::test]
 async fn an_audit_finds_what_was_done_by_hand() {
-    let damages: [(&str, Damage, &str); 20] = [
+    let damages: [(&str, Damage, &str); 21] = [
         ("wallet", None, "there are records and no wallet"),
         ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": missing field `packs`"),
         ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes"),
@@ -106,6 +106,7 @@ async fn an_audit_finds_what_was_done_by_hand() {
             "half",
         ),
         ("charge#gen-2#", Some(|item| _ = item.remove("voided_by")), "half written"),
+        ("charge#gen-3#", None, "there are 1 fences by the wallet and 0 by the records"),
         ("charge#gen-3#", Some(|item| _ = item.remove("voided_reason")), "missing field `voided_reason`"),
     ];
     let mut checks = JoinSet::new();

@@ -220,13 +220,7 @@ fn needed(sent: &Sent) -> Vec<(String, String)> {
     if sent.operation == "TransactWriteItems" {
         let actions = sent.request["TransactItems"].as_array().unwrap().iter();
         let names = actions.flat_map(|action| action.as_object().unwrap().keys());
-        return names
-            .map(|name| match name.as_str() {
-                "ConditionCheck" => "ConditionCheckItem".to_owned(),
-                name => format!("{name}Item"),
-            })
-            .map(|action| (action, String::new()))
-            .collect();
+        return names.map(|name| (format!("{name}Item"), String::new())).collect();
     }
     let index = sent.request["IndexName"].as_str().map(|index| format!("/index/{index}"));
     vec![(sent.operation.clone(), index.unwrap_or_default())]

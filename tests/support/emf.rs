@@ -35,7 +35,6 @@ pub fn embedded(lines: &str) -> Vec<Metric> {
 }
 
 /// The sum of all values of a metric with at least these dimensions.
-#[expect(clippy::float_arithmetic, reason = "CloudWatch sums floats")]
 pub fn sum(metrics: &[Metric], name: &str, dimensions: &[(&str, &str)]) -> f64 {
     let has = |metric: &&Metric| {
         metric.name == name

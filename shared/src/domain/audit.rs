@@ -18,6 +18,7 @@ pub struct Recount {
     packs: BTreeMap<TransNo, Source>,
     totals: BTreeMap<TransType, Totals>,
     has_keyed_charges: bool,
+    fences: u64,
     records: u64,
     voided: u64,
     faults: BTreeSet<Fault>,
@@ -52,6 +53,8 @@ pub enum Fault {
     Totals(TransType, Totals, Totals),
     /// The wallet does not know of charges with both a generation and a key.
     KeyedCharges,
+    /// How many fences there are: by the wallet, by the records.
+    Fences(u64, u64),
     /// The records of a trans_type sum up to more than any wallet may hold.
     TooMuch(TransType),
     /// The index of the timeline has not the record as it is.
@@ -68,6 +71,9 @@ impl Recount {
 
     /// Counts a record in; what a timeline shows of it, as of the moment.
     pub fn add(&mut self, key: &RecordKey, record: &Record) -> Option<Entry> {
+        if let Record::Fence(void) = record {
+            self.fences += u64::from(self.as_of.is_none_or(|as_of| void.at <= as_of));
+        }
         let entry = record.entry()?.as_of(self.as_of)?;
         if !key.fits(record) {
             self.faults.insert(Fault::Misplaced(entry.trans_no));
@@ -113,7 +119,7 @@ impl Recount {
         let lost = self.packs.values().filter(|source| !source.is_there);
         self.faults.extend(lost.map(|source| Fault::GrantMissing(source.grant.trans_no)));
         if let Some(wallet) = wallet {
-            if wallet.version.is_none() && self.records > 0 {
+            if wallet.version.is_none() && self.records + self.fences > 0 {
                 self.faults.insert(Fault::WalletMissing);
             } else {
                 self.compare(wallet, now);
@@ -144,6 +150,9 @@ impl Recount {
             if by_wallet != by_records {
                 self.faults.insert(Fault::Totals(of.clone(), by_wallet, by_records));
             }
+        }
+        if self.fences != wallet.fences {
+            self.faults.insert(Fault::Fences(wallet.fences, self.fences));
         }
         if self.has_keyed_charges && !wallet.has_keyed_charges {
             self.faults.insert(Fault::KeyedCharges);
@@ -209,6 +218,9 @@ impl fmt::Display for Fault {
                 told(by_records)
             ),
             Fault::KeyedCharges => f.write_str("the wallet does not know of charges with keys"),
+            Fault::Fences(by_wallet, by_records) => {
+                write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")
+            }
             Fault::TooMuch(of) => write!(f, "the records of {of} sum up to more than 2^53-1"),
             Fault::Timeline(record) => write!(f, "record {record} is not the same in the timeline's index"),
             Fault::Generation(record) => write!(f, "record {record} is not in the generations' index"),

@@ -15,8 +15,8 @@ pub enum Record {
 }
 
 impl Record {
-    /// The version of the wallet that it, or its void, brought about; a fence
-    /// brings none about.
+    /// The version of the wallet in which it, or its void, moved credits; a fence
+    /// moves none.
     pub fn changed_at(&self) -> Option<Timestamp> {
         match self {
             Record::Grant(grant) => Some(grant.trans_no.created_at()),

@@ -22,6 +22,8 @@ pub struct Wallet {
     /// Whether any charge ever had both a generation and a key. While none had,
     /// a generation's one charge is all that its refund has to look for.
     pub has_keyed_charges: bool,
+    /// How many fences the user has: none of them can go unnoticed.
+    pub fences: u64,
 }
 
 /// What is left of a grant.
@@ -203,6 +205,12 @@ impl Wallet {
             return Err(Error::LimitExceeded(Limit::RestoredPacks));
         }
         Ok((wallet, stamp, returned))
+    }
+
+    /// Counts a fence in; also says the moment of it.
+    pub fn fence(&self, now: Timestamp) -> (Wallet, Timestamp) {
+        let (wallet, stamp) = self.next(now);
+        (Wallet { fences: wallet.fences + 1, ..wallet }, stamp)
     }
 
     /// All that was ever granted.

@@ -304,14 +304,13 @@ impl Refund<'_> {
     /// Sees to it that no charge can come; says whether it did, or the world
     /// has changed and must be looked at again.
     async fn fence(&mut self, key: &RecordKey) -> Result<bool, Error> {
-        let void = Void { at: self.ledger.now(), reason: self.request.reason.clone(), by: self.nonce };
-        let wallet = match &self.request.key {
-            Some(_) => WalletStep::Untouched,
-            None if self.wallet.has_keyed_charges => WalletStep::Unchanged(self.wallet.version),
-            None => WalletStep::WithoutKeyedCharges,
+        let (next, at) = self.wallet.fence(self.ledger.now());
+        let void = Void { at, reason: self.request.reason.clone(), by: self.nonce };
+        let transaction = Transaction {
+            user: self.user,
+            records: vec![RecordStep::Put(key, Record::Fence(void))],
+            wallet: WalletStep::Moved(self.wallet.version, &next),
         };
-        let records = vec![RecordStep::Put(key, Record::Fence(void))];
-        let transaction = Transaction { user: self.user, records, wallet };
         let commit = self.ledger.commit(&transaction, &mut Tries::until(self.deadline)).await?;
         Ok(matches!(commit, Commit::Done))
     }

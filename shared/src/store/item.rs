@@ -37,6 +37,8 @@ struct WalletItem {
     totals: BTreeMap<TransType, TotalsItem>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     keyed: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    fences: u64,
 }
 
 /// A pack in the wallet. One-letter names: a wallet may hold a thousand.
@@ -181,6 +183,7 @@ pub(super) fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
         packs: wallet.packs.iter().map(|pack| PackItem::new(&pack.grant, pack.remaining)).collect(),
         totals: wallet.totals.iter().map(totals).collect(),
         keyed: wallet.has_keyed_charges,
+        fences: wallet.fences,
     })
 }
 
@@ -200,6 +203,7 @@ pub(super) fn to_wallet(item: Item) -> Result<Wallet, StoreError> {
             .collect(),
         totals: totals.map_err(|why| corrupt(&place, why))?,
         has_keyed_charges: item.keyed,
+        fences: item.fences,
     };
     wallet.fault().map_or(Ok(wallet), |why| Err(corrupt(&place, why)))
 }

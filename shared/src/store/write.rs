@@ -2,7 +2,7 @@ use aws_sdk_dynamodb::{
     error::{BuildError, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{
-        CancellationReason, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+        CancellationReason, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
         TransactWriteItem, Update,
     },
 };
@@ -66,10 +66,6 @@ pub enum RecordStep<'a> {
 pub enum WalletStep<'a> {
     /// Left alone.
     Untouched,
-    /// Left as it is, if it has never had a charge with both generation and key.
-    WithoutKeyedCharges,
-    /// Left as it is, if this is still its version.
-    Unchanged(Option<Timestamp>),
     /// Changed, if the version is still the first one.
     Moved(Option<Timestamp>, &'a Wallet),
 }
@@ -173,34 +169,20 @@ impl Store {
         user: &UserUuid,
         step: WalletStep<'_>,
     ) -> Result<Option<TransactWriteItem>, StoreError> {
-        let key = key::of(user, key::WALLET.to_owned());
-        if let WalletStep::Moved(from, to) = step {
-            let (condition, mut values) = is_version(from);
-            let attributes = item::from_wallet(to)?;
-            let mut sets: Vec<_> = attributes.keys().map(|name| format!("{name} = :{name}")).collect();
-            sets.sort();
-            values.extend(attributes.into_iter().map(|(name, value)| (format!(":{name}"), value)));
-            let update = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(key))
-                .condition_expression(condition)
-                .update_expression(format!("SET {}", sets.join(", ")))
-                .set_expression_attribute_values(Some(values))
-                .return_values_on_condition_check_failure(OLD);
-            return Ok(Some(TransactWriteItem::builder().update(update.build()?).build()));
-        }
-        let (condition, values) = match step {
-            WalletStep::WithoutKeyedCharges => ("attribute_not_exists(keyed)", Item::new()),
-            WalletStep::Unchanged(version) => is_version(version),
-            WalletStep::Untouched | WalletStep::Moved(..) => return Ok(None),
-        };
-        let check = ConditionCheck::builder()
+        let WalletStep::Moved(from, to) = step else { return Ok(None) };
+        let (condition, mut values) = is_version(from);
+        let attributes = item::from_wallet(to)?;
+        let mut sets: Vec<_> = attributes.keys().map(|name| format!("{name} = :{name}")).collect();
+        sets.sort();
+        values.extend(attributes.into_iter().map(|(name, value)| (format!(":{name}"), value)));
+        let update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(key))
+            .set_key(Some(key::of(user, key::WALLET.to_owned())))
             .condition_expression(condition)
-            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(OLD);
-        Ok(Some(TransactWriteItem::builder().condition_check(check.build()?).build()))
+        Ok(Some(TransactWriteItem::builder().update(update.build()?).build()))
     }
 }
 

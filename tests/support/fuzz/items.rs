@@ -93,7 +93,8 @@ fn kept(world: &World, place: &Place) -> (Option<Wallet>, Option<Record>) {
         let transaction = Transaction { user: &user, records, wallet };
         place.read(world.wait(world.store.commit(&transaction, Nonce::new(Uuid::nil()))))
     };
-    let wallet = match refused(Vec::new(), WalletStep::Unchanged(None)) {
+    let first = Wallet { version: Some(now()), ..Wallet::default() };
+    let wallet = match refused(Vec::new(), WalletStep::Moved(None, &first)) {
         Some(Commit::Refused { wallet, .. }) => wallet,
         other => other.map(|commit| panic!("{commit:?}")),
     };

@@ -289,8 +289,10 @@ async fn what_it_tells_is_what_cloudwatch_reads() {
     }
     assert!(sum(&metrics, "latency", &[("operation", "decrease")]) > 0.0);
     assert!(sum(&metrics, "write_units", &[("operation", "decrease")]) >= 3.0 * 4.0, "{metrics:?}");
-    let line = said.lines().find(|line| line.contains("InsufficientCredits") && line.contains("\"message\"")
-        || line.contains("\"code\":\"InsufficientCredits\"") && line.contains("round_trips"));
+    let line = said.lines().find(|line| {
+        line.contains("InsufficientCredits") && line.contains("\"message\"")
+            || line.contains("\"code\":\"InsufficientCredits\"") && line.contains("round_trips")
+    });
     let line: Value = serde_json::from_str(line.expect("a line of the log")).unwrap();
     let fields = &line["fields"];
     assert_eq!((&fields["operation"], &fields["user_uuid"]), (&json!("decrease"), &json!("u")), "{line}");

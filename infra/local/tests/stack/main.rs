@@ -4,6 +4,7 @@
 mod door;
 mod ends;
 mod engine;
+mod figures;
 mod flags;
 mod kills;
 mod openapi;

@@ -29,6 +29,8 @@ pub(crate) struct Stack {
     /// Where its engine is.
     pub(crate) engine: String,
     process: Process,
+    /// What else it says on standard output.
+    says: Receiver<String>,
 }
 
 impl Stack {
@@ -53,7 +55,7 @@ impl Stack {
         let url = said("listening on ");
         let place = said("DynamoDB at ");
         let engine = place.split([',', ' ']).next().expect("an address").to_owned();
-        Stack { url, engine, process }
+        Stack { url, engine, process, says: lines }
     }
 
     /// A client of its own connections.
@@ -78,6 +80,13 @@ impl Stack {
     /// what it said on standard error.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         (self.process.ended().code(), self.process.errors())
+    }
+
+    /// Tells it to end: the last line that it says on standard output.
+    pub(crate) fn last_line(self) -> String {
+        self.signal(Signal::TERM);
+        let lines = || self.says.recv_timeout(PATIENCE).ok();
+        std::iter::from_fn(lines).last().expect("a line")
     }
 
     /// Ends it at once, as a power cut would.

@@ -1,11 +1,12 @@
 //! How far a long piece of work is.
 
 use std::{
+    fmt::Write,
     io::IsTerminal,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -24,16 +25,16 @@ impl Progress {
         let bar =
             if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
         let template = match all {
-            Some(_) => "{bar:40} {pos}/{len} {msg}, {per_sec}, {eta} left",
-            None => "{spinner} {pos} {msg}, {per_sec}",
+            Some(_) => "{bar:40} {pos}/{len} {msg}, {speed}, {eta} left",
+            None => "{spinner} {pos} {msg}, {speed}",
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
+        bar.set_message(of);
         if let Some(all) = all {
             bar.set_length(all);
         }
-        bar.set_message(of);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.with_key("speed", speed));
+        }
         Progress { bar, of, began: Instant::now(), told: Instant::now() }
     }
 
@@ -59,4 +60,10 @@ impl Progress {
             None => eprintln!("{done} {of}, {seconds} s"),
         }
     }
+}
+
+/// How many a second.
+fn speed(state: &ProgressState, to: &mut dyn Write) {
+    // It is only shown.
+    let _ = write!(to, "{:.0} a second", state.per_sec());
 }

@@ -37,6 +37,8 @@ struct Source {
 /// What is wrong with a user's items.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
+    /// The ledger writes under no such `user_uuid`.
+    NoUser,
     /// An item cannot be read: its key, and why.
     Unreadable(String),
     /// A record stands where another one belongs.
@@ -203,6 +205,7 @@ impl Entry {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Fault::NoUser => f.write_str("this is no user_uuid that the ledger has written"),
             Fault::Unreadable(why) => f.write_str(why),
             Fault::Misplaced(record) => write!(f, "record {record} stands where another belongs"),
             Fault::WalletMissing => f.write_str("there are records and no wallet"),

@@ -21,7 +21,7 @@ const LAG_MILLIS: u64 = 500;
 const ENTRIES_AT_ONCE: usize = 5_000;
 
 /// What a user's items are found to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audited {
     /// How many records the user has.
     pub records: u64,

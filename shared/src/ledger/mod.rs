@@ -10,6 +10,7 @@ mod import;
 mod post;
 mod refund;
 mod retry;
+mod round;
 mod whole;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,6 +22,8 @@ pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
 pub use import::{Imported, Past};
 pub use post::Posted;
 pub use refund::{Outcome, Refunded, VoidedCharge};
+pub use round::Until;
+pub use whole::Users;
 
 use crate::{
     domain::{Nonce, Timestamp},

@@ -1,25 +1,33 @@
+use std::collections::VecDeque;
+
 use super::Ledger;
 use crate::{
     domain::{Error, Timestamp},
-    store::{PageKey, Plain, Put},
+    store::{PageKey, Part, Plain, Put},
 };
+
+/// The users of a part of the table, one after the other.
+pub struct Users<'a> {
+    ledger: &'a Ledger,
+    part: Part,
+    page: VecDeque<String>,
+    /// Where the next page begins; nothing after the last one.
+    next: Option<Option<PageKey>>,
+    last: Option<String>,
+}
 
 /// Of the whole table, page by page: for operators, never for callers.
 impl Ledger {
-    /// Under which `user_uuid` there are items; one may be named on two pages.
+    /// Under which `user_uuid` there are items; of those behind one, where one is given.
+    pub fn users(&self, part: Part, after: Option<&str>) -> Users<'_> {
+        Users { ledger: self, part, page: VecDeque::new(), next: Some(after.map(PageKey::after)), last: None }
+    }
+
+    /// All items, as they are.
     ///
     /// # Errors
     /// What every call may end with, so for all here: `Busy`, `StoreUnavailable`,
     /// `Internal`.
-    pub async fn users(
-        &self,
-        from: Option<PageKey>,
-        deadline: Timestamp,
-    ) -> Result<(Vec<String>, Option<PageKey>), Error> {
-        self.read(deadline, || self.store.users(from.clone())).await
-    }
-
-    /// All items, as they are.
     pub async fn items(
         &self,
         from: Option<PageKey>,
@@ -31,5 +39,28 @@ impl Ledger {
     /// Puts an item where nothing is, as it was in another table or at another time.
     pub async fn put_new(&self, item: &Plain, deadline: Timestamp) -> Result<Put, Error> {
         self.read(deadline, || self.store.put_new(item.clone())).await
+    }
+}
+
+impl Users<'_> {
+    /// The next one.
+    ///
+    /// # Errors
+    /// What every call may end with.
+    pub async fn next(&mut self, deadline: Timestamp) -> Result<Option<String>, Error> {
+        loop {
+            while let Some(user) = self.page.pop_front() {
+                // A user's items may go on over a page's end.
+                if self.last.as_ref() != Some(&user) {
+                    self.last = Some(user.clone());
+                    return Ok(Some(user));
+                }
+            }
+            let Some(from) = self.next.take() else { return Ok(None) };
+            let page = || self.ledger.store.users(self.part, from.clone());
+            let (users, next) = self.ledger.read(deadline, page).await?;
+            self.page = users.into();
+            self.next = next.map(Some);
+        }
     }
 }

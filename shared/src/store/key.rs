@@ -21,6 +21,11 @@ pub(super) fn of(user: &UserUuid, sort: String) -> Item {
     HashMap::from([(USER.to_owned(), text(user.as_str())), (SORT.to_owned(), AttributeValue::S(sort))])
 }
 
+/// Behind every key of a user's, of damaged items too.
+pub(super) fn last_of(user: &str) -> Item {
+    HashMap::from([(USER.to_owned(), text(user)), (SORT.to_owned(), text(char::MAX))])
+}
+
 /// A string attribute.
 pub(super) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())

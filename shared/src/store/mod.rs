@@ -14,6 +14,6 @@ mod write;
 pub use connect::{Connection, Store};
 pub use error::StoreError;
 pub use read::{ChargePlace, End, Held, PageKey};
-pub use scan::{Plain, Put};
+pub use scan::{Part, Plain, Put};
 pub use table::TABLE;
 pub use write::{Commit, RecordStep, Transaction, WalletStep};

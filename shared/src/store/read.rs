@@ -20,6 +20,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct PageKey(pub(super) Item);
 
+impl PageKey {
+    /// Behind all that a user may have.
+    pub fn after(user: &str) -> PageKey {
+        PageKey(key::last_of(user))
+    }
+}
+
 /// Where the index says that a charge stands.
 #[derive(Clone, Debug)]
 pub struct ChargePlace(Item);

@@ -15,6 +15,37 @@ use super::{
 /// An item as plain JSON: a number is a number, a map an object.
 pub type Plain = Map<String, Value>;
 
+/// One of so many parts of a table. Each user is in one of them, and DynamoDB says in
+/// which: by a hash, so that all parts are of about one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    nth: i32,
+    of: i32,
+}
+
+impl Part {
+    /// The whole table.
+    pub const WHOLE: Part = Part { nth: 0, of: 1 };
+
+    /// Into how many parts DynamoDB cuts a table at most.
+    pub const OF_MAX: i32 = 1_000_000;
+
+    /// The part of this number, from zero, where there are so many.
+    pub fn new(nth: i32, of: i32) -> Option<Part> {
+        (of <= Part::OF_MAX && (0..of).contains(&nth)).then_some(Part { nth, of })
+    }
+
+    /// Its number.
+    pub fn nth(self) -> i32 {
+        self.nth
+    }
+
+    /// How many there are.
+    pub fn of(self) -> i32 {
+        self.of
+    }
+}
+
 /// What became of an item that was to be put where nothing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -27,14 +58,22 @@ pub enum Put {
 }
 
 impl Store {
-    /// A page of all items, each by the `user_uuid` that it is under. One user's come one
-    /// after the other, so each user is named once a page; one who is new may be missed.
+    /// A page of all items of a part, each by the `user_uuid` that it is under. One user's
+    /// come one after the other, so each user is named once a page; one who is new may be
+    /// missed.
     ///
     /// # Errors
     /// As [`StoreError`] says; so for every call here.
-    pub async fn users(&self, from: Option<PageKey>) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
-        let (items, next) =
-            page(self.scan(from).consistent_read(false).projection_expression(key::USER)).await?;
+    pub async fn users(
+        &self,
+        part: Part,
+        from: Option<PageKey>,
+    ) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
+        let mut scan = self.scan(from).consistent_read(false).projection_expression(key::USER);
+        if part != Part::WHOLE {
+            scan = scan.segment(part.nth).total_segments(part.of);
+        }
+        let (items, next) = page(scan).await?;
         let user = |item: Item| item::place(&item).user;
         let mut users: Vec<_> = items.into_iter().map(user).collect();
         users.dedup();

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Instant};
 
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Context, LambdaEvent};
 
 use super::{
     caller::Caller,
@@ -116,10 +116,7 @@ impl Function {
     /// # Errors
     /// For a direct invocation; over HTTP an error is an answer too.
     pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
-        let now = app.ledger.now();
-        let told = i64::try_from(event.context.deadline).ok().and_then(Timestamp::from_millis);
-        let deadline = told.filter(|deadline| *deadline > now).unwrap_or(now.plus_millis(UNTOLD_MILLIS));
-        let deadline = deadline.plus_millis(-ANSWER_MILLIS);
+        let deadline = deadline(app.ledger.now(), &event.context);
         let request_id = event.context.request_id;
         match Event::parse(&event.payload) {
             Ok(Event::Http(request)) => Ok(self.over_http(app, request, &request_id, deadline).await),
@@ -142,7 +139,9 @@ impl Function {
         request_id: &str,
     ) -> Result<Answer, Error> {
         let began = Instant::now();
-        let (answered, notes) = guard(meter::noted(answering)).await;
+        let ended = guard(meter::noted(answering)).await;
+        // What was noted is lost with a panic.
+        let (answered, notes) = ended.unwrap_or_else(|panic| (Err(panic), Notes::default()));
         let (function, error, took) = (self.name, answered.as_ref().err(), began.elapsed());
         telemetry::tell(&Ended { function, request_id, error, took }, &notes);
         answered
@@ -250,13 +249,18 @@ async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, Error>
     Ok(Caller::Trusted)
 }
 
-/// Turns a panic into an error: the runtime would show a caller its own. What was noted
-/// is lost with it.
-async fn guard(
-    answering: impl Future<Output = (Result<Answer, Error>, Notes)> + Send + 'static,
-) -> (Result<Answer, Error>, Notes) {
-    let ended = tokio::spawn(answering).await;
-    ended.unwrap_or_else(|panic| (Err(Error::Internal(panic.to_string())), Notes::default()))
+/// When all but the answer must be done.
+pub(super) fn deadline(now: Timestamp, context: &Context) -> Timestamp {
+    let told = i64::try_from(context.deadline).ok().and_then(Timestamp::from_millis);
+    let deadline = told.filter(|deadline| *deadline > now).unwrap_or(now.plus_millis(UNTOLD_MILLIS));
+    deadline.plus_millis(-ANSWER_MILLIS)
+}
+
+/// Turns a panic into an error: the runtime would show a caller its own.
+pub(super) async fn guard<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.map_err(|panic| Error::Internal(panic.to_string()))
 }
 
 #[cfg(test)]
@@ -265,10 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_internal_error() {
-        let answered = guard(async {
-            assert!(std::hint::black_box(false), "a fault of the code");
-            (Answer::ok(&()), Notes::default())
-        });
-        assert!(matches!(answered.await, (Err(Error::Internal(_)), _)));
+        let ended = guard(async { assert!(std::hint::black_box(false), "a fault of the code") });
+        assert!(matches!(ended.await, Err(Error::Internal(_))));
     }
 }

@@ -7,6 +7,7 @@
 //! form of the door it came in by.
 
 mod answer;
+mod audit;
 mod caller;
 mod cursor;
 mod event;
@@ -21,9 +22,10 @@ mod route;
 mod runtime;
 pub mod telemetry;
 
+pub use audit::Audit;
 pub use event::Payload;
 pub use failure::Failure;
 pub use function::{App, Function};
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
-pub use runtime::{Config, callbacks, run};
+pub use runtime::{Config, callbacks, run, run_audit};

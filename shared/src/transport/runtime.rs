@@ -3,7 +3,7 @@ use std::{env, sync::Arc};
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 
-use super::{App, Function, Payload, log, telemetry};
+use super::{App, Audit, Failure, Function, Payload, Reply, log, telemetry};
 use crate::{
     callback::{Callbacks, Executions, Secret, Secrets},
     ledger::{Ledger, Sources},
@@ -13,6 +13,9 @@ use crate::{
 
 /// The namespace of all metrics.
 const NAMESPACE: &str = "Scrip";
+
+/// How many minutes are between two audits where nobody says.
+const HOURLY: i32 = 60;
 
 /// What the environment says, read once at the start.
 #[derive(Clone, Debug)]
@@ -93,12 +96,39 @@ impl App {
 /// # Errors
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function, callbacks: Callbacks) -> Result<(), lambda_runtime::Error> {
-    log::start();
-    let metrics = metrics()?;
+    let metrics = begin()?;
     let app = Arc::new(App::start(Config::from_env(), callbacks).await);
+    serve(metrics, async |event| function.handle(app.clone(), event).await).await
+}
+
+/// Serves the schedule of the audit until Lambda ends the process. How many minutes are
+/// between two runs is in `SCRIP_AUDIT_EVERY_MINUTES`; an hour where it says nothing.
+///
+/// # Errors
+/// When that is not from one minute to a week, or Lambda's runtime interface cannot be
+/// reached.
+pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
+    let metrics = begin()?;
+    let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
+    let audit = minutes.ok().and_then(Audit::every);
+    let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
+    let app = Arc::new(App::start(Config::from_env(), Callbacks::none()).await);
+    serve(metrics, async |event| audit.handle(app.clone(), event).await).await
+}
+
+/// Starts the log, and metrics where they are asked for.
+fn begin() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
+    log::start();
+    metrics()
+}
+
+async fn serve(
+    metrics: Option<&'static Collector>,
+    handle: impl AsyncFn(LambdaEvent<Payload>) -> Result<Reply, Failure>,
+) -> Result<(), lambda_runtime::Error> {
     let answer = async |event: LambdaEvent<Payload>| {
         let request_id = event.context.request_id.clone();
-        let answered = function.handle(app.clone(), event).await;
+        let answered = handle(event).await;
         if let Some(metrics) = metrics {
             // Before the answer: after it the process may stand still for an hour. An
             // answer is worth more than what is told of it.

@@ -4,18 +4,23 @@
 //! where to. None has more than two labels of its own, and every label is one of a few
 //! words, because each combination is a metric that is paid for.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::failure::code;
+use super::{audit::Found, failure::code};
 use crate::{
-    domain::Error,
+    domain::{Error, Fault},
     meter::{Move, Notes},
 };
 
 /// Operations that move nothing, and are asked for most.
 const QUERIES: [&str; 4] = ["balance", "timeline", "summary", "generation"];
+
+/// How much is told of what is wrong with one user: of very many faults the first, and of
+/// their text so many characters.
+const FAULTS_TOLD_MAX: usize = 20;
+const FAULTS_CHARS_MAX: usize = 4_000;
 
 /// What happened to one event.
 pub(super) struct Ended<'a> {
@@ -43,6 +48,15 @@ pub fn describe() {
     describe_counter!("refunds", Unit::Count, "Refunds, by how they ended");
     describe_counter!("anomalies", Unit::Count, "What should not happen, and is no error");
     describe_histogram!("wallet_packs", Unit::Count, "Packs of the wallets that were read");
+    describe_counter!("audit_runs", Unit::Count, "Audits that ended without an error");
+    describe_histogram!("audit_unfinished", Unit::Count, "Of each audit: 1 if there were more users than time");
+    describe_counter!("audited_users", Unit::Count, "Users who were held against their records");
+    describe_counter!("audited_records", Unit::Count, "Records that they have");
+    describe_counter!("audited_voided", Unit::Count, "Those of them that are voided");
+    // No counter: one that stays at zero says nothing, as a dead audit does.
+    describe_histogram!("drifted_users", Unit::Count, "Users of each audit with whom something is wrong");
+    describe_histogram!("balance_accuracy", Unit::Percent, "Users of each audit with whom nothing is wrong");
+    describe_histogram!("voided_share", Unit::Percent, "Records of each audit that are voided");
 }
 
 /// Tells it.
@@ -118,4 +132,61 @@ fn count(ended: &Ended<'_>, notes: &Notes) {
 /// Whether the service is at fault.
 fn is_failure(error: &Error) -> bool {
     matches!(error, Error::Busy | Error::StoreUnavailable | Error::Internal(_))
+}
+
+/// Counts what an audit found, before it ended so.
+pub(super) fn count_audit(found: &Found, ended: &Result<Option<String>, Error>) {
+    counter!("audit_runs").increment(u64::from(ended.is_ok()));
+    histogram!("audit_unfinished").record(if matches!(ended, Ok(None)) { 0 } else { 1 });
+    counter!("audited_users").increment(found.users);
+    counter!("audited_records").increment(found.records);
+    counter!("audited_voided").increment(found.voided);
+    histogram!("drifted_users").record(number(found.drifted));
+    if found.users > 0 {
+        histogram!("balance_accuracy").record(percent(found.users - found.drifted, found.users));
+    }
+    if found.records > 0 {
+        histogram!("voided_share").record(percent(found.voided, found.records));
+    }
+}
+
+/// Tells what is wrong with a user.
+pub(super) fn tell_drift(user_uuid: &str, faults: &BTreeSet<Fault>) {
+    let first: Vec<_> = faults.iter().take(FAULTS_TOLD_MAX).map(Fault::to_string).collect();
+    let why: String = first.join("; ").chars().take(FAULTS_CHARS_MAX).collect();
+    tracing::error!(function = "audit", user_uuid, faults = faults.len(), why, "a user has drifted");
+}
+
+/// Tells the end of an audit.
+pub(super) fn tell_audit(ended: Result<&Found, &Error>, request_id: &str, took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    match ended {
+        Ok(found) => tracing::info!(
+            function = "audit",
+            request_id,
+            code = "ok",
+            segment = found.segment,
+            of = found.of,
+            users = found.users,
+            records = found.records,
+            voided = found.voided,
+            drifted = found.drifted,
+            unfinished_after = found.unfinished_after,
+            micros,
+        ),
+        Err(error) => {
+            let why = if let Error::Internal(why) = error { Some(why) } else { None };
+            tracing::error!(function = "audit", request_id, code = code(error), why, micros);
+        }
+    }
+}
+
+#[expect(clippy::float_arithmetic, reason = "a share of users or records, never of credits")]
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * number(part) / number(whole)
+}
+
+/// A count as a metric has it: an audit sees no 2^32 users or records.
+fn number(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -25,7 +25,7 @@ pub(super) struct Look {
 /// Looks at a user.
 pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem> {
     let Ok(id) = UserUuid::try_from(user.clone()) else {
-        let faults = vec!["this is no user_uuid that the ledger has written".to_owned()];
+        let faults = vec![Fault::NoUser.to_string()];
         return Ok(Look { user, records: 0, voided: 0, faults, times: Vec::new() });
     };
     let failed = |error| Problem::of_ledger(&format!("user {id}"), &error);

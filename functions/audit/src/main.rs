@@ -1,0 +1,10 @@
+//! The `audit` Lambda function: wiring only, the work is in the crate `scrip`.
+
+use std::error::Error;
+
+use scrip::transport::run_audit;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run_audit().await
+}

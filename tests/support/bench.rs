@@ -12,7 +12,7 @@ use scrip::{
     ledger::Ledger,
     store::{Commit, Store, Transaction, WalletStep},
     transport::{
-        App, Failure, Function, Reply,
+        App, Audit, Failure, Function, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
@@ -22,7 +22,9 @@ use uuid::Uuid;
 
 use crate::{
     Clock, Wire,
-    event::{WEBHOOK_SECRET, callbacks_signed_with, function_at, http_event, invoke, signature},
+    event::{
+        WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, invoke, signature,
+    },
     secrets::{self, MARK, secret},
 };
 
@@ -83,10 +85,14 @@ impl Bench {
 
     /// A new table, on this clock.
     pub async fn with(clock: Clock) -> Bench {
-        let endpoint = match env::var(ENDPOINT) {
-            Ok(endpoint) => endpoint,
-            Err(_) => embedded().await,
-        };
+        match env::var(ENDPOINT) {
+            Ok(endpoint) => Bench::at(&endpoint, clock).await,
+            Err(_) => Bench::at(&embedded().await, clock).await,
+        }
+    }
+
+    /// A new table of the engine at this endpoint.
+    pub(crate) async fn at(endpoint: &str, clock: Clock) -> Bench {
         secrets::log();
         let wire = Wire::new();
         let (key, token) = (secret("access-key"), secret("session-token"));
@@ -95,7 +101,7 @@ impl Bench {
                 .behavior_version(BehaviorVersion::latest())
                 .region(Region::new("us-east-1"))
                 .credentials_provider(Credentials::new("test", &*key, Some(token.clone()), None, "test"))
-                .endpoint_url(&endpoint)
+                .endpoint_url(endpoint)
         };
         let table = format!("credits-{}", Uuid::new_v4());
         let client = Client::from_conf(config().build());
@@ -118,17 +124,7 @@ impl Bench {
 
     /// Invokes a function directly: its answer, or the errorType and message.
     pub async fn invoke(&self, function: Function, payload: Value) -> Result<Value, (String, String)> {
-        match self.send(function, payload.to_string()).await {
-            Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
-            Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
-            Err(failure) => {
-                if let Error::Internal(why) = &failure.0 {
-                    eprintln!("Internal: {why}");
-                }
-                let Diagnostic { error_type, error_message } = failure.into();
-                Err((error_type, error_message))
-            }
-        }
+        direct(self.send(function, payload.to_string()).await)
     }
 
     /// Sends a request through the event that API Gateway would make of it, to
@@ -262,6 +258,12 @@ impl Bench {
         }
     }
 
+    /// Invokes the audit with so many milliseconds left.
+    pub async fn audit(&self, audit: Audit, payload: &Value, millis: i64) -> Result<Value, (String, String)> {
+        let event = direct_event(payload.to_string(), self.clock.now().plus_millis(millis));
+        direct(audit.handle(self.app.clone(), event).await)
+    }
+
     /// The ledger of the functions, through the wire.
     pub fn ledger(&self) -> &Ledger {
         &self.app.ledger
@@ -315,12 +317,28 @@ impl Bench {
     }
 }
 
+/// The answer to a direct payload, or the errorType and message.
+fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
+    match answered {
+        Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
+        Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
+        Err(failure) => {
+            if let Error::Internal(why) = &failure.0 {
+                eprintln!("Internal: {why}");
+            }
+            let Diagnostic { error_type, error_message } = failure.into();
+            Err((error_type, error_message))
+        }
+    }
+}
+
 fn app(store: Store, clock: &Clock) -> Arc<App> {
     let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
     Arc::new(App { ledger: Ledger::new(store, clock.sources()), admits_anyone: false, callbacks })
 }
 
-async fn embedded() -> String {
+/// Serves an engine of its own: its endpoint.
+pub(crate) async fn embedded() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(server::serve_on(listener, Database::memory().expect("an engine")));

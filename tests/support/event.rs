@@ -9,7 +9,7 @@ use scrip::{
     callback::{Callbacks, Secret, Secrets},
     domain::Timestamp,
     transport::{
-        App, Failure, Function, Reply,
+        App, Failure, Function, Payload, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
@@ -31,11 +31,15 @@ pub async fn invoke(
     payload: String,
     deadline: Timestamp,
 ) -> Result<Reply, Failure> {
+    function.handle(app.clone(), direct_event(payload, deadline)).await
+}
+
+/// A payload as Lambda hands it over.
+pub fn direct_event(payload: String, deadline: Timestamp) -> LambdaEvent<Payload> {
     let mut context = Context::default();
     context.request_id = "request-1".to_owned();
     context.deadline = deadline.millis().unsigned_abs();
-    let payload = RawValue::from_string(payload).expect("JSON");
-    function.handle(app.clone(), LambdaEvent::new(payload, context)).await
+    LambdaEvent::new(RawValue::from_string(payload).expect("JSON"), context)
 }
 
 /// What the tests' providers sign with: a secret that no answer may repeat.

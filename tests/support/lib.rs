@@ -5,15 +5,20 @@
 
 mod bench;
 mod clock;
+mod damage;
 pub mod emf;
 mod event;
 pub mod fuzz;
+mod lambda;
 pub mod secrets;
 mod wire;
 
 pub use bench::{Bench, Http, engine_is_external};
 pub use clock::Clock;
+pub use damage::{DAMAGES, Damage};
 pub use event::{
-    FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, function_at, http_event, invoke, signature,
+    FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, invoke,
+    signature,
 };
+pub use lambda::{ENGINE, Lambda};
 pub use wire::{Fault, Sent, Wire};

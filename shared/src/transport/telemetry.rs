@@ -49,7 +49,11 @@ pub fn describe() {
     describe_counter!("anomalies", Unit::Count, "What should not happen, and is no error");
     describe_histogram!("wallet_packs", Unit::Count, "Packs of the wallets that were read");
     describe_counter!("audit_runs", Unit::Count, "Audits that ended without an error");
-    describe_histogram!("audit_unfinished", Unit::Count, "Of each audit: 1 if there were more users than time");
+    describe_histogram!(
+        "audit_unfinished",
+        Unit::Count,
+        "Of each audit: 1 if there were more users than time"
+    );
     describe_counter!("audited_users", Unit::Count, "Users who were held against their records");
     describe_counter!("audited_records", Unit::Count, "Records that they have");
     describe_counter!("audited_voided", Unit::Count, "Those of them that are voided");

@@ -18,14 +18,7 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use dynoxide::{Database, server};
-use lambda_runtime::{Context, LambdaEvent};
-use scrip::{
-    callback::Callbacks,
-    store::{Connection, Store},
-    transport::{App, Config, Reply, functions::GRANT},
-};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::Value;
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
@@ -33,14 +26,15 @@ use tokio::{
     time::timeout,
 };
 
+use crate::{Bench, Clock, bench::embedded};
+
 /// Stands for the engine's endpoint in the value of a variable.
-pub(crate) const ENGINE: &str = "the engine's endpoint";
+pub const ENGINE: &str = "the engine's endpoint";
 
 /// The longest that an invocation may take here: a bound, never a wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long an invocation may take by its deadline.
-const INVOCATION: Duration = Duration::from_secs(5);
-const TABLE: &str = "credits-of-a-stage";
+const INVOCATION: Duration = Duration::from_secs(50);
 const VERSION: &str = "/2018-06-01/runtime";
 
 /// What an invocation ended with: an answer, or the errorType and message.
@@ -48,13 +42,14 @@ type Ended = Result<Value, (String, String)>;
 
 /// The function under a stand-in for Lambda, with a table of its own; it is gone
 /// when this is.
-pub(crate) struct Lambda {
+pub struct Lambda {
+    /// The table, past the function.
+    pub bench: Bench,
     invocations: mpsc::Sender<Bytes>,
     endings: mpsc::Receiver<Ended>,
     function: Child,
     /// What the function says, until it ends.
     said: JoinHandle<String>,
-    app: Arc<App>,
 }
 
 /// What the runtime interface hands over and takes.
@@ -64,23 +59,15 @@ struct Interface {
 }
 
 impl Lambda {
-    /// Starts the function, with these variables beside Lambda's own.
-    pub(crate) async fn start(environment: &[(&str, &str)]) -> Lambda {
-        let engine = serve_engine().await;
-        let connection = Connection {
-            region: Some("eu-central-1".into()),
-            endpoint: Some(engine.clone()),
-            anonymous: true,
-        };
-        Store::connect(connection.clone(), TABLE).await.create_table().await.expect("a table");
-        let config = Config { table: TABLE.to_owned(), connection, admits_anyone: false };
-        let app = App::start(config, Callbacks::none()).await;
-
+    /// Starts the function of this binary, with these variables beside Lambda's own.
+    pub async fn start(binary: &str, environment: &[(&str, &str)]) -> Lambda {
+        let engine = embedded().await;
+        let bench = Bench::at(&engine, Clock::running()).await;
         let (invocations, to_invoke) = mpsc::channel(1);
         let (ended, endings) = mpsc::channel(1);
         let interface =
             serve_interface(Interface { invocations: Mutex::new(to_invoke), endings: ended }).await;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_decrease"));
+        let mut command = Command::new(binary);
         for (name, _) in env::vars_os() {
             let upper = name.to_string_lossy().to_uppercase();
             if upper.starts_with("AWS_") || upper.ends_with("_PROXY") {
@@ -89,51 +76,40 @@ impl Lambda {
         }
         command
             .env("AWS_LAMBDA_RUNTIME_API", interface)
-            .env("AWS_LAMBDA_FUNCTION_NAME", "decrease")
+            .env("AWS_LAMBDA_FUNCTION_NAME", "function")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_REGION", "eu-central-1")
             .env("AWS_ACCESS_KEY_ID", "key")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_ENDPOINT_URL_DYNAMODB", &engine)
-            .env("SCRIP_TABLE", TABLE)
+            .env("SCRIP_TABLE", &bench.table)
             .envs(environment.iter().map(|(name, value)| (name, value.replace(ENGINE, &engine))))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let (function, said) = listen(command);
-        Lambda { invocations, endings, function, said, app: Arc::new(app) }
+        Lambda { bench, invocations, endings, function, said }
     }
 
     /// Ends the function: all that it has said.
-    pub(crate) async fn ended(mut self) -> String {
+    pub async fn ended(mut self) -> String {
         self.function.kill().await.expect("it runs");
         self.said.join().expect("text")
     }
 
     /// Invokes the function with a payload.
-    pub(crate) async fn invoke(&mut self, payload: &Value) -> Ended {
+    pub async fn invoke(&mut self, payload: &Value) -> Ended {
         self.invoke_raw(payload.to_string()).await
     }
 
     /// Invokes the function with a payload as it is.
-    pub(crate) async fn invoke_raw(&mut self, payload: String) -> Ended {
+    pub async fn invoke_raw(&mut self, payload: String) -> Ended {
         self.invocations.send(payload.into()).await.expect("the interface serves");
         let ended = tokio::select! {
             ended = timeout(PATIENCE, self.endings.recv()) => ended,
             status = self.function.wait() => panic!("the function ended: {status:?}"),
         };
         ended.expect("an end in time").expect("the interface serves")
-    }
-
-    /// Grants a user a first pack, past the function: its identity.
-    pub(crate) async fn grant(&self, user: &str, credits: u64) -> Value {
-        let payload = json!({ "user_uuid": user, "trans_type": "new_user", "credits": credits });
-        let payload = RawValue::from_string(payload.to_string()).expect("JSON");
-        let mut context = Context::default();
-        context.deadline = deadline();
-        let granted = GRANT.handle(self.app.clone(), LambdaEvent::new(payload, context)).await;
-        let Ok(Reply::Direct(grant)) = granted else { panic!("no grant") };
-        serde_json::from_str::<Value>(grant.get()).expect("JSON")["trans_no"].take()
     }
 }
 
@@ -147,13 +123,6 @@ fn listen(mut command: Command) -> (Child, JoinHandle<String>) {
         said
     });
     (command.spawn().expect("a process"), said)
-}
-
-async fn serve_engine() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(server::serve_on(listener, Database::memory().expect("an engine")));
-    format!("http://{address}")
 }
 
 /// Serves the runtime interface: its host and port.
@@ -175,7 +144,7 @@ async fn next(State(interface): State<Arc<Interface>>) -> impl IntoResponse {
         ("lambda-runtime-deadline-ms", deadline().to_string()),
         (
             "lambda-runtime-invoked-function-arn",
-            "arn:aws:lambda:eu-central-1:123456789012:function:decrease".to_owned(),
+            "arn:aws:lambda:eu-central-1:123456789012:function:function".to_owned(),
         ),
         (
             "lambda-runtime-trace-id",

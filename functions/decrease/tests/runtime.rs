@@ -1,11 +1,23 @@
 //! The binary as Lambda runs it: started in Lambda's environment, its events
 //! drawn from the runtime interface.
 
-mod lambda;
-
-use lambda::Lambda;
-use scrip_tests::emf::{embedded, sum};
+use scrip::transport::functions::GRANT;
+use scrip_tests::{
+    ENGINE, Lambda,
+    emf::{embedded, sum},
+};
 use serde_json::{Value, json};
+
+/// Starts the function, with these variables beside Lambda's own.
+async fn started(environment: &[(&str, &str)]) -> Lambda {
+    Lambda::start(env!("CARGO_BIN_EXE_decrease"), environment).await
+}
+
+/// Grants a user a first pack, past the function: its identity.
+async fn grant(lambda: &Lambda, user: &str, credits: u64) -> Value {
+    let request = json!({ "user_uuid": user, "trans_type": "new_user", "credits": credits });
+    lambda.bench.invoke(GRANT, request).await.expect("a grant")["trans_no"].take()
+}
 
 /// A charge of one credit.
 fn charge(user: &str, generation: &str) -> Value {
@@ -73,8 +85,8 @@ fn with(mut event: Value, pointer: &str, part: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_direct_payload_charges_and_gets_the_contracts_object() {
-    let mut lambda = Lambda::start(&[]).await;
-    let pack = lambda.grant("u", 100).await;
+    let mut lambda = started(&[]).await;
+    let pack = grant(&lambda, "u", 100).await;
     let request = json!({
         "user_uuid": "u", "trans_type": "anime_generation", "credits": 30, "generation_uuid": "g",
         "order_no": null, "idempotency_key": "k",
@@ -95,8 +107,8 @@ async fn a_direct_payload_charges_and_gets_the_contracts_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_a_function_error_of_the_contracts_code() {
-    let mut lambda = Lambda::start(&[]).await;
-    lambda.grant("u", 1).await;
+    let mut lambda = started(&[]).await;
+    grant(&lambda, "u", 1).await;
     lambda.invoke(&charge("u", "g")).await.unwrap();
     let refused = with(charge("u", "g"), "/credits", json!(2)).to_string();
     let deep = |levels| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
@@ -132,8 +144,8 @@ async fn a_refusal_is_a_function_error_of_the_contracts_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_api_gateway_is_answered_as_http() {
-    let mut lambda = Lambda::start(&[]).await;
-    lambda.grant("u", 6).await;
+    let mut lambda = started(&[]).await;
+    grant(&lambda, "u", 6).await;
     let body = |generation| charge("u", generation).to_string();
     let good = |generation| event(&writer(), &body(generation));
     let claims = |claims| event(&claims, &body("refused"));
@@ -210,8 +222,8 @@ async fn only_the_configuration_admits_an_event_without_claims() {
         [(None, 401), (Some(""), 401), (Some("false"), 401), (Some("1"), 401), (Some("true"), 200)]
     {
         let environment: Vec<_> = value.map(|value| ("SCRIP_ADMIT_ANYONE", value)).into_iter().collect();
-        let mut lambda = Lambda::start(&environment).await;
-        lambda.grant("u", 1).await;
+        let mut lambda = started(&environment).await;
+        grant(&lambda, "u", 1).await;
         let event =
             with(event(&writer(), &charge("u", "g").to_string()), "/requestContext/authorizer", Value::Null);
         assert_eq!(lambda.invoke(&event).await.unwrap()["statusCode"], status, "{value:?}");
@@ -223,7 +235,7 @@ async fn the_environment_may_say_more_than_it_must() {
     for environment in [
         &[("AWS_ENDPOINT_URL", "")][..],
         &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
-        &[("AWS_ENDPOINT_URL", lambda::ENGINE), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
+        &[("AWS_ENDPOINT_URL", ENGINE), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
         &[("AWS_PROFILE", "")],
         &[("AWS_SESSION_TOKEN", "token")],
         &[("RUST_LOG", "trace")],
@@ -231,8 +243,8 @@ async fn the_environment_may_say_more_than_it_must() {
         &[("AWS_RETRY_MODE", "legacy")],
         &[("AWS_MAX_ATTEMPTS", "0")],
     ] {
-        let mut lambda = Lambda::start(environment).await;
-        lambda.grant("u", 1).await;
+        let mut lambda = started(environment).await;
+        grant(&lambda, "u", 1).await;
         let answer = lambda
             .invoke(&charge("u", "g"))
             .await
@@ -243,14 +255,14 @@ async fn the_environment_may_say_more_than_it_must() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_endpoint_is_the_region_s_own() {
-    let mut lambda = Lambda::start(&[("AWS_ENDPOINT_URL", ""), ("AWS_ENDPOINT_URL_DYNAMODB", "")]).await;
+    let mut lambda = started(&[("AWS_ENDPOINT_URL", ""), ("AWS_ENDPOINT_URL_DYNAMODB", "")]).await;
     let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
     assert_eq!(error_type, "InvalidRequest");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
-    let mut lambda = Lambda::start(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
+    let mut lambda = started(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
     let (error_type, message) = lambda.invoke(&charge("u", "g")).await.unwrap_err();
     assert_eq!(error_type, "StoreUnavailable");
     assert!(!message.contains("127.0.0.1"), "{message}");
@@ -260,8 +272,8 @@ async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_tells_is_what_cloudwatch_reads() {
-    let mut lambda = Lambda::start(&[("SCRIP_STACK", "prod"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")]).await;
-    lambda.grant("u", 10).await;
+    let mut lambda = started(&[("SCRIP_STACK", "prod"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")]).await;
+    grant(&lambda, "u", 10).await;
     lambda.invoke(&charge("u", "g1")).await.unwrap();
     lambda.invoke(&charge("u", "g1")).await.unwrap();
     lambda.invoke(&event(&writer(), &charge("u", "g2").to_string())).await.unwrap();
@@ -301,8 +313,8 @@ async fn what_it_tells_is_what_cloudwatch_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_stack_there_are_no_metrics() {
-    let mut lambda = Lambda::start(&[]).await;
-    lambda.grant("u", 10).await;
+    let mut lambda = started(&[]).await;
+    grant(&lambda, "u", 10).await;
     lambda.invoke(&charge("u", "g1")).await.unwrap();
     assert_eq!(embedded(&lambda.ended().await), []);
 }
@@ -333,8 +345,8 @@ async fn nothing_secret_is_said_whatever_the_log_is_asked_for() {
         &[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")],
     ] {
         let secrets = [("AWS_SECRET_ACCESS_KEY", "planted-secret"), ("AWS_SESSION_TOKEN", "planted-session")];
-        let mut lambda = Lambda::start(&[&secrets, environment].concat()).await;
-        lambda.grant("u", 1).await;
+        let mut lambda = started(&[&secrets, environment].concat()).await;
+        grant(&lambda, "u", 1).await;
         for payload in [&good, &unreadable, &refused, &forging, &broken, &direct, &json!("planted-text")] {
             let answered = format!("{:?}", lambda.invoke(payload).await);
             assert!(!answered.contains("planted"), "{environment:?} {payload}: {answered}");

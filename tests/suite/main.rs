@@ -15,6 +15,7 @@ mod limits;
 mod races;
 mod refunds;
 mod requests;
+mod rounds;
 mod secrets;
 mod template;
 mod webhook;

@@ -1,0 +1,111 @@
+//! The binary as Lambda runs it, and what it tells.
+
+use scrip_tests::{
+    DAMAGES, Lambda,
+    emf::{Metric, embedded, sum},
+};
+use serde_json::{Value, json};
+
+/// Starts the function, as the template has it.
+async fn started() -> Lambda {
+    let environment =
+        [("SCRIP_STACK", "prod"), ("SCRIP_AUDIT_EVERY_MINUTES", "15"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")];
+    Lambda::start(env!("CARGO_BIN_EXE_audit"), &environment).await
+}
+
+/// The values of a metric, and its unit.
+fn values(metrics: &[Metric], name: &str) -> (Vec<f64>, String) {
+    let of: Vec<_> = metrics.iter().filter(|metric| metric.name == name).collect();
+    let values = of.iter().flat_map(|metric| metric.values.clone()).collect();
+    (values, of.first().map(|metric| metric.unit.clone()).unwrap_or_default())
+}
+
+/// The fields of the lines of the log with this one.
+fn lines(said: &str, field: &str) -> Vec<Value> {
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.map(|mut line| line["fields"].take()).filter(|fields| fields.get(field).is_some()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_drifted_is_told_and_nothing_else() {
+    let mut lambda = started().await;
+    for nth in 0..DAMAGES.len() {
+        lambda.bench.a_user(&format!("u{nth}")).await;
+    }
+    lambda.bench.a_user("sound").await;
+    for (nth, (sort, damage, _)) in DAMAGES.into_iter().enumerate() {
+        lambda.bench.damage(&format!("u{nth}"), sort, damage).await;
+    }
+    let found = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
+    assert_eq!((&found["users"], &found["drifted"]), (&json!(22), &json!(21)), "{found}");
+
+    let said = lambda.ended().await;
+    let told = lines(&said, "faults");
+    assert_eq!(told.len(), DAMAGES.len(), "{said}");
+    for (nth, (sort, _, says)) in DAMAGES.into_iter().enumerate() {
+        let user = format!("u{nth}");
+        let line = told.iter().find(|line| line["user_uuid"] == user).expect("a line of the log");
+        assert!(line["why"].as_str().is_some_and(|why| why.contains(says)), "{sort}: {says}: {line}");
+    }
+    let metrics = embedded(&said);
+    assert_eq!(values(&metrics, "drifted_users"), (vec![21.0], "Count".to_owned()));
+    let (accuracy, unit) = values(&metrics, "balance_accuracy");
+    assert_eq!(unit, "Percent");
+    assert!(accuracy.len() == 1 && (4.54..4.55).contains(&accuracy[0]), "one of 22: {accuracy:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_table_under_load_is_told_to_be_sound() {
+    let mut lambda = started().await;
+    for nth in 0..10 {
+        lambda.bench.a_user(&format!("u{nth}")).await;
+    }
+    let beside = lambda.bench.beside();
+    let writing = tokio::spawn(async move {
+        for nth in 0.. {
+            let (user, generation) = (format!("u{}", nth % 10), format!("more-{nth}"));
+            beside.grant(&user, 3, None).await;
+            beside.charge(&user, 2, &generation, Some("k")).await.unwrap();
+            beside.refund(Some(&user), &generation, None).await.unwrap();
+        }
+    });
+    for _ in 0..5 {
+        let found = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
+        assert_eq!((&found["users"], &found["drifted"]), (&json!(10), &json!(0)), "{found}");
+    }
+    assert!(!writing.is_finished(), "there was load to the end");
+    writing.abort();
+    let found = lambda.invoke(&json!({ "time": "2026-01-01T00:00:00Z" })).await.unwrap();
+    assert_eq!(found["of"], 7 * 24 * 4, "a segment for each run of a week");
+
+    let said = lambda.ended().await;
+    assert_eq!(lines(&said, "faults"), [Value::Null; 0], "{said}");
+    assert_eq!(lines(&said, "segment").len(), 6, "a line for each run: {said}");
+    let metrics = embedded(&said);
+    for metric in &metrics {
+        assert_eq!((&*metric.namespace, metric.dimensions.len()), ("Scrip", 1), "{metric:?}");
+        assert_eq!(metric.dimensions["stack"], "prod");
+    }
+    for (name, expected) in [("audit_runs", 1.0), ("audit_unfinished", 0.0), ("drifted_users", 0.0)] {
+        assert_eq!(values(&metrics, name), (vec![expected; 6], "Count".to_owned()), "{name}");
+    }
+    let records = sum(&metrics, "audited_records", &[]);
+    assert!(sum(&metrics, "audited_users", &[]) >= 50.0 && records >= 5.0 * 50.0, "{metrics:?}");
+    assert!(sum(&metrics, "audited_voided", &[]) >= 50.0, "{metrics:?}");
+    let (accuracy, _) = values(&metrics, "balance_accuracy");
+    assert!(accuracy.len() >= 5 && accuracy.iter().all(|percent| *percent == 100.0), "{accuracy:?}");
+    let (voided, unit) = values(&metrics, "voided_share");
+    assert_eq!((voided.len(), &*unit), (accuracy.len(), "Percent"));
+    assert!(voided.iter().all(|percent| (10.0..=50.0).contains(percent)), "{voided:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_is_told_as_no_run() {
+    let environment = [("SCRIP_STACK", "prod"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")];
+    let mut lambda = Lambda::start(env!("CARGO_BIN_EXE_audit"), &environment).await;
+    let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
+    assert_eq!(error_type, "StoreUnavailable");
+    let metrics = embedded(&lambda.ended().await);
+    assert_eq!(values(&metrics, "audit_runs").0, [0.0; 0]);
+    assert_eq!(values(&metrics, "audit_unfinished").0, [1.0]);
+}

@@ -1,0 +1,179 @@
+//! The audit that a schedule runs: who is looked at, when, and what is told.
+
+use std::collections::BTreeMap;
+
+use scrip::{
+    domain::{Credits, Tally, TransType, UserUuid},
+    transport::Audit,
+};
+use scrip_tests::{Bench, Fault};
+use serde_json::{Value, json};
+
+/// How many milliseconds an invocation has, if it has enough.
+const ENOUGH: i64 = 120_000;
+
+fn hourly() -> Audit {
+    Audit::every(60).unwrap()
+}
+
+/// Of so many users, most with a pack, each fifth only with a fence.
+async fn some_users(bench: &Bench, count: u64) {
+    for nth in 0..count {
+        let user = format!("user-{nth}");
+        if nth % 5 == 0 {
+            bench.refund(Some(&user), "gen-1", None).await.unwrap();
+        } else {
+            bench.grant(&user, nth + 1, None).await;
+            bench.charge(&user, 1, "gen-1", None).await.unwrap();
+        }
+    }
+}
+
+/// How often each user's wallet was read since the last call.
+fn looked_at(bench: &Bench) -> BTreeMap<String, u64> {
+    let mut users = BTreeMap::new();
+    for sent in bench.wire.take().into_iter().filter(|sent| sent.operation == "GetItem") {
+        let user = sent.request["Key"]["user_uuid"]["S"].as_str().unwrap().to_owned();
+        *users.entry(user).or_default() += 1;
+    }
+    users
+}
+
+#[tokio::test]
+async fn a_week_of_runs_audits_every_user_once() {
+    for (every, runs) in [(60, 168), (24 * 60, 7), (7 * 24 * 60, 1), (11 * 60, 15)] {
+        let bench = Bench::new().await;
+        some_users(&bench, 60).await;
+        bench.wire.take();
+        let mut segments = BTreeMap::<i64, u64>::new();
+        let mut users = 0;
+        for _ in 0..runs {
+            let found = bench.audit(Audit::every(every).unwrap(), &json!({}), ENOUGH).await.unwrap();
+            assert_eq!((&found["of"], &found["drifted"]), (&json!(runs), &json!(0)), "{found}");
+            assert!(found.get("unfinished_after").is_none(), "{found}");
+            *segments.entry(found["segment"].as_i64().unwrap()).or_default() += 1;
+            users += found["users"].as_u64().unwrap();
+            bench.clock.pass_millis(i64::from(every) * 60_000);
+        }
+        assert_eq!(segments, (0..runs).map(|nth| (nth, 1)).collect(), "each segment has its turn");
+        let looked_at = looked_at(&bench);
+        assert_eq!((users, looked_at.len()), (60, 60));
+        assert!(looked_at.values().all(|times| *times == 1), "{looked_at:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unfinished_run_goes_on_where_it_ended() {
+    let bench = Bench::new().await;
+    some_users(&bench, 12).await;
+    bench.wire.take();
+    let (mut payload, mut users, mut runs) = (json!({ "segment": 0, "of": 1 }), 0, 0);
+    loop {
+        // So little that nobody is begun with but the first.
+        let found = bench.audit(hourly(), &payload, 20_000).await.unwrap();
+        (users, runs) = (users + found["users"].as_u64().unwrap(), runs + 1);
+        payload = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
+        if payload["after"].is_null() {
+            break;
+        }
+        assert_eq!(found["users"], 1, "{found}");
+    }
+    // The last of them finds that there is nobody more.
+    assert_eq!((users, runs), (12, 13));
+    let looked_at = looked_at(&bench);
+    assert!(looked_at.len() == 12 && looked_at.values().all(|times| *times == 1), "{looked_at:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_takes_too_long_is_the_next_run_s_first() {
+    let bench = Bench::new().await;
+    some_users(&bench, 6).await;
+    let clock = bench.clock.clone();
+    let mut begun = 0;
+    bench.wire.inject(move |sent| {
+        if sent.operation == "GetItem" {
+            begun += 1;
+            // Four are audited at once: two have ended when the sixth begins.
+            clock.pass_millis(if begun == 6 { ENOUGH } else { 0 });
+        }
+        (begun >= 6).then_some(Fault::Lost)
+    });
+    let found = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    assert!(
+        (2..6).contains(&found["users"].as_u64().unwrap()) && found["unfinished_after"].is_string(),
+        "{found}"
+    );
+    bench.wire.inject(|_| None);
+    let rest = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
+    let rest = bench.audit(hourly(), &rest, ENOUGH).await.unwrap();
+    assert_eq!(found["users"].as_u64().unwrap() + rest["users"].as_u64().unwrap(), 6, "{found} {rest}");
+}
+
+#[tokio::test]
+async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
+    let bench = Bench::new().await;
+    some_users(&bench, 3).await;
+    for payload in [
+        json!({}),
+        json!({ "version": "0", "detail-type": "Scheduled Event", "resources": ["r"], "detail": {} }),
+        json!({ "segment": null, "of": null, "after": null }),
+        json!({ "segment": 999_999, "of": 1_000_000, "time": "2026-01-01T00:00:00Z" }),
+        json!({ "segment": 0, "of": 1, "after": "nobody" }),
+    ] {
+        bench.audit(hourly(), &payload, ENOUGH).await.unwrap_or_else(|error| panic!("{payload}: {error:?}"));
+    }
+    for payload in [
+        json!([0, 1, null]),
+        json!("segment"),
+        Value::Null,
+        json!({ "segment": 1 }),
+        json!({ "of": 1 }),
+        json!({ "after": "u" }),
+        json!({ "segment": 1, "of": 1 }),
+        json!({ "segment": -1, "of": 1 }),
+        json!({ "segment": 0, "of": 0 }),
+        json!({ "segment": 0, "of": 1_000_001 }),
+        json!({ "segment": "planted", "of": 1 }),
+        json!({ "segment": 0.5, "of": 1 }),
+    ] {
+        let (code, why) = bench.audit(hourly(), &payload, ENOUGH).await.unwrap_err();
+        assert_eq!(code, "InvalidRequest", "{payload}");
+        assert!(!why.contains("planted"), "{why}");
+    }
+    assert!(Audit::every(0).is_none() && Audit::every(-60).is_none() && Audit::every(10_081).is_none());
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_an_error_of_the_run() {
+    let bench = Bench::new().await;
+    some_users(&bench, 3).await;
+    for operation in ["Scan", "GetItem", "Query"] {
+        bench.wire.inject(move |sent| (sent.operation == operation).then_some(Fault::Lost));
+        let (code, _) = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap_err();
+        assert_eq!(code, "StoreUnavailable", "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_takes_wallets_of_any_size() {
+    let bench = Bench::new().await;
+    bench.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
+    bench.clock.pass_millis(20_000);
+    bench.grant("many", 20_000, None).await;
+    bench.charge("many", 1, "chat-1", Some("m-1")).await.unwrap();
+    bench.copy("many", "charge#chat-1#m-1", 9_999).await;
+    let whole = json!({ "segment": 0, "of": 1 });
+    let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();
+    assert_eq!((&found["users"], &found["drifted"]), (&json!(2), &json!(1)), "the copies took something");
+
+    let user = UserUuid::try_from("many".to_owned()).unwrap();
+    let mut wallet = bench.store().wallet(&user).await.unwrap();
+    wallet.packs[0].remaining = Credits::requested(10_000).unwrap();
+    let charged = wallet.totals.iter_mut().find(|(of, _)| matches!(of, TransType::Charge(_)));
+    charged.unwrap().1.made = Tally { credits: Credits::requested(10_000).unwrap(), count: 10_000 };
+    bench.damage("many", "wallet", None).await;
+    bench.seed("many", &wallet).await;
+    let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();
+    let expected = json!({ "segment": 0, "of": 1, "users": 2, "records": 10_002, "voided": 0, "drifted": 0 });
+    assert_eq!(found, expected);
+}

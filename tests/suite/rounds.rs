@@ -41,9 +41,9 @@ fn looked_at(bench: &Bench) -> BTreeMap<String, u64> {
 
 #[tokio::test]
 async fn a_week_of_runs_audits_every_user_once() {
-    for (every, runs) in [(60, 168), (24 * 60, 7), (7 * 24 * 60, 1), (11 * 60, 15)] {
+    for (every, runs) in [(60, 168), (11 * 60, 15), (7 * 24 * 60, 1)] {
         let bench = Bench::new().await;
-        some_users(&bench, 60).await;
+        some_users(&bench, 30).await;
         bench.wire.take();
         let mut segments = BTreeMap::<i64, u64>::new();
         let mut users = 0;
@@ -57,7 +57,7 @@ async fn a_week_of_runs_audits_every_user_once() {
         }
         assert_eq!(segments, (0..runs).map(|nth| (nth, 1)).collect(), "each segment has its turn");
         let looked_at = looked_at(&bench);
-        assert_eq!((users, looked_at.len()), (60, 60));
+        assert_eq!((users, looked_at.len()), (30, 30));
         assert!(looked_at.values().all(|times| *times == 1), "{looked_at:?}");
     }
 }

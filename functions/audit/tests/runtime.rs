@@ -106,6 +106,8 @@ async fn a_run_that_fails_is_told_as_no_run() {
     let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
     assert_eq!(error_type, "StoreUnavailable");
     let metrics = embedded(&lambda.ended().await);
-    assert_eq!(values(&metrics, "audit_runs").0, [0.0; 0]);
+    for name in ["audit_runs", "audited_users", "drifted_users", "balance_accuracy"] {
+        assert_eq!(values(&metrics, name).0, [0.0; 0], "{name}");
+    }
     assert_eq!(values(&metrics, "audit_unfinished").0, [1.0]);
 }

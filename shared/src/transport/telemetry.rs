@@ -145,7 +145,10 @@ pub(super) fn count_audit(found: &Found, ended: &Result<Option<String>, Error>) 
     counter!("audited_users").increment(found.users);
     counter!("audited_records").increment(found.records);
     counter!("audited_voided").increment(found.voided);
-    histogram!("drifted_users").record(number(found.drifted));
+    // A zero is good news, and no run that failed has any.
+    if ended.is_ok() || found.drifted > 0 {
+        histogram!("drifted_users").record(number(found.drifted));
+    }
     if found.users > 0 {
         histogram!("balance_accuracy").record(percent(found.users - found.drifted, found.users));
     }

@@ -18,14 +18,22 @@ use yaml_serde::Value as Yaml;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The table, as policies name it.
 const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}";
+/// What it takes to send traces to X-Ray: Lambda needs the first two, Step Functions all.
+const TRACES: [&str; 4] =
+    ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"];
 
 fn template() -> String {
     fs::read_to_string(format!("{ROOT}/template.yaml")).unwrap()
 }
 
-/// The template's resources. `!Ref X` becomes `{"!Ref": "X"}`.
+/// All of the template. `!Ref X` becomes `{"!Ref": "X"}`.
+pub(super) fn document() -> Value {
+    to_json(yaml_serde::from_str(&template()).unwrap())
+}
+
+/// The template's resources.
 pub(super) fn resources() -> Value {
-    to_json(yaml_serde::from_str(&template()).unwrap())["Resources"].take()
+    document()["Resources"].take()
 }
 
 fn to_json(yaml: Yaml) -> Value {
@@ -42,7 +50,7 @@ fn to_json(yaml: Yaml) -> Value {
 }
 
 /// All resources of a type, with their names.
-fn of_type<'a>(resources: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+pub(super) fn of_type<'a>(resources: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
     let all = resources.as_object().unwrap().iter();
     all.filter(|(_, resource)| resource["Type"] == kind)
         .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
@@ -59,8 +67,8 @@ pub(super) fn list(value: &Value) -> Vec<&Value> {
 }
 
 /// A function's logical name without its ending: `Grant`.
-fn logical(function: Function) -> String {
-    let (first, rest) = function.name.split_at(1);
+fn logical(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
     first.to_uppercase() + rest
 }
 
@@ -140,7 +148,7 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them()
                 BALANCE
             }
         };
-        assert_eq!(alias, &json!({ "!Ref": format!("{}Function.Alias", logical(serving)) }), "{name}");
+        assert_eq!(alias, &json!({ "!Ref": format!("{}Function.Alias", logical(serving.name)) }), "{name}");
         assert_eq!(route["AuthorizationScopes"], Value::Null, "a user's token has none of our scopes");
     }
     let routes = ROUTES.map(|route| format!("{} {}", route.method, route.path));
@@ -172,14 +180,17 @@ fn each_function_is_built_of_its_crate_and_runs_under_its_role() {
     let resources = resources();
     let functions = of_type(&resources, "AWS::Serverless::Function");
     let names: BTreeSet<_> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(names, FUNCTIONS.map(|function| logical(function) + "Function").into());
-    for function in FUNCTIONS {
-        let (name, logical) = (function.name, logical(function));
+    let crates = FUNCTIONS.map(|function| function.name).into_iter().chain(["audit"]);
+    assert_eq!(names, crates.clone().map(|name| logical(name) + "Function").collect());
+    for name in crates {
+        let logical = logical(name);
         let resource = &resources[format!("{logical}Function")];
         assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{name}");
         assert_eq!(resource["Properties"]["CodeUri"], format!("functions/{name}"));
         assert_eq!(resource["Properties"]["Role"], json!({ "!GetAtt": format!("{logical}Role.Arn") }));
-        let alarms = json!([{ "!Ref": format!("{logical}Errors") }, { "!Ref": "ServerErrors" }]);
+        let of_api = (name != "audit").then(|| "ServerErrors".to_owned());
+        let alarms = [format!("{logical}Errors")].into_iter().chain(of_api);
+        let alarms: Value = alarms.map(|alarm| json!({ "!Ref": alarm })).collect();
         assert_eq!(resource["Properties"]["DeploymentPreference"]["Alarms"], alarms, "{name}");
         let errors = &resources[format!("{logical}Errors")]["Properties"]["Dimensions"];
         let of_alias =
@@ -193,26 +204,31 @@ fn each_function_is_built_of_its_crate_and_runs_under_its_role() {
 
 /// What a role's policies let it do with the table: action and what is behind
 /// the table's name.
-fn allowed(resources: &Value, function: Function) -> BTreeSet<(String, String)> {
-    let role = &resources[format!("{}Role", logical(function))]["Properties"];
-    assert_eq!(role["ManagedPolicyArns"], Value::Null);
+fn allowed(resources: &Value, name: &str) -> BTreeSet<(String, String)> {
     let mut allowed = BTreeSet::new();
-    for policy in list(&role["Policies"]) {
-        for statement in list(&policy["PolicyDocument"]["Statement"]) {
-            assert_eq!(statement["Effect"], "Allow");
-            for action in list(&statement["Action"]).into_iter().map(text) {
-                assert!(!action.contains('*'), "{action}");
-                for resource in list(&statement["Resource"]) {
-                    assert!(!resource.to_string().contains('*'), "{resource}");
-                    if let Some(action) = action.strip_prefix("dynamodb:") {
-                        let place = text(&resource["!Sub"]).strip_prefix(TABLE).unwrap();
-                        allowed.insert((action.to_owned(), place.to_owned()));
-                    }
+    for statement in statements(&resources[format!("{}Role", logical(name))]["Properties"]) {
+        for action in list(&statement["Action"]).into_iter().map(text) {
+            assert!(!action.contains('*'), "{action}");
+            for resource in list(&statement["Resource"]) {
+                assert!(!resource.to_string().contains('*'), "{resource}");
+                if let Some(action) = action.strip_prefix("dynamodb:") {
+                    let place = text(&resource["!Sub"]).strip_prefix(TABLE).unwrap();
+                    allowed.insert((action.to_owned(), place.to_owned()));
                 }
             }
         }
     }
     allowed
+}
+
+/// What a role may do, whether there are traces or not.
+pub(super) fn statements(role: &Value) -> Vec<&Value> {
+    assert_eq!(role["ManagedPolicyArns"], Value::Null);
+    let of_policies = list(&role["Policies"]).into_iter();
+    let all = of_policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+    let always: Vec<_> = all.filter(|statement| statement["!If"][0] != "Traces").collect();
+    assert!(always.iter().all(|statement| statement["Effect"] == "Allow"), "{role}");
+    always
 }
 
 /// What a request needs to be allowed.
@@ -262,8 +278,58 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
         done.extend(bench.wire.take().iter().flat_map(needed));
     }
     let resources = resources();
-    assert_eq!(FUNCTIONS.map(|function| (function.name, allowed(&resources, function))), done);
+    assert_eq!(FUNCTIONS.map(|function| (function.name, allowed(&resources, function.name))), done);
     for (_, permission) in of_type(&resources, "AWS::Lambda::Permission") {
         assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
+    }
+}
+
+#[test]
+fn the_audit_reads_the_table_by_the_clock_and_writes_nothing() {
+    let document = document();
+    let resources = &document["Resources"];
+    let reads = [
+        ("GetItem", ""),
+        ("Query", ""),
+        ("Query", "/index/generation_uuid"),
+        ("Query", "/index/timeline"),
+        ("Scan", ""),
+    ];
+    assert_eq!(
+        allowed(resources, "audit"),
+        reads.map(|(action, place)| (action.to_owned(), place.to_owned())).into()
+    );
+    let schedule = &resources["AuditSchedule"]["Properties"];
+    assert_eq!(schedule["ScheduleExpression"], json!({ "!Sub": "rate(${AuditEvery} minutes)" }));
+    assert_eq!(schedule["Target"]["Arn"], json!({ "!Ref": "AuditFunction.Alias" }));
+    let told =
+        &resources["AuditFunction"]["Properties"]["Environment"]["Variables"]["SCRIP_AUDIT_EVERY_MINUTES"];
+    assert_eq!(*told, json!({ "!Ref": "AuditEvery" }));
+    let minutes = list(&document["Parameters"]["AuditEvery"]["AllowedValues"]).into_iter().map(text);
+    for minutes in minutes {
+        let seconds = document["Mappings"]["AuditEvery"][minutes]["Seconds"].as_u64().unwrap();
+        assert_eq!(seconds, 60 * minutes.parse::<u64>().unwrap());
+    }
+}
+
+#[test]
+fn who_runs_may_send_traces_where_there_are_any() {
+    let document = document();
+    let resources = &document["Resources"];
+    assert_eq!(document["Globals"]["Function"]["Tracing"], json!({ "!Ref": "Tracing" }));
+    for (kind, actions) in
+        [("AWS::Serverless::Function", &TRACES[..2]), ("AWS::Serverless::StateMachine", &TRACES)]
+    {
+        // X-Ray knows no resources.
+        let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+        let expected = json!({ "!If": ["Traces", statement, { "!Ref": "AWS::NoValue" }] });
+        for (name, properties) in of_type(resources, kind) {
+            let role = text(&properties["Role"]["!GetAtt"]).trim_end_matches(".Arn");
+            let policies = list(&resources[role]["Properties"]["Policies"]).into_iter();
+            let mut all = policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+            assert!(all.any(|statement| *statement == expected), "{name}");
+            let enabled = json!({ "Enabled": { "!If": ["Traces", true, false] } });
+            assert!(kind.ends_with("Function") || properties["Tracing"] == enabled, "{name}");
+        }
     }
 }

@@ -26,7 +26,7 @@ async fn bench() -> Bench {
     bench
 }
 
-fn failed(generation: &str) -> Value {
+pub(super) fn failed(generation: &str) -> Value {
     json!({ "generation_uuid": generation, "status": "failed", "user_uuid": "u" })
 }
 
@@ -200,7 +200,7 @@ async fn a_direct_invocation_needs_no_signature() {
 }
 
 /// Sends a call-back to an app of its own, signed now.
-async fn call(bench: &Bench, app: &Arc<App>, body: &Value, secret: &str) -> Http {
+pub(super) async fn call(bench: &Bench, app: &Arc<App>, body: &Value, secret: &str) -> Http {
     let body = body.to_string().into_bytes();
     let headers = json!({ "x-signature": signature(secret, bench.clock.now(), &body) });
     let event = http_event("POST", URL, body, None, &headers);
@@ -208,13 +208,13 @@ async fn call(bench: &Bench, app: &Arc<App>, body: &Value, secret: &str) -> Http
     Http::of(invoke(app, WEBHOOK, event.to_string(), deadline).await)
 }
 
-fn app(bench: &Bench, callbacks: Callbacks) -> Arc<App> {
+pub(super) fn app(bench: &Bench, callbacks: Callbacks) -> Arc<App> {
     let ledger = Ledger::new(bench.store(), bench.clock.sources());
     Arc::new(App { ledger, admits_anyone: false, callbacks })
 }
 
 /// Step Functions at the end of this wire.
-fn executions(wire: &Wire) -> Executions {
+pub(super) fn executions(wire: &Wire) -> Executions {
     let config = aws_sdk_sfn::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

@@ -246,6 +246,8 @@ fn each_alarm_is_one_that_cloudwatch_takes_and_that_somebody_hears() {
     for (name, properties) in alarms(&document["Resources"]) {
         let alarm = plain(&document, properties);
         let description = text(&alarm["AlarmDescription"]);
+        // Only what runs by the clock is missed where nothing is told.
+        assert_eq!(alarm["TreatMissingData"] == "breaching", name == "AuditDead", "{name}");
         assert!(description.ends_with('.') && !description.contains(". "), "{name}: {description}");
         let hears = (!is_of_a_deployment(&document["Resources"], name)).then_some(&topic);
         assert_eq!(properties.get("AlarmActions"), hears, "{name}");

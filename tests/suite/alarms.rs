@@ -35,13 +35,13 @@ const AUDITED: [&str; 7] = [
 /// How an alarm stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    Ok,
+    Well,
     Alarm,
     /// As before.
     Kept,
 }
 
-use State::{Alarm, Kept, Ok};
+use State::{Alarm, Kept, Well};
 
 /// What was measured, by the id of the metric: for each period all values, the latest
 /// period last.
@@ -62,15 +62,15 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
     let (some_slow, many_slow) = (&queries(5, 0.9)[..], &queries(6, 0.501)[..]);
     let cases: &[(&str, Series, State)] = &[
         ("ServerErrors", &[("5xx", &[&[1.0, 0.0, 0.0]])], Alarm),
-        ("ServerErrors", &[("5xx", &[NONE])], Ok),
+        ("ServerErrors", &[("5xx", &[NONE])], Well),
         ("GrantErrors", &[("Errors", &[&[1.0, 0.0, 0.0]])], Alarm),
-        ("GrantErrors", &[("Errors", &[&[0.0, 0.0, 0.0]])], Ok),
+        ("GrantErrors", &[("Errors", &[&[0.0, 0.0, 0.0]])], Well),
         ("FailuresWait", &[("ApproximateNumberOfMessagesVisible", &[&[1.0]])], Alarm),
-        ("FailuresWait", &[("ApproximateNumberOfMessagesVisible", &[&[0.0]])], Ok),
+        ("FailuresWait", &[("ApproximateNumberOfMessagesVisible", &[&[0.0]])], Well),
         ("ReclaimFails", &[("ExecutionsFailed", &[&[1.0]])], Alarm),
-        ("ReclaimFails", &[("ExecutionsFailed", &[NONE])], Ok),
+        ("ReclaimFails", &[("ExecutionsFailed", &[NONE])], Well),
         // One of a hundred is no more than one in a hundred.
-        ("RefundsFail", &[("refund_failures", &[&[1.0]]), ("refund_requests", &[&[100.0]])], Ok),
+        ("RefundsFail", &[("refund_failures", &[&[1.0]]), ("refund_requests", &[&[100.0]])], Well),
         ("RefundsFail", &[("refund_failures", &[&[1.0]]), ("refund_requests", &[&[99.0]])], Alarm),
         ("RefundsFail", &[("webhook_failures", &[&[1.0]]), ("webhook_requests", &[&[1.0]])], Alarm),
         (
@@ -80,52 +80,52 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
                 ("refund_requests", &[&[100.0]]),
                 ("webhook_requests", &[&[100.0]]),
             ],
-            Ok,
+            Well,
         ),
-        ("RefundsFail", &[], Ok),
+        ("RefundsFail", &[], Well),
         ("FunctionsDead", &[("refund_invoked", &[&[1.0], &[1.0]])], Alarm),
-        ("FunctionsDead", &[("refund_invoked", &[NONE, &[1.0]])], Ok),
-        ("FunctionsDead", &[("grant_invoked", &[&[3.0], &[1.0]]), ("grant_told", &[&[1.0], NONE])], Ok),
+        ("FunctionsDead", &[("refund_invoked", &[NONE, &[1.0]])], Well),
+        ("FunctionsDead", &[("grant_invoked", &[&[3.0], &[1.0]]), ("grant_told", &[&[1.0], NONE])], Well),
         (
             "FunctionsDead",
             &[("grant_invoked", &[&[3.0], &[1.0]]), ("webhook_told", &[&[1.0], &[1.0]])],
             Alarm,
         ),
-        ("FunctionsDead", &[("decrease_invoked", &[&[3.0], &[1.0]]), ("none_told", &[&[1.0], &[1.0]])], Ok),
-        ("FunctionsDead", &[], Ok),
+        ("FunctionsDead", &[("decrease_invoked", &[&[3.0], &[1.0]]), ("none_told", &[&[1.0], &[1.0]])], Well),
+        ("FunctionsDead", &[], Well),
         ("QueriesSlow", &[("query_latency", &[many_slow, NONE, many_slow])], Alarm),
-        ("QueriesSlow", &[("query_latency", &[many_slow, some_slow, some_slow])], Ok),
-        ("QueriesSlow", &[("query_latency", &[&[0.5], &[0.5], &[0.5]])], Ok),
-        ("QueriesSlow", &[("query_latency", &[NONE, NONE, &[0.9]])], Ok),
+        ("QueriesSlow", &[("query_latency", &[many_slow, some_slow, some_slow])], Well),
+        ("QueriesSlow", &[("query_latency", &[&[0.5], &[0.5], &[0.5]])], Well),
+        ("QueriesSlow", &[("query_latency", &[NONE, NONE, &[0.9]])], Well),
         ("AnomaliesPile", &[("charges", &[&[6.0]]), ("successes", &[&[5.0]])], Alarm),
-        ("AnomaliesPile", &[("charges", &[&[6.0]]), ("successes", &[&[4.0]])], Ok),
+        ("AnomaliesPile", &[("charges", &[&[6.0]]), ("successes", &[&[4.0]])], Well),
         ("AnomaliesPile", &[("charges", &[&[11.0]])], Alarm),
-        ("AnomaliesPile", &[], Ok),
+        ("AnomaliesPile", &[], Well),
         ("LateSuccessesAlarm", &[("anomalies", &[&[1.0]])], Alarm),
-        ("LateSuccessesAlarm", &[("anomalies", &[NONE])], Ok),
+        ("LateSuccessesAlarm", &[("anomalies", &[NONE])], Well),
         ("BooksDrift", &[("drifted_users", &[&[0.0, 1.0]])], Alarm),
-        ("BooksDrift", &[("drifted_users", &[&[0.0]])], Ok),
+        ("BooksDrift", &[("drifted_users", &[&[0.0]])], Well),
         ("BooksDrift", &[("drifted_users", &[NONE])], Kept),
         ("AuditUnfinished", &[("audit_unfinished", &[&[1.0]])], Alarm),
-        ("AuditUnfinished", &[("audit_unfinished", &[&[0.0]])], Ok),
+        ("AuditUnfinished", &[("audit_unfinished", &[&[0.0]])], Well),
         ("AuditUnfinished", &[("audit_unfinished", &[NONE])], Kept),
         // It is the number of audits that counts, not what they found.
         ("AuditDead", &[("audits", &[NONE, NONE])], Alarm),
-        ("AuditDead", &[("audits", &[&[0.0], NONE])], Ok),
-        ("AuditDead", &[("audits", &[NONE, &[7.0]])], Ok),
+        ("AuditDead", &[("audits", &[&[0.0], NONE])], Well),
+        ("AuditDead", &[("audits", &[NONE, &[7.0]])], Well),
         (
             "TableThrottles",
             &[("table_writes", &[&[1.0], NONE, NONE]), ("timeline_writes", &[NONE, NONE, &[1.0]])],
             Alarm,
         ),
-        ("TableThrottles", &[("table_reads", &[NONE, &[900.0], NONE])], Ok),
-        ("TableThrottles", &[], Ok),
+        ("TableThrottles", &[("table_reads", &[NONE, &[900.0], NONE])], Well),
+        ("TableThrottles", &[], Well),
         ("CallersRefused", &[("RefusedCallers", &[&[1.0; 101]])], Alarm),
-        ("CallersRefused", &[("RefusedCallers", &[&[1.0; 100]])], Ok),
-        ("CallersRefused", &[("RefusedCallers", &[NONE])], Ok),
+        ("CallersRefused", &[("RefusedCallers", &[&[1.0; 100]])], Well),
+        ("CallersRefused", &[("RefusedCallers", &[NONE])], Well),
         ("SignaturesFail", &[("errors", &[&[1.0, 1.0, 1.0]])], Alarm),
-        ("SignaturesFail", &[("errors", &[&[1.0, 1.0]])], Ok),
-        ("SignaturesFail", &[("errors", &[NONE])], Ok),
+        ("SignaturesFail", &[("errors", &[&[1.0, 1.0]])], Well),
+        ("SignaturesFail", &[("errors", &[NONE])], Well),
     ];
     let document = document();
     for (name, properties) in alarms(&document["Resources"]) {
@@ -191,7 +191,7 @@ fn state(alarm: &Value, series: Series) -> State {
     let breaching = points.iter().filter(|point| point.map_or(missing == "breaching", breaks)).count();
     let enough =
         alarm["DatapointsToAlarm"].as_u64().map_or(periods, |points| usize::try_from(points).unwrap());
-    if breaching >= enough { Alarm } else { Ok }
+    if breaching >= enough { Alarm } else { Well }
 }
 
 /// What the alarm looks at in the period that is so many from the end.

@@ -10,7 +10,7 @@ pub(super) fn start() {
     let asked = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     let lines = fmt().with_target(false).without_time().with_max_level(level(asked.as_deref()));
     if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
-        lines.json().init();
+        lines.json().with_current_span(false).init();
     } else {
         lines.init();
     }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -186,7 +188,8 @@ fn found_after(root: &Path, sources: &Path, seeds: u32) -> Option<String> {
     found
 }
 
-/// Copies all that is built, so that no mutation ever stands in the sources.
+/// Makes the copy the same as all that is built, so that no mutation ever stands in the sources: what
+/// an earlier run left there and the sources no longer have would be built with them.
 fn copy_sources(root: &Path, copy: &Path) {
     let mut left = ["Cargo.toml", "Cargo.lock", "clippy.toml", "shared", "functions", "infra", "tests"]
         .map(PathBuf::from)
@@ -198,9 +201,17 @@ fn copy_sources(root: &Path, copy: &Path) {
         }
         if from.is_dir() {
             fs::create_dir_all(&to).unwrap();
-            left.extend(fs::read_dir(&from).unwrap().map(|entry| path.join(entry.unwrap().file_name())));
+            for gone in entries(&to).into_iter().filter(|name| !from.join(name).exists()) {
+                let gone = to.join(gone);
+                if gone.is_dir() { fs::remove_dir_all(gone) } else { fs::remove_file(gone) }.unwrap();
+            }
+            left.extend(entries(&from).into_iter().map(|name| path.join(name)));
         } else if fs::read(&to).ok() != fs::read(&from).ok() {
             fs::copy(&from, &to).unwrap();
         }
     }
+}
+
+fn entries(folder: &Path) -> Vec<OsString> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }

@@ -1,7 +1,7 @@
 //! AWS, with Scrip in it: one ministack for all tests of this process, and in it
 //! what `sam deploy` makes of what `sam build` made.
 
-use std::{collections::BTreeMap, fs, net::TcpStream, path::Path, process::Child, sync::LazyLock};
+use std::{collections::BTreeMap, fs, net::TcpStream, process::Child, sync::LazyLock};
 
 use aws_sdk_dynamodb::{
     Client, Config,
@@ -90,9 +90,8 @@ impl Cloud {
     }
 
     fn sam_deploy(&self) {
-        let built = tool("aws");
-        let file = built.join("adapted.json");
-        fs::write(&file, adapted(&built.join("template.yaml")).to_string()).expect("a file");
+        let file = tool("aws/adapted.json");
+        fs::write(&file, adapted().to_string()).expect("a file");
         let step = &self.outputs["StepArn"];
         let parameters = [
             ("TokenIssuer", self.outside.issuer()),
@@ -242,10 +241,15 @@ fn element(xml: &str, name: &str) -> String {
     rest.split('<').next().expect("one part").to_owned()
 }
 
+/// The template as it was built.
+pub fn built() -> Value {
+    let text = fs::read_to_string(tool("aws/template.yaml")).expect("what sam build made");
+    yaml_serde::from_str(&text).expect("YAML without tags, as sam writes it")
+}
+
 /// The template as it was built, but for what ministack lacks.
-fn adapted(built: &Path) -> Value {
-    let text = fs::read_to_string(built).expect("what sam build made");
-    let mut template: Value = yaml_serde::from_str(&text).expect("YAML without tags, as sam writes it");
+fn adapted() -> Value {
+    let mut template = built();
     // It has no CodeDeploy: every deployment is at once.
     let functions = template["Resources"].as_object_mut().expect("resources").values_mut();
     let functions = functions.filter(|resource| resource["Type"] == "AWS::Serverless::Function");

@@ -23,8 +23,12 @@ use crate::{
     run::{Run, User},
 };
 
-/// By the name in here moto knows which service is called.
-const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/states/aws4_request, SignedHeaders=host, Signature=0";
+/// By the name of the service in here moto knows which is called.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
 
 static MOTO: LazyLock<Moto> = LazyLock::new(Moto::start);
 
@@ -103,13 +107,22 @@ fn hand_on(agent: &Agent, method: Method, uri: &Uri, headers: &HeaderMap, body: 
 
 /// What moto answers to an action of Step Functions.
 fn states(action: &str, request: &Value) -> Value {
-    let call = MOTO.agent.post(&MOTO.endpoint).header("authorization", AUTHORIZATION);
+    let call = MOTO.agent.post(&MOTO.endpoint).header("authorization", authorization("states"));
     let call = call.header("x-amz-target", format!("AWSStepFunctions.{action}"));
     let mut answer =
         call.header("content-type", "application/x-amz-json-1.0").send(request.to_string()).unwrap();
     let body = answer.body_mut().read_to_string().unwrap();
     assert!(answer.status().is_success(), "{action}: {body}");
     serde_json::from_str(&body).unwrap()
+}
+
+/// What moto answers to an action of a service that takes forms and answers in XML.
+pub fn form(service: &str, form: &[(&str, &str)]) -> String {
+    let call = MOTO.agent.post(&MOTO.endpoint).header("authorization", authorization(service));
+    let mut answer = call.send_form(form.iter().copied()).unwrap();
+    let body = answer.body_mut().read_to_string().unwrap();
+    assert!(answer.status().is_success(), "{body}");
+    body
 }
 
 /// Starts an execution of a machine as it was deployed: with what CloudFormation

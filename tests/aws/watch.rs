@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// In an order in which each event finds what it needs.
-const FUNCTIONS: [&str; 6] = ["grant", "decrease", "balance", "history", "refund", "webhook"];
+const FUNCTIONS: [&str; 7] = ["grant", "decrease", "balance", "history", "refund", "webhook", "audit"];
 
 /// How long a request may take that waits for a build.
 const BUILD: Duration = Duration::from_secs(900);

@@ -1,6 +1,6 @@
 //! The audit that a schedule runs: who is looked at, when, and what is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::{
     domain::{Credits, Tally, TransType, UserUuid},
@@ -63,6 +63,19 @@ async fn a_week_of_runs_audits_every_user_once() {
 }
 
 #[tokio::test]
+async fn a_run_audits_the_segment_of_its_schedule_however_late_it_is() {
+    let bench = Bench::new().await;
+    let due = bench.clock.now();
+    let mut segments = BTreeSet::new();
+    for later in [0, 1, 3_599_999, 86_400_000] {
+        bench.clock.pass_millis(later);
+        let found = bench.audit(hourly(), &json!({ "time": due.to_string() }), ENOUGH).await.unwrap();
+        segments.insert(found["segment"].as_i64().unwrap());
+    }
+    assert_eq!(segments.len(), 1, "{segments:?}");
+}
+
+#[tokio::test]
 async fn an_unfinished_run_goes_on_where_it_ended() {
     let bench = Bench::new().await;
     some_users(&bench, 12).await;
@@ -116,9 +129,9 @@ async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
     for payload in [
         json!({}),
         json!({ "version": "0", "detail-type": "Scheduled Event", "resources": ["r"], "detail": {} }),
-        json!({ "segment": null, "of": null, "after": null }),
+        json!({ "segment": null, "of": null, "after": null, "time": null }),
         json!({ "segment": 999_999, "of": 1_000_000, "time": "2026-01-01T00:00:00Z" }),
-        json!({ "segment": 0, "of": 1, "after": "nobody" }),
+        json!({ "segment": 0, "of": 1, "after": "nobody", "time": "passed over" }),
     ] {
         bench.audit(hourly(), &payload, ENOUGH).await.unwrap_or_else(|error| panic!("{payload}: {error:?}"));
     }
@@ -135,6 +148,8 @@ async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
         json!({ "segment": 0, "of": 1_000_001 }),
         json!({ "segment": "planted", "of": 1 }),
         json!({ "segment": 0.5, "of": 1 }),
+        json!({ "time": "planted" }),
+        json!({ "time": 1_767_225_600 }),
     ] {
         let (code, why) = bench.audit(hourly(), &payload, ENOUGH).await.unwrap_err();
         assert_eq!(code, "InvalidRequest", "{payload}");

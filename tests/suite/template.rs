@@ -302,6 +302,7 @@ fn the_audit_reads_the_table_by_the_clock_and_writes_nothing() {
     let schedule = &resources["AuditSchedule"]["Properties"];
     assert_eq!(schedule["ScheduleExpression"], json!({ "!Sub": "rate(${AuditEvery} minutes)" }));
     assert_eq!(schedule["Target"]["Arn"], json!({ "!Ref": "AuditFunction.Alias" }));
+    assert_eq!(schedule["Target"]["Input"], r#"{"time": "<aws.scheduler.scheduled-time>"}"#);
     let told =
         &resources["AuditFunction"]["Properties"]["Environment"]["Variables"]["SCRIP_AUDIT_EVERY_MINUTES"];
     assert_eq!(*told, json!({ "!Ref": "AuditEvery" }));

@@ -1,6 +1,6 @@
 //! The function `audit`, which a schedule invokes: it holds users against their records,
-//! all of them in a week, and tells what it finds. It keeps no state: the moment says whose
-//! turn it is.
+//! all of them in a week, and tells what it finds. It keeps no state: the moment for which it
+//! was scheduled says whose turn it is.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    App, Failure, Payload, Reply,
+    App, Failure, Payload, Reply, field,
     function::{deadline, guard},
     reply::Answer,
     telemetry,
@@ -35,6 +35,9 @@ pub struct Audit {
 /// What an invocation may ask for; whatever else a scheduler sends is passed over.
 #[derive(Deserialize)]
 struct Asked {
+    /// For when it was scheduled: it may come a little early or late, and so twice or never into
+    /// the time of a segment.
+    time: Option<Value>,
     segment: Option<i32>,
     of: Option<i32>,
     after: Option<String>,
@@ -88,14 +91,18 @@ impl Audit {
         Ok(found)
     }
 
-    /// Whose turn it is, by the payload or by the moment.
+    /// Whose turn it is, by the payload or, where it names no moment, by the clock.
     fn asked(self, payload: &str, now: Timestamp) -> Result<(Part, Option<String>), Error> {
-        let refused = |_| Error::InvalidRequest("must be an object with segment, of and after".to_owned());
+        let refused =
+            |_| Error::InvalidRequest("must be an object with time, segment, of and after".to_owned());
         // An object: a struct alone would be read from a list too.
         let fields: Map<String, Value> = serde_json::from_str(payload).map_err(refused)?;
         let asked = Asked::deserialize(Value::Object(fields)).map_err(refused)?;
         let part = match (asked.segment, asked.of) {
-            (None, None) if asked.after.is_none() => Some(self.part_at(now)),
+            (None, None) if asked.after.is_none() => {
+                let time = asked.time.as_ref().map_or(Ok(now), field::timestamp);
+                Some(self.part_at(time.map_err(|why| Error::InvalidRequest(format!("time: {why}")))?))
+            }
             (Some(nth), Some(of)) => Part::new(nth, of),
             _ => None,
         };

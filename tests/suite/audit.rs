@@ -14,7 +14,7 @@ async fn faults(bench: &Bench, user: &str) -> Vec<String> {
 #[tokio::test]
 async fn an_audit_finds_what_was_done_by_hand() {
     let mut checks = JoinSet::new();
-    for (sort, damage, says) in DAMAGES {
+    for (sort, damage, says, _) in DAMAGES {
         checks.spawn(async move {
             let bench = Bench::new().await;
             bench.a_user("u").await;

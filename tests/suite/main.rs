@@ -15,6 +15,7 @@ mod history;
 mod limits;
 mod races;
 mod refunds;
+mod repair;
 mod requests;
 mod rounds;
 mod secrets;

@@ -30,51 +30,160 @@ fn map<'a>(value: Option<&'a mut AttributeValue>, name: &str) -> &'a mut Attribu
 /// What can happen to an item; nothing is left of a lost one.
 pub type Damage = Option<fn(&mut Attributes)>;
 
+/// Whether a repair puts it right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// It does: the wallet alone is wrong.
+    Mends,
+    /// It does not, and writes nothing.
+    Refuses,
+}
+use Repair::{Mends, Refuses};
+
 /// Damages of the user that [`Bench::a_user`] makes: to the item whose sort key begins so,
-/// and what an audit says of it.
-pub const DAMAGES: [(&str, Damage, &str); 21] = [
-    ("wallet", None, "there are records and no wallet"),
-    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": missing field `packs`"),
-    ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes"),
-    ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys"),
-    ("wallet", Some(|item| _ = list(item, "packs").pop()), "has 0 left by the wallet and 4 by the records"),
+/// what an audit says of it, and what a repair does.
+pub const DAMAGES: [(&str, Damage, &str, Repair); 33] = [
+    ("wallet", None, "there are records and no wallet", Mends),
+    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": missing field `packs`", Mends),
+    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": missing field `version`", Mends),
+    ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Mends),
+    ("wallet", Some(|item| _ = item.insert("version".to_owned(), number(1))), "later than the wallet", Mends),
+    ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Mends),
+    ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys", Mends),
+    ("wallet", Some(|item| _ = item.remove("fences")), "0 fences by the wallet and 1 by the records", Mends),
+    (
+        "wallet",
+        Some(|item| _ = item.insert("fences".to_owned(), number(2))),
+        "2 fences by the wallet and 1 by the records",
+        Refuses,
+    ),
+    (
+        "wallet",
+        Some(|item| _ = list(item, "packs").pop()),
+        "has 0 left by the wallet and 4 by the records",
+        Mends,
+    ),
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("n".to_owned(), number(3))),
         "has 3 left by the wallet and 4 by the records",
+        Mends,
+    ),
+    (
+        "wallet",
+        Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("n".to_owned(), number(11))),
+        "a pack with nothing or too much left",
+        Mends,
     ),
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("c".to_owned(), number(11))),
-        "is told otherwise than its grant's record",
+        "is told otherwise by the wallet than by its grant's record",
+        Mends,
+    ),
+    (
+        "wallet",
+        Some(|item| {
+            let mut pack = list(item, "packs").first().expect("a pack").clone();
+            let other = text("01941f29-7c00-7000-8000-000000000001");
+            map(Some(&mut pack), "pack").insert("i".to_owned(), other);
+            list(item, "packs").insert(0, pack);
+        }),
+        "is in the wallet and in no record",
+        Mends,
     ),
     (
         "wallet",
         Some(|item| _ = map(item.get_mut("totals"), "totals").remove("anime_generation")),
         "the sums of anime_generation are 0 credits of 0 records",
+        Mends,
     ),
-    ("grant", None, "has no record of its grant"),
-    ("grant", Some(|item| _ = item.insert("credits".to_owned(), number(9))), "is told otherwise"),
-    ("grant", Some(|item| _ = item.insert("order_no".to_owned(), text("another"))), "where another belongs"),
-    ("grant", Some(|item| _ = item.insert("is_voided".to_owned(), AttributeValue::Bool(true))), "void mark"),
-    ("charge#gen-1#", None, "the sums of anime_generation"),
-    ("charge#gen-1#", Some(|item| _ = list(item, "allocations").pop()), "allocations are not its credits"),
-    ("charge#gen-1#", Some(|item| _ = item.remove("user_trans")), "other attributes than were written"),
-    ("charge#gen-1#", Some(|item| _ = item.remove("trans_no")), "sk=\"charge#gen-1#\""),
+    (
+        "wallet",
+        Some(|item| _ = totals(item, "anime_generation").insert("c".to_owned(), number(5))),
+        "the sums of anime_generation are 5 credits of 3 records",
+        Mends,
+    ),
+    (
+        "wallet",
+        Some(|item| _ = totals(item, "anime_generation").insert("n".to_owned(), number(4))),
+        "the sums of anime_generation are 28 credits of 4 records",
+        Refuses,
+    ),
+    (
+        "wallet",
+        Some(|item| _ = totals(item, "anime_generation").insert("vn".to_owned(), number(2))),
+        "2 of 2 voided",
+        Refuses,
+    ),
+    ("grant", None, "has no record of its grant", Refuses),
+    (
+        "grant",
+        Some(|item| _ = item.insert("credits".to_owned(), number(9))),
+        "told otherwise by a charge",
+        Refuses,
+    ),
+    (
+        "grant",
+        Some(|item| _ = item.insert("order_no".to_owned(), text("another"))),
+        "where another belongs",
+        Refuses,
+    ),
+    (
+        "grant",
+        Some(|item| _ = item.insert("is_voided".to_owned(), AttributeValue::Bool(true))),
+        "void mark",
+        Refuses,
+    ),
+    ("charge#gen-1#", None, "the sums of anime_generation", Refuses),
+    (
+        "charge#gen-1#",
+        Some(|item| _ = list(item, "allocations").pop()),
+        "allocations are not its credits",
+        Refuses,
+    ),
+    (
+        "charge#gen-1#",
+        Some(|item| _ = item.remove("user_trans")),
+        "other attributes than were written",
+        Refuses,
+    ),
+    ("charge#gen-1#", Some(|item| _ = item.remove("trans_no")), "sk=\"charge#gen-1#\"", Refuses),
     (
         "charge#gen-1#",
         Some(|item| _ = item.insert("generation_uuid".to_owned(), text("gen-9"))),
         "where another belongs",
+        Refuses,
     ),
     (
         "charge#gen-1#",
         Some(|item| _ = item.insert("is_voided".to_owned(), AttributeValue::Bool(true))),
         "half",
+        Refuses,
     ),
-    ("charge#gen-2#", Some(|item| _ = item.remove("voided_by")), "half written"),
-    ("charge#gen-3#", None, "there are 1 fences by the wallet and 0 by the records"),
-    ("charge#gen-3#", Some(|item| _ = item.remove("voided_reason")), "missing field `voided_reason`"),
+    ("charge#gen-2#", Some(|item| _ = item.remove("voided_by")), "half written", Refuses),
+    (
+        "charge#gen-2#",
+        Some(|item| {
+            item.retain(|name, _| !name.starts_with("voided_"));
+            item.insert("is_voided".to_owned(), AttributeValue::Bool(false));
+        }),
+        "2 of 1 voided by the wallet",
+        Refuses,
+    ),
+    ("charge#gen-3#", None, "there are 1 fences by the wallet and 0 by the records", Refuses),
+    (
+        "charge#gen-3#",
+        Some(|item| _ = item.remove("voided_reason")),
+        "missing field `voided_reason`",
+        Refuses,
+    ),
+    ("charge#chat-1#m-1", None, "the sums of anime_generation", Refuses),
 ];
+
+fn totals<'a>(item: &'a mut Attributes, of: &str) -> &'a mut Attributes {
+    map(map(item.get_mut("totals"), "totals").get_mut(of), of)
+}
 
 impl Bench {
     /// Makes a user with two packs and charges of three kinds, one of them voided, and a

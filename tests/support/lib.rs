@@ -15,7 +15,7 @@ mod wire;
 
 pub use bench::{Bench, Http, engine_is_external};
 pub use clock::Clock;
-pub use damage::{DAMAGES, Damage};
+pub use damage::{DAMAGES, Damage, Repair};
 pub use event::{
     FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, invoke,
     signature,

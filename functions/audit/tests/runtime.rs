@@ -33,7 +33,7 @@ async fn what_has_drifted_is_told_and_nothing_else() {
         lambda.bench.a_user(&format!("u{nth}")).await;
     }
     lambda.bench.a_user("sound").await;
-    for (nth, (sort, damage, _)) in DAMAGES.into_iter().enumerate() {
+    for (nth, (sort, damage, _, _)) in DAMAGES.into_iter().enumerate() {
         lambda.bench.damage(&format!("u{nth}"), sort, damage).await;
     }
     let found = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
@@ -42,7 +42,7 @@ async fn what_has_drifted_is_told_and_nothing_else() {
     let said = lambda.ended().await;
     let told = lines(&said, "faults");
     assert_eq!(told.len(), DAMAGES.len(), "{said}");
-    for (nth, (sort, _, says)) in DAMAGES.into_iter().enumerate() {
+    for (nth, (sort, _, says, _)) in DAMAGES.into_iter().enumerate() {
         let user = format!("u{nth}");
         let line = told.iter().find(|line| line["user_uuid"] == user).expect("a line of the log");
         assert!(line["why"].as_str().is_some_and(|why| why.contains(says)), "{sort}: {says}: {line}");

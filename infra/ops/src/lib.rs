@@ -1,5 +1,5 @@
 //! What operators do from outside: out of the old table of credits into the ledger and
-//! back, and the ledger's whole table into a file and back.
+//! back, the ledger's whole table into a file and back, and a wallet put right.
 //!
 //! The old table had a row for everything: positive for credits that came,
 //! negative for credits that went, and a positive one again for a refund. A
@@ -11,6 +11,7 @@ pub mod old;
 pub mod plan;
 pub mod problem;
 pub mod progress;
+pub mod repair;
 pub mod rollback;
 pub mod users;
 pub mod verify;

@@ -12,7 +12,7 @@ use scrip_ops::{
     migrate,
     old::{Old, Place},
     problem::Problem,
-    rollback, verify,
+    repair, rollback, verify,
 };
 
 /// What operators of Scrip do from outside.
@@ -48,6 +48,8 @@ enum Command {
     },
     /// Hold the old tables against the ledger, and the ledger against itself
     Verify(verify::Settings),
+    /// Tell how the records would put a user's wallet right; with --write, do it
+    Repair(repair::Settings),
     /// Write the whole table into a file
     Export(export::Settings),
     /// Put the items of a file into a table, over none that is there; begun again, it goes on
@@ -87,6 +89,11 @@ async fn run(options: Options) -> Result<(), Problem> {
             let report = verify::verify(&ledger, &settings).await?;
             print!("{report}");
             sound(report.is_sound())?;
+        }
+        Command::Repair(settings) => {
+            let report = repair::repair(&ledger, &settings).await?;
+            print!("{report}");
+            report.ended()?;
         }
         Command::Export(settings) => print!("{}", export::export(&ledger, &table, &settings).await?),
         Command::Import(settings) => print!("{}", import::import(&ledger, &settings).await?),

@@ -81,7 +81,7 @@ async fn every_record_keeps_the_rows_that_it_was() {
                 None
             }
             Held::Record { old_rows, .. } => old_rows,
-            Held::Unreadable(why) => panic!("{why}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     rows.sort();

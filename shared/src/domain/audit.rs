@@ -1,10 +1,11 @@
+mod repair;
+
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
-    fmt,
     hash::{Hash, Hasher},
 };
 
-use super::{Charge, Entry, Grant, Record, RecordKey, Timestamp, Totals, TransNo, TransType, Wallet};
+use super::{Charge, Entry, Fault, Grant, Record, RecordKey, Timestamp, Totals, TransNo, TransType, Wallet};
 
 /// What records give: packs and sums, to be held against the wallet.
 ///
@@ -21,6 +22,8 @@ pub struct Recount {
     fences: u64,
     records: u64,
     voided: u64,
+    /// The last change of all, whatever the moment that is counted as of.
+    latest: Option<Timestamp>,
     faults: BTreeSet<Fault>,
 }
 
@@ -34,37 +37,6 @@ struct Source {
     taken: u128,
 }
 
-/// What is wrong with a user's items.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// The ledger writes under no such `user_uuid`.
-    NoUser,
-    /// An item cannot be read: its key, and why.
-    Unreadable(String),
-    /// A record stands where another one belongs.
-    Misplaced(TransNo),
-    /// There are records and no wallet.
-    WalletMissing,
-    /// A pack was charged, or is in the wallet, and there is no record of its grant.
-    GrantMissing(TransNo),
-    /// A charge or the wallet tells a grant otherwise than its record.
-    GrantDiffers(TransNo),
-    /// What is left of a pack: by the wallet, by the records.
-    Pack(TransNo, i128, i128),
-    /// The sums of a trans_type: by the wallet, by the records.
-    Totals(TransType, Totals, Totals),
-    /// The wallet does not know of charges with both a generation and a key.
-    KeyedCharges,
-    /// How many fences there are: by the wallet, by the records.
-    Fences(u64, u64),
-    /// The records of a trans_type sum up to more than any wallet may hold.
-    TooMuch(TransType),
-    /// The index of the timeline has not the record as it is.
-    Timeline(TransNo),
-    /// The index of generations has not the charge.
-    Generation(TransNo),
-}
-
 impl Recount {
     /// Of records as of this moment, or of all.
     pub fn as_of(moment: Option<Timestamp>) -> Recount {
@@ -73,7 +45,9 @@ impl Recount {
 
     /// Counts a record in; what a timeline shows of it, as of the moment.
     pub fn add(&mut self, key: &RecordKey, record: &Record) -> Option<Entry> {
+        self.latest = self.latest.max(record.changed_at());
         if let Record::Fence(void) = record {
+            self.latest = self.latest.max(Some(void.at));
             self.fences += u64::from(self.as_of.is_none_or(|as_of| void.at <= as_of));
         }
         let entry = record.entry()?.as_of(self.as_of)?;
@@ -100,6 +74,16 @@ impl Recount {
         Some(entry)
     }
 
+    /// Counts a repair in, which changed the wallet and nothing else.
+    pub fn add_repair(&mut self, repair: TransNo) {
+        self.latest = self.latest.max(Some(repair.created_at()));
+    }
+
+    /// When the last of all changes was: no wallet that is read later is older.
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
     /// Notes something that is wrong.
     pub fn note(&mut self, fault: Fault) {
         self.faults.insert(fault);
@@ -115,49 +99,64 @@ impl Recount {
         self.packs.values().filter(|source| source.grant.is_usable(then)).map(Source::left).sum()
     }
 
-    /// All that is wrong, with the wallet of the moment where it can be read. Packs
-    /// that have run out by now are nobody's money, and are left out.
-    pub fn faults(mut self, wallet: Option<&Wallet>, now: Timestamp) -> BTreeSet<Fault> {
-        let lost = self.packs.values().filter(|source| !source.is_there);
-        self.faults.extend(lost.map(|source| Fault::GrantMissing(source.grant.trans_no)));
-        if let Some(wallet) = wallet {
-            if wallet.version.is_none() && self.records + self.fences > 0 {
-                self.faults.insert(Fault::WalletMissing);
-            } else {
-                self.compare(wallet, now);
+    /// All that is wrong, with the wallet of the moment where it can be read. What is
+    /// left in packs that have run out by now is nobody's money, and is not compared.
+    pub fn faults(&self, wallet: Option<&Wallet>, now: Timestamp) -> BTreeSet<Fault> {
+        let mut faults = self.faults.clone();
+        for Source { grant, is_there, taken } in self.packs.values() {
+            if !is_there {
+                faults.insert(Fault::GrantMissing(grant.trans_no));
+            } else if *taken > u128::from(grant.credits.get()) {
+                faults.insert(Fault::Overdrawn(grant.trans_no, *taken, grant.credits));
             }
         }
-        self.faults
+        if let Some(wallet) = wallet {
+            if wallet.version.is_none() && self.records + self.fences > 0 {
+                faults.insert(Fault::WalletMissing);
+            } else {
+                self.compare_packs(wallet, now, &mut faults);
+                self.compare_sums(wallet, &mut faults);
+            }
+        }
+        faults
     }
 
-    fn compare(&mut self, wallet: &Wallet, now: Timestamp) {
+    fn compare_packs(&self, wallet: &Wallet, now: Timestamp, faults: &mut BTreeSet<Fault>) {
         let now = wallet.version.map_or(now, |version| now.max(version));
         let mut held = BTreeMap::new();
         for pack in &wallet.packs {
-            held.insert(pack.grant.trans_no, i128::from(pack.remaining.get()));
-            if !self.source(&pack.grant).is_there {
-                self.faults.insert(Fault::GrantMissing(pack.grant.trans_no));
+            let trans_no = pack.grant.trans_no;
+            held.insert(trans_no, i128::from(pack.remaining.get()));
+            match self.packs.get(&trans_no) {
+                None => _ = faults.insert(Fault::PackUnknown(trans_no)),
+                Some(source) if source.grant != pack.grant => {
+                    faults.insert(Fault::PackDiffers(trans_no));
+                }
+                Some(_) => {}
             }
         }
         for source in self.packs.values().filter(|source| source.grant.is_usable(now)) {
             let trans_no = source.grant.trans_no;
             let (by_wallet, by_records) = (held.get(&trans_no).copied().unwrap_or_default(), source.left());
-            if by_wallet != by_records {
-                self.faults.insert(Fault::Pack(trans_no, by_wallet, by_records));
+            if by_wallet != by_records && by_records >= 0 {
+                faults.insert(Fault::Pack(trans_no, by_wallet, by_records));
             }
         }
+    }
+
+    fn compare_sums(&self, wallet: &Wallet, faults: &mut BTreeSet<Fault>) {
         for of in self.totals.keys().chain(wallet.totals.keys()) {
             let sums = |totals: &BTreeMap<TransType, Totals>| totals.get(of).copied().unwrap_or_default();
             let (by_wallet, by_records) = (sums(&wallet.totals), sums(&self.totals));
             if by_wallet != by_records {
-                self.faults.insert(Fault::Totals(of.clone(), by_wallet, by_records));
+                faults.insert(Fault::Totals(of.clone(), by_wallet, by_records));
             }
         }
         if self.fences != wallet.fences {
-            self.faults.insert(Fault::Fences(wallet.fences, self.fences));
+            faults.insert(Fault::Fences(wallet.fences, self.fences));
         }
         if self.has_keyed_charges && !wallet.has_keyed_charges {
-            self.faults.insert(Fault::KeyedCharges);
+            faults.insert(Fault::KeyedCharges);
         }
     }
 
@@ -200,43 +199,4 @@ impl Entry {
         self.hash(&mut hasher);
         hasher.finish()
     }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::NoUser => f.write_str("this is no user_uuid that the ledger has written"),
-            Fault::Unreadable(why) => f.write_str(why),
-            Fault::Misplaced(record) => write!(f, "record {record} stands where another belongs"),
-            Fault::WalletMissing => f.write_str("there are records and no wallet"),
-            Fault::GrantMissing(pack) => write!(f, "pack {pack} has no record of its grant"),
-            Fault::GrantDiffers(pack) => write!(f, "pack {pack} is told otherwise than its grant's record"),
-            Fault::Pack(pack, by_wallet, by_records) => {
-                write!(f, "pack {pack} has {by_wallet} left by the wallet and {by_records} by the records")
-            }
-            Fault::Totals(of, by_wallet, by_records) => write!(
-                f,
-                "the sums of {of} are {} by the wallet and {} by the records",
-                told(by_wallet),
-                told(by_records)
-            ),
-            Fault::KeyedCharges => f.write_str("the wallet does not know of charges with keys"),
-            Fault::Fences(by_wallet, by_records) => {
-                write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")
-            }
-            Fault::TooMuch(of) => write!(f, "the records of {of} sum up to more than 2^53-1"),
-            Fault::Timeline(record) => write!(f, "record {record} is not the same in the timeline's index"),
-            Fault::Generation(record) => write!(f, "record {record} is not in the generations' index"),
-        }
-    }
-}
-
-fn told(Totals { made, voided }: &Totals) -> String {
-    format!(
-        "{} credits of {} records, {} of {} voided",
-        made.credits.get(),
-        made.count,
-        voided.credits.get(),
-        voided.count
-    )
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod credits;
 mod error;
+mod fault;
 mod id;
 mod record;
 mod summary;
@@ -13,9 +14,10 @@ mod trans_no;
 mod trans_type;
 mod wallet;
 
-pub use audit::{Fault, Recount};
+pub use audit::Recount;
 pub use credits::Credits;
 pub use error::{Error, Limit};
+pub use fault::Fault;
 pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};
 pub use record::{
     Allocation, Charge, ChargeRequest, Grant, GrantRequest, Record, RecordKey, RefundRequest, Void,

@@ -213,6 +213,25 @@ impl Wallet {
         (Wallet { fences: wallet.fences + 1, ..wallet }, stamp)
     }
 
+    /// The wallet that follows on this one, of which nothing but its contents is known: in
+    /// order, and no more than may be stored.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for too many packs, trans_types or credits.
+    pub(super) fn renewed(&self, now: Timestamp) -> Result<Wallet, Error> {
+        let (mut wallet, _) = self.next(now);
+        wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
+        wallet.granted()?;
+        wallet.charges().try_fold(Tally::default(), Tally::plus)?;
+        if wallet.packs.len() > Self::PACKS_MAX {
+            return Err(Error::LimitExceeded(Limit::Packs));
+        }
+        if wallet.charges().count() > Self::CHARGE_TYPES_MAX {
+            return Err(Error::LimitExceeded(Limit::TransTypes));
+        }
+        Ok(wallet)
+    }
+
     /// All that was ever granted.
     pub fn granted(&self) -> Result<Tally, Error> {
         let grants = self.totals.iter().filter(|(of, _)| !matches!(of, TransType::Charge(_)));

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         Error, Fault, GenerationUuid, Record, RecordKey, Recount, Timestamp, TransNo, UserUuid, Wallet,
     },
-    store::Held,
+    store::{Held, KeptWallet},
 };
 
 /// How many of a user's charges are looked for in the index of generations, one
@@ -33,11 +33,15 @@ pub struct Audited {
     pub faults: BTreeSet<Fault>,
 }
 
-/// A user's items, as of the version of the wallet.
+/// A user's items, as of a moment.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     as_of: Option<Timestamp>,
-    recount: Recount,
+    pub(super) recount: Recount,
+    /// The repairs that there were, whatever the moment.
+    pub(super) repairs: BTreeSet<TransNo>,
+    /// Whether a wallet is among the items.
+    has_wallet: bool,
     /// The mark of each record's entry in the timeline.
     marks: BTreeMap<TransNo, u64>,
     /// Charges to look for in the index of generations, by their marks: some of all.
@@ -56,44 +60,63 @@ impl Ledger {
             seen.recount.note(fault);
         }
         let (records, voided) = seen.recount.counts();
-        let generation = seen.charges.into_values().next().map(|(generation, _)| generation);
         let faults = seen.recount.faults(wallet.as_ref(), self.now());
+        let generation = seen.charges.into_values().next().map(|(generation, _)| generation);
         Ok(Audited { records, voided, generation, faults })
     }
 
-    /// The wallet, where it can be read, and then all records.
+    /// The wallet, where it can be read, and then all records as of it.
     async fn seen(&self, user: &UserUuid, deadline: Timestamp) -> Result<(Option<Wallet>, Seen), Error> {
         loop {
-            let wallet = match self.read(deadline, || self.store.held_wallet(user)).await? {
-                None => Some(Wallet::default()),
-                Some(Held::Wallet(wallet)) => Some(wallet),
-                Some(_) => None,
-            };
+            let kept = self.kept_wallet(user, deadline).await?;
+            let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), KeptWallet::wallet);
             let as_of = wallet.as_ref().and_then(|wallet| wallet.version);
-            let mut seen = Seen { as_of, recount: Recount::as_of(as_of), ..Seen::default() };
-            let (mut has_begun, mut from) = (false, None);
-            loop {
-                let (page, next) = self.read(deadline, || self.store.all(user, from.clone())).await?;
-                for held in page {
-                    match held {
-                        Held::Wallet(_) => has_begun = as_of.is_none() && wallet.is_some(),
-                        Held::Unreadable(why) => seen.recount.note(Fault::Unreadable(why)),
-                        Held::Record { key, record, .. } => seen.see(&key, &record),
-                    }
-                }
-                from = next;
-                if from.is_none() {
-                    break;
+            let mut seen = self.records(user, as_of, deadline).await?;
+            // The first grant came after the look at the wallet.
+            if kept.is_none() && seen.has_wallet {
+                continue;
+            }
+            if as_of.is_some() && as_of < seen.recount.latest() {
+                let now = self.kept_wallet(user, deadline).await?;
+                let version = now.as_ref().and_then(KeptWallet::wallet).and_then(|wallet| wallet.version);
+                if version < seen.recount.latest() {
+                    seen.recount.note(Fault::WalletBehind);
                 }
             }
-            // The first grant came after the look at the wallet.
-            if !has_begun {
-                return Ok((wallet, seen));
+            return Ok((wallet, seen));
+        }
+    }
+
+    /// The wallet as it stands, whether it can be read or not.
+    pub(super) async fn kept_wallet(
+        &self,
+        user: &UserUuid,
+        deadline: Timestamp,
+    ) -> Result<Option<KeptWallet>, Error> {
+        self.read(deadline, || self.store.kept_wallet(user)).await
+    }
+
+    /// All records as of a moment, or all that there are.
+    pub(super) async fn records(
+        &self,
+        user: &UserUuid,
+        as_of: Option<Timestamp>,
+        deadline: Timestamp,
+    ) -> Result<Seen, Error> {
+        let mut seen = Seen { as_of, recount: Recount::as_of(as_of), ..Seen::default() };
+        let mut from = None;
+        loop {
+            let (page, next) = self.read(deadline, || self.store.all(user, from.clone())).await?;
+            page.into_iter().for_each(|held| seen.see(held));
+            from = next;
+            if from.is_none() {
+                return Ok(seen);
             }
         }
     }
 
-    async fn index_faults(
+    /// What the indexes tell otherwise.
+    pub(super) async fn index_faults(
         &self,
         user: &UserUuid,
         seen: &Seen,
@@ -145,7 +168,30 @@ impl Ledger {
 }
 
 impl Seen {
-    fn see(&mut self, key: &RecordKey, record: &Record) {
+    /// As of the last change that was seen, of the wallet or a record: what comes later is
+    /// passed over in the indexes too.
+    pub(super) fn ended_with(mut self, wallet: Option<&Wallet>) -> Seen {
+        self.as_of = self.recount.latest().max(wallet.and_then(|wallet| wallet.version));
+        self
+    }
+
+    fn see(&mut self, held: Held) {
+        match held {
+            Held::Wallet(_) => self.has_wallet = true,
+            Held::UnreadableWallet(why) => {
+                self.has_wallet = true;
+                self.recount.note(Fault::WalletUnreadable(why));
+            }
+            Held::Unreadable(why) => self.recount.note(Fault::Unreadable(why)),
+            Held::Repair(repair) => {
+                self.recount.add_repair(repair);
+                self.repairs.insert(repair);
+            }
+            Held::Record { key, record, .. } => self.see_record(&key, &record),
+        }
+    }
+
+    fn see_record(&mut self, key: &RecordKey, record: &Record) {
         let Some(entry) = self.recount.add(key, record) else { return };
         let mark = entry.mark();
         self.marks.insert(entry.trans_no, mark);

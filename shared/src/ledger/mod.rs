@@ -9,6 +9,7 @@ mod history;
 mod import;
 mod post;
 mod refund;
+mod repair;
 mod retry;
 mod round;
 mod whole;
@@ -22,6 +23,7 @@ pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
 pub use import::{Imported, Past};
 pub use post::Posted;
 pub use refund::{Outcome, Refunded, VoidedCharge};
+pub use repair::Repair;
 pub use round::Until;
 pub use whole::Users;
 

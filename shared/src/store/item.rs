@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     Held, StoreError,
     key::{self, Item},
+    repair,
 };
 use crate::domain::{
     Allocation, Charge, ChargeType, Credits, Entry, GenerationUuid, Grant, Id, Nonce, OrderNo, Pack, Reason,
@@ -25,10 +26,13 @@ pub(super) const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id::<()>::LEN
 
 /// The most that all totals and everything else in a wallet take: a trans_type
 /// of 75 for each, and four numbers of at most 16 digits.
-const WALLET_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 * (2 + 1 + 9)) + 1_000;
+const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 * (2 + 1 + 9)) + 1_000;
+
+/// The most that a wallet takes.
+pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX + REST_BYTES_MAX;
 
 const _: () = assert!(Wallet::GRANTED_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
-const _: () = assert!(Wallet::PACKS_MAX * PACK_BYTES_MAX + WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
+const _: () = assert!(WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
 
 #[derive(Serialize, Deserialize)]
 struct WalletItem {
@@ -308,12 +312,20 @@ pub(super) fn add_old_rows(item: &mut Item, rows: &str) {
     item.insert(OLD_ROWS.to_owned(), key::text(rows));
 }
 
-/// One item of a user's: the wallet, or a record with its key and its old rows. It is
-/// judged whole: what the indexes are made of, and attributes that no code here reads.
+/// One item of a user's: the wallet, a record with its key and its old rows, or what is
+/// kept of a repair. It is judged whole: what the indexes are made of, and attributes that
+/// no code here reads.
 pub(super) fn to_held(mut item: Item) -> Held {
     let place = place(&item);
+    if let Some((repair, part)) = key::repair(&place.sort) {
+        return match repair::is_part(part, &item) {
+            true => Held::Repair(repair),
+            false => Held::Unreadable(told(&place, OTHERWISE)),
+        };
+    }
+    let is_wallet = place.sort == key::WALLET;
     let old_rows = item.remove(OLD_ROWS).and_then(|rows| rows.as_s().ok().cloned());
-    let held = if place.sort == key::WALLET {
+    let held = if is_wallet {
         to_wallet(item.clone()).map(Held::Wallet)
     } else {
         to_placed(item.clone()).map(|(key, record)| Held::Record { key, record, old_rows })
@@ -322,13 +334,16 @@ pub(super) fn to_held(mut item: Item) -> Held {
         Ok(again) => again == item,
         Err(_) => false,
     };
-    match held {
-        Ok(held) if is_whole(&held) => held,
-        Ok(_) => Held::Unreadable(told(&place, "has other attributes than were written")),
-        Err(StoreError::Corrupt(why)) => Held::Unreadable(why),
-        Err(error) => Held::Unreadable(told(&place, &format!("{error:?}"))),
-    }
+    let why = match held {
+        Ok(held) if is_whole(&held) => return held,
+        Ok(_) => told(&place, OTHERWISE),
+        Err(StoreError::Corrupt(why)) => why,
+        Err(error) => told(&place, &format!("{error:?}")),
+    };
+    if is_wallet { Held::UnreadableWallet(why) } else { Held::Unreadable(why) }
 }
+
+const OTHERWISE: &str = "has other attributes than were written";
 
 /// The item as it is written.
 fn rewritten(place: &Place, held: &Held) -> Result<Item, StoreError> {
@@ -336,7 +351,7 @@ fn rewritten(place: &Place, held: &Held) -> Result<Item, StoreError> {
     let mut item = match held {
         Held::Wallet(wallet) => from_wallet(wallet)?,
         Held::Record { record, .. } => from_record(&user, record)?,
-        Held::Unreadable(_) => Item::new(),
+        Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => Item::new(),
     };
     item.extend(key::of(&user, place.sort.clone()));
     Ok(item)

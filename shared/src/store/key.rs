@@ -90,6 +90,43 @@ pub(super) fn record(sort: &str) -> Option<RecordKey> {
     }
 }
 
+/// The parts of what is kept of a repair, each an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RepairPart {
+    /// What was wrong.
+    Faults,
+    /// The wallet that was there, if one was.
+    Before,
+    /// The wallet that took its place.
+    After,
+}
+
+/// The sort key of a part of what is kept of a repair.
+pub(super) fn repair_sort(repair: TransNo, part: RepairPart) -> String {
+    format!("repair#{repair}#{}", part.name())
+}
+
+/// The repair, and the part of what is kept of it, that a sort key stands for.
+pub(super) fn repair(sort: &str) -> Option<(TransNo, RepairPart)> {
+    let (repair, named) = sort.strip_prefix("repair#")?.split_once('#')?;
+    let uuid: uuid::Uuid = repair.parse().ok()?;
+    let part = RepairPart::ALL.into_iter().find(|part| part.name() == named)?;
+    let repair = TransNo::try_from(uuid).ok()?;
+    (repair_sort(repair, part) == sort).then_some((repair, part))
+}
+
+impl RepairPart {
+    const ALL: [RepairPart; 3] = [RepairPart::Faults, RepairPart::Before, RepairPart::After];
+
+    fn name(self) -> &'static str {
+        match self {
+            RepairPart::Faults => "faults",
+            RepairPart::Before => "before",
+            RepairPart::After => "after",
+        }
+    }
+}
+
 fn id<Of>(text: &str) -> Option<Id<Of>> {
     text.to_owned().try_into().ok()
 }
@@ -120,5 +157,19 @@ mod tests {
         {
             assert_eq!(record(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_repair_has_three_places_of_its_own() {
+        let repair = TransNo::first_at(crate::domain::Timestamp::parse("2026-01-31T10:20:30Z").unwrap());
+        for part in RepairPart::ALL {
+            let sort = repair_sort(repair, part);
+            assert_eq!((super::repair(&sort), record(&sort)), (Some((repair, part)), None));
+            for none in [sort.replace("repair", "charge"), sort.to_uppercase(), format!("{sort}s")] {
+                assert_eq!(super::repair(&none), None, "{none}");
+            }
+        }
+        let random = "repair#17ace44c-eeb6-49f0-9d9c-066808c5874f#faults";
+        assert_eq!(super::repair(random), None, "a repair has its moment");
     }
 }

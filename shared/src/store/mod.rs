@@ -6,6 +6,7 @@ mod error;
 mod item;
 mod key;
 mod read;
+mod repair;
 mod scan;
 mod table;
 mod units;
@@ -13,7 +14,8 @@ mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
-pub use read::{ChargePlace, End, Held, PageKey};
+pub use read::{ChargePlace, End, Held, KeptWallet, PageKey};
+pub use repair::Repair;
 pub use scan::{Part, Plain, Put};
 pub use table::TABLE;
 pub use write::{Commit, RecordStep, Transaction, WalletStep};

@@ -31,6 +31,17 @@ impl PageKey {
 #[derive(Clone, Debug)]
 pub struct ChargePlace(Item);
 
+/// A wallet as it stands in the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptWallet(pub(super) Item);
+
+impl KeptWallet {
+    /// What it holds, as far as it is a wallet's.
+    pub fn wallet(&self) -> Option<Wallet> {
+        item::to_wallet(self.0.clone()).ok()
+    }
+}
+
 /// An item of a user's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -46,8 +57,12 @@ pub enum Held {
         /// that was made here.
         old_rows: Option<String>,
     },
+    /// What is kept of a repair, or a part of it.
+    Repair(TransNo),
     /// None that the ledger has written: its key, and why.
     Unreadable(String),
+    /// The same, in the place of the wallet.
+    UnreadableWallet(String),
 }
 
 /// An end of a sorted range.
@@ -71,9 +86,9 @@ impl Store {
         Ok(wallet)
     }
 
-    /// The wallet as it is held, as of now; nothing for a user who has none.
-    pub async fn held_wallet(&self, user: &UserUuid) -> Result<Option<Held>, StoreError> {
-        Ok(self.get(user, key::WALLET.to_owned()).await?.map(item::to_held))
+    /// The wallet as it stands, as of now; nothing for a user who has none.
+    pub async fn kept_wallet(&self, user: &UserUuid) -> Result<Option<KeptWallet>, StoreError> {
+        Ok(self.get(user, key::WALLET.to_owned()).await?.map(KeptWallet))
     }
 
     /// Whether the generation index has a charge. It may lag.

@@ -12,6 +12,7 @@ use super::{
     error::is_contention,
     item::{self, ITEM_BYTES_MAX, PACK_BYTES_MAX},
     key::{self, Item},
+    repair::Repair,
     units,
 };
 use crate::domain::{Nonce, Record, RecordKey, Timestamp, UserUuid, Void, Wallet};
@@ -68,6 +69,8 @@ pub enum WalletStep<'a> {
     Untouched,
     /// Changed, if the version is still the first one.
     Moved(Option<Timestamp>, &'a Wallet),
+    /// Put in the place of one that contradicts the records, if that has its version still.
+    Repaired(&'a Repair),
 }
 
 /// How a transaction ended, where DynamoDB said so.
@@ -75,7 +78,8 @@ pub enum WalletStep<'a> {
 pub enum Commit {
     /// All of it was done.
     Done,
-    /// A condition failed, and nothing was done: what stood there instead.
+    /// A condition failed, and nothing was done: what stood there instead. Of a wallet that
+    /// was to be repaired nothing is told: it may be none that can be read.
     Refused {
         /// The wallet, if its condition failed.
         wallet: Option<Wallet>,
@@ -112,7 +116,8 @@ impl Store {
                 else {
                     return Err(StoreError::Other("a cancelled transaction of no kind".to_owned()));
                 };
-                refusal(cancelled.cancellation_reasons.unwrap_or_default(), transaction.records.len())
+                let tells = !matches!(transaction.wallet, WalletStep::Repaired(_));
+                refusal(cancelled.cancellation_reasons.unwrap_or_default(), transaction.records.len(), tells)
             }
             Err(error) => Err(error.into()),
         }
@@ -127,7 +132,11 @@ impl Store {
                 RecordStep::Void(key, void) => self.void(transaction.user, key, void)?,
             });
         }
-        actions.extend(self.wallet_action(transaction.user, transaction.wallet)?);
+        match transaction.wallet {
+            WalletStep::Untouched => {}
+            WalletStep::Moved(from, to) => actions.push(self.update_wallet(transaction.user, from, to)?),
+            WalletStep::Repaired(repair) => actions.extend(self.repair_actions(transaction.user, repair)?),
+        }
         Ok(actions)
     }
 
@@ -164,12 +173,12 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
-    fn wallet_action(
+    fn update_wallet(
         &self,
         user: &UserUuid,
-        step: WalletStep<'_>,
-    ) -> Result<Option<TransactWriteItem>, StoreError> {
-        let WalletStep::Moved(from, to) = step else { return Ok(None) };
+        from: Option<Timestamp>,
+        to: &Wallet,
+    ) -> Result<TransactWriteItem, StoreError> {
         let (condition, mut values) = is_version(from);
         let attributes = item::from_wallet(to)?;
         let mut sets: Vec<_> = attributes.keys().map(|name| format!("{name} = :{name}")).collect();
@@ -182,7 +191,7 @@ impl Store {
             .update_expression(format!("SET {}", sets.join(", ")))
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(OLD);
-        Ok(Some(TransactWriteItem::builder().update(update.build()?).build()))
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 }
 
@@ -195,8 +204,8 @@ fn is_version(version: Option<Timestamp>) -> (&'static str, Item) {
 
 /// What the reasons of a cancelled transaction say, in the order of its actions:
 /// the records, then the wallet. A failed condition tells more than contention
-/// at another item, so it goes first.
-fn refusal(reasons: Vec<CancellationReason>, records: usize) -> Result<Commit, StoreError> {
+/// at another item, so it goes first. What stood there comes along, if the action `tells`.
+fn refusal(reasons: Vec<CancellationReason>, records: usize, tells: bool) -> Result<Commit, StoreError> {
     let codes: Vec<_> = reasons.iter().map(|reason| reason.code.clone().unwrap_or_default()).collect();
     if !codes.iter().any(|code| code == "ConditionalCheckFailed") {
         let contended = codes.iter().all(|code| code == "None" || is_contention(code));
@@ -213,6 +222,7 @@ fn refusal(reasons: Vec<CancellationReason>, records: usize) -> Result<Commit, S
         match reason.item {
             Some(item) if place < records => refused.1.push((place, item::to_record(item)?)),
             Some(item) => refused.0 = Some(item::to_wallet(item)?),
+            None if !tells => {}
             None => return Err(StoreError::Other("a failed condition on nothing".to_owned())),
         }
     }

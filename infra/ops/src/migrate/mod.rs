@@ -175,7 +175,7 @@ async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger)
     }
     let is_planned = |held: &Held| match held {
         Held::Wallet(wallet) => *wallet == past.wallet,
-        Held::Unreadable(_) => false,
+        Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => false,
         Held::Record { key, record, old_rows } => planned
             .get(key)
             .is_some_and(|planned| (planned.0, Some(planned.1)) == (record, old_rows.as_ref())),

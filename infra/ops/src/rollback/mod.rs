@@ -182,7 +182,8 @@ impl Whole {
                         .map_err(|error| unreadable(&format!("old_rows: {error}")))?;
                     whole.old.extend(rows.into_iter().map(|row| row.get().to_owned()));
                 }
-                Held::Unreadable(why) => return Err(unreadable(&why)),
+                Held::Unreadable(why) | Held::UnreadableWallet(why) => return Err(unreadable(&why)),
+                Held::Repair(_) => {}
             }
         }
         whole.since.sort_by_key(|row| row.created_at);

@@ -1,0 +1,33 @@
+use super::Recount;
+use crate::domain::{Credits, Error, Pack, Timestamp, Wallet};
+
+impl Recount {
+    /// The wallet that the records give: later than all of them and than `from`, the
+    /// wallet that it takes the place of. It rests on records with which nothing is wrong.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where they give more than a wallet holds, `Internal` where a pack
+    /// has less than nothing left.
+    pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, Error> {
+        let before = self.latest.max(from.and_then(|wallet| wallet.version));
+        let packs: Result<Vec<_>, Error> = self.packs.values().map(|source| source.pack()).collect();
+        let wallet = Wallet {
+            version: before,
+            packs: packs?.into_iter().flatten().collect(),
+            totals: self.totals.clone(),
+            has_keyed_charges: self.has_keyed_charges,
+            fences: self.fences,
+        };
+        wallet.renewed(now)
+    }
+}
+
+impl super::Source {
+    /// What is left, if anything.
+    fn pack(&self) -> Result<Option<Pack>, Error> {
+        let left = u64::try_from(self.left()).ok().and_then(|left| Credits::try_from(left).ok());
+        let overdrawn = || Error::Internal(format!("pack {} is overdrawn", self.grant.trans_no));
+        let remaining = left.ok_or_else(overdrawn)?;
+        Ok((!remaining.is_zero()).then(|| Pack { grant: self.grant.clone(), remaining }))
+    }
+}

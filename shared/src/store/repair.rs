@@ -1,0 +1,117 @@
+//! What is kept of a repair: what was wrong, and the wallet before and after, each an item,
+//! because two wallets may be more than one item holds.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+
+use super::{
+    KeptWallet, Store, StoreError,
+    item::{self, ITEM_BYTES_MAX, WALLET_BYTES_MAX},
+    key::{self, Item, RepairPart, text},
+};
+use crate::domain::{TransNo, UserUuid, Wallet};
+
+/// A wallet in the place of another one, and what is kept of that.
+#[derive(Clone, Debug)]
+pub struct Repair {
+    /// Its identity; its moment is the version of the wallet that it brings about.
+    pub trans_no: TransNo,
+    /// What was wrong.
+    pub faults: Vec<String>,
+    /// What stands in the wallet's place, if anything does.
+    pub before: Option<KeptWallet>,
+    /// What shall stand there.
+    pub after: Wallet,
+}
+
+/// When it was, in milliseconds.
+const REPAIRED_AT: &str = "repaired_at";
+const FAULTS: &str = "faults";
+const WALLET: &str = "wallet";
+const VERSION: &str = "version";
+
+/// How many faults are kept, and how much of each: both wallets tell the rest.
+const FAULTS_MAX: usize = 300;
+const FAULT_CHARS_MAX: usize = 250;
+
+/// More than keys and names take.
+const KEY_BYTES_MAX: usize = 1_000;
+
+const _: () = assert!(FAULTS_MAX * (4 * FAULT_CHARS_MAX + 1) + KEY_BYTES_MAX <= ITEM_BYTES_MAX);
+const _: () = assert!(WALLET_BYTES_MAX + KEY_BYTES_MAX <= ITEM_BYTES_MAX);
+
+impl Store {
+    /// The wallet, if its version is unchanged, and what is kept of the one that was there.
+    pub(super) fn repair_actions(
+        &self,
+        user: &UserUuid,
+        repair: &Repair,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let wallet = item::from_wallet(&repair.after)?;
+        let before = repair.before.as_ref().map(|kept| (RepairPart::Before, of_wallet(kept.0.clone())));
+        let parts = [(RepairPart::Faults, of_faults(repair)), (RepairPart::After, of_wallet(wallet.clone()))];
+        let mut actions = vec![self.put_wallet(user, wallet, repair.before.as_ref())?];
+        for (part, mut item) in parts.into_iter().chain(before) {
+            item.extend(key::of(user, key::repair_sort(repair.trans_no, part)));
+            let put = self.put_item(item).condition_expression("attribute_not_exists(sk)").build()?;
+            actions.push(TransactWriteItem::builder().put(put).build());
+        }
+        Ok(actions)
+    }
+
+    /// Nothing of what stands there stays, so that what no code writes is gone too. Where
+    /// the version is none, it has to be the same none.
+    fn put_wallet(
+        &self,
+        user: &UserUuid,
+        mut wallet: Item,
+        before: Option<&KeptWallet>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        wallet.extend(key::of(user, key::WALLET.to_owned()));
+        let put = self.put_item(wallet);
+        let put = match before.and_then(|kept| kept.0.get(VERSION)) {
+            None => put.condition_expression("attribute_not_exists(version)"),
+            Some(version) => put
+                .condition_expression("version = :from")
+                .expression_attribute_values(":from", version.clone()),
+        };
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
+    }
+
+    fn put_item(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+        Put::builder().table_name(&self.table).set_item(Some(item))
+    }
+}
+
+/// Whether this is such a part, and nothing else.
+pub(super) fn is_part(part: RepairPart, item: &Item) -> bool {
+    let others = item.keys().filter(|name| !matches!(name.as_str(), key::USER | key::SORT)).count();
+    match part {
+        RepairPart::Faults => {
+            let is_text = |fault: &AttributeValue| fault.is_s();
+            others == 2
+                && item.get(REPAIRED_AT).is_some_and(AttributeValue::is_n)
+                && item
+                    .get(FAULTS)
+                    .and_then(|faults| faults.as_l().ok())
+                    .is_some_and(|all| all.iter().all(is_text))
+        }
+        RepairPart::Before | RepairPart::After => {
+            others == 1 && item.get(WALLET).is_some_and(AttributeValue::is_m)
+        }
+    }
+}
+
+fn of_faults(repair: &Repair) -> Item {
+    let fault = |fault: &String| text(fault.chars().take(FAULT_CHARS_MAX).collect::<String>());
+    let faults = repair.faults.iter().take(FAULTS_MAX).map(fault).collect();
+    Item::from([
+        (REPAIRED_AT.to_owned(), item::millis(repair.trans_no.created_at())),
+        (FAULTS.to_owned(), AttributeValue::L(faults)),
+    ])
+}
+
+/// The attributes of a wallet in an item of its own, without its key.
+fn of_wallet(mut wallet: Item) -> Item {
+    wallet.retain(|name, _| name != key::USER && name != key::SORT);
+    Item::from([(WALLET.to_owned(), AttributeValue::M(wallet))])
+}

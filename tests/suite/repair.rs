@@ -1,0 +1,307 @@
+//! What a repair mends, and what it leaves alone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use scrip::{
+    domain::{Fault, Timestamp, UserUuid},
+    ledger::Repair,
+    store::Part,
+};
+use scrip_tests::{Bench, Clock, DAMAGES, Damage, Fault as OnWire, Repair as Then};
+use serde_json::{Value, json};
+use tokio::{join, sync::Notify, task::JoinSet};
+
+type Items = BTreeMap<String, HashMap<String, AttributeValue>>;
+
+/// How long a repair may take, in milliseconds.
+const PATIENCE_MILLIS: i64 = 60_000;
+
+/// A pack has less left by the wallet than by the records.
+const LESS_LEFT: Damage = Some(|item| {
+    let Some(AttributeValue::L(packs)) = item.get_mut("packs") else { panic!("no packs") };
+    let Some(AttributeValue::M(pack)) = packs.last_mut() else { panic!("no pack") };
+    pack.insert("n".to_owned(), AttributeValue::N("1".to_owned()));
+});
+
+fn asked(bench: &Bench, user: &str) -> (UserUuid, Timestamp) {
+    (user.to_owned().try_into().unwrap(), bench.clock.now().plus_millis(PATIENCE_MILLIS))
+}
+
+async fn plan(bench: &Bench, user: &str) -> Repair {
+    let (user, deadline) = asked(bench, user);
+    bench.ledger().plan_repair(&user, deadline).await.unwrap()
+}
+
+async fn repair(bench: &Bench, user: &str) -> Repair {
+    let (user, deadline) = asked(bench, user);
+    bench.ledger().repair(&user, deadline).await.unwrap()
+}
+
+/// Repairs, which writes, and looks whether all is well then.
+async fn mend(bench: &Bench, user: &str) -> Repair {
+    let repaired = repair(bench, user).await;
+    assert!(repaired.written.is_some(), "{:?}", repaired.faults);
+    assert_sound(bench, user).await;
+    repaired
+}
+
+/// Nothing is wrong, and a repair finds nothing to do.
+async fn assert_sound(bench: &Bench, user: &str) {
+    let (of, deadline) = asked(bench, user);
+    let found = bench.ledger().audit(&of, deadline).await.unwrap().faults;
+    assert!(found.is_empty(), "{found:?}");
+    let before = items(bench, user).await;
+    let again = repair(bench, user).await;
+    assert_eq!((again.faults.len(), again.after, again.written), (0, None, None));
+    assert_eq!(items(bench, user).await, before, "a second repair writes nothing");
+}
+
+/// All of a user's items, by their sort keys.
+async fn items(bench: &Bench, user: &str) -> Items {
+    let query = bench.client.query().table_name(&bench.table).consistent_read(true);
+    let query = query.key_condition_expression("user_uuid = :user");
+    let query = query.expression_attribute_values(":user", AttributeValue::S(user.to_owned()));
+    let pages: Vec<_> = query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap();
+    pages.into_iter().map(|item| (item["sk"].as_s().unwrap().clone(), item)).collect()
+}
+
+fn repairs(items: &Items) -> Vec<&String> {
+    items.keys().filter(|sort| sort.starts_with("repair#")).collect()
+}
+
+#[tokio::test]
+async fn what_the_records_say_is_mended_and_anything_else_is_refused() {
+    let mut checks = JoinSet::new();
+    for (sort, damage, says, then) in DAMAGES {
+        checks.spawn(async move {
+            let bench = Bench::new().await;
+            bench.a_user("u").await;
+            let (balance, records) = (bench.balance("u").await, bench.records("u").await);
+            bench.damage("u", sort, damage).await;
+            let damaged = items(&bench, "u").await;
+            let planned = plan(&bench, "u").await;
+            assert_eq!(items(&bench, "u").await, damaged, "{says}: a plan writes nothing");
+            assert_eq!(planned.after.is_some(), then == Then::Mends, "{sort}: {says}: {:?}", planned.faults);
+            if then == Then::Mends {
+                let mended = mend(&bench, "u").await;
+                assert_eq!(mended.faults, planned.faults, "{sort}: {says}");
+                assert_eq!(bench.balance("u").await, balance, "{sort}: {says}");
+                assert_eq!(bench.records("u").await, records, "{sort}: {says}");
+                goes_on(&bench, "u").await;
+            } else {
+                let refused = repair(&bench, "u").await;
+                assert!(refused.faults.iter().any(|fault| !fault.is_of_wallet()), "{sort}: {says}");
+                assert_eq!((refused.written, &items(&bench, "u").await), (None, &damaged), "{sort}: {says}");
+            }
+        });
+    }
+    checks.join_all().await;
+}
+
+/// The user is granted, charged and refunded as any other.
+async fn goes_on(bench: &Bench, user: &str) {
+    let before = bench.sound_balance(user).await;
+    bench.grant(user, 5, None).await;
+    bench.charge(user, 9, "gen-after", Some("k")).await.unwrap();
+    bench.refund(Some(user), "gen-after", None).await.unwrap();
+    assert_eq!(bench.charge(user, 1, "gen-3", None).await.unwrap_err().0, "GenerationVoided");
+    assert_eq!(bench.refund(Some(user), "chat-1", None).await.unwrap()["restored"], 1);
+    assert_eq!(bench.sound_balance(user).await, before + 6);
+    assert_sound(bench, user).await;
+}
+
+#[tokio::test]
+async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
+    let bench = Bench::new().await;
+    bench.a_user("u").await;
+    bench.damage("u", "wallet", LESS_LEFT).await;
+    let before = items(&bench, "u").await;
+    let mended = mend(&bench, "u").await;
+    let after = items(&bench, "u").await;
+    let named = format!("repair#{}", mended.written.unwrap());
+    let kept = |part: &str| &after[&format!("{named}#{part}")];
+    let wallet = |items: &Items| {
+        let mut wallet = items["wallet"].clone();
+        wallet.retain(|name, _| name != "user_uuid" && name != "sk");
+        wallet
+    };
+    assert_eq!(kept("before")["wallet"].as_m().unwrap(), &wallet(&before));
+    assert_eq!(kept("after")["wallet"].as_m().unwrap(), &wallet(&after));
+    let faults: Vec<_> = mended.faults.iter().map(|fault| AttributeValue::S(fault.to_string())).collect();
+    assert_eq!(kept("faults")["faults"].as_l().unwrap(), &faults);
+    assert_eq!(kept("faults")["repaired_at"], after["wallet"]["version"]);
+    let version = |items: &Items| items["wallet"]["version"].as_n().unwrap().parse::<i64>().unwrap();
+    assert!(version(&before) < version(&after));
+    assert_eq!(repairs(&after).len(), 3);
+
+    bench.damage("u", &format!("{named}#faults"), Some(|item| _ = item.remove("faults"))).await;
+    let refused = repair(&bench, "u").await;
+    let faults: Vec<_> = refused.faults.iter().map(Fault::to_string).collect();
+    assert!(faults[0].contains(&named) && !refused.faults.iter().any(Fault::is_of_wallet), "{faults:?}");
+}
+
+#[tokio::test]
+async fn a_lost_wallet_of_any_user_is_made_of_the_records() {
+    let bench = Bench::new().await;
+    bench.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
+    bench.refund(Some("fenced"), "gen-1", None).await.unwrap();
+    bench.a_user("u").await;
+    for user in ["chargeless", "fenced", "u"] {
+        let balance = bench.balance(user).await;
+        bench.damage(user, "wallet", None).await;
+        mend(&bench, user).await;
+        assert_eq!(bench.balance(user).await, balance, "{user}");
+        assert_eq!(repairs(&items(&bench, user).await).len(), 2, "{user}: there was no wallet before");
+    }
+    let nobody = repair(&bench, "nobody").await;
+    assert_eq!((nobody.faults.len(), nobody.written, nobody.records), (0, None, 0));
+}
+
+/// A pack that ran out is or is not in the wallet still, a refund came before or after
+/// that, and its pack had left the wallet.
+#[tokio::test]
+async fn packs_that_ran_out_are_what_they_were() {
+    for (millis_before_refund, millis_after) in
+        [(0, 0), (0, 9_000), (0, 20_000), (0, 90_000), (11_000, 0), (11_000, 90_000), (90_000, 0)]
+    {
+        let bench = Bench::with(Clock::standing()).await;
+        bench.grant("u", 10, Some("2026-01-01T00:00:10Z")).await;
+        bench.grant("u", 10, Some("2026-01-01T00:00:10Z")).await;
+        bench.grant("u", 10, None).await;
+        bench.charge("u", 12, "gen-1", None).await.unwrap();
+        bench.charge("u", 1, "gen-2", None).await.unwrap();
+        bench.clock.pass_millis(millis_before_refund);
+        bench.refund(Some("u"), "gen-1", None).await.unwrap();
+        bench.clock.pass_millis(millis_after);
+        let (balance, summary) = (bench.balance("u").await, summary(&bench, "u").await);
+        bench.damage("u", "wallet", None).await;
+        mend(&bench, "u").await;
+        assert_eq!(bench.balance("u").await, balance, "{millis_before_refund} {millis_after}");
+        assert_eq!(self::summary(&bench, "u").await, summary, "{millis_before_refund} {millis_after}");
+        bench.sound_balance("u").await;
+    }
+}
+
+async fn summary(bench: &Bench, user: &str) -> Value {
+    let request = json!({ "operation": "summary", "user_uuid": user });
+    bench.invoke(scrip::transport::functions::HISTORY, request).await.unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_records_are_counted() {
+    let bench = Bench::new().await;
+    bench.grant("u", 20_000, None).await;
+    bench.clock.pass_millis(11_000);
+    bench.charge("u", 1, "chat-1", Some("m-1")).await.unwrap();
+    bench.copy("u", "charge#chat-1#m-1", 10_000).await;
+    let mended = mend(&bench, "u").await;
+    assert_eq!((mended.records, bench.sound_balance("u").await), (10_002, 9_999));
+}
+
+#[tokio::test]
+async fn a_charge_between_read_and_write_is_not_lost() {
+    for damage in [LESS_LEFT, None] {
+        let bench = Bench::new().await;
+        bench.a_user("u").await;
+        let balance = bench.sound_balance("u").await;
+        bench.damage("u", "wallet", damage).await;
+        bench.wire.take();
+        let sending = Arc::new(Notify::new());
+        let (mut is_first, sends) = (true, sending.clone());
+        bench.wire.inject(move |sent| {
+            let is_late = sent.operation == "TransactWriteItems" && std::mem::take(&mut is_first);
+            is_late.then(|| sends.notify_one());
+            is_late.then_some(OnWire::Late(1_000))
+        });
+        let beside = bench.beside();
+        let writes = async {
+            sending.notified().await;
+            beside.grant("u", 3, None).await;
+            beside.charge("u", 2, "gen-beside", None).await.unwrap();
+        };
+        join!(repair(&bench, "u"), writes);
+        let tries = bench.wire.take().iter().filter(|sent| sent.operation == "TransactWriteItems").count();
+        assert_eq!(tries, 2, "the first was refused");
+        assert_sound(&bench, "u").await;
+        assert_eq!(bench.sound_balance("u").await, balance + 1);
+        assert_eq!(repairs(&items(&bench, "u").await).len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_is_written_to_all_the_time_is_mended() {
+    let bench = Bench::new().await;
+    bench.a_user("u").await;
+    let balance = bench.sound_balance("u").await;
+    bench.damage("u", "wallet", LESS_LEFT).await;
+    let beside = bench.beside();
+    let writes = async {
+        for nth in 0..30 {
+            let generation = format!("more-{nth}");
+            beside.grant("u", 3, None).await;
+            beside.charge("u", 2, &generation, Some("k")).await.unwrap();
+            beside.refund(Some("u"), &generation, None).await.unwrap();
+        }
+    };
+    let (mended, ()) = join!(repair(&bench, "u"), writes);
+    assert!(mended.written.is_some(), "{:?}", mended.faults);
+    assert_sound(&bench, "u").await;
+    assert_eq!(bench.sound_balance("u").await, balance + 90);
+}
+
+#[tokio::test]
+async fn a_repair_whose_answer_is_lost_is_done_once() {
+    for fault in [OnWire::AnswerLost, OnWire::AnswerLostTokenForgotten, OnWire::Lost, OnWire::Twice] {
+        let bench = Bench::new().await;
+        bench.a_user("u").await;
+        bench.damage("u", "wallet", LESS_LEFT).await;
+        let (mut is_first, told) = (true, fault.clone());
+        bench.wire.inject(move |sent| {
+            let is_write = sent.operation == "TransactWriteItems";
+            (is_write && std::mem::take(&mut is_first)).then(|| fault.clone())
+        });
+        let mended = mend(&bench, "u").await;
+        assert_eq!(mended.faults.len(), 1, "{told:?}");
+        let after = items(&bench, "u").await;
+        assert_eq!(repairs(&after).len(), 3, "{told:?}");
+        assert!(after.contains_key(&format!("repair#{}#after", mended.written.unwrap())), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_repairs_at_once_are_one() {
+    let bench = Bench::new().await;
+    bench.a_user("u").await;
+    bench.damage("u", "wallet", LESS_LEFT).await;
+    let beside = bench.beside();
+    let (one, other) = join!(repair(&bench, "u"), repair(&beside, "u"));
+    assert!(one.written.is_some() != other.written.is_some(), "{one:?} {other:?}");
+    assert_sound(&bench, "u").await;
+    assert_eq!(repairs(&items(&bench, "u").await).len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_repair_keeps_is_copied_with_the_table_and_told_in_no_history() {
+    let bench = Bench::new().await;
+    bench.a_user("u").await;
+    bench.damage("u", "wallet", LESS_LEFT).await;
+    let records = bench.records("u").await;
+    mend(&bench, "u").await;
+    assert_eq!(bench.records("u").await, records);
+
+    let (to, deadline) = (Bench::new().await, bench.clock.now().plus_millis(PATIENCE_MILLIS));
+    let (all, next) = bench.ledger().items(None, deadline).await.unwrap();
+    assert!(next.is_none(), "one page");
+    for item in &all {
+        to.ledger().put_new(item, deadline).await.unwrap();
+    }
+    assert_eq!(items(&to, "u").await, items(&bench, "u").await);
+    assert_sound(&to, "u").await;
+    let mut users = to.ledger().users(Part::WHOLE, None);
+    assert_eq!(users.next(deadline).await.unwrap().as_deref(), Some("u"));
+    assert_eq!(users.next(deadline).await.unwrap(), None);
+}

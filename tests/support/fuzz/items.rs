@@ -3,7 +3,7 @@ use scrip::{
         Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Error, Grant, GrantRequest, GrantType,
         Nonce, Record, RecordKey, Summary, Timestamp, TransType, Void, Wallet,
     },
-    store::{Commit, End, RecordStep, StoreError, Transaction, WalletStep},
+    store::{Commit, End, Held, RecordStep, StoreError, Transaction, WalletStep},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -61,6 +61,11 @@ fn check(world: &World, item: &Value) -> bool {
     place.read(world.wait(store.generation_end(&generation, End::First)));
     let places = place.read(world.wait(store.generation_charges(&generation, &user, None, 1)));
     let found = place.read(world.wait(store.charges_at(places.unwrap_or_default())));
+    for held in place.read(world.wait(store.all(&user, None))).into_iter().flat_map(|(all, _)| all) {
+        if let Held::Unreadable(why) | Held::UnreadableWallet(why) = held {
+            assert!(why.contains(&place.named), "{why:?} does not name {}", place.named);
+        }
+    }
     let (kept_wallet, kept_record) = kept(world, &place);
     assert_eq!((&kept_wallet, &kept_record), (&wallet, &record), "a refusal brings something else: {item}");
 

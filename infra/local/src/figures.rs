@@ -7,6 +7,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use scrip::transport::telemetry;
 use tokio::time::interval;
 
+use crate::cost::Noting;
+
 /// How often values are taken into the sums; until then each is kept.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Bounds of what is told in seconds.
@@ -25,8 +27,9 @@ impl Figures {
             .with_recommended_naming(true)
             .set_buckets_for_metric(Matcher::Suffix("latency".to_owned()), &SECONDS)
             .and_then(|builder| builder.set_buckets(&COUNTS));
-        let handle =
-            builder.and_then(PrometheusBuilder::install_recorder).map_err(|error| error.to_string())?;
+        let recorder = builder.map_err(|error| error.to_string())?.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(Noting(recorder)).map_err(|error| error.to_string())?;
         telemetry::describe();
         let kept = handle.clone();
         tokio::spawn(async move {

@@ -1,13 +1,13 @@
 //! What API Gateway is on AWS: each HTTP request becomes the event that Lambda
 //! would get, and the function's answer becomes the response.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::{Bytes, to_bytes},
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -21,7 +21,12 @@ use serde_json::{Map, Value, json, value::to_raw_value};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{authorizer::Authorizer, figures::Figures};
+use crate::{
+    authorizer::Authorizer,
+    console::{self, Console},
+    cost::{self, SERVER_TIMING},
+    figures::Figures,
+};
 
 /// The largest payload that an HTTP API takes (API Gateway's quotas).
 const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -43,6 +48,8 @@ pub(crate) struct Gateway {
     pub(crate) authorizer: Option<Authorizer>,
     /// What is told of all requests.
     pub(crate) figures: Figures,
+    /// What shows it all in a browser.
+    pub(crate) console: Console,
 }
 
 /// Serves until the signal, then lets requests under way end for as long as
@@ -57,10 +64,12 @@ pub(crate) async fn serve(
         .route("/health", get(async || "ok\n"))
         .route("/metrics", get(async |State(gateway): State<Arc<Gateway>>| gateway.figures.render()))
         .fallback(invoke);
-    let router = router.with_state(Arc::new(gateway));
+    let gateway = Arc::new(gateway);
+    let router = router.with_state(gateway.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let (signalled, on_signal) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         signal.await;
+        gateway.console.changes.end();
         let _ = signalled.send(());
     });
     let give_up = async move {
@@ -73,7 +82,11 @@ pub(crate) async fn serve(
     }
 }
 
-async fn invoke(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+async fn invoke(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     if head_bytes(&parts) > HEAD_BYTES_MAX {
         return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
@@ -81,32 +94,49 @@ async fn invoke(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
     let Ok(body) = to_bytes(body, PAYLOAD_BYTES_MAX).await else {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
-    let (method, path) = (parts.method.as_str(), parts.uri.path());
-    let served = |function: Function| Some((function, function.route_at(method, path)?));
-    let (function, route) = FUNCTIONS.into_iter().find_map(served).unzip();
-    let claims = gateway.authorizer.as_ref().and_then(|authorizer| authorizer.claims(&parts.headers));
-    // The default route has no authorizer, because there is nothing behind it, and
-    // what is signed needs none.
-    let has_authorizer = route.is_some_and(|route: Route| !route.is_signed);
-    if gateway.authorizer.is_some() && claims.is_none() && has_authorizer {
-        return refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
+    if let Some(shown) = console::answer(&gateway, &parts, peer).await {
+        return shown;
     }
-    let app = gateway.app.clone();
-    let request_id = Uuid::new_v4().to_string();
-    let Ok(payload) = to_raw_value(&event(&parts, &body, &request_id, claims)) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let mut context = Context::default();
-    context.request_id = request_id;
-    context.deadline = app.ledger.now().plus_millis(FUNCTION_MILLIS).millis().unsigned_abs();
-    match function.unwrap_or(DEFAULT).handle(app, LambdaEvent::<Payload>::new(payload, context)).await {
-        Ok(Reply::Http(answer)) => {
-            let status =
-                u16::try_from(answer.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
-            let body = answer.body.as_deref().map(Bytes::copy_from_slice).unwrap_or_default();
-            (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), answer.headers, body).into_response()
+    let response = gateway.answer(&parts, &body).await;
+    if parts.method != Method::GET {
+        gateway.console.changes.tell();
+    }
+    response
+}
+
+impl Gateway {
+    /// What the functions answer.
+    pub(crate) async fn answer(&self, parts: &Parts, body: &Bytes) -> Response {
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        let served = |function: Function| Some((function, function.route_at(method, path)?));
+        let (function, route) = FUNCTIONS.into_iter().find_map(served).unzip();
+        let claims = self.authorizer.as_ref().and_then(|authorizer| authorizer.claims(&parts.headers));
+        // The default route has no authorizer, because there is nothing behind it, and
+        // what is signed needs none.
+        let has_authorizer = route.is_some_and(|route: Route| !route.is_signed);
+        if self.authorizer.is_some() && claims.is_none() && has_authorizer {
+            return refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
         }
-        Ok(Reply::Direct(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        let app = self.app.clone();
+        let request_id = Uuid::new_v4().to_string();
+        let Ok(payload) = to_raw_value(&event(parts, body, &request_id, claims)) else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        let mut context = Context::default();
+        context.request_id = request_id;
+        context.deadline = app.ledger.now().plus_millis(FUNCTION_MILLIS).millis().unsigned_abs();
+        let event = LambdaEvent::<Payload>::new(payload, context);
+        let (answered, cost) = cost::of(function.unwrap_or(DEFAULT).handle(app, event)).await;
+        match answered {
+            Ok(Reply::Http(answer)) => {
+                let status = u16::try_from(answer.status_code).ok();
+                let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+                let body = answer.body.as_deref().map(Bytes::copy_from_slice).unwrap_or_default();
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                (status, answer.headers, [(SERVER_TIMING, cost)], body).into_response()
+            }
+            Ok(Reply::Direct(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! DynamoDB engine, with the functions' own code between them.
 
 mod authorizer;
+mod console;
+mod cost;
 mod engine;
 mod figures;
 mod gateway;
@@ -24,7 +26,10 @@ use tokio::{
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
-use crate::{authorizer::Authorizer, engine::Engine, figures::Figures, gateway::Gateway, options::Options};
+use crate::{
+    authorizer::Authorizer, console::Console, engine::Engine, figures::Figures, gateway::Gateway,
+    options::Options,
+};
 
 /// How long requests under way may take to end after a signal.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -56,7 +61,8 @@ async fn serve(options: Options) -> Result<(), String> {
             (Some(engine), connection, place)
         }
     };
-    let store = Store::connect(connection, TABLE).await;
+    let client = connection.client().await;
+    let store = Store::new(client.clone(), TABLE);
     store.create_table().await.map_err(|error| no_table(&error, &place))?;
     let ledger = Ledger::new(store, Sources::system());
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
@@ -68,7 +74,8 @@ async fn serve(options: Options) -> Result<(), String> {
     let signalled = signalled()?;
     // In one write, and one that may fail: whoever reads may stop after a line.
     let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
-    let gateway = Gateway { app, authorizer, figures: figures.clone() };
+    let console = Console::of(client);
+    let gateway = Gateway { app, authorizer, figures: figures.clone(), console };
     let served = gateway::serve(listener, gateway, signalled, SHUTDOWN).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN, engine.stop()).await;
@@ -106,6 +113,7 @@ fn welcome(port: u16, place: &str) -> String {
 DynamoDB at {place}, table {TABLE}
 try: curl -s http://127.0.0.1:{port}/credits/grant \
        -d '{{"user_uuid":"u1","trans_type":"new_user","credits":100}}'
+to look at: http://127.0.0.1:{port}/ in a browser
 Ctrl-C ends it.
 "#
     )

@@ -28,6 +28,21 @@ impl Connection {
         let region = set("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
         Connection { region: Some(region), endpoint: Some(endpoint), anonymous }
     }
+
+    /// A client, tuned as the ledger counts on.
+    pub async fn client(self) -> Client {
+        let Connection { region, endpoint, anonymous } = self;
+        let mut config = if anonymous {
+            Store::anonymous(endpoint.as_deref())
+        } else {
+            Builder::from(&sdk::loader().load().await)
+        };
+        if let Some(region) = region {
+            config.set_region(Some(Region::new(region)));
+        }
+        config.set_endpoint_url(endpoint);
+        Client::from_conf(Store::tuned(config).build())
+    }
 }
 
 /// One table, and the client that reaches it.
@@ -45,17 +60,7 @@ impl Store {
 
     /// The table of this name, through a client of its own.
     pub async fn connect(connection: Connection, table: impl Into<String>) -> Store {
-        let Connection { region, endpoint, anonymous } = connection;
-        let mut config = if anonymous {
-            Store::anonymous(endpoint.as_deref())
-        } else {
-            Builder::from(&sdk::loader().load().await)
-        };
-        if let Some(region) = region {
-            config.set_region(Some(Region::new(region)));
-        }
-        config.set_endpoint_url(endpoint);
-        Store::new(Client::from_conf(Store::tuned(config).build()), table)
+        Store::new(connection.client().await, table)
     }
 
     /// A client that nothing around it can sway: no proxy, no profile, and no

@@ -23,7 +23,7 @@ fn what_the_api_refuses_it_refuses_in_the_contracts_form() {
         ("POST", path, &large, 413, "PayloadTooLarge"),
         ("POST", "/credits/decrease?user_uuid=u", &charge, 400, "InvalidRequest"),
         ("POST", "/credits/decrease/", &charge, 404, "NotFound"),
-        ("GET", "/", b"", 404, "NotFound"),
+        ("POST", "/", b"", 404, "NotFound"),
         ("GET", "/health/x", b"", 404, "NotFound"),
         ("GET", "/credits/u", b"", 404, "NotFound"),
         ("GET", "/generations/g", b"", 404, "ChargeNotFound"),

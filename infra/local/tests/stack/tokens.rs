@@ -94,3 +94,30 @@ fn a_token_that_is_not_good_lets_nobody_in() {
     assert_eq!(client.send("PUT", "/credits/grant", &[], b"").status, 405);
     assert_eq!(statuses(&client, Some(&good(json!({ "scope": "credits:write" }))))[0], 201, "without Bearer");
 }
+
+#[test]
+fn the_console_shows_nobody_who_may_not_be_read() {
+    let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
+    let client = stack.client();
+    let write = format!("Bearer {}", good(json!({ "scope": "credits:write" })));
+    let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 9 }).to_string();
+    assert_eq!(
+        client.send("POST", "/credits/grant", &[("Authorization", &write)], grant.as_bytes()).status,
+        201
+    );
+    for (claims, status) in [
+        (None, 401),
+        (Some(json!({ "scope": "credits:read" })), 200),
+        (Some(json!({ "sub": "u" })), 200),
+        (Some(json!({ "sub": "other" })), 403),
+    ] {
+        let token = claims.map(|claims| format!("Bearer {}", good(claims)));
+        let headers: Vec<_> = token.as_deref().map(|token| ("Authorization", token)).into_iter().collect();
+        assert_eq!(client.send("GET", "/console/table/u", &headers, b"").status, status, "{token:?}");
+        if status != 200 {
+            assert_eq!(client.send("GET", "/console/changes/u", &headers, b"").status, status, "{token:?}");
+        }
+        let users = client.send("GET", "/console/users", &headers, b"");
+        assert_eq!((users.status, users.body), (200, json!([])), "{token:?}");
+    }
+}

@@ -1,0 +1,68 @@
+// Numbers and times as people read them.
+
+const whole = new Intl.NumberFormat("en");
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const day = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
+const moment = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const YEAR = 365 * DAY;
+
+/** @param {number} credits */
+export const number = (credits) => whole.format(credits);
+
+/**
+ * Credits with their sign.
+ * @param {number} credits
+ */
+export const signed = (credits) => (credits < 0 ? `−${whole.format(-credits)}` : `+${whole.format(credits)}`);
+
+/**
+ * In little room.
+ * @param {number} credits
+ */
+export const brief = (credits) => (credits < 10_000 ? whole.format(credits) : short.format(credits));
+
+/** @param {string | number} time */
+export const onDay = (time) => day.format(new Date(time));
+
+/** @param {string | number} time */
+export const at = (time) => moment.format(new Date(time));
+
+/**
+ * Today by the clock, else by the day.
+ * @param {string | number} time
+ */
+export function when(time) {
+  const then = new Date(time);
+  return then.toDateString() === new Date().toDateString() ? clock.format(then) : day.format(then);
+}
+
+/**
+ * How far ahead.
+ * @param {number} millis
+ */
+export function ahead(millis) {
+  for (const [unit, length] of /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([
+    ["year", YEAR],
+    ["day", DAY],
+    ["hour", HOUR],
+    ["minute", MINUTE],
+  ])) {
+    if (millis >= 2 * length) return relative.format(Math.round(millis / length), unit);
+  }
+  return relative.format(Math.max(1, Math.ceil(millis / SECOND)), "second");
+}
+
+/**
+ * One or many of something.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} [many]
+ */
+export const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;

@@ -1,0 +1,54 @@
+//! The console's files: in the binary, as they stand in the repository.
+
+use axum::{
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+
+const CSS: &str = "text/css; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// Each path, with what stands there.
+const FILES: [(&str, &str, &str); 15] = [
+    ("/", HTML, include_str!("../../console/index.html")),
+    ("/console/icon.svg", SVG, include_str!("../../console/icon.svg")),
+    ("/console/style.css", CSS, include_str!("../../console/style.css")),
+    ("/console/api.js", JS, include_str!("../../console/api.js")),
+    ("/console/chart.js", JS, include_str!("../../console/chart.js")),
+    ("/console/credits.js", JS, include_str!("../../console/credits.js")),
+    ("/console/dom.js", JS, include_str!("../../console/dom.js")),
+    ("/console/format.js", JS, include_str!("../../console/format.js")),
+    ("/console/live.js", JS, include_str!("../../console/live.js")),
+    ("/console/main.js", JS, include_str!("../../console/main.js")),
+    ("/console/my-credits.js", JS, include_str!("../../console/my-credits.js")),
+    ("/console/requests.js", JS, include_str!("../../console/requests.js")),
+    ("/console/table.js", JS, include_str!("../../console/table.js")),
+    ("/console/timeline.js", JS, include_str!("../../console/timeline.js")),
+    ("/console/try-it.js", JS, include_str!("../../console/try-it.js")),
+];
+
+/// The file at a path.
+pub(super) fn at(path: &str) -> Option<Response> {
+    let (_, kind, text) = FILES.into_iter().find(|(at, ..)| *at == path)?;
+    Some(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The bytes on the way, none of them compressed.
+    const BYTES_MAX: usize = 100_000;
+
+    #[test]
+    fn all_files_are_served_and_small() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/console");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), FILES.len() + 1, "and jsconfig.json");
+        let bytes: usize = FILES.iter().map(|(.., text)| text.len()).sum();
+        assert!(bytes < BYTES_MAX, "{bytes}");
+    }
+}

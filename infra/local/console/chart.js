@@ -13,7 +13,9 @@ const RIGHT = 46;
 /** The share of the past where something runs out ahead. */
 const PAST = 0.62;
 /** The least time that the past takes: a moment is no line. */
-const SPAN_MIN = 5_000;
+const SPAN_MIN = 1_000;
+/** The least room that a word takes, from its middle to the next one's. */
+const GAP = 46;
 
 /**
  * Draws it into an element as wide as that is.
@@ -52,10 +54,10 @@ export function draw(frame, { behind, ahead, balance, now }) {
     ahead.length > 0 && svg("path", { class: "line ahead", d: dashes }),
     svg("line", { class: "now", x1: nowX, x2: nowX, y1: TOP - 6, y2: base }),
     svg("circle", { class: "now", cx: nowX, cy: y(balance), r: 4 }),
-    behind[0] && nowX > 260 && svg("text", { class: "when", x: LEFT, y: HEIGHT - 6 }, sinceWhen(behind[0].at, now)),
+    behind[0] && nowX > 150 && svg("text", { class: "when", x: LEFT, y: HEIGHT - 6 }, sinceWhen(behind[0].at, now)),
     svg("text", { class: "when", x: nowX, y: HEIGHT - 6, "text-anchor": "middle" }, "now"),
-    ...labelled(ahead.length, slot).map((index) =>
-      svg("text", { class: "when", x: Math.min(next(index), width - 34), y: HEIGHT - 6, "text-anchor": "middle" }, shortDay(ahead[index]?.at ?? now, now))),
+    ...withRoom(ahead.map((_, index) => next(index)), nowX).map(({ place, index }) =>
+      svg("text", { class: "when", x: place, y: HEIGHT - 6, "text-anchor": "middle" }, shortDay(ahead[index]?.at ?? now, now))),
   );
   frame.replaceChildren(drawing);
 }
@@ -86,14 +88,18 @@ function nice(value) {
 }
 
 /**
- * Which of so many slots have room for a word: from the first on, and the last.
- * @param {number} count
- * @param {number} slot
+ * Which of these places have room for a word, behind the one of now.
+ *
+ * @param {number[]} places
+ * @param {number} now
  */
-function labelled(count, slot) {
-  const each = Math.ceil(58 / slot);
-  const indices = Array.from({ length: count }, (_, index) => index).filter((index) => index % each === 0);
-  return indices.filter((index, nth) => nth === 0 || index + each / 2 <= count);
+function withRoom(places, now) {
+  let last = now + GAP / 4;
+  return places.flatMap((place, index) => {
+    if (place - last < GAP) return [];
+    last = place;
+    return [{ place, index }];
+  });
 }
 
 /**

@@ -102,6 +102,7 @@ export function stepsBehind(records, balance, now) {
   };
   for (const record of records.filter((record) => !record.is_voided).reverse()) {
     const time = Date.parse(record.created_at);
+    if (steps.length === 0) step(time);
     expire(time);
     if (record.credits > 0 && record.expired_at) {
       packs.push({ until: Date.parse(record.expired_at), left: record.credits });

@@ -26,6 +26,7 @@ export class MyCredits {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #isClosed = false;
+  #isDrawing = false;
   #showsAll = false;
   #now = el("p", { class: "balance", "data-testid": "balance" }, "–");
   #caption = el("p", { class: "caption" });
@@ -164,7 +165,17 @@ export class MyCredits {
     if (this.#balance) this.#showPacks(this.#balance.packs);
   }
 
+  /** Draws once, however much came since the last picture. */
   #drawChart() {
+    if (this.#isDrawing) return;
+    this.#isDrawing = true;
+    requestAnimationFrame(() => {
+      this.#isDrawing = false;
+      this.#drawNow();
+    });
+  }
+
+  #drawNow() {
     if (!this.#balance || this.#isClosed || this.#chart.clientWidth === 0) return;
     const { balance } = this.#balance;
     const now = Date.now();

@@ -90,7 +90,7 @@ export class Timeline {
   /** All that is newer than the second page. */
   async #readHead() {
     const [first, ...others] = this.#sheets;
-    const behind = others[0]?.entries[0]?.trans_no ?? "";
+    const behind = newest(others);
     /** @type {Sheet[]} */
     const head = [];
     let cursor;
@@ -98,7 +98,7 @@ export class Timeline {
       const { records, cursor: next } = await this.page(cursor);
       const newer = records.filter((entry) => entry.trans_no > behind);
       const isFirst = head.length === 0;
-      head.push(this.#sheet(cursor, next, newer, isFirst ? first : undefined));
+      if (isFirst || newer.length > 0) head.push(this.#sheet(cursor, next, newer, isFirst ? first : undefined));
       if (newer.length < records.length) return this.#show([...head, ...others]);
       cursor = others.length > 0 ? next : undefined;
     } while (cursor && head.length < NEW_PAGES_MAX);
@@ -109,7 +109,7 @@ export class Timeline {
   async #readAgain(sheet) {
     const { records } = await this.page(sheet.cursor);
     const index = this.#sheets.indexOf(sheet);
-    const behind = this.#sheets[index + 1]?.entries[0]?.trans_no ?? "";
+    const behind = newest(this.#sheets.slice(index + 1));
     this.#sheets[index] = this.#sheet(sheet.cursor, sheet.next, records.filter((entry) => entry.trans_no > behind), sheet);
   }
 
@@ -187,6 +187,13 @@ export class Timeline {
     return el("details", { ontoggle: opened }, el("summary", {}, "which packs"), said);
   }
 }
+
+/**
+ * The newest record of these pages; all of one may be refunded since.
+ *
+ * @param {Sheet[]} sheets
+ */
+const newest = (sheets) => sheets.find((sheet) => sheet.entries.length > 0)?.entries[0]?.trans_no ?? "";
 
 /**
  * @param {import("./credits.js").Allocation[] | undefined} allocations

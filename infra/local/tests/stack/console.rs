@@ -1,6 +1,13 @@
 //! The console: what is served of it, to whom, and what it tells of changes.
 
-use std::io::{BufRead, BufReader};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -201,4 +208,58 @@ fn an_open_stream_ends_with_the_stack() {
         assert!(told.starts_with("HTTP/1.1 200 ") && told.ends_with("\r\n0\r\n\r\n"), "{told:?}");
     }
     assert_eq!(stack.ended(), (Some(0), String::new()));
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A program that a variable names, or Debian's.
+fn program(variable: &str, otherwise: &str) -> OsString {
+    env::var_os(variable).unwrap_or_else(|| otherwise.into())
+}
+
+/// The flows of the console, in a browser. What they need of npm is put into
+/// `target/ci/browser` by `.ci/run`.
+#[test]
+#[ignore = "needs Node, its packages below target/ci/browser, and Chromium"]
+fn the_console_works_in_a_browser() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
+    let files = fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(".test.mjs")).collect();
+    files.sort();
+    assert_eq!(files.len(), 4);
+    node.args(files).current_dir(tests);
+    node.env("SCRIP_LOCAL", env!("CARGO_BIN_EXE_scrip-local"));
+    node.env("SCRIP_BROWSER_TOOLS", root().join("target/ci/browser"));
+    node.env("CHROMIUM", program("CHROMIUM", "/usr/bin/chromium"));
+    assert!(node.status().expect("Node").success());
+}
+
+/// The types are in comments; the language is what browsers run.
+#[test]
+#[ignore = "needs Node, and its packages below target/ci/browser"]
+fn the_console_is_sound_to_typescript() {
+    let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
+    let tsc = root().join("target/ci/browser/node_modules/.bin/tsc");
+    assert!(Command::new(tsc).arg("--project").arg(console).status().expect("TypeScript").success());
+}
+
+/// The document's snippets are what the console runs.
+#[test]
+fn my_credits_are_documented_by_what_runs() {
+    let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
+    let source = ["credits.js", "my-credits.js", "timeline.js"]
+        .map(|file| fs::read_to_string(console.join(file)).unwrap())
+        .concat();
+    let document = fs::read_to_string(root().join("docs/my-credits.md")).unwrap();
+    let snippets: Vec<_> =
+        document.split("```js\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(snippets.len() > 4, "the document was read");
+    for snippet in snippets {
+        assert!(source.contains(snippet), "{snippet}");
+    }
 }

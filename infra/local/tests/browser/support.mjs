@@ -1,0 +1,139 @@
+// The stack as a process of its own, and pages that look at it.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+
+/** Where npm has put what these tests need. */
+const tools = createRequire(join(process.env.SCRIP_BROWSER_TOOLS, "package.json"));
+const { chromium } = tools("playwright-core");
+export const axe = tools("axe-core").source;
+
+/** The longest that anything here may take: a bound, never a wait. */
+const PATIENCE = 30_000;
+
+/** A running stack. */
+export class Stack {
+  static async start(...flags) {
+    const child = spawn(process.env.SCRIP_LOCAL, flags, { stdio: ["ignore", "pipe", "inherit"] });
+    const lines = createInterface({ input: child.stdout });
+    const said = [];
+    for await (const line of lines) {
+      said.push(line);
+      if (said.length === 2) break;
+    }
+    child.stdout.resume();
+    const stack = new Stack();
+    stack.child = child;
+    stack.url = /^listening on (\S+)$/.exec(said[0])[1];
+    stack.engine = /^DynamoDB at ([^\s,]+)/.exec(said[1])[1];
+    return stack;
+  }
+
+  static inMemory(...flags) {
+    return Stack.start("--memory", "--port", "0", "--dynamodb-port", "0", ...flags);
+  }
+
+  async stop() {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill("SIGTERM");
+      await once(this.child, "exit");
+    }
+  }
+
+  /** Posts what must be accepted, as somebody outside of the page. */
+  async post(path, body) {
+    const response = await fetch(this.url + path, { method: "POST", body: JSON.stringify(body) });
+    const answer = await response.json();
+    assert.ok(response.ok, JSON.stringify(answer));
+    return answer;
+  }
+
+  grant(user, credits, more = {}) {
+    return this.post("/credits/grant", { user_uuid: user, trans_type: "system_add", credits, ...more });
+  }
+
+  charge(user, credits, generation, more = {}) {
+    const body = { user_uuid: user, trans_type: "anime_generation", credits, generation_uuid: generation, ...more };
+    return this.post("/credits/decrease", body);
+  }
+
+  refund(user, generation, reason) {
+    return this.post("/credits/refund", { user_uuid: user, generation_uuid: generation, reason });
+  }
+}
+
+/** A browser whose pages must stay quiet, and at home. */
+export class Browser {
+  static async start() {
+    const browser = new Browser();
+    // Root has no sandbox.
+    browser.browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM,
+      args: process.getuid() === 0 ? ["--no-sandbox"] : [],
+    });
+    return browser;
+  }
+
+  stop() {
+    return this.browser.close();
+  }
+
+  /** Looks at a user, does something there, and holds the page to what holds of every page. */
+  async look(stack, user, act, options = {}, expected = []) {
+    const context = await this.browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      locale: "en-GB",
+      timezoneId: "UTC",
+      permissions: ["clipboard-read", "clipboard-write"],
+      ...options,
+    });
+    context.setDefaultTimeout(PATIENCE);
+    const wrong = [];
+    context.on("request", (request) => {
+      if (!request.url().startsWith(stack.url)) wrong.push(`a request to ${request.url()}`);
+    });
+    context.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) wrong.push(message.text());
+    });
+    context.on("weberror", (error) => wrong.push(String(error.error().stack)));
+    const page = await context.newPage();
+    try {
+      await page.goto(`${stack.url}/#${user}`);
+      await page.locator("#live[data-state=live], #live[data-state=refused]").waitFor();
+      await act(page, context);
+      const left = wrong.filter((text) => !expected.some((pattern) => pattern.test(text)));
+      assert.deepEqual(left, []);
+    } finally {
+      await context.close();
+    }
+  }
+}
+
+/** Waits until a part of the page says this. */
+export async function says(locator, text) {
+  await locator.filter({ hasText: text }).first().waitFor();
+}
+
+/** Waits until the balance is this. */
+export function balanceIs(page, balance) {
+  return page.locator(".balance").getByText(balance, { exact: true }).waitFor();
+}
+
+/** Grants the three packs of 5, 10 and 3. */
+export async function threePacks(page) {
+  await page.getByRole("button", { name: "Three packs" }).click();
+  await balanceIs(page, "18");
+}
+
+/** Runs a generation. */
+export async function generate(page, { costs = "8", seconds = "0", outcome = "succeeds", reason }) {
+  await page.getByLabel("Costs").fill(costs);
+  await page.getByLabel("Seconds").fill(seconds);
+  await page.getByLabel("Then it").selectOption(outcome);
+  if (reason) await page.getByLabel("Reason of the refund").fill(reason);
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+}

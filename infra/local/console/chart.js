@@ -94,7 +94,7 @@ function nice(value) {
  * @param {number} now
  */
 function withRoom(places, now) {
-  let last = now + GAP / 4;
+  let last = now;
   return places.flatMap((place, index) => {
     if (place - last < GAP) return [];
     last = place;

@@ -16,6 +16,7 @@ const AGAIN_MAX = 4_000;
  */
 export async function follow(user, api, { changed, is }, signal) {
   let known = "";
+  let isShown = false;
   let again = AGAIN_MIN;
   is("connecting");
   while (!signal.aborted) {
@@ -36,6 +37,7 @@ export async function follow(user, api, { changed, is }, signal) {
         is("live");
         if (version !== known) changed();
         known = version;
+        isShown = true;
       }
     } catch {
       // It broke off; so does every connection at some time.
@@ -44,7 +46,9 @@ export async function follow(user, api, { changed, is }, signal) {
     }
     if (signal.aborted || hidden.signal.aborted) continue;
     is("away");
-    if (!known) changed();
+    if (!isShown) changed(); // and says what is wrong
+    isShown = true;
+    known = ""; // what was asked meanwhile had no answer
     await new Promise((resolve) => setTimeout(resolve, again));
     again = Math.min(again * 2, AGAIN_MAX);
   }

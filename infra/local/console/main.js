@@ -6,7 +6,7 @@ import { follow } from "./live.js";
 import { MyCredits } from "./my-credits.js";
 import { showRequests } from "./requests.js";
 import { Table } from "./table.js";
-import { fresh, TryIt } from "./try-it.js";
+import { forget, fresh, listen } from "./try-it.js";
 
 /** How the connection is told. @type {Record<import("./live.js").State, string>} */
 const STATES = {
@@ -19,7 +19,6 @@ const STATES = {
 const api = new Api();
 const userField = byId("user", HTMLInputElement);
 const live = byId("live", HTMLElement);
-const tryIt = new TryIt(api, () => userField.value);
 
 let stop = new AbortController();
 /** @type {MyCredits | undefined} */
@@ -64,12 +63,12 @@ function listenForUsers() {
   };
   userField.onchange = () => {
     if (!userField.reportValidity()) return;
-    tryIt.clear();
+    forget();
     open(userField.value);
   };
   userField.onfocus = () => suggestUsers();
   byId("new-user", HTMLButtonElement).onclick = () => {
-    tryIt.clear();
+    forget();
     open(fresh("user"));
   };
   window.onhashchange = () => {
@@ -130,6 +129,7 @@ listenForTheme();
 listenForTabs();
 listenForTokens();
 listenForUsers();
+listen(api, () => userField.value);
 showRequests(byId("requests", HTMLElement), api);
 byId("own", HTMLInputElement).onchange = (event) =>
   byId("requests", HTMLElement).classList.toggle("all", event.target instanceof HTMLInputElement && event.target.checked);

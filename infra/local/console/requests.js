@@ -6,7 +6,7 @@ import { number } from "./format.js";
 
 /** @typedef {import("./api.js").Exchange} Exchange */
 
-/** How many are kept. */
+/** How many are kept, of what the console reads by itself and of all else. */
 const KEPT = 200;
 /** The longest answer that is shown whole. */
 const SHOWN_MAX = 20_000;
@@ -19,18 +19,21 @@ const SHOWN_MAX = 20_000;
  */
 export function showRequests(list, api) {
   /** @type {Map<number, HTMLElement>} */
-  const shown = new Map();
+  const asked = new Map();
+  /** @type {Map<number, HTMLElement>} */
+  const own = new Map();
   api.addEventListener("exchange", (event) => {
     const exchange = /** @type {CustomEvent<Exchange>} */ (event).detail;
+    const shown = exchange.isOwn ? own : asked;
     const element = row(exchange, api);
     const there = shown.get(exchange.id);
     if (there) there.replaceWith(element);
     else list.prepend(element);
     shown.set(exchange.id, element);
-    const [oldest] = shown.keys();
-    if (shown.size > KEPT && oldest !== undefined) {
-      shown.get(oldest)?.remove();
-      shown.delete(oldest);
+    for (const [id, oldest] of shown) {
+      if (shown.size <= KEPT) break;
+      oldest.remove();
+      shown.delete(id);
     }
   });
 }

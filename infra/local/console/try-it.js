@@ -17,46 +17,61 @@ const LIFETIMES = { seconds: 20_000, hour: 3_600_000, week: 7 * DAY, month: 30 *
 /** A name of so many random letters and digits. @param {string} of */
 export const fresh = (of) => `${of}-${crypto.randomUUID().slice(0, 8)}`;
 
-export class TryIt {
-  #story = byId("story", HTMLElement);
+/** How many stories are kept. */
+const STORIES = 3;
+
+/**
+ * Lets the forms and buttons act on whoever is looked at.
+ *
+ * @param {Api} api
+ * @param {() => string} user
+ */
+export function listen(api, user) {
+  const act = (/** @type {string} */ title, /** @type {(story: Story) => Promise<void>} */ what) => {
+    const story = new Story(api, user(), title);
+    const all = byId("stories", HTMLElement);
+    all.prepend(story.element);
+    while (all.childElementCount > STORIES) all.lastElementChild?.remove();
+    what(story).catch((problem) => story.fail(problem));
+  };
+  const submitted = (/** @type {string} */ id, /** @type {() => void} */ then) => {
+    byId(id, HTMLFormElement).onsubmit = (event) => {
+      event.preventDefault();
+      then();
+    };
+  };
+  submitted("grant", () => act("A grant", (story) => story.grant()));
+  submitted("generation", () => act("A generation", (story) => story.generate()));
+  byId("three-packs", HTMLButtonElement).onclick = () => act("Three packs", (story) => story.threePacks());
+  byId("double-refund", HTMLButtonElement).onclick = () => act("Double-click refund", (story) => story.refundTwice());
+  byId("race", HTMLButtonElement).onclick = () => act("Race twenty charges", (story) => story.race());
+}
+
+/** Forgets what was told, for another user. */
+export function forget() {
+  byId("stories", HTMLElement).replaceChildren();
+}
+
+/** What happens to one user, line by line. */
+class Story {
+  #lines = el("ol", {});
 
   /**
    * @param {Api} api
-   * @param {() => string} user who it is done to
+   * @param {string} user
+   * @param {string} title
    */
-  constructor(api, user) {
+  constructor(api, user, title) {
     this.api = api;
     this.user = user;
-    this.#on("grant", () => this.#grant());
-    this.#on("generation", () => this.#generate());
-    byId("three-packs", HTMLButtonElement).onclick = () => this.#tell(() => this.#threePacks());
-    byId("double-refund", HTMLButtonElement).onclick = () => this.#tell(() => this.#refundTwice());
-    byId("race", HTMLButtonElement).onclick = () => this.#tell(() => this.#race());
+    this.element = el("section", { class: "story", "aria-label": title }, el("h3", {}, title), this.#lines);
   }
 
-  /** Forgets what was told, for another user. */
-  clear() {
-    this.#story.replaceChildren();
-  }
-
-  /** @param {string} form @param {() => Promise<void>} act */
-  #on(form, act) {
-    byId(form, HTMLFormElement).onsubmit = (event) => {
-      event.preventDefault();
-      this.#tell(act);
-    };
-  }
-
-  /** Does it, and says so where it ends by a problem. @param {() => Promise<void>} act */
-  async #tell(act) {
-    this.#story.replaceChildren();
-    try {
-      await act();
-    } catch (error) {
-      const { code, status } = error instanceof Problem ? error : { code: "the console failed", status: 0 };
-      const message = error instanceof Error ? error.message : String(error);
-      this.#say("bad", el("b", {}, status ? `${status} ${code}` : code), `: ${message}`);
-    }
+  /** Says by which problem it ends. @param {unknown} error */
+  fail(error) {
+    const { code, status } = error instanceof Problem ? error : { code: "the console failed", status: 0 };
+    const message = error instanceof Error ? error.message : String(error);
+    this.#say("bad", el("b", {}, status ? `${status} ${code}` : code), `: ${message}`);
   }
 
   /**
@@ -66,9 +81,9 @@ export class TryIt {
    * @param {...import("./dom.js").Child} words
    */
   #say(kind, ...words) {
-    const line = el("li", { class: kind, role: kind === "bad" ? "alert" : undefined }, ...words);
-    this.#story.append(line);
-    return line;
+    const said = el("div", { role: kind === "bad" ? "alert" : undefined }, ...words);
+    this.#lines.append(el("li", { class: kind }, said));
+    return said;
   }
 
   /**
@@ -84,13 +99,13 @@ export class TryIt {
     return exchange.answer;
   }
 
-  async #grant() {
+  async grant() {
     const kind = text("grant-type");
     const lifetime = LIFETIMES[text("grant-lifetime")];
     await this.#pack(kind, whole("grant-credits"), kind === "order_pay" ? fresh("order") : undefined, lifetime);
   }
 
-  async #threePacks() {
+  async threePacks() {
     await this.#pack("order_pay", 5, fresh("order"), 30 * DAY);
     await this.#pack("order_pay", 10, fresh("order"), 60 * DAY);
     await this.#pack("system_add", 3, undefined, undefined);
@@ -104,7 +119,7 @@ export class TryIt {
    */
   async #pack(kind, credits, order, lifetime) {
     const granted = await this.#send("/credits/grant", {
-      user_uuid: this.user(),
+      user_uuid: this.user,
       trans_type: kind,
       credits,
       order_no: order,
@@ -118,7 +133,7 @@ export class TryIt {
   /** @param {number} credits @param {string} generation */
   async #charge(credits, generation) {
     const charged = await this.#send("/credits/decrease", {
-      user_uuid: this.user(),
+      user_uuid: this.user,
       trans_type: text("generation-type"),
       credits,
       generation_uuid: generation,
@@ -129,10 +144,10 @@ export class TryIt {
 
   /** @param {string} generation @param {string} reason */
   #refund(generation, reason) {
-    return this.#send("/credits/refund", { user_uuid: this.user(), generation_uuid: generation, reason });
+    return this.#send("/credits/refund", { user_uuid: this.user, generation_uuid: generation, reason });
   }
 
-  async #generate() {
+  async generate() {
     const generation = fresh("gen");
     const outcome = text("outcome");
     await this.#charge(whole("generation-credits"), generation);
@@ -157,7 +172,7 @@ export class TryIt {
     else this.#say("plain", "There was no charge, and now there cannot be one.");
   }
 
-  async #refundTwice() {
+  async refundTwice() {
     const generation = fresh("gen");
     await this.#charge(whole("generation-credits"), generation);
     this.#say("plain", "Two refunds at once, as of a double click:");
@@ -165,9 +180,9 @@ export class TryIt {
     for (const refunded of both) this.#given(refunded);
   }
 
-  async #race() {
+  async race() {
     const credits = whole("generation-credits");
-    const body = { user_uuid: this.user(), trans_type: text("generation-type"), credits };
+    const body = { user_uuid: this.user, trans_type: text("generation-type"), credits };
     this.#say("plain", `${RACERS} charges of ${number(credits)} at once, each for a generation of its own:`);
     const racers = Array.from({ length: RACERS }, () =>
       this.api.send("POST", "/credits/decrease", { ...body, generation_uuid: fresh("race") }));

@@ -26,7 +26,7 @@ test("a new user is made, and granted what the form says", () =>
     await balanceIs(page, "25");
     await says(page.locator(".pack"), "never runs out");
     await page.getByRole("button", { name: "Grant", exact: true }).click();
-    await says(page.locator("#story"), "Granted before, so not again");
+    await says(page.locator("#stories"), "Granted before, so not again");
     await balanceIs(page, "25");
   }));
 
@@ -34,9 +34,9 @@ test("a generation that succeeds stays charged, and says which packs paid and wh
   browser.look(stack, "succeeds", async (page) => {
     await threePacks(page);
     await generate(page, { costs: "17" });
-    await says(page.locator("#story"), "It succeeded. The charge stays.");
+    await says(page.locator("#stories"), "It succeeded. The charge stays.");
     await balanceIs(page, "1");
-    const story = page.locator("#story .reasons li");
+    const story = page.locator("#stories .reasons li");
     assert.match((await story.nth(0).textContent()) ?? "", /^5 from order-\w+: runs out first, /);
     assert.match((await story.nth(1).textContent()) ?? "", /^10 from order-\w+: runs out next, /);
     assert.match((await story.nth(2).textContent()) ?? "", /^2 from …\w+: never runs out, so it is spent last$/);
@@ -52,7 +52,7 @@ test("a generation that fails is refunded, and the packs fill where they were ta
     await generate(page, { seconds: "1", outcome: "fails", reason: "no GPU" });
     await balanceIs(page, "10");
     assert.deepEqual(await left(page), ["0 of 5", "7 of 10", "3 of 3"]);
-    await says(page.locator("#story"), "Refunded 8, each pack what was taken from it. The balance is 18.");
+    await says(page.locator("#stories"), "Refunded 8, each pack what was taken from it. The balance is 18.");
     await balanceIs(page, "18");
     assert.deepEqual(await left(page), ["5 of 5", "10 of 10", "3 of 3"]);
     assert.deepEqual(await page.locator(".pack.filled .moved").allTextContents(), ["+5", "+3"]);
@@ -64,7 +64,7 @@ test("who wants less motion sees the same without it", () =>
   browser.look(stack, "still", async (page) => {
     await threePacks(page);
     await generate(page, { outcome: "fails" });
-    await says(page.locator("#story"), "Refunded 8");
+    await says(page.locator("#stories"), "Refunded 8");
     const bar = page.locator(".pack .bar div").first();
     assert.equal(await bar.evaluate((bar) => getComputedStyle(bar).transitionDuration), "0s");
     await says(page.locator(".pack.filled .moved"), "+5");
@@ -74,7 +74,7 @@ test("a generation that times out is refunded with that reason", () =>
   browser.look(stack, "times-out", async (page) => {
     await threePacks(page);
     await generate(page, { seconds: "1", outcome: "times out" });
-    await says(page.locator("#story"), "There is no answer: the app waits no longer.");
+    await says(page.locator("#stories"), "There is no answer: the app waits no longer.");
     await balanceIs(page, "18");
     await page.getByLabel("Show refunded charges").check();
     await says(page.locator(".record.voided"), "no answer within 1 second");
@@ -84,8 +84,8 @@ test("a refund that is clicked twice gives back once", () =>
   browser.look(stack, "twice", async (page) => {
     await threePacks(page);
     await page.getByRole("button", { name: "Double-click refund" }).click();
-    await says(page.locator("#story"), "Refunded 8, each pack what was taken from it.");
-    await says(page.locator("#story"), "Refunded before: nothing is given back twice.");
+    await says(page.locator("#stories"), "Refunded 8, each pack what was taken from it.");
+    await says(page.locator("#stories"), "Refunded before: nothing is given back twice.");
     await balanceIs(page, "18");
   }));
 
@@ -94,7 +94,7 @@ test("of twenty racing charges as many go through as there are credits for", () 
     await threePacks(page);
     await page.getByLabel("Costs").fill("5");
     await page.getByRole("button", { name: "Race twenty charges" }).click();
-    await says(page.locator("#story"), "3 went through, 17 refused for want of credits. The balance is 3: never less than nothing.");
+    await says(page.locator("#stories"), "3 went through, 17 refused for want of credits. The balance is 3: never less than nothing.");
     await balanceIs(page, "3");
     assert.equal(await page.locator("#requests > li:not(.own)").count(), 23);
   }, {}, [/402/]));
@@ -103,7 +103,7 @@ test("each request is seen with its answer and its cost, and is the same as curl
   browser.look(stack, "seen", async (page) => {
     await threePacks(page);
     await generate(page, { costs: "8" });
-    await says(page.locator("#story"), "It succeeded");
+    await says(page.locator("#stories"), "It succeeded");
     const first = page.locator("#requests > li:not(.own)").first();
     await says(first, /^POST \/credits\/decrease 200 [\d.]+ ms · 2 round trips · 1 RRU · \d+ WRU$/);
     await first.locator("summary").click();

@@ -95,7 +95,7 @@ test("everything is done by keyboard", () =>
     await page.keyboard.type("0");
     await tabTo(page.getByRole("button", { name: "Run", exact: true }));
     await press("Space");
-    await says(page.locator("#story"), "Refunded 8");
+    await says(page.locator("#stories"), "Refunded 8");
     await tabTo(page.getByRole("tab", { name: "Requests" }));
     await press("ArrowRight");
     assert.equal(await page.evaluate(() => document.activeElement.id), "table-tab");
@@ -154,7 +154,7 @@ test("what users write stays text", () =>
     await page.getByLabel("Show refunded charges").check();
     await generate(page, { outcome: "fails", reason });
     await says(page.locator(".record.voided .void"), reason);
-    assert.equal(await page.locator("#my-credits :is(img, script), #story :is(img, script)").count(), 0);
+    assert.equal(await page.locator("#my-credits :is(img, script), #stories :is(img, script)").count(), 0);
   }));
 
 test("odd names, large numbers and many packs are shown", async () => {

@@ -243,9 +243,9 @@ fn the_console_works_in_a_browser() {
 #[test]
 #[ignore = "needs Node, and its packages below target/ci/browser"]
 fn the_console_is_sound_to_typescript() {
-    let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("console/jsconfig.json");
     let tsc = root().join("target/ci/browser/node_modules/.bin/tsc");
-    assert!(Command::new(tsc).arg("--project").arg(console).status().expect("TypeScript").success());
+    assert!(Command::new(tsc).arg("--project").arg(project).status().expect("TypeScript").success());
 }
 
 /// The document's snippets are what the console runs.

@@ -15,6 +15,11 @@ export class Problem extends Error {
     this.code = code;
   }
 
+  /** Whether the same request may be answered well, a little later. */
+  get mayPass() {
+    return this.status === 0 || this.status >= 500;
+  }
+
   /** @param {Exchange} exchange */
   static of({ status, answer }) {
     if (status === 0) return new Problem(0, "no answer", "The local stack does not answer. Does it still run?");

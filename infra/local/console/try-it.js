@@ -10,6 +10,8 @@ import { explained } from "./timeline.js";
 
 const DAY = 24 * 3_600_000;
 const RACERS = 20;
+/** How often a refund is sent, once a second, before the app gives up. */
+const REFUND_TRIES = 60;
 
 /** @type {Record<string, number>} */
 const LIFETIMES = { seconds: 20_000, hour: 3_600_000, week: 7 * DAY, month: 30 * DAY, months: 60 * DAY };
@@ -142,9 +144,23 @@ class Story {
       el("ul", { class: "reasons" }, ...explained(charged.allocations)));
   }
 
-  /** @param {string} generation @param {string} reason */
-  #refund(generation, reason) {
-    return this.#send("/credits/refund", { user_uuid: this.user, generation_uuid: generation, reason });
+  /**
+   * Refunds, and does not give up where the answer says that another try may help: a refund
+   * can be sent any number of times.
+   *
+   * @param {string} generation
+   * @param {string} reason
+   */
+  async #refund(generation, reason) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#send("/credits/refund", { user_uuid: this.user, generation_uuid: generation, reason });
+      } catch (problem) {
+        if (!(problem instanceof Problem) || !problem.mayPass || tries === REFUND_TRIES) throw problem;
+        if (tries === 1) this.#say("bad", el("b", {}, problem.code), `: ${problem.message} The refund is sent again until it is answered.`);
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+    }
   }
 
   async generate() {

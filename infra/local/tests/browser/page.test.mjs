@@ -21,19 +21,23 @@ test("an error of the API is said plainly", () =>
     await balanceIs(page, "18");
   }, {}, [/402/]));
 
-test("a stack that is gone is said plainly, and one that is back is found", async () => {
+test("a stack that is gone is said plainly, and one that is back is found and gets the refund", async () => {
   const folder = mkdtempSync(join(tmpdir(), "scrip-console-"));
   const flags = ["--data-dir", folder, "--dynamodb-port", "0"];
   const first = await Stack.start("--port", "0", ...flags);
   await first.grant("u", 5);
   await browser.look(first, "u", async (page) => {
     await balanceIs(page, "5");
+    await generate(page, { costs: "2", seconds: "2", outcome: "fails" });
+    await balanceIs(page, "3");
     await first.stop();
     await says(page.locator("#live"), "the local stack does not answer; trying again");
     await page.getByRole("button", { name: "Grant", exact: true }).click();
     await says(page.getByRole("alert"), "The local stack does not answer. Does it still run?");
+    await says(page.getByRole("alert"), "The refund is sent again until it is answered.");
     const again = await Stack.start("--port", new URL(first.url).port, ...flags);
     await again.grant("u", 6);
+    await says(page.locator("#stories"), "Refunded 2, each pack what was taken from it. The balance is");
     await balanceIs(page, "11");
     await again.stop();
   }, {}, [/ERR_/]);

@@ -88,41 +88,37 @@ export function stepsAhead({ balance, packs }) {
  */
 export function stepsBehind(records, balance, now) {
   /** @type {{ until: number, left: number }[]} */
-  let packs = []; // those that run out, in spending order
-  let rest = 0; // all else; below zero where older packs paid
+  const packs = []; // those that run out, in spending order
+  let sum = 0; // what they hold and all else; below zero where older packs paid
   /** @type {Step[]} */
   const steps = [];
-  const step = (/** @type {number} */ at) =>
-    steps.push({ at, balance: packs.reduce((sum, pack) => sum + pack.left, rest) });
   const expire = (/** @type {number} */ time) => {
-    while (packs[0] && packs[0].until <= time) {
-      const { until, left } = /** @type {{ until: number, left: number }} */ (packs.shift());
-      if (left > 0) step(until);
+    for (let first = packs[0]; first && first.until <= time; first = packs[0]) {
+      sum -= first.left;
+      steps.push({ at: first.until, balance: sum });
+      packs.shift();
     }
   };
   for (const record of records.filter((record) => !record.is_voided).reverse()) {
-    const time = Date.parse(record.created_at);
-    if (steps.length === 0) step(time);
-    expire(time);
+    const at = Date.parse(record.created_at);
+    if (steps.length === 0) steps.push({ at, balance: 0 });
+    expire(at);
     if (record.credits > 0 && record.expired_at) {
       packs.push({ until: Date.parse(record.expired_at), left: record.credits });
       packs.sort((one, other) => one.until - other.until);
-    } else if (record.credits > 0) {
-      rest += record.credits;
-    } else {
-      let due = -record.credits;
-      for (const pack of packs) {
-        const taken = Math.min(pack.left, due);
-        pack.left -= taken;
-        due -= taken;
-      }
-      packs = packs.filter((pack) => pack.left > 0);
-      rest -= due;
     }
-    step(time);
+    let due = Math.max(0, -record.credits);
+    for (let first = packs[0]; first && due > 0; first = packs[0]) {
+      const taken = Math.min(first.left, due);
+      first.left -= taken;
+      due -= taken;
+      if (first.left === 0) packs.shift();
+    }
+    sum += record.credits;
+    steps.push({ at, balance: sum });
   }
   expire(now);
-  const missing = balance - (steps.at(-1)?.balance ?? balance);
+  const missing = balance - sum;
   return steps.map(({ at, balance }) => ({ at, balance: Math.max(0, balance + missing) }));
 }
 

@@ -11,6 +11,8 @@ import { packName, Timeline } from "./timeline.js";
 
 /** How many packs are shown before one asks for all. */
 const PACKS_SHOWN = 8;
+/** How long a picture waits for more to be drawn, in milliseconds. */
+const DRAW_AFTER = 100;
 /** The longest that a browser's timer runs. */
 const TIMER_MAX = 2 ** 31 - 1;
 /** A pack whose end is this near says so. */
@@ -165,14 +167,14 @@ export class MyCredits {
     if (this.#balance) this.#showPacks(this.#balance.packs);
   }
 
-  /** Draws once, however much came since the last picture. */
+  /** Draws soon, and once for much that comes at a time. */
   #drawChart() {
     if (this.#isDrawing) return;
     this.#isDrawing = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.#isDrawing = false;
       this.#drawNow();
-    });
+    }, DRAW_AFTER);
   }
 
   #drawNow() {

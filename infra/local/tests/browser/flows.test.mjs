@@ -49,7 +49,7 @@ test("a generation that succeeds stays charged, and says which packs paid and wh
 test("a generation that fails is refunded, and the packs fill where they were taken from", () =>
   browser.look(stack, "fails", async (page) => {
     await threePacks(page);
-    await generate(page, { seconds: "1", outcome: "fails", reason: "no GPU" });
+    await generate(page, { seconds: "4", outcome: "fails", reason: "no GPU" });
     await balanceIs(page, "10");
     assert.deepEqual(await left(page), ["0 of 5", "7 of 10", "3 of 3"]);
     await says(page.locator("#stories"), "Refunded 8, each pack what was taken from it. The balance is 18.");

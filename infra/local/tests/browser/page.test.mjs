@@ -28,7 +28,7 @@ test("a stack that is gone is said plainly, and one that is back is found and ge
   await first.grant("u", 5);
   await browser.look(first, "u", async (page) => {
     await balanceIs(page, "5");
-    await generate(page, { costs: "2", seconds: "2", outcome: "fails" });
+    await generate(page, { costs: "2", seconds: "5", outcome: "fails" });
     await balanceIs(page, "3");
     await first.stop();
     await says(page.locator("#live"), "the local stack does not answer; trying again");

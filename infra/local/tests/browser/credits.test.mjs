@@ -52,6 +52,23 @@ test("what is done outside is seen by itself, in every window", async () => {
   await second.stop();
 });
 
+test("a window that is out of view holds no stream, and catches up in view", () =>
+  browser.look(stack, "hidden", async (page) => {
+    const turn = (hidden) => page.evaluate((hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+    await balanceIs(page, "0");
+    const ended = page.waitForEvent("requestfailed", (request) => request.url().includes("/console/changes/"));
+    await turn(true);
+    await ended;
+    await stack.grant("hidden", 5);
+    await turn(false);
+    await balanceIs(page, "5");
+    await stack.grant("hidden", 6);
+    await balanceIs(page, "11");
+  }));
+
 test("a pack that runs out leaves the balance, though nobody writes", async () => {
   await stack.grant("runs-out", 7, { expired_at: new Date(Date.now() + 12_000).toISOString() });
   await stack.grant("runs-out", 2);

@@ -6,6 +6,7 @@
 
 pub mod callback;
 pub mod domain;
+mod environment;
 pub mod ledger;
 pub mod meter;
 mod sdk;

@@ -2,13 +2,34 @@
 
 use std::iter::successors;
 
-use aws_config::{BehaviorVersion, ConfigLoader, retry::RetryConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider,
+    retry::RetryConfig,
+};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// A client's configuration from the environment. It tries each call once, unless
-/// its client is told otherwise: what the environment says of retries may make
-/// the loader panic.
+use crate::environment::variable;
+
+/// A function's configuration, for all its clients: Lambda puts credentials and the
+/// region into the environment, so that they are searched for nowhere else, and the
+/// search is no part of the program. Each call is tried once, unless its client is
+/// told otherwise.
+pub(crate) fn of_function() -> SdkConfig {
+    let is_on = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(variable("AWS_REGION").map(Region::new))
+        .use_fips(is_on("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"))
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .retry_config(RetryConfig::disabled())
+        .build()
+}
+
+/// A tool's configuration, from wherever the SDK looks for one. It tries each call
+/// once: what the environment says of retries may make the loader panic.
 pub(crate) fn loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled())
 }

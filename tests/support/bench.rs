@@ -92,7 +92,7 @@ impl Bench {
     }
 
     /// A new table of the engine at this endpoint.
-    pub(crate) async fn at(endpoint: &str, clock: Clock) -> Bench {
+    pub async fn at(endpoint: &str, clock: Clock) -> Bench {
         secrets::log();
         let wire = Wire::new();
         let (key, token) = (secret("access-key"), secret("session-token"));
@@ -338,7 +338,7 @@ fn app(store: Store, clock: &Clock) -> Arc<App> {
 }
 
 /// Serves an engine of its own: its endpoint.
-pub(crate) async fn embedded() -> String {
+pub async fn embedded() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(server::serve_on(listener, Database::memory().expect("an engine")));

@@ -4,21 +4,27 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends by panicking")]
 
 mod bench;
+mod callgrind;
 mod clock;
 mod damage;
 pub mod emf;
 mod event;
 pub mod fuzz;
+mod instance;
 mod lambda;
 pub mod secrets;
+mod tls;
 mod wire;
 
-pub use bench::{Bench, Http, engine_is_external};
+pub use bench::{Bench, Http, embedded, engine_is_external};
+pub use callgrind::instructions;
 pub use clock::Clock;
 pub use damage::{DAMAGES, Damage, Repair};
 pub use event::{
     FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, invoke,
     signature,
 };
+pub use instance::{Ended, Instance};
 pub use lambda::{ENGINE, Lambda};
+pub use tls::Tls;
 pub use wire::{Fault, Sent, Wire};

@@ -2,12 +2,9 @@
 
 use std::error::Error;
 
-use scrip::{
-    callback::Callbacks,
-    transport::{functions::BALANCE, run},
-};
+use scrip::transport::{functions::BALANCE, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(BALANCE, Callbacks::none()).await
+    run(BALANCE).await
 }

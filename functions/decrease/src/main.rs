@@ -2,12 +2,9 @@
 
 use std::error::Error;
 
-use scrip::{
-    callback::Callbacks,
-    transport::{functions::DECREASE, run},
-};
+use scrip::transport::{functions::DECREASE, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(DECREASE, Callbacks::none()).await
+    run(DECREASE).await
 }

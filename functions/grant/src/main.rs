@@ -2,12 +2,9 @@
 
 use std::error::Error;
 
-use scrip::{
-    callback::Callbacks,
-    transport::{functions::GRANT, run},
-};
+use scrip::transport::{functions::GRANT, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(GRANT, Callbacks::none()).await
+    run(GRANT).await
 }

@@ -2,12 +2,9 @@
 
 use std::error::Error;
 
-use scrip::{
-    callback::Callbacks,
-    transport::{functions::HISTORY, run},
-};
+use scrip::transport::{functions::HISTORY, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(HISTORY, Callbacks::none()).await
+    run(HISTORY).await
 }

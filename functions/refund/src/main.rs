@@ -2,12 +2,9 @@
 
 use std::error::Error;
 
-use scrip::{
-    callback::Callbacks,
-    transport::{functions::REFUND, run},
-};
+use scrip::transport::{functions::REFUND, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(REFUND, Callbacks::none()).await
+    run(REFUND).await
 }

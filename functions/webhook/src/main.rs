@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use scrip::transport::{callbacks, functions::WEBHOOK, run};
+use scrip::transport::run_webhook;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run(WEBHOOK, callbacks().await?).await
+    run_webhook().await
 }

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{Builder, Credentials},
 };
 
-use crate::sdk;
+use crate::{environment::variable, sdk};
 
-/// How to reach DynamoDB.
+/// How a tool reaches DynamoDB.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// The region; the SDK's own search where absent.
@@ -23,9 +23,8 @@ impl Connection {
     /// The engine at this endpoint, with the credentials and the region of the
     /// environment, where there are any.
     pub fn to(endpoint: String) -> Connection {
-        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let anonymous = set("AWS_ACCESS_KEY_ID").is_none() && set("AWS_PROFILE").is_none();
-        let region = set("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
+        let anonymous = variable("AWS_ACCESS_KEY_ID").is_none() && variable("AWS_PROFILE").is_none();
+        let region = variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
         Connection { region: Some(region), endpoint: Some(endpoint), anonymous }
     }
 
@@ -56,6 +55,13 @@ impl Store {
     /// The table of this name, through this client.
     pub fn new(client: Client, table: impl Into<String>) -> Store {
         Store { client, table: table.into() }
+    }
+
+    /// The table of this name, as a function reaches it.
+    pub fn of_function(sdk: &SdkConfig, endpoint: Option<String>, table: impl Into<String>) -> Store {
+        let mut config = Builder::from(sdk);
+        config.set_endpoint_url(endpoint);
+        Store::new(Client::from_conf(Store::tuned(config).build()), table)
     }
 
     /// The table of this name, through a client of its own.

@@ -1,6 +1,6 @@
 use lambda_runtime::tracing::subscriber::{filter::LevelFilter, fmt};
 
-use super::runtime::variable;
+use crate::environment::variable;
 
 /// What is logged where the environment does not say.
 const LEVEL: LevelFilter = LevelFilter::INFO;

@@ -28,4 +28,4 @@ pub use failure::Failure;
 pub use function::{App, Function};
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
-pub use runtime::{Config, callbacks, run, run_audit};
+pub use runtime::{run, run_audit, run_webhook};

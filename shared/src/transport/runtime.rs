@@ -1,14 +1,16 @@
-use std::{env, sync::Arc};
+use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 
-use super::{App, Audit, Failure, Function, Payload, Reply, log, telemetry};
+use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
 use crate::{
     callback::{Callbacks, Executions, Secret, Secrets},
+    environment::variable,
     ledger::{Ledger, Sources},
     sdk,
-    store::{Connection, Store, TABLE},
+    store::{Store, TABLE},
 };
 
 /// The namespace of all metrics.
@@ -16,39 +18,6 @@ const NAMESPACE: &str = "Scrip";
 
 /// How many minutes are between two audits where nobody says.
 const HOURLY: i32 = 60;
-
-/// What the environment says, read once at the start.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The table's name.
-    pub table: String,
-    /// How to reach it.
-    pub connection: Connection,
-    /// As [`App::admits_anyone`] says.
-    pub admits_anyone: bool,
-}
-
-impl Config {
-    /// From `SCRIP_TABLE`, `SCRIP_ADMIT_ANYONE` (`true`; off otherwise),
-    /// `AWS_REGION`, and `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`.
-    /// An empty variable is none.
-    pub fn from_env() -> Config {
-        Config {
-            table: variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned()),
-            connection: Connection {
-                region: variable("AWS_REGION"),
-                endpoint: endpoint("DYNAMODB"),
-                anonymous: false,
-            },
-            admits_anyone: variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true"),
-        }
-    }
-}
-
-/// A variable of the environment; an empty one is none.
-pub(super) fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
 
 /// The endpoint of a service, where the environment has another than AWS's; an
 /// empty variable, which the SDK would not take, is none.
@@ -59,21 +28,14 @@ fn endpoint(service: &str) -> Option<String> {
 /// Call-backs as the environment says: their secrets from Secrets Manager, where
 /// `SCRIP_WEBHOOK_SECRET_ID` names them, or from `SCRIP_WEBHOOK_SECRETS` itself; and
 /// the executions of Step Functions.
-///
-/// Apart from [`Config`], so that only the function that needs them carries the
-/// clients.
-///
-/// # Errors
-/// When the secrets of the environment are out of form.
-pub async fn callbacks() -> Result<Callbacks, lambda_runtime::Error> {
+fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     use aws_sdk_secretsmanager::config::Builder as SecretsManager;
     use aws_sdk_sfn::config::Builder as StepFunctions;
 
-    let sdk = sdk::loader().load().await;
-    let mut executions = StepFunctions::from(&sdk);
+    let mut executions = StepFunctions::from(sdk);
     executions.set_endpoint_url(endpoint("SFN"));
     let secrets = if let Some(id) = variable("SCRIP_WEBHOOK_SECRET_ID") {
-        let mut config = SecretsManager::from(&sdk);
+        let mut config = SecretsManager::from(sdk);
         config.set_endpoint_url(endpoint("SECRETS_MANAGER"));
         Secrets::kept(config, id)
     } else {
@@ -82,23 +44,37 @@ pub async fn callbacks() -> Result<Callbacks, lambda_runtime::Error> {
     Ok(Callbacks { secrets, executions: Some(Executions::new(executions)) })
 }
 
-impl App {
-    /// What this configuration describes.
-    pub async fn start(config: Config, callbacks: Callbacks) -> App {
-        let store = Store::connect(config.connection, config.table).await;
-        let ledger = Ledger::new(store, Sources::system());
-        App { ledger, admits_anyone: config.admits_anyone, callbacks }
-    }
+/// What the environment describes: the table that `SCRIP_TABLE` names, at
+/// `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` where there is one, and callers
+/// without claims only where `SCRIP_ADMIT_ANYONE` is `true`. An empty variable is none.
+fn app(sdk: &SdkConfig, callbacks: Callbacks) -> Arc<App> {
+    let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
+    let store = Store::of_function(sdk, endpoint("DYNAMODB"), table);
+    let ledger = Ledger::new(store, Sources::system());
+    let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
+    Arc::new(App { ledger, admits_anyone, callbacks })
 }
 
 /// Serves a function's events until Lambda ends the process.
 ///
 /// # Errors
 /// When Lambda's runtime interface cannot be reached.
-pub async fn run(function: Function, callbacks: Callbacks) -> Result<(), lambda_runtime::Error> {
+pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
-    let app = Arc::new(App::start(Config::from_env(), callbacks).await);
+    let app = app(&sdk::of_function(), Callbacks::none());
     serve(metrics, async |event| function.handle(app.clone(), event).await).await
+}
+
+/// The same with call-backs. Apart, so that only the function that needs them carries
+/// the clients.
+///
+/// # Errors
+/// As [`run`]; when the secrets of the environment are out of form.
+pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
+    let metrics = begin()?;
+    let sdk = sdk::of_function();
+    let app = app(&sdk, callbacks(&sdk)?);
+    serve(metrics, async |event| WEBHOOK.handle(app.clone(), event).await).await
 }
 
 /// Serves the schedule of the audit until Lambda ends the process. How many minutes are
@@ -112,7 +88,7 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let app = Arc::new(App::start(Config::from_env(), Callbacks::none()).await);
+    let app = app(&sdk::of_function(), Callbacks::none());
     serve(metrics, async |event| audit.handle(app.clone(), event).await).await
 }
 

@@ -2,13 +2,12 @@ use std::{fs, path::Path};
 
 use crate::Instance;
 
-/// How many instructions a function's program takes from its start until it has its
-/// first answer out and asks for the next event; without a payload, until it asks for
-/// the first. Wants valgrind.
+/// How many instructions a function's program takes from its start until it has
+/// answered these events and asks for another. Wants valgrind.
 pub async fn instructions(
     program: &Path,
     environment: &[(&str, &str)],
-    payload: Option<String>,
+    payloads: &[String],
     out: &Path,
 ) -> u64 {
     let mut command = Instance::command("valgrind");
@@ -19,8 +18,8 @@ pub async fn instructions(
         .envs(environment.iter().copied());
     let mut instance = Instance::start(command).await;
     instance.asked().await;
-    if let Some(payload) = payload {
-        instance.send(payload).await;
+    for payload in payloads {
+        instance.send(payload.clone()).await;
         instance.ending().await.1.expect("an answer");
         instance.asked().await;
     }

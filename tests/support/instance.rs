@@ -61,7 +61,8 @@ impl Instance {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
             let upper = name.to_string_lossy().to_uppercase();
-            if upper.starts_with("AWS_") || upper.ends_with("_PROXY") {
+            let sways = ["AWS_", "NODE_", "SSL_CERT_"].iter().any(|prefix| upper.starts_with(prefix));
+            if sways || upper.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }

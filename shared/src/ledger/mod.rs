@@ -74,6 +74,11 @@ impl Ledger {
         (self.sources.now)()
     }
 
+    /// Makes the way to the table, as [`Store::warm`] says.
+    pub async fn warm(&self) {
+        self.store.warm().await;
+    }
+
     fn nonce(&self) -> Nonce {
         Nonce::new((self.sources.random)())
     }

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::{
     config::{Builder, Credentials},
 };
 
+use super::key;
 use crate::{environment::variable, sdk};
 
 /// How a tool reaches DynamoDB.
@@ -67,6 +68,13 @@ impl Store {
     /// The table of this name, through a client of its own.
     pub async fn connect(connection: Connection, table: impl Into<String>) -> Store {
         Store::new(connection.client().await, table)
+    }
+
+    /// Makes the way to the table, so that no event has to wait for it, by a read of
+    /// what is not there: each function may read an item. Whether that works is for
+    /// the first event to tell.
+    pub async fn warm(&self) {
+        let _ = self.client.get_item().table_name(&self.table).set_key(Some(key::of_nobody())).send().await;
     }
 
     /// A client that nothing around it can sway: no proxy, no profile, and no

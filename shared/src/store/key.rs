@@ -21,6 +21,11 @@ pub(super) fn of(user: &UserUuid, sort: String) -> Item {
     HashMap::from([(USER.to_owned(), text(user.as_str())), (SORT.to_owned(), AttributeValue::S(sort))])
 }
 
+/// The key of no item: no user has this name.
+pub(super) fn of_nobody() -> Item {
+    HashMap::from([(USER.to_owned(), text("#")), (SORT.to_owned(), text(WALLET))])
+}
+
 /// Behind every key of a user's, of damaged items too.
 pub(super) fn last_of(user: &str) -> Item {
     HashMap::from([(USER.to_owned(), text(user)), (SORT.to_owned(), text(char::MAX))])

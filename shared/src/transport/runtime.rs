@@ -1,8 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
+use tokio::time::timeout;
 
 use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
 
 /// The namespace of all metrics.
 const NAMESPACE: &str = "Scrip";
+
+/// How long the start may wait for the way to the table.
+const WARMING: Duration = Duration::from_secs(1);
 
 /// How many minutes are between two audits where nobody says.
 const HOURLY: i32 = 60;
@@ -47,10 +51,14 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
 /// What the environment describes: the table that `SCRIP_TABLE` names, at
 /// `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` where there is one, and callers
 /// without claims only where `SCRIP_ADMIT_ANYONE` is `true`. An empty variable is none.
-fn app(sdk: &SdkConfig, callbacks: Callbacks) -> Arc<App> {
+///
+/// The way to the table is made before the first event is asked for: until then Lambda
+/// gives a function of any size a whole processor.
+async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> Arc<App> {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
     let store = Store::of_function(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, Sources::system());
+    let _ = timeout(WARMING, ledger.warm()).await;
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
     Arc::new(App { ledger, admits_anyone, callbacks })
 }
@@ -61,7 +69,7 @@ fn app(sdk: &SdkConfig, callbacks: Callbacks) -> Arc<App> {
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
-    let app = app(&sdk::of_function(), Callbacks::none());
+    let app = app(&sdk::of_function(), Callbacks::none()).await;
     serve(metrics, async |event| function.handle(app.clone(), event).await).await
 }
 
@@ -73,7 +81,7 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
 pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
     let sdk = sdk::of_function();
-    let app = app(&sdk, callbacks(&sdk)?);
+    let app = app(&sdk, callbacks(&sdk)?).await;
     serve(metrics, async |event| WEBHOOK.handle(app.clone(), event).await).await
 }
 
@@ -88,7 +96,7 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let app = app(&sdk::of_function(), Callbacks::none());
+    let app = app(&sdk::of_function(), Callbacks::none()).await;
     serve(metrics, async |event| audit.handle(app.clone(), event).await).await
 }
 

@@ -17,8 +17,16 @@ pub(crate) struct Figures {
     /// What is deployed, where that is one file.
     pub(crate) bytes: Option<u64>,
     pub(crate) zipped_bytes: Option<u64>,
-    /// Until it asked for its first event, and for its second.
-    pub(crate) instructions: Option<(u64, u64)>,
+    pub(crate) instructions: Option<Instructions>,
+}
+
+/// What callgrind counted.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Instructions {
+    pub(crate) first_next: u64,
+    pub(crate) first_answer: u64,
+    /// Of one event that comes later.
+    pub(crate) later_event: u64,
 }
 
 /// The figures of one run.
@@ -50,7 +58,7 @@ impl Figures {
         name: &str,
         runs: &[Run],
         file: Option<&Path>,
-        instructions: Option<(u64, u64)>,
+        instructions: Option<Instructions>,
     ) -> Figures {
         let micros = |time: Duration| u64::try_from(time.as_micros()).expect("no ages");
         let times = |time: fn(&Run) -> Duration| Spread::of(runs.iter().map(|run| micros(time(run))));

@@ -19,7 +19,7 @@ use rustls_native_certs::load_native_certs;
 use scrip_tests::{Bench, Clock, Instance, Tls, embedded, instructions};
 use serde_json::json;
 
-use figures::{Figures, Run};
+use figures::{Figures, Instructions, Run};
 use subject::{FUNCTIONS, Subject, event};
 
 /// Measures cold starts.
@@ -37,6 +37,9 @@ struct Options {
     /// Measures the files of this folder instead, builds of `decrease`, in the order of their names
     #[arg(long)]
     steps: Option<PathBuf>,
+    /// Measures those alone whose name has this in it
+    #[arg(long, default_value = "")]
+    only: String,
     /// Counts instructions too, by valgrind
     #[arg(long)]
     instructions: bool,
@@ -47,6 +50,9 @@ struct Options {
     #[arg(long, hide = true)]
     bench: bool,
 }
+
+/// How many events are counted that come after the first.
+const LATER_EVENTS: usize = 20;
 
 /// What all subjects are started beside.
 struct Stage {
@@ -67,19 +73,20 @@ async fn main() {
     std::env::set_current_dir(root).expect("the workspace");
     let options = Options::parse();
     let stage = Stage::build("target/cold".into()).await;
-    let (name, title, subjects) = match &options.steps {
+    let (name, title, mut subjects) = match &options.steps {
         Some(folder) => ("cold-steps", "build of `decrease`", steps(folder)),
         None => ("cold", "function", functions(&options)),
     };
 
+    subjects.retain(|subject| subject.name.contains(&options.only));
+
     let figures = stage.measure(&subjects, &options).await;
 
     let mut told = report::table(title, &figures);
-    if options.steps.is_none() {
-        for peer in &figures[FUNCTIONS.len()..] {
-            told.push('\n');
-            told.push_str(&report::ratio(&figures[1], peer));
-        }
+    for peer in figures.iter().filter(|of| of.name.contains("Node")) {
+        let ours = figures.iter().find(|of| of.name == "`decrease`").expect("the same function");
+        told.push('\n');
+        told.push_str(&report::ratio(ours, peer));
     }
     println!("{told}");
     let keep = |ending: &str, content: &str| {
@@ -162,13 +169,18 @@ impl Stage {
         }
     }
 
-    /// Instructions until the first event is asked for, and until it is answered.
-    async fn count(&self, subject: &Subject) -> (u64, u64) {
+    async fn count(&self, subject: &Subject) -> Instructions {
         let bench = Bench::at(&self.engine, Clock::running()).await;
-        let event = event(&bench, subject.function, "u").await.to_string();
+        let mut events = Vec::new();
+        // Each is answered once: the first alone, then as many and one more.
+        for nth in 0..2 + LATER_EVENTS {
+            events.push(event(&bench, subject.function, &format!("u{nth}")).await.to_string());
+        }
         let (environment, out) = (self.environment(&bench.table), self.folder.join("callgrind"));
-        let start = instructions(&subject.program, &environment, None, &out).await;
-        (start, instructions(&subject.program, &environment, Some(event), &out).await)
+        let count = |events| instructions(&subject.program, &environment, events, &out);
+        let (first_next, first_answer) = (count(&[]).await, count(&events[..1]).await);
+        let later = count(&events[1..]).await.saturating_sub(first_answer);
+        Instructions { first_next, first_answer, later_event: later / LATER_EVENTS as u64 }
     }
 
     fn environment<'a>(&'a self, table: &'a str) -> [(&'static str, &'a str); 6] {

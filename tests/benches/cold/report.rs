@@ -5,19 +5,23 @@ use crate::figures::{Figures, Spread};
 /// The figures as a table of Markdown.
 pub(crate) fn table(first: &str, figures: &[Figures]) -> String {
     let counted = figures.iter().any(|of| of.instructions.is_some());
-    let mut table = format!(
-        "| {first} | to the first `next`, ms | from there to the answer, ms | to the first answer, ms | peak memory, MiB | file, MB | zipped, MB |"
-    );
-    table.push_str(if counted {
-        " to the first `next`, M instructions | to the first answer, M instructions |\n"
-    } else {
-        "\n"
-    });
-    table.push_str(if counted {
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
-    } else {
-        "| --- | --- | --- | --- | --- | --- | --- |\n"
-    });
+    let mut heads = vec![
+        first,
+        "to the first `next`, ms",
+        "from there to the answer, ms",
+        "to the first answer, ms",
+        "peak memory, MiB",
+        "file, MB",
+        "zipped, MB",
+    ];
+    if counted {
+        heads.extend([
+            "to the first `next`, M instructions",
+            "to the first answer, M instructions",
+            "a later event, M instructions",
+        ]);
+    }
+    let mut table = format!("| {} |\n|{}\n", heads.join(" | "), " --- |".repeat(heads.len()));
     for of in figures {
         let size = |bytes: Option<u64>| bytes.map(|bytes| tenths(bytes, 1_000_000)).unwrap_or_default();
         let cells = [
@@ -30,8 +34,11 @@ pub(crate) fn table(first: &str, figures: &[Figures]) -> String {
             size(of.zipped_bytes),
         ];
         let _ = write!(table, "| {} |", cells.join(" | "));
-        if let Some((next, answer)) = of.instructions {
-            let _ = write!(table, " {} | {} |", tenths(next, 1_000_000), tenths(answer, 1_000_000));
+        if counted {
+            let millions = |count: u64| tenths(count, 1_000_000);
+            let cells =
+                of.instructions.map(|of| [of.first_next, of.first_answer, of.later_event].map(millions));
+            let _ = write!(table, " {} |", cells.unwrap_or_default().join(" | "));
         }
         table.push('\n');
     }

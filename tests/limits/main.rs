@@ -1,1 +1,43 @@
-fn main() {}
+//! What a cold start may take, in instructions and bytes: these do not depend on what
+//! a machine does besides, as time does.
+
+use std::{fs, path::Path};
+
+use scrip_tests::{Bench, Clock, Tls, embedded, instructions};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// How large the release build of `decrease` may be: a tenth above what it is.
+const BYTES_MAX: u64 = 6_600_000;
+
+/// How many instructions it may take from its start to its first answer, over TLS and
+/// with one authority to trust: a tenth above what it takes.
+const INSTRUCTIONS_MAX: u64 = 7_300_000;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs valgrind, and `cargo build --release -p scrip-decrease`"]
+async fn a_cold_start_keeps_within_its_limits() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/decrease");
+    let bytes = fs::metadata(&program).expect("a release build").len();
+    let engine = embedded().await;
+    let tls = Tls::before(&engine).await;
+    let bench = Bench::at(&engine, Clock::running()).await;
+    bench.grant("u", 100, None).await;
+    let folder = TempDir::new().expect("a folder");
+    let authority = folder.path().join("authority.pem");
+    fs::write(&authority, &tls.authority).expect("a file");
+    let environment = [
+        ("SCRIP_TABLE", &*bench.table),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &tls.endpoint),
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ("SSL_CERT_FILE", authority.to_str().expect("UTF-8")),
+    ];
+    let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 8, "generation_uuid": "g" });
+
+    let out = folder.path().join("callgrind");
+    let count = instructions(&program, &environment, &[charge.to_string()], &out).await;
+
+    println!("{bytes} bytes, {count} instructions to the first answer");
+    assert!(bytes <= BYTES_MAX, "{bytes} bytes");
+    assert!(count <= INSTRUCTIONS_MAX, "{count} instructions");
+}

@@ -204,7 +204,7 @@ fn pem(der: &[u8]) -> String {
 fn document(name: &str, table: &str) {
     const PATH: &str = "docs/performance.md";
     let text = fs::read_to_string(PATH).expect(PATH);
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+    let (begin, end) = (format!("<!-- measured: {name} -->\n"), format!("<!-- end: {name} -->\n"));
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{PATH} has no {begin}"));
     let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{PATH} has no {end}"));
     fs::write(PATH, format!("{before}{begin}{table}{end}{after}")).expect(PATH);

@@ -7,6 +7,7 @@ use scrip_tests::{
     emf::{embedded, sum},
 };
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 /// Starts the function, with these variables beside Lambda's own.
 async fn started(environment: &[(&str, &str)]) -> Lambda {
@@ -268,6 +269,16 @@ async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
     assert!(!message.contains("127.0.0.1"), "{message}");
     let answer = lambda.invoke(&event(&writer(), &charge("u", "g").to_string())).await.unwrap();
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_the_table_is_made_before_the_first_event() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let mut lambda = started(&[("AWS_ENDPOINT_URL_DYNAMODB", &endpoint)]).await;
+    let _connection = silent.accept().await.unwrap();
+    let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
+    assert_eq!(error_type, "InvalidRequest", "a way that leads nowhere holds up no start");
 }
 
 #[tokio::test(flavor = "multi_thread")]

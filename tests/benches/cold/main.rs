@@ -183,13 +183,14 @@ impl Stage {
         Instructions { first_next, first_answer, later_event: later / LATER_EVENTS as u64 }
     }
 
-    fn environment<'a>(&'a self, table: &'a str) -> [(&'static str, &'a str); 6] {
+    fn environment<'a>(&'a self, table: &'a str) -> [(&'static str, &'a str); 7] {
         [
             ("SCRIP_TABLE", table),
             ("SCRIP_WEBHOOK_SECRETS", "a-secret-of-the-stage"),
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.tls.endpoint),
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
             ("SSL_CERT_FILE", self.authorities.to_str().expect("UTF-8")),
+            ("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true"),
             ("NODE_EXTRA_CA_CERTS", self.authority.to_str().expect("UTF-8")),
         ]
     }

@@ -8,11 +8,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// How large the release build of `decrease` may be: a tenth above what it is.
-const BYTES_MAX: u64 = 6_600_000;
+const BYTES_MAX: u64 = 8_000_000;
 
 /// How many instructions it may take from its start to its first answer, over TLS and
 /// with one authority to trust: a tenth above what it takes.
-const INSTRUCTIONS_MAX: u64 = 7_300_000;
+const INSTRUCTIONS_MAX: u64 = 7_100_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs valgrind, and `cargo build --release -p scrip-decrease`"]
@@ -22,7 +22,6 @@ async fn a_cold_start_keeps_within_its_limits() {
     let engine = embedded().await;
     let tls = Tls::before(&engine).await;
     let bench = Bench::at(&engine, Clock::running()).await;
-    bench.grant("u", 100, None).await;
     let folder = TempDir::new().expect("a folder");
     let authority = folder.path().join("authority.pem");
     fs::write(&authority, &tls.authority).expect("a file");
@@ -32,10 +31,15 @@ async fn a_cold_start_keeps_within_its_limits() {
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
         ("SSL_CERT_FILE", authority.to_str().expect("UTF-8")),
     ];
-    let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 8, "generation_uuid": "g" });
+    let charge = async |start| {
+        let user = format!("u{start}");
+        bench.grant(&user, 100, None).await;
+        let charge = json!({ "user_uuid": user, "trans_type": "chat", "credits": 8, "generation_uuid": "g" });
+        vec![charge.to_string()]
+    };
 
     let out = folder.path().join("callgrind");
-    let count = instructions(&program, &environment, &[charge.to_string()], &out).await;
+    let count = instructions(&program, &environment, charge, &out).await;
 
     println!("{bytes} bytes, {count} instructions to the first answer");
     assert!(bytes <= BYTES_MAX, "{bytes} bytes");

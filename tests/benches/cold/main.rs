@@ -171,15 +171,20 @@ impl Stage {
 
     async fn count(&self, subject: &Subject) -> Instructions {
         let bench = Bench::at(&self.engine, Clock::running()).await;
-        let mut events = Vec::new();
-        // Each is answered once: the first alone, then as many and one more.
-        for nth in 0..2 + LATER_EVENTS {
-            events.push(event(&bench, subject.function, &format!("u{nth}")).await.to_string());
-        }
         let (environment, out) = (self.environment(&bench.table), self.folder.join("callgrind"));
-        let count = |events| instructions(&subject.program, &environment, events, &out);
-        let (first_next, first_answer) = (count(&[]).await, count(&events[..1]).await);
-        let later = count(&events[1..]).await.saturating_sub(first_answer);
+        let after = async |events: usize| {
+            let made = async |start: usize| {
+                let mut made = Vec::new();
+                for nth in 0..events {
+                    let user = format!("u{events}-{start}-{nth}");
+                    made.push(event(&bench, subject.function, &user).await.to_string());
+                }
+                made
+            };
+            instructions(&subject.program, &environment, made, &out).await
+        };
+        let (first_next, first_answer) = (after(0).await, after(1).await);
+        let later = after(1 + LATER_EVENTS).await.saturating_sub(first_answer);
         Instructions { first_next, first_answer, later_event: later / LATER_EVENTS as u64 }
     }
 

@@ -1,10 +1,12 @@
 //! What operators do from outside: out of the old table of credits into the ledger and
-//! back, the ledger's whole table into a file and back, and a wallet put right.
+//! back, the ledger's whole table into a file and back, a wallet put right, and load on the
+//! HTTP API.
 //!
 //! The old table had a row for everything: positive for credits that came,
 //! negative for credits that went, and a positive one again for a refund. A
 //! balance was the sum of the rows that had not run out.
 
+pub mod bench;
 pub mod copy;
 pub mod migrate;
 pub mod old;

@@ -8,6 +8,7 @@ use scrip::{
     store::{Connection, Store, TABLE},
 };
 use scrip_ops::{
+    bench,
     copy::{export, import},
     migrate,
     old::{Old, Place},
@@ -54,6 +55,8 @@ enum Command {
     Export(export::Settings),
     /// Put the items of a file into a table, over none that is there; begun again, it goes on
     Import(import::Settings),
+    /// Call an HTTP API as apps do, for users of its own, and say how long that takes
+    Bench(bench::Settings),
 }
 
 #[tokio::main]
@@ -97,6 +100,11 @@ async fn run(options: Options) -> Result<(), Problem> {
         }
         Command::Export(settings) => print!("{}", export::export(&ledger, &table, &settings).await?),
         Command::Import(settings) => print!("{}", import::import(&ledger, &settings).await?),
+        Command::Bench(settings) => {
+            let report = bench::bench(&settings).await?;
+            print!("{report}");
+            sound(report.books.is_sound())?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,95 @@
+//! Lines on axes, as SVG.
+
+use std::path::Path;
+
+use plotters::{
+    coord::{
+        Shift,
+        ranged1d::{AsRangedCoord, ValueFormatter},
+    },
+    prelude::{
+        BLACK, ChartBuilder, Color, DrawingArea, IntoDrawingArea, IntoLogRange, LineSeries, Palette,
+        Palette99, PathElement, SVGBackend, SeriesLabelPosition, WHITE,
+    },
+};
+
+use crate::problem::Problem;
+
+const SIZE: (u32, u32) = (900, 420);
+
+/// Lines on axes.
+pub struct Plot<'a> {
+    /// What is shown.
+    pub title: &'a str,
+    /// What each axis is, with its unit.
+    pub axes: [&'a str; 2],
+    /// Whether each axis is logarithmic.
+    pub logarithmic: [bool; 2],
+    /// How a place on the first axis is told.
+    pub tell: fn(f64) -> String,
+    /// The lines, by name.
+    pub lines: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+impl Plot<'_> {
+    /// Writes it into a file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Problem> {
+        let mut svg = String::new();
+        let unfit = |error: &dyn std::fmt::Display| Problem(format!("{}: {error}", path.display()));
+        self.draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())
+            .map_err(|error| unfit(&error))?;
+        std::fs::write(path, svg).map_err(|error| Problem::of_file(path, &error))
+    }
+
+    fn draw(&self, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+        let points = || self.lines.iter().flat_map(|(_, points)| points);
+        let span = |of: fn(&(f64, f64)) -> f64, is_logarithmic: bool| {
+            let highest = points().map(of).fold(f64::MIN_POSITIVE, f64::max);
+            let lowest = points().map(of).fold(highest, f64::min);
+            #[expect(clippy::float_arithmetic, reason = "places on paper")]
+            if is_logarithmic { lowest * 0.9..highest * 1.1 } else { 0.0..highest * 1.1 }
+        };
+        let (x, y) = (span(|point| point.0, self.logarithmic[0]), span(|point| point.1, self.logarithmic[1]));
+        match self.logarithmic {
+            [false, false] => self.draw_on(area, x, y),
+            [true, false] => self.draw_on(area, x.log_scale(), y),
+            [false, true] => self.draw_on(area, x, y.log_scale()),
+            [true, true] => self.draw_on(area, x.log_scale(), y.log_scale()),
+        }
+    }
+
+    fn draw_on<X, Y>(&self, area: &Area<'_>, x: X, y: Y) -> Result<(), Box<dyn std::error::Error>>
+    where
+        X: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+        Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+    {
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(area);
+        chart.caption(self.title, ("sans-serif", 18)).margin(14).x_label_area_size(44).y_label_area_size(64);
+        let mut chart = chart.build_cartesian_2d(x, y)?;
+        let tell = |place: &f64| (self.tell)(*place);
+        let mesh = &mut chart.configure_mesh();
+        mesh.x_desc(self.axes[0]).y_desc(self.axes[1]).light_line_style(WHITE.mix(0.0));
+        mesh.x_label_formatter(&tell).y_label_formatter(&plain).draw()?;
+        for (place, (name, points)) in self.lines.iter().enumerate() {
+            let color = Palette99::pick(place).to_rgba();
+            let series = chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?;
+            series.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color));
+        }
+        let labels = &mut chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperLeft).border_style(BLACK.mix(0.2));
+        labels.background_style(WHITE.mix(0.8)).draw()?;
+        Ok(area.present()?)
+    }
+}
+
+/// A place as a number.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as plotters hands it over")]
+fn plain(place: &f64) -> String {
+    place.to_string()
+}

@@ -25,19 +25,12 @@ impl Costs {
         self.bench.wire.take();
         call(&self.bench).await;
         let sent = self.bench.wire.take();
-        let (writes, reads): (Vec<_>, Vec<_>) =
-            sent.iter().partition(|sent| sent.operation == "TransactWriteItems");
+        let (writes, reads): (Vec<_>, Vec<_>) = sent.iter().partition(|sent| sent.is_write());
         // An empty sum is -0.
-        let units = |sent: &[&Sent]| sent.iter().map(|sent| table_units(sent)).sum::<f64>().abs();
+        let units = |sent: &[&Sent]| sent.iter().map(|sent| sent.table_units()).sum::<f64>().abs();
         let (trips, read, write) = (sent.len() - at_once, units(&reads), units(&writes));
         self.lines.push(format!("{name}: {trips} round trips, {read} RRU, {write} WRU"));
     }
-}
-
-fn table_units(sent: &Sent) -> f64 {
-    let consumed = &sent.answer.as_ref().unwrap()["ConsumedCapacity"];
-    let all = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
-    all.iter().filter_map(|consumed| consumed["Table"]["CapacityUnits"].as_f64()).sum()
 }
 
 async fn costs(history: i64) -> Vec<String> {

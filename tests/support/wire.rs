@@ -71,6 +71,22 @@ pub enum Fault {
     Cancelled(&'static [&'static str]),
 }
 
+impl Sent {
+    /// Whether it may write.
+    pub fn is_write(&self) -> bool {
+        self.operation == "TransactWriteItems"
+    }
+
+    /// The units of the table that it consumed, as the engine told: those of indexes inside
+    /// a transaction are told differently by each.
+    pub fn table_units(&self) -> f64 {
+        let consumed =
+            self.answer.as_ref().map(|answer| answer["ConsumedCapacity"].clone()).unwrap_or_default();
+        let all = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
+        all.iter().filter_map(|consumed| consumed["Table"]["CapacityUnits"].as_f64()).sum()
+    }
+}
+
 impl Wire {
     /// A wire on which nothing happens.
     pub fn new() -> Wire {

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+};
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{Builder, Credentials},
@@ -90,12 +93,16 @@ impl Store {
     }
 
     /// The timeouts and retries that the ledger counts on: the SDK itself tries
-    /// once, because a bounded retry needs to know what failed and the deadline.
+    /// once, because a bounded retry needs to know what failed and the deadline. How
+    /// fast a body comes is not watched besides: the time for the attempt ends it.
     pub fn tuned(config: Builder) -> Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(3))
             .build();
-        config.retry_config(RetryConfig::disabled()).timeout_config(timeouts)
+        config
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts)
     }
 }

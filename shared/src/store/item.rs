@@ -179,7 +179,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// The attributes of a wallet, without its key.
-pub(super) fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
+pub fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
     let version = wallet.version.ok_or_else(|| StoreError::Other("a wallet without a version".to_owned()))?;
     let totals = |(of, totals): (&TransType, &Totals)| (of.clone(), TotalsItem::from(totals));
     write(&WalletItem {
@@ -192,7 +192,7 @@ pub(super) fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
 }
 
 /// The wallet that an item holds.
-pub(super) fn to_wallet(item: Item) -> Result<Wallet, StoreError> {
+pub fn to_wallet(item: Item) -> Result<Wallet, StoreError> {
     let place = place(&item);
     let item: WalletItem = read(&place, item)?;
     let totals = |(of, totals): (TransType, TotalsItem)| Ok((of, totals.try_into()?));
@@ -213,7 +213,7 @@ pub(super) fn to_wallet(item: Item) -> Result<Wallet, StoreError> {
 }
 
 /// The attributes of a record, without its key.
-pub(super) fn from_record(user: &UserUuid, record: &Record) -> Result<Item, StoreError> {
+pub fn from_record(user: &UserUuid, record: &Record) -> Result<Item, StoreError> {
     match record {
         Record::Grant(grant) => write(&GrantItem {
             trans_no: grant.trans_no,
@@ -267,7 +267,7 @@ pub(super) fn millis(at: Timestamp) -> AttributeValue {
 }
 
 /// The record, or fence, that an item holds.
-pub(super) fn to_record(item: Item) -> Result<Record, StoreError> {
+pub fn to_record(item: Item) -> Result<Record, StoreError> {
     let place = place(&item);
     if place.sort.starts_with("grant#") {
         let item: GrantItem = read(&place, item)?;

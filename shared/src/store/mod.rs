@@ -14,6 +14,8 @@ mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
+#[doc(hidden)]
+pub use item::{from_record, from_wallet, to_record, to_wallet};
 pub use read::{ChargePlace, End, Held, KeptWallet, PageKey};
 pub use repair::Repair;
 pub use scan::{Part, Plain, Put};

@@ -1,0 +1,89 @@
+//! A DynamoDB that answers at once, in the same process.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        runtime_components::RuntimeComponents,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use scrip::{
+    callback::Callbacks,
+    ledger::{Ledger, Sources},
+    store::{Store, TABLE},
+    transport::App,
+};
+use serde_json::json;
+
+/// How long the token of a function's role is, about.
+const SESSION_TOKEN_CHARS: usize = 900;
+
+/// What every read and every write is answered with.
+#[derive(Clone, Debug)]
+pub(crate) struct Canned {
+    read: Arc<str>,
+    write: Arc<str>,
+}
+
+impl Canned {
+    /// One that holds a wallet of so many packs.
+    pub(crate) fn new(packs: u64) -> Canned {
+        let packs: Vec<_> = (0..packs)
+            .map(|nth| {
+                json!({ "M": {
+                    "i": { "S": format!("01a20585-4495-7dd5-8c4e-{nth:012}") }, "t": { "S": "order_pay" },
+                    "o": { "S": format!("order-{nth:08}") }, "c": { "N": "1000" }, "n": { "N": "500" },
+                    "e": { "N": (4_070_908_800_000 + nth).to_string() },
+                } })
+            })
+            .collect();
+        let totals = json!({
+            "order_pay": { "M": { "c": { "N": "500000" }, "n": { "N": "500" } } },
+            "anime_generation": { "M": { "c": { "N": "1500" }, "n": { "N": "100" } } },
+        });
+        let wallet = json!({
+            "user_uuid": { "S": "user" }, "sk": { "S": "wallet" }, "version": { "N": "1767225600000" },
+            "packs": { "L": packs }, "totals": { "M": totals },
+        });
+        let consumed = |units: f64| json!({ "TableName": TABLE, "CapacityUnits": units });
+        let read = json!({ "ConsumedCapacity": consumed(1.0), "Item": wallet });
+        let write = json!({ "ConsumedCapacity": [consumed(6.0)] });
+        Canned { read: read.to_string().into(), write: write.to_string().into() }
+    }
+
+    /// The functions' state on it, signing as on Lambda.
+    pub(crate) fn app(&self) -> Arc<App> {
+        let session = "s".repeat(SESSION_TOKEN_CHARS);
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("key", "secret", Some(session), None, "bench"))
+            .http_client(self.clone());
+        let store = Store::new(Client::from_conf(Store::tuned(config).build()), TABLE);
+        let ledger = Ledger::new(store, Sources::system());
+        Arc::new(App { ledger, admits_anyone: false, callbacks: Callbacks::none() })
+    }
+}
+
+impl HttpClient for Canned {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Canned {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let is_read = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with("GetItem"));
+        let answer = if is_read { &self.read } else { &self.write };
+        let status = StatusCode::try_from(200).expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer.as_bytes()))))
+    }
+}

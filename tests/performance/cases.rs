@@ -1,0 +1,167 @@
+//! What is measured piece by piece, each by its name: time by criterion, instructions and
+//! allocations by valgrind.
+
+use std::{hint::black_box, sync::Arc};
+
+use scrip::{
+    domain::{
+        Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Nonce, Record, Timestamp, Wallet,
+    },
+    store::{from_record, from_wallet, to_record, to_wallet},
+    transport::{App, functions::DECREASE},
+};
+use scrip_tests::{http_event, invoke};
+use serde_json::json;
+use tokio::runtime::Builder;
+use uuid::Uuid;
+
+use crate::{canned::Canned, telling::Telling};
+
+/// How many packs the wallets have.
+pub(crate) const PACKS: [u64; 4] = [1, 10, 200, 500];
+
+/// Rules and the mapping of items, by name.
+pub(crate) const RULES: [&str; 7] = [
+    "Wallet::charge",
+    "Wallet::grant",
+    "Wallet::void",
+    "wallet to item",
+    "item to wallet",
+    "charge to item",
+    "item to charge",
+];
+
+/// The whole of `decrease`, from the event to the answer.
+pub(crate) const DECREASE_CASE: &str = "decrease";
+
+/// One piece of work, to be done again and again.
+pub(crate) type Work = Box<dyn FnMut()>;
+
+/// The work of this name, on a wallet of so many packs.
+pub(crate) fn work(name: &str, packs: u64) -> Work {
+    let wallet = wallet(packs);
+    let (now, nonce) = (moment(1), Nonce::new(Uuid::from_u128(7)));
+    let one = charge_request(1);
+    match name {
+        "Wallet::charge" => Box::new(move || drop(black_box(wallet.charge(black_box(&one), nonce, now)))),
+        "Wallet::grant" => {
+            let wallet = wallet_less_one(packs);
+            let grant = grant_request(0);
+            Box::new(move || drop(black_box(wallet.grant(black_box(&grant), nonce, now))))
+        }
+        "Wallet::void" => {
+            let (after, charge) = spanning(&wallet, packs);
+            Box::new(move || drop(black_box(after.void([black_box(&charge)], now))))
+        }
+        "wallet to item" => Box::new(move || drop(black_box(from_wallet(black_box(&wallet))))),
+        "item to wallet" => {
+            let item = from_wallet(&wallet).expect("an item");
+            Box::new(move || drop(black_box(to_wallet(item.clone()))))
+        }
+        "charge to item" => {
+            let record = Record::Charge(spanning(&wallet, packs).1);
+            let user = id("user");
+            Box::new(move || drop(black_box(from_record(&user, black_box(&record)))))
+        }
+        "item to charge" => {
+            let mut item =
+                from_record(&id("user"), &Record::Charge(spanning(&wallet, packs).1)).expect("an item");
+            for (name, value) in [("user_uuid", "user"), ("sk", "charge#generation#")] {
+                item.insert(name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned()));
+            }
+            Box::new(move || drop(black_box(to_record(item.clone()))))
+        }
+        DECREASE_CASE => decrease(packs),
+        other => panic!("{other} is nothing that is measured"),
+    }
+}
+
+/// `decrease` as on Lambda: over HTTP, with metrics and a line of the log, on a DynamoDB
+/// that answers at once.
+fn decrease(packs: u64) -> Work {
+    let app = Canned::new(packs).app();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (telling, mut nth) = (Telling::start(), 0);
+    Box::new(move || {
+        nth += 1;
+        runtime.block_on(charge(&app, telling, &charge_event("user", &format!("generation-{nth}"))));
+    })
+}
+
+/// Charges by an event, and tells of it as the function does before it answers.
+pub(crate) async fn charge(app: &Arc<App>, telling: &Telling, event: &str) {
+    let deadline = app.ledger.now().plus_millis(10_000);
+    let reply = invoke(app, DECREASE, event.to_owned(), deadline).await;
+    let reply = serde_json::to_string(&reply.expect("over HTTP it is an answer")).expect("JSON");
+    assert!(reply.contains(r#""statusCode":200"#), "{reply}");
+    telling.flush();
+    black_box(reply);
+}
+
+/// The event of a charge of one credit.
+pub(crate) fn charge_event(user: &str, generation: &str) -> String {
+    let body = json!({
+        "user_uuid": user, "trans_type": "anime_generation", "credits": 1, "generation_uuid": generation,
+    });
+    let claims = json!({ "scope": "credits:write", "sub": "service" });
+    let headers = json!({
+        "content-type": "application/json", "host": "api.example.com", "user-agent": "app/1.0",
+        "x-forwarded-for": "192.0.2.1", "x-forwarded-port": "443", "x-forwarded-proto": "https",
+    });
+    http_event("POST", "/credits/decrease", body.to_string().into_bytes(), Some(claims), &headers).to_string()
+}
+
+/// The wallet of a user who has spent a little of each pack.
+fn wallet(packs: u64) -> Wallet {
+    let wallet = grants(packs);
+    let nonce = Nonce::new(Uuid::from_u128(9));
+    wallet.charge(&charge_request(1), nonce, moment(0)).expect("enough credits").0
+}
+
+fn wallet_less_one(packs: u64) -> Wallet {
+    grants(packs - 1)
+}
+
+fn grants(packs: u64) -> Wallet {
+    (0..packs).fold(Wallet::default(), |wallet, nth| {
+        let nonce = Nonce::new(Uuid::from_u128(nth.into()));
+        wallet.grant(&grant_request(nth), nonce, moment(0)).expect("room for a pack").0
+    })
+}
+
+/// A charge that takes all there is from every pack, and the wallet after it.
+fn spanning(wallet: &Wallet, packs: u64) -> (Wallet, Charge) {
+    let all = charge_request(1_000 * packs - 1);
+    wallet.charge(&all, Nonce::new(Uuid::from_u128(8)), moment(0)).expect("enough credits")
+}
+
+fn grant_request(nth: u64) -> GrantRequest {
+    GrantRequest {
+        user: id("user"),
+        trans_type: GrantType::OrderPay,
+        credits: Credits::requested(1_000).expect("credits"),
+        order_no: Some(id(&format!("order-{nth:08}"))),
+        expired_at: Some(moment(10_000_000_000 + i64::try_from(nth).expect("a few"))),
+        key: None,
+    }
+}
+
+fn charge_request(credits: u64) -> ChargeRequest {
+    ChargeRequest {
+        user: id("user"),
+        trans_type: ChargeType::Generation("anime".to_owned()),
+        credits: Credits::requested(credits).expect("credits"),
+        generation: Some(id("generation")),
+        order_no: None,
+        key: None,
+    }
+}
+
+fn id<T: TryFrom<String, Error: std::fmt::Debug>>(text: &str) -> T {
+    T::try_from(text.to_owned()).expect("an identifier")
+}
+
+/// So many milliseconds after the beginning of 2026.
+fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_767_225_600_000 + millis).expect("a moment")
+}

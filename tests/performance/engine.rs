@@ -1,0 +1,72 @@
+//! The embedded engine, served from a thread of its own, and clients of it.
+
+use std::{path::Path, sync::Arc, thread};
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use dynoxide::{Database, server};
+use scrip::{
+    callback::Callbacks,
+    ledger::{Ledger, Sources},
+    store::{Store, TABLE},
+    transport::App,
+};
+use tokio::{net::TcpListener, runtime::Builder};
+
+/// An engine that serves until the process ends.
+pub(crate) struct Engine {
+    /// The engine itself.
+    pub(crate) database: Database,
+    endpoint: String,
+}
+
+impl Engine {
+    /// One with the table, in memory, or in this file.
+    pub(crate) async fn start(file: Option<&Path>) -> Engine {
+        let path = file.map(|file| file.to_str().expect("a path in UTF-8"));
+        let database = path.map_or_else(Database::memory, Database::new).expect("an engine");
+        let served = database.clone();
+        let (listens, listening) = tokio::sync::oneshot::channel();
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                let _ = listens.send(listener.local_addr().expect("an address"));
+                server::serve_on(listener, served).await
+            })
+        });
+        let endpoint = format!("http://{}", listening.await.expect("an address"));
+        let engine = Engine { database, endpoint };
+        engine.store(plain()).create_table().await.expect("a table");
+        engine
+    }
+
+    /// A client by this way.
+    pub(crate) fn client(&self, way: SharedHttpClient) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("key", "secret", Some("s".repeat(900)), None, "bench"))
+            .endpoint_url(&self.endpoint)
+            .http_client(way);
+        Client::from_conf(Store::tuned(config).build())
+    }
+
+    /// The functions' state on it.
+    pub(crate) fn app(&self, way: SharedHttpClient) -> Arc<App> {
+        let ledger = Ledger::new(self.store(way), Sources::system());
+        Arc::new(App { ledger, admits_anyone: true, callbacks: Callbacks::none() })
+    }
+
+    fn store(&self, way: SharedHttpClient) -> Store {
+        Store::new(self.client(way), TABLE)
+    }
+}
+
+/// HTTP and nothing else.
+pub(crate) fn plain() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
+}

@@ -1,0 +1,104 @@
+//! Time, instructions and allocations of each piece of work.
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use criterion::Criterion;
+use serde_json::Value;
+
+use crate::{
+    cases::{self, PACKS},
+    document::{self, Table},
+};
+
+/// How often a piece of work is done under valgrind: the cost of one is the difference.
+const TIMES: [u64; 2] = [5, 25];
+
+/// What one run of a piece of work costs.
+pub(crate) struct Cost {
+    /// The median, in nanoseconds.
+    pub(crate) nanos: f64,
+    /// Instructions, by callgrind.
+    pub(crate) instructions: f64,
+    /// Allocations and their bytes, by dhat.
+    pub(crate) allocations: [f64; 2],
+}
+
+/// Measures a piece of work.
+pub(crate) fn cost(name: &str, packs: u64) -> Cost {
+    eprintln!("{name}, {packs} packs");
+    Cost {
+        nanos: nanos(name, packs),
+        instructions: valgrind("callgrind", "Collected :", name, packs)[0],
+        allocations: {
+            let found = valgrind("dhat", "Total:", name, packs);
+            [found[1], found[0]]
+        },
+    }
+}
+
+/// The table of all rules, and of the mapping of items.
+pub(crate) fn rules() -> Table {
+    let head = ["", "packs", "time", "instructions", "allocations", "bytes"];
+    let mut table = Table::new(&head);
+    for name in cases::RULES {
+        for packs in PACKS {
+            let Cost { nanos, instructions, allocations: [blocks, bytes] } = cost(name, packs);
+            let cells = [document::time(nanos), document::count(instructions)];
+            let [time, instructions] = cells;
+            let [blocks, bytes] = [blocks, bytes].map(document::count);
+            table.row([name.to_owned(), packs.to_string(), time, instructions, blocks, bytes]);
+        }
+    }
+    table
+}
+
+/// By criterion, which keeps what it finds below the build's folder.
+fn nanos(name: &str, packs: u64) -> f64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut criterion = Criterion::default()
+        .output_directory(folder.path())
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600));
+    let mut work = cases::work(name, packs);
+    criterion.bench_function("work", |bencher| bencher.iter(&mut work));
+    let found = fs::read(folder.path().join("work/new/estimates.json")).expect("criterion's estimates");
+    let found: Value = serde_json::from_slice(&found).expect("JSON");
+    found["median"]["point_estimate"].as_f64().expect("a median")
+}
+
+/// The numbers of one line of valgrind's, for one run of the work.
+fn valgrind(tool: &str, line: &str, name: &str, packs: u64) -> Vec<f64> {
+    let [few, many] = TIMES.map(|times| said(tool, line, name, packs, times));
+    let span = document::float(TIMES[1] - TIMES[0]);
+    few.iter().zip(many).map(|(few, many)| (many - few) / span).collect()
+}
+
+fn said(tool: &str, line: &str, name: &str, packs: u64, times: u64) -> Vec<f64> {
+    let this = env::current_exe().expect("this program");
+    let out = Path::new("/dev/null").display();
+    let ran = Command::new("valgrind")
+        .arg(format!("--tool={tool}"))
+        .arg(format!("--{tool}-out-file={out}"))
+        .arg(this)
+        .args(["--work", name, "--packs", &packs.to_string(), "--times", &times.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .expect("valgrind, a package of every Linux");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let found = said.lines().filter_map(|said| said.split_once(line)).next_back();
+    let (_, numbers) = found.unwrap_or_else(|| panic!("{tool} says nothing of {line}: {said}"));
+    let digits = numbers.split_whitespace().map(|word| word.replace(',', ""));
+    digits.filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Does a piece of work so many times, for valgrind to watch.
+pub(crate) fn work(name: &str, packs: u64, times: u64) {
+    let mut work = cases::work(name, packs);
+    (0..times).for_each(|_| work());
+}

@@ -59,17 +59,21 @@ impl Canned {
         Canned { read: read.to_string().into(), write: write.to_string().into() }
     }
 
-    /// The functions' state on it, signing as on Lambda.
+    /// The functions' state on it.
     pub(crate) fn app(&self) -> Arc<App> {
+        let ledger = Ledger::new(Store::new(self.client(), TABLE), Sources::system());
+        Arc::new(App { ledger, admits_anyone: false, callbacks: Callbacks::none() })
+    }
+
+    /// A client of it, signing as on Lambda.
+    pub(crate) fn client(&self) -> Client {
         let session = "s".repeat(SESSION_TOKEN_CHARS);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("key", "secret", Some(session), None, "bench"))
             .http_client(self.clone());
-        let store = Store::new(Client::from_conf(Store::tuned(config).build()), TABLE);
-        let ledger = Ledger::new(store, Sources::system());
-        Arc::new(App { ledger, admits_anyone: false, callbacks: Callbacks::none() })
+        Client::from_conf(Store::tuned(config).build())
     }
 }
 

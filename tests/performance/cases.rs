@@ -8,14 +8,14 @@ use scrip::{
         Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Nonce, Record, Timestamp, Wallet,
     },
     store::{from_record, from_wallet, to_record, to_wallet},
-    transport::{App, functions::DECREASE},
+    transport::{App, functions},
 };
 use scrip_tests::{http_event, invoke};
 use serde_json::json;
 use tokio::runtime::Builder;
 use uuid::Uuid;
 
-use crate::{canned::Canned, telling::Telling};
+use crate::{bare, canned::Canned, telling::Telling};
 
 /// How many packs the wallets have.
 pub(crate) const PACKS: [u64; 4] = [1, 10, 200, 500];
@@ -32,7 +32,10 @@ pub(crate) const RULES: [&str; 7] = [
 ];
 
 /// The whole of `decrease`, from the event to the answer.
-pub(crate) const DECREASE_CASE: &str = "decrease";
+pub(crate) const DECREASE: &str = "decrease";
+
+/// The calls of the SDK that it cannot do without.
+pub(crate) const BARE: &str = "bare calls";
 
 /// One piece of work, to be done again and again.
 pub(crate) type Work = Box<dyn FnMut()>;
@@ -71,7 +74,8 @@ pub(crate) fn work(name: &str, packs: u64) -> Work {
             }
             Box::new(move || drop(black_box(to_record(item.clone()))))
         }
-        DECREASE_CASE => decrease(packs),
+        DECREASE => decrease(packs),
+        BARE => bare_calls(packs),
         other => panic!("{other} is nothing that is measured"),
     }
 }
@@ -81,17 +85,22 @@ pub(crate) fn work(name: &str, packs: u64) -> Work {
 fn decrease(packs: u64) -> Work {
     let app = Canned::new(packs).app();
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (telling, mut nth) = (Telling::start(), 0);
+    let (telling, event) = (Telling::start(), charge_event("user", "generation"));
+    Box::new(move || runtime.block_on(charge(&app, telling, event.clone())))
+}
+
+fn bare_calls(packs: u64) -> Work {
+    let client = Canned::new(packs).client();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     Box::new(move || {
-        nth += 1;
-        runtime.block_on(charge(&app, telling, &charge_event("user", &format!("generation-{nth}"))));
+        black_box(runtime.block_on(bare::charge(&client, "user", "generation")));
     })
 }
 
 /// Charges by an event, and tells of it as the function does before it answers.
-pub(crate) async fn charge(app: &Arc<App>, telling: &Telling, event: &str) {
+pub(crate) async fn charge(app: &Arc<App>, telling: &Telling, event: String) {
     let deadline = app.ledger.now().plus_millis(10_000);
-    let reply = invoke(app, DECREASE, event.to_owned(), deadline).await;
+    let reply = invoke(app, functions::DECREASE, event, deadline).await;
     let reply = serde_json::to_string(&reply.expect("over HTTP it is an answer")).expect("JSON");
     assert!(reply.contains(r#""statusCode":200"#), "{reply}");
     telling.flush();

@@ -1,7 +1,7 @@
 //! What `decrease` costs beyond the calls of the SDK that it cannot do without.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,34 +9,23 @@ use std::{
     time::Instant,
 };
 
-use aws_sdk_dynamodb::{
-    Client,
-    types::{
-        AttributeValue, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure::AllOld,
-        TransactWriteItem, Update,
-    },
-};
-use scrip::{
-    store::TABLE,
-    transport::{App, functions::GRANT},
-};
+use aws_sdk_dynamodb::Client;
+use scrip::transport::{App, functions::GRANT};
 use scrip_tests::invoke;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::{
-    cases::{DECREASE_CASE, charge, charge_event},
+    bare,
+    cases::{self, charge, charge_event},
     document::{self, Table, median},
     engine::{Engine, plain},
-    pieces::{self, Cost},
+    pieces,
     telling::Telling,
 };
 
 /// How many charges are timed together, and how often by each of the two.
 const BATCH: u64 = 60;
 const ROUNDS: usize = 40;
-
-type Item = HashMap<String, AttributeValue>;
 
 /// A user, charged by the function or by the bare calls.
 struct Charged {
@@ -49,11 +38,11 @@ struct Charged {
 
 /// The whole handler by itself.
 pub(crate) fn alone() -> Table {
-    let mut table = Table::new(&["packs", "time", "instructions", "allocations", "bytes"]);
+    let mut table = Table::new(&["", "packs", "time", "instructions", "allocations", "bytes"]);
     for packs in [1, 10, 200] {
-        let Cost { nanos, instructions, allocations: [blocks, bytes] } = pieces::cost(DECREASE_CASE, packs);
-        let [instructions, blocks, bytes] = [instructions, blocks, bytes].map(document::count);
-        table.row([packs.to_string(), document::time(nanos), instructions, blocks, bytes]);
+        for name in [cases::DECREASE, cases::BARE] {
+            pieces::add(&mut table, name, packs);
+        }
     }
     table
 }
@@ -88,16 +77,24 @@ pub(crate) async fn against_bare() -> Table {
     table
 }
 
-/// The time for one charge, in nanoseconds, with every caller at work.
+/// The time for one charge, in nanoseconds, with every caller at work. What is handed to
+/// the function is made before.
 async fn timed(charged: &[Arc<Charged>], is_whole: bool) -> f64 {
+    let mut generations = Vec::new();
+    for charged in charged {
+        let batch = (0..BATCH).map(|_| charged.next());
+        let given =
+            |generation: String| if is_whole { charge_event(&charged.user, &generation) } else { generation };
+        generations.push((charged.clone(), batch.map(given).collect::<Vec<_>>()));
+    }
     let began = Instant::now();
-    let callers = charged.iter().cloned().map(|charged| {
+    let callers = generations.into_iter().map(|(charged, batch)| {
         tokio::spawn(async move {
-            for _ in 0..BATCH {
+            for given in batch {
                 if is_whole {
-                    charged.whole().await;
+                    charge(&charged.app, charged.telling, given).await;
                 } else {
-                    charged.bare().await;
+                    bare::charge(&charged.client, &charged.user, &given).await;
                 }
             }
         })
@@ -123,80 +120,16 @@ impl Charged {
         let client = engine.client(plain());
         let charged =
             Charged { user: user.to_owned(), app, client, telling: Telling::start(), nth: AtomicU64::new(0) };
-        charged.whole().await;
-        let items = [charged.item("charge#generation-1#").await, charged.bare().await];
-        let [ours, bare] = items.map(|item| item.keys().cloned().collect::<std::collections::BTreeSet<_>>());
+        let event = charge_event(user, &charged.next());
+        charge(&charged.app, charged.telling, event).await;
+        let ours = bare::item(&charged.client, user, "charge#generation-1#").await;
+        let items = [ours, bare::charge(&charged.client, user, &charged.next()).await];
+        let [ours, bare] = items.map(|item| item.keys().cloned().collect::<BTreeSet<_>>());
         assert_eq!(ours, bare, "both write the same attributes");
         charged
     }
 
     fn next(&self) -> String {
         format!("generation-{}", self.nth.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// By the function.
-    async fn whole(&self) {
-        charge(&self.app, self.telling, &charge_event(&self.user, &self.next())).await;
-    }
-
-    /// By the calls alone, with all that stands in the items: what was written.
-    async fn bare(&self) -> Item {
-        let wallet = self.item("wallet").await;
-        let version: i64 = wallet["version"].as_n().expect("a number").parse().expect("a number");
-        let generation = self.next();
-        let trans_no = Uuid::now_v7().to_string();
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let number = |number: i64| AttributeValue::N(number.to_string());
-        let pack = wallet["packs"].as_l().expect("packs")[0].as_m().expect("a pack");
-        let mut allocation = pack.clone();
-        allocation.insert("n".to_owned(), number(1));
-        let charge: Item = [
-            ("user_uuid", text(&self.user)),
-            ("sk", text(&format!("charge#{generation}#"))),
-            ("trans_no", text(&trans_no)),
-            ("trans_type", text("anime_generation")),
-            ("credits", number(-1)),
-            ("generation_uuid", text(&generation)),
-            ("user_trans", text(&format!("{}#{trans_no}", self.user))),
-            ("allocations", AttributeValue::L(vec![AttributeValue::M(allocation)])),
-            ("is_voided", AttributeValue::Bool(false)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        let put = Put::builder()
-            .table_name(TABLE)
-            .set_item(Some(charge.clone()))
-            .condition_expression("attribute_not_exists(sk)")
-            .return_values_on_condition_check_failure(AllOld);
-        let update = Update::builder()
-            .table_name(TABLE)
-            .key("user_uuid", text(&self.user))
-            .key("sk", text("wallet"))
-            .condition_expression("version = :from")
-            .update_expression("SET packs = :packs, totals = :totals, version = :version")
-            .expression_attribute_values(":from", number(version))
-            .expression_attribute_values(":version", number(version + 1))
-            .expression_attribute_values(":packs", wallet["packs"].clone())
-            .expression_attribute_values(":totals", wallet["totals"].clone())
-            .return_values_on_condition_check_failure(AllOld);
-        let (put, update) = (put.build().expect("a put"), update.build().expect("an update"));
-        self.client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .transact_items(TransactWriteItem::builder().update(update).build())
-            .client_request_token(Uuid::new_v4().to_string())
-            .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
-            .send()
-            .await
-            .expect("a transaction");
-        charge
-    }
-
-    async fn item(&self, sort: &str) -> Item {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let got =
-            self.client.get_item().table_name(TABLE).key("user_uuid", text(&self.user)).key("sk", text(sort));
-        let got = got.consistent_read(true).return_consumed_capacity(ReturnConsumedCapacity::Indexes);
-        got.send().await.expect("an answer").item.expect("an item")
     }
 }

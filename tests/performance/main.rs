@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "what is not there cannot be measured")]
 #![allow(clippy::float_arithmetic, reason = "times, never credits")]
 
+mod bare;
 mod canned;
 mod cases;
 mod document;

@@ -18,43 +18,26 @@ use crate::{
 /// How often a piece of work is done under valgrind: the cost of one is the difference.
 const TIMES: [u64; 2] = [5, 25];
 
-/// What one run of a piece of work costs.
-pub(crate) struct Cost {
-    /// The median, in nanoseconds.
-    pub(crate) nanos: f64,
-    /// Instructions, by callgrind.
-    pub(crate) instructions: f64,
-    /// Allocations and their bytes, by dhat.
-    pub(crate) allocations: [f64; 2],
-}
-
-/// Measures a piece of work.
-pub(crate) fn cost(name: &str, packs: u64) -> Cost {
-    eprintln!("{name}, {packs} packs");
-    Cost {
-        nanos: nanos(name, packs),
-        instructions: valgrind("callgrind", "Collected :", name, packs)[0],
-        allocations: {
-            let found = valgrind("dhat", "Total:", name, packs);
-            [found[1], found[0]]
-        },
-    }
-}
-
 /// The table of all rules, and of the mapping of items.
 pub(crate) fn rules() -> Table {
     let head = ["", "packs", "time", "instructions", "allocations", "bytes"];
     let mut table = Table::new(&head);
     for name in cases::RULES {
         for packs in PACKS {
-            let Cost { nanos, instructions, allocations: [blocks, bytes] } = cost(name, packs);
-            let cells = [document::time(nanos), document::count(instructions)];
-            let [time, instructions] = cells;
-            let [blocks, bytes] = [blocks, bytes].map(document::count);
-            table.row([name.to_owned(), packs.to_string(), time, instructions, blocks, bytes]);
+            add(&mut table, name, packs);
         }
     }
     table
+}
+
+/// Measures a piece of work into a row.
+pub(crate) fn add(table: &mut Table, name: &str, packs: u64) {
+    eprintln!("{name}, {packs} packs");
+    let time = document::time(nanos(name, packs));
+    let instructions = valgrind("callgrind", "Collected :", name, packs)[0];
+    let heap = valgrind("dhat", "Total:", name, packs);
+    let [instructions, blocks, bytes] = [instructions, heap[1], heap[0]].map(document::count);
+    table.row([name.to_owned(), packs.to_string(), time, instructions, blocks, bytes]);
 }
 
 /// By criterion, which keeps what it finds below the build's folder.

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -115,8 +115,11 @@ async fn serve(
         let answered = handle(event).await;
         if let Some(metrics) = metrics {
             // Before the answer: after it the process may stand still for an hour. An
-            // answer is worth more than what is told of it.
-            let _ = metrics.set_property("request_id", request_id).flush(std::io::stdout().lock());
+            // answer is worth more than what is told of it. In one piece: standard output
+            // looks for the end of a line in each.
+            let mut lines = Vec::new();
+            let _ = metrics.set_property("request_id", request_id).flush(&mut lines);
+            let _ = std::io::stdout().write_all(&lines);
         }
         answered
     };

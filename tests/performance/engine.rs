@@ -24,10 +24,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// One with the table, in memory, or in this file.
-    pub(crate) async fn start(file: Option<&Path>) -> Engine {
-        let path = file.map(|file| file.to_str().expect("a path in UTF-8"));
-        let database = path.map_or_else(Database::memory, Database::new).expect("an engine");
+    /// One with the table, kept in this file.
+    pub(crate) async fn start(file: &Path) -> Engine {
+        let database = Database::new(file.to_str().expect("a path in UTF-8")).expect("an engine");
         let served = database.clone();
         let (listens, listening) = tokio::sync::oneshot::channel();
         thread::spawn(move || {

@@ -146,7 +146,7 @@ impl Place {
     async fn fill(axis: Axis, size: u64, folder: &TempDir, first: Option<&Place>) -> Place {
         let engine = match (axis, first) {
             (Axis::Records | Axis::Packs, Some(first)) => first.engine.clone(),
-            _ => Arc::new(Engine::start(Some(&folder.path().join(size.to_string()))).await),
+            _ => Arc::new(Engine::start(&folder.path().join(size.to_string())).await),
         };
         let prefix = format!("user-{size}-");
         let users = if let Axis::Users = axis { size } else { 1 };

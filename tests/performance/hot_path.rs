@@ -53,7 +53,9 @@ pub(crate) async fn against_bare() -> Table {
     let mut table = Table::new(&head);
     for callers in [1, 4] {
         eprintln!("decrease and bare calls, {callers} callers");
-        let engine = Engine::start(None).await;
+        // As `cargo run` has it.
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = Engine::start(&folder.path().join("engine")).await;
         let mut charged = Vec::new();
         for caller in 0..callers {
             charged.push(Arc::new(Charged::new(&engine, &format!("user-{caller}")).await));

@@ -39,7 +39,7 @@ async function user(name) {
 
 for (const [colorScheme, file] of [["light", "console.png"], ["dark", "console-dark.png"]]) {
   test(`the console, ${colorScheme}`, async () => {
-    const name = colorScheme === "light" ? "ada" : "grace";
+    const name = colorScheme === "light" ? "u1" : "u2";
     await user(name);
     await browser.look(stack, name, async (page) => {
       await balanceIs(page, "16");
@@ -55,8 +55,8 @@ for (const [colorScheme, file] of [["light", "console.png"], ["dark", "console-d
 }
 
 test("my credits, on a phone", async () => {
-  await user("alan");
-  await browser.look(stack, "alan", async (page) => {
+  await user("u3");
+  await browser.look(stack, "u3", async (page) => {
     await balanceIs(page, "16");
     await page.locator(".record").nth(3).waitFor();
     await picture(page, "my-credits.png");

@@ -122,11 +122,16 @@ fn table(axis: Axis, places: &[Place]) -> Table {
         let times =
             places.iter().map(|place| format!("{:.2}, {:.2} ms", millis(place, 0.5), millis(place, 0.99)));
         let ratio = millis(&places[places.len() - 1], 0.5) / millis(&places[0], 0.5);
-        let mut costs: Vec<_> = places.iter().map(|place| place.costs[nth].clone()).collect();
-        costs.dedup();
+        let costs: Vec<_> = places.iter().map(|place| (place.size, &place.costs[nth])).collect();
+        let costs = if costs.iter().all(|(_, cost)| *cost == costs[0].1) {
+            costs[0].1.clone()
+        } else {
+            let by_size = costs.iter().map(|(size, cost)| format!("{size}: {cost}"));
+            by_size.collect::<Vec<_>>().join("; ")
+        };
         let mut cells = vec![operation.to_owned()];
         cells.extend(times);
-        cells.extend([format!("{ratio:.2}"), costs.join("; ")]);
+        cells.extend([format!("{ratio:.2}"), costs]);
         table.row(cells);
     }
     table

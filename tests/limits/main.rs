@@ -11,8 +11,9 @@ use tempfile::TempDir;
 const BYTES_MAX: u64 = 8_000_000;
 
 /// How many instructions it may take from its start to its first answer, over TLS and
-/// with one authority to trust: a tenth above what it takes.
-const INSTRUCTIONS_MAX: u64 = 7_100_000;
+/// with one authority to trust. It takes 6.3 million, and 7.9 where callgrind is so slow
+/// that it gives up on its first connection: a tenth above that.
+const INSTRUCTIONS_MAX: u64 = 8_700_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs valgrind, and `cargo build --release -p scrip-decrease`"]

@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
+use scrip_tests::engine::{Answer, Engine, conflict, refused};
 use serde_json::Value;
 use tokio::{
     sync::Notify,
@@ -25,10 +26,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{
-    engine::{Answer, Engine, conflict, refused},
-    plan::{Fault, Way},
-};
+use crate::plan::{Fault, Way};
 
 /// What was sent and what happened, in the order in which it happened.
 #[derive(Debug, Default, PartialEq, Eq)]

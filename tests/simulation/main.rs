@@ -6,7 +6,6 @@
 
 mod caller;
 mod contention;
-mod engine;
 mod history;
 mod judge;
 mod line;

@@ -21,18 +21,16 @@ use scrip::{
     store::{Store, TABLE},
     transport::App,
 };
-use scrip_tests::{Clock, WEBHOOK_SECRET, callbacks_signed_with};
+use scrip_tests::{Clock, WEBHOOK_SECRET, callbacks_signed_with, drawn, engine::Engine};
 use serde_json::Value;
 use tokio::{
     runtime::Builder,
     task::JoinSet,
     time::{Instant, sleep},
 };
-use uuid::Uuid;
 
 use crate::{
     caller::{Attempt, End, Moment, ask},
-    engine::Engine,
     line::{Line, Log, Ways},
     plan::{Call, GENERATIONS, Plan, Step, USERS},
 };
@@ -92,7 +90,7 @@ impl World {
     async fn new(skews: Vec<i64>) -> World {
         let idle = skews.iter().map(|_| Vec::new()).collect();
         let world = World {
-            engine: Arc::new(Engine::new()),
+            engine: Arc::new(Engine::default()),
             log: Arc::default(),
             began: Instant::now(),
             skews,
@@ -183,10 +181,10 @@ impl World {
             .endpoint_url("http://engine")
             .http_client(line.clone());
         let store = Store::new(Client::from_conf(config.build()), TABLE);
-        let (began, skew, drawn) = (self.began, self.skews[machine], AtomicU64::new(0));
+        let (began, skew, nth) = (self.began, self.skews[machine], AtomicU64::new(0));
         let sources = Sources {
             now: Box::new(move || timestamp(now(began) + skew)),
-            random: Box::new(move || draw(number, drawn.fetch_add(1, Ordering::SeqCst))),
+            random: Box::new(move || drawn(&format!("{number}/{}", nth.fetch_add(1, Ordering::SeqCst)))),
         };
         let ledger = Ledger::new(store.clone(), sources);
         let app = App { ledger, admits_anyone: true, callbacks: callbacks_signed_with(WEBHOOK_SECRET) };
@@ -210,9 +208,4 @@ fn now(began: Instant) -> i64 {
 
 fn timestamp(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).expect("a moment of this millennium")
-}
-
-fn draw(process: usize, nth: u64) -> Uuid {
-    let drawn = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{process}/{nth}").as_bytes());
-    uuid::Builder::from_random_bytes(drawn.into_bytes()).into_uuid()
 }

@@ -12,6 +12,7 @@ mod faults;
 mod fuzz;
 mod grants;
 mod history;
+mod hot;
 mod limits;
 mod races;
 mod refunds;

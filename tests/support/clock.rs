@@ -1,12 +1,10 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use scrip::{domain::Timestamp, ledger::Sources};
+use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
 /// The time and the chance of a test.
@@ -25,7 +23,7 @@ impl Clock {
     /// When every clock begins.
     pub const START: &str = "2026-01-01T00:00:00.000Z";
 
-    /// Runs as the machine's does, and draws at random.
+    /// Runs as the machine's does, or as the runtime's where that is simulated, and draws at random.
     pub fn running() -> Clock {
         Clock { offset: Arc::default(), drawn: Arc::default(), salt: 0, running: Some(Instant::now()) }
     }
@@ -73,4 +71,10 @@ impl Clock {
         let salted = u128::from(self.salt) << 96 | u128::from(drawn);
         Builder::from_random_bytes(salted.to_be_bytes()).into_uuid()
     }
+}
+
+/// Chance that is the same every time: a random UUID made of a name.
+pub fn drawn(name: &str) -> Uuid {
+    let hashed = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+    Builder::from_random_bytes(hashed.into_bytes()).into_uuid()
 }

@@ -8,8 +8,10 @@ mod callgrind;
 mod clock;
 mod damage;
 pub mod emf;
+pub mod engine;
 mod event;
 pub mod fuzz;
+pub mod hot;
 mod instance;
 mod lambda;
 pub mod secrets;
@@ -18,7 +20,7 @@ mod wire;
 
 pub use bench::{Bench, Http, embedded, engine_is_external};
 pub use callgrind::instructions;
-pub use clock::Clock;
+pub use clock::{Clock, drawn};
 pub use damage::{DAMAGES, Damage, Repair};
 pub use event::{
     FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, invoke,

@@ -37,13 +37,15 @@ struct State {
     written: u64,
 }
 
-impl Engine {
+impl Default for Engine {
     /// Without a table.
-    pub fn new() -> Engine {
+    fn default() -> Engine {
         let empty = || Database::memory().expect("an engine");
         Engine { table: empty(), copy: empty(), state: Mutex::default() }
     }
+}
 
+impl Engine {
     /// Does what a request says.
     pub async fn call(&self, operation: &str, request: &Value, work: u64, lag: u64) -> Answer {
         match operation {
@@ -52,6 +54,7 @@ impl Engine {
                 run(&self.copy, operation, request);
                 run(&self.table, operation, request)
             }
+            "PutItem" | "UpdateItem" => self.write_one(operation, request, lag),
             _ if is_weak(operation, request) => {
                 self.catch_up();
                 run(&self.copy, operation, request)
@@ -60,10 +63,32 @@ impl Engine {
         }
     }
 
+    /// Writes of one item do not conflict with each other, but with a transaction
+    /// that is at work there.
+    fn write_one(&self, operation: &str, request: &Value, lag: u64) -> Answer {
+        let action = json!({ operation.trim_end_matches("Item"): request });
+        if self.state().at_work.contains_key(&place(&action)) {
+            return refused(400, "TransactionConflictException");
+        }
+        let answer = run(&self.table, operation, request);
+        if answer.0 == 200 {
+            self.fall_behind(&action, lag);
+        }
+        answer
+    }
+
     /// Every item of the table.
     pub fn scan(&self) -> Vec<Value> {
-        let (_, answer) = run(&self.table, "Scan", &json!({ "TableName": TABLE }));
-        answer["Items"].as_array().cloned().expect("fewer items than a page holds")
+        let mut request = json!({ "TableName": TABLE });
+        let mut items = Vec::new();
+        loop {
+            let (_, mut answer) = run(&self.table, "Scan", &request);
+            items.append(answer["Items"].as_array_mut().expect("items"));
+            if answer["LastEvaluatedKey"].is_null() {
+                return items;
+            }
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"].take();
+        }
     }
 
     /// A transaction is at its items for some time, and another one that comes
@@ -197,6 +222,7 @@ fn run(database: &Database, operation: &str, request: &Value) -> Answer {
         "GetItem" => answer(request, |request| database.get_item(request)),
         "PutItem" => answer(request, |request| database.put_item(request)),
         "BatchGetItem" => answer(request, |request| database.batch_get_item(request)),
+        "UpdateItem" => answer(request, |request| database.update_item(request)),
         "Query" => answer(request, |request| database.query(request)),
         "Scan" => answer(request, |request| database.scan(request)),
         "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),

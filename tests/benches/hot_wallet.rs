@@ -1,0 +1,139 @@
+//! What one wallet takes, by the function and by its rivals, on simulated time. It
+//! writes the tables of `docs/scale.md`; the same seed gives the same figures.
+
+#![allow(clippy::expect_used, reason = "a benchmark ends by panicking")]
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use scrip_tests::hot::{Figures, GRANTED, Load, Pace, Way, one_trip::Guard, run};
+
+/// Charges a second.
+const RATES: [u64; 8] = [10, 20, 40, 60, 100, 200, 500, 1_000];
+/// How long each caller has, in milliseconds.
+const LIMIT: i64 = 3_000;
+const SEED: u64 = 7;
+
+const FUNCTION: &str = "the function";
+const WAYS: [(&str, Way); 6] = [
+    (FUNCTION, Way::Function(1)),
+    ("transaction, conditions on packs", Way::Prototype(Guard::PacksAndRecord, 0)),
+    ("one trip, version, 1 s", Way::Prototype(Guard::Version, 1_000)),
+    ("one trip, packs, 1 s", Way::Prototype(Guard::Packs, 1_000)),
+    ("one trip, packs, 5 s", Way::Prototype(Guard::Packs, 5_000)),
+    ("the function, 8 wallets", Way::Function(8)),
+];
+
+fn main() {
+    let cells: Vec<_> = WAYS.iter().flat_map(|(_, way)| RATES.map(|rate| (*way, rate))).collect();
+    let (next, figures) = (AtomicUsize::new(0), Mutex::new(vec![None; cells.len()]));
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((way, rate)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let ended = run(*way, load(*rate));
+                    eprintln!("{way:?} at {rate}: {}", row(&ended, *rate));
+                    assert_eq!(
+                        ended.credits.0 + ended.credits.1,
+                        GRANTED * wallets(*way),
+                        "credits are lost"
+                    );
+                    let at = cells.iter().position(|cell| *cell == (*way, *rate)).expect("its cell");
+                    figures.lock().expect("no panic")[at] = Some(ended);
+                }
+            });
+        }
+    });
+    let figures: Vec<_> = figures.into_inner().expect("no panic").into_iter().flatten().collect();
+    let tables = tables(&figures);
+    println!("{tables}");
+    write(&tables);
+}
+
+/// Long enough for a queue to build up, and for a percentile.
+fn load(rate: u64) -> Load {
+    Load { rate, seconds: (1_000 / rate).clamp(4, 20), limit: LIMIT, seed: SEED, pace: Pace::USUAL }
+}
+
+fn wallets(way: Way) -> u64 {
+    if let Way::Function(wallets) = way { wallets } else { 1 }
+}
+
+fn tables(figures: &[Figures]) -> String {
+    let of_way = |way: usize| &figures[way * RATES.len()..][..RATES.len()];
+    let mut lines = vec![
+        "| asked a second | charged a second | `Busy` | p50 | p99 | writes sent, a charge | write units, a charge |"
+            .to_owned(),
+        "| --- | --- | --- | --- | --- | --- | --- |".to_owned(),
+    ];
+    lines.extend(RATES.iter().zip(of_way(0)).map(|(rate, figures)| row(figures, *rate)));
+    for (title, cell) in [
+        ("charged a second", charged_a_second as fn(&Figures, u64) -> String),
+        ("p99", |figures, _| millis(figures, 99)),
+        ("write units of the table, a charge", |figures, _| write_units(figures)),
+    ] {
+        lines.push(String::new());
+        let names: Vec<_> = WAYS.iter().map(|(name, _)| *name).collect();
+        lines.push(format!("| {title}, at | {} |", names.join(" | ")));
+        lines.push("| --- ".repeat(WAYS.len() + 1) + "|");
+        for (at, rate) in RATES.into_iter().enumerate() {
+            let cells: Vec<_> = (0..WAYS.len()).map(|way| cell(&of_way(way)[at], rate)).collect();
+            lines.push(format!("| {rate} | {} |", cells.join(" | ")));
+        }
+    }
+    lines.join("\n")
+}
+
+fn row(figures: &Figures, rate: u64) -> String {
+    let sent = ["TransactWriteItems", "UpdateItem"].map(|operation| figures.traffic.of(operation));
+    format!(
+        "| {rate} | {} | {} % | {} | {} | {} | {} |",
+        charged_a_second(figures, rate),
+        tenths(100 * (figures.busy + figures.failed), figures.asked),
+        millis(figures, 50),
+        millis(figures, 99),
+        tenths(sent.iter().sum(), done(figures)),
+        write_units(figures),
+    )
+}
+
+/// What was done while others still came, so that what ends a run counts for nothing.
+fn charged_a_second(figures: &Figures, rate: u64) -> String {
+    tenths(figures.in_time, load(rate).seconds)
+}
+
+fn write_units(figures: &Figures) -> String {
+    tenths(figures.traffic.write_units, done(figures))
+}
+
+fn done(figures: &Figures) -> u64 {
+    u64::try_from(figures.millis.len()).expect("some")
+}
+
+fn millis(figures: &Figures, percent: usize) -> String {
+    let at = (figures.millis.len() * percent).div_ceil(100).max(1) - 1;
+    figures.millis.get(at).map_or("none".to_owned(), |millis| format!("{millis} ms"))
+}
+
+fn tenths(sum: u64, count: u64) -> String {
+    let tenths = (10 * sum + count / 2) / count.max(1);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// Puts the tables into the document, in the place of those of before.
+fn write(tables: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/scale.md");
+    let text = fs::read_to_string(&path).expect("the document");
+    let (head, rest) = text.split_once("<!-- hot wallet -->\n").expect("where the tables begin");
+    let (_, foot) = rest.split_once("<!-- end of hot wallet -->").expect("where they end");
+    let text = format!("{head}<!-- hot wallet -->\n{tables}\n<!-- end of hot wallet -->{foot}");
+    fs::write(&path, text).expect("the document");
+}

@@ -79,8 +79,8 @@ struct Inner {
 
 struct State {
     traffic: Traffic,
-    /// Write units that one user has left, and when that was reckoned.
-    left: BTreeMap<String, (u64, Instant)>,
+    /// Write units that one user has left, or owes, and when that was reckoned.
+    left: BTreeMap<String, (i64, Instant)>,
     /// What the last write of one item cost: what one costs that its condition refused.
     last_write: u64,
 }
@@ -138,13 +138,10 @@ impl Line {
 
     /// Whether the user's partition has anything left; what it gives is reckoned when it is known.
     fn admits(&self, request: &Value) -> bool {
-        let most = self.0.pace.write_units;
-        if most == u64::MAX {
-            return true;
-        }
+        let Ok(most) = i64::try_from(self.0.pace.write_units) else { return true };
         let mut state = self.state();
         let (left, at) = state.left.entry(user(request)).or_insert_with(|| (most, Instant::now()));
-        let passed = u64::try_from(at.elapsed().as_millis()).expect("some days");
+        let passed = i64::try_from(at.elapsed().as_millis()).expect("some days");
         // What a millisecond brings is whole, because the limit is so many thousands.
         (*left, *at) = (most.min(*left + passed * most / 1_000), Instant::now());
         *left > 0
@@ -177,7 +174,7 @@ impl Line {
         state.traffic.write_units += spent;
         state.traffic.index_units += index;
         if let Some((left, _)) = state.left.get_mut(&user(request)) {
-            *left = left.saturating_sub(spent);
+            *left -= i64::try_from(spent).expect("few");
         }
     }
 }

@@ -111,6 +111,7 @@ pub struct OneTrip {
 }
 
 /// How a write ended.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Written {
     Done,
     /// What stood there instead.

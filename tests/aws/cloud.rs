@@ -90,7 +90,7 @@ impl Cloud {
     }
 
     fn sam_deploy(&self) {
-        let file = tool("aws/adapted.json");
+        let file = tool("aws").join("adapted.json");
         fs::write(&file, adapted().to_string()).expect("a file");
         let step = &self.outputs["StepArn"];
         let parameters = [

@@ -6,9 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Held, StoreError,
+    StoreError,
     key::{self, Item},
-    repair,
 };
 use crate::domain::{
     Allocation, Charge, ChargeType, Credits, Entry, GenerationUuid, Grant, Id, Nonce, OrderNo, Pack, Reason,
@@ -304,59 +303,6 @@ pub(super) fn to_placed(item: Item) -> Result<(RecordKey, Record), StoreError> {
     Ok((key, to_record(item)?))
 }
 
-/// The rows of the old table that a record was made of, as text.
-const OLD_ROWS: &str = "old_rows";
-
-/// Adds the rows of the old table that a record was made of.
-pub(super) fn add_old_rows(item: &mut Item, rows: &str) {
-    item.insert(OLD_ROWS.to_owned(), key::text(rows));
-}
-
-/// One item of a user's: the wallet, a record with its key and its old rows, or what is
-/// kept of a repair. It is judged whole: what the indexes are made of, and attributes that
-/// no code here reads.
-pub(super) fn to_held(mut item: Item) -> Held {
-    let place = place(&item);
-    if let Some((repair, part)) = key::repair(&place.sort) {
-        return match repair::is_part(part, &item) {
-            true => Held::Repair(repair),
-            false => Held::Unreadable(told(&place, OTHERWISE)),
-        };
-    }
-    let is_wallet = place.sort == key::WALLET;
-    let old_rows = item.remove(OLD_ROWS).and_then(|rows| rows.as_s().ok().cloned());
-    let held = if is_wallet {
-        to_wallet(item.clone()).map(Held::Wallet)
-    } else {
-        to_placed(item.clone()).map(|(key, record)| Held::Record { key, record, old_rows })
-    };
-    let is_whole = |held: &Held| match rewritten(&place, held) {
-        Ok(again) => again == item,
-        Err(_) => false,
-    };
-    let why = match held {
-        Ok(held) if is_whole(&held) => return held,
-        Ok(_) => told(&place, OTHERWISE),
-        Err(StoreError::Corrupt(why)) => why,
-        Err(error) => told(&place, &format!("{error:?}")),
-    };
-    if is_wallet { Held::UnreadableWallet(why) } else { Held::Unreadable(why) }
-}
-
-const OTHERWISE: &str = "has other attributes than were written";
-
-/// The item as it is written.
-fn rewritten(place: &Place, held: &Held) -> Result<Item, StoreError> {
-    let user = UserUuid::try_from(place.user.clone()).map_err(|why| corrupt(place, why))?;
-    let mut item = match held {
-        Held::Wallet(wallet) => from_wallet(wallet)?,
-        Held::Record { record, .. } => from_record(&user, record)?,
-        Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => Item::new(),
-    };
-    item.extend(key::of(&user, place.sort.clone()));
-    Ok(item)
-}
-
 /// The charge that an item holds.
 pub(super) fn to_charge(item: Item) -> Result<Charge, StoreError> {
     let place = place(&item);
@@ -502,7 +448,7 @@ pub(super) fn corrupt(place: &Place, why: &str) -> StoreError {
     StoreError::Corrupt(told(place, why))
 }
 
-fn told(place: &Place, why: &str) -> String {
+pub(super) fn told(place: &Place, why: &str) -> String {
     format!("item user_uuid={:?} sk={:?}: {why}", place.user, place.sort)
 }
 

@@ -3,6 +3,7 @@
 
 mod connect;
 mod error;
+mod held;
 mod item;
 mod key;
 mod read;

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Store, StoreError, item,
+    Store, StoreError, held, item,
     key::{self, Item, text},
     table::{GENERATION_INDEX, TIMELINE_INDEX},
     units,
@@ -166,7 +166,7 @@ impl Store {
             .send()
             .await?;
         units::read(&answer.consumed_capacity);
-        let all = answer.items.unwrap_or_default().into_iter().map(item::to_held).collect();
+        let all = answer.items.unwrap_or_default().into_iter().map(held::judged).collect();
         Ok((all, answer.last_evaluated_key.map(PageKey)))
     }
 

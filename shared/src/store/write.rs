@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::{
 use super::{
     Store, StoreError,
     error::is_contention,
+    held,
     item::{self, ITEM_BYTES_MAX, PACK_BYTES_MAX},
     key::{self, Item},
     repair::Repair,
@@ -150,7 +151,7 @@ impl Store {
         let mut item = item::from_record(user, record)?;
         item.extend(key::of(user, key::sort(key)));
         if let Some(rows) = old_rows {
-            item::add_old_rows(&mut item, rows);
+            held::add_old_rows(&mut item, rows);
         }
         let put = Put::builder()
             .table_name(&self.table)

@@ -63,11 +63,16 @@ test("a generation that fails is refunded, and the packs fill where they were ta
 test("who wants less motion sees the same without it", () =>
   browser.look(stack, "still", async (page) => {
     await threePacks(page);
-    await generate(page, { outcome: "fails" });
+    // Long enough that the page sees the charge: one that is refunded at once may never have been in view.
+    await generate(page, { seconds: "4", outcome: "fails" });
+    await balanceIs(page, "10");
     await says(page.locator("#stories"), "Refunded 8");
+    await balanceIs(page, "18");
     const bar = page.locator(".pack .bar div").first();
     assert.equal(await bar.evaluate((bar) => getComputedStyle(bar).transitionDuration), "0s");
-    await says(page.locator(".pack.filled .moved"), "+5");
+    const moved = page.locator(".pack.filled .moved");
+    assert.deepEqual(await moved.allTextContents(), ["+5", "+3"]);
+    assert.equal(await moved.first().evaluate((moved) => getComputedStyle(moved).animationName), "fade");
   }, { reducedMotion: "reduce" }));
 
 test("a generation that times out is refunded with that reason", () =>

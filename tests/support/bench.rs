@@ -261,7 +261,7 @@ impl Bench {
     /// Invokes the audit with so many milliseconds left.
     pub async fn audit(&self, audit: Audit, payload: &Value, millis: i64) -> Result<Value, (String, String)> {
         let event = direct_event(payload.to_string(), self.clock.now().plus_millis(millis));
-        direct(audit.handle(self.app.clone(), event).await)
+        direct(audit.handle(&self.app, event).await)
     }
 
     /// The ledger of the functions, through the wire.

@@ -31,7 +31,7 @@ pub async fn invoke(
     payload: String,
     deadline: Timestamp,
 ) -> Result<Reply, Failure> {
-    function.handle(app.clone(), direct_event(payload, deadline)).await
+    function.handle(app, direct_event(payload, deadline)).await
 }
 
 /// A payload as Lambda hands it over.

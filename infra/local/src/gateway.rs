@@ -126,7 +126,7 @@ impl Gateway {
         context.request_id = request_id;
         context.deadline = app.ledger.now().plus_millis(FUNCTION_MILLIS).millis().unsigned_abs();
         let event = LambdaEvent::<Payload>::new(payload, context);
-        let (answered, cost) = cost::of(function.unwrap_or(DEFAULT).handle(app, event)).await;
+        let (answered, cost) = cost::of(function.unwrap_or(DEFAULT).handle(&app, event)).await;
         match answered {
             Ok(Reply::Http(answer)) => {
                 let status = u16::try_from(answer.status_code).ok();

@@ -1,5 +1,7 @@
 //! One policy for every call: what may be tried again, when, and until when.
 
+use std::pin::pin;
+
 use tokio::time::{Duration, sleep, timeout};
 
 use super::Ledger;
@@ -119,7 +121,8 @@ impl Ledger {
         };
         meter::note(|notes| notes.round_trips += 1);
         let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
-        timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
+        // Where it stands: a call is several kilobytes, and each move is a copy.
+        timeout(Duration::from_millis(left), pin!(call)).await.unwrap_or_else(|_| late())
     }
 
     async fn after(&self, error: StoreError, tries: &mut Tries) -> Result<(), Error> {

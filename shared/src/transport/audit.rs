@@ -2,7 +2,7 @@
 //! all of them in a week, and tells what it finds. It keeps no state: the moment for which it
 //! was scheduled says whose turn it is.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
@@ -67,11 +67,11 @@ impl Audit {
     ///
     /// # Errors
     /// What every function may end with.
-    pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
+    pub async fn handle(self, app: &App, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
         let began = Instant::now();
         let deadline = deadline(app.ledger.now(), &event.context);
         // In a box: as a part of this future it is too deep for the compiler.
-        let audited = Box::pin(async move { self.audited(&app, event.payload.get(), deadline).await });
+        let audited = Box::pin(self.audited(app, event.payload.get(), deadline));
         let answered = guard(audited).await.flatten();
         telemetry::tell_audit(answered.as_ref(), &event.context.request_id, began.elapsed());
         let answer = answered.and_then(|found| Answer::ok(&found));

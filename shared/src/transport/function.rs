@@ -1,5 +1,6 @@
-use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::Pin, time::Instant};
 
+use futures_util::FutureExt;
 use lambda_runtime::{Context, LambdaEvent};
 
 use super::{
@@ -115,14 +116,13 @@ impl Function {
     ///
     /// # Errors
     /// For a direct invocation; over HTTP an error is an answer too.
-    pub async fn handle(self, app: Arc<App>, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
+    pub async fn handle(self, app: &App, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
         let deadline = deadline(app.ledger.now(), &event.context);
         let request_id = event.context.request_id;
         match Event::parse(&event.payload) {
-            Ok(Event::Http(request)) => Ok(self.over_http(app, request, &request_id, deadline).await),
+            Ok(Event::Http(request)) => Ok(self.over_http(app, &request, &request_id, deadline).await),
             Ok(Event::Direct(payload)) => {
-                let answering = async move { self.answer_direct(&app, &payload, deadline).await };
-                let answered = self.told(answering, &request_id).await;
+                let answered = self.told(self.answer_direct(app, &payload, deadline), &request_id).await;
                 answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
             Err(error) => {
@@ -135,7 +135,7 @@ impl Function {
     /// Answers, and tells what that did and cost.
     async fn told(
         self,
-        answering: impl Future<Output = Result<Answer, Error>> + Send + 'static,
+        answering: impl Future<Output = Result<Answer, Error>>,
         request_id: &str,
     ) -> Result<Answer, Error> {
         let began = Instant::now();
@@ -149,20 +149,20 @@ impl Function {
 
     async fn over_http(
         self,
-        app: Arc<App>,
-        request: Box<HttpRequest>,
+        app: &App,
+        request: &HttpRequest,
         invocation: &str,
         deadline: Timestamp,
     ) -> Reply {
-        let request_id = request.request_id().unwrap_or(invocation).to_owned();
-        let path = request.path().to_owned();
-        let at_path = self.operations.iter().find(|operation| operation.route.parameters(&path).is_some());
+        let request_id = request.request_id().unwrap_or(invocation);
+        let path = request.path();
+        let at_path = self.operations.iter().find(|operation| operation.route.parameters(path).is_some());
         let form = at_path.map_or(ErrorForm::Problem, |operation| operation.error_form);
-        let operation = self.operation_at(request.method(), &path);
-        let answering = async move { answer_http(self, operation?, &app, &request, deadline).await };
-        match self.told(answering, &request_id).await {
+        let operation = self.operation_at(request.method(), path);
+        let answering = async { answer_http(self, operation?, app, request, deadline).await };
+        match self.told(answering, request_id).await {
             Ok(answer) => http_answer(&answer),
-            Err(error) => http_error(&error, form, &path, Some(&request_id)),
+            Err(error) => http_error(&error, form, path, Some(request_id)),
         }
     }
 
@@ -256,11 +256,14 @@ pub(super) fn deadline(now: Timestamp, context: &Context) -> Timestamp {
     deadline.plus_millis(-ANSWER_MILLIS)
 }
 
-/// Turns a panic into an error: the runtime would show a caller its own.
-pub(super) async fn guard<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::spawn(work).await.map_err(|panic| Error::Internal(panic.to_string()))
+/// Turns a panic into an error: the runtime would show a caller its own. What was at work
+/// is dropped with it, so that nobody sees what it left undone.
+pub(super) async fn guard<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref().copied());
+        Error::Internal(format!("panicked: {}", said.unwrap_or("in no words")))
+    })
 }
 
 #[cfg(test)]
@@ -269,7 +272,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_internal_error() {
-        let ended = guard(async { assert!(std::hint::black_box(false), "a fault of the code") });
-        assert!(matches!(ended.await, Err(Error::Internal(_))));
+        for (nth, said) in ["panicked: a fault of the code", "panicked: fault 1"].into_iter().enumerate() {
+            let ended = guard(async {
+                assert!(nth > 0, "a fault of the code");
+                assert!(nth > 1, "fault {nth}");
+            });
+            assert_eq!(ended.await, Err(Error::Internal(said.to_owned())));
+        }
     }
 }

@@ -1,4 +1,4 @@
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io::Write, time::Duration};
 
 use aws_config::SdkConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -54,13 +54,13 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
 ///
 /// The way to the table is made before the first event is asked for: until then Lambda
 /// gives a function of any size a whole processor.
-async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> Arc<App> {
+async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
     let store = Store::of_function(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, Sources::system());
     let _ = timeout(WARMING, ledger.warm()).await;
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
-    Arc::new(App { ledger, admits_anyone, callbacks })
+    App { ledger, admits_anyone, callbacks }
 }
 
 /// Serves a function's events until Lambda ends the process.
@@ -70,7 +70,7 @@ async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> Arc<App> {
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
     let app = app(&sdk::of_function(), Callbacks::none()).await;
-    serve(metrics, async |event| function.handle(app.clone(), event).await).await
+    serve(metrics, async |event| function.handle(&app, event).await).await
 }
 
 /// The same with call-backs. Apart, so that only the function that needs them carries
@@ -82,7 +82,7 @@ pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
     let sdk = sdk::of_function();
     let app = app(&sdk, callbacks(&sdk)?).await;
-    serve(metrics, async |event| WEBHOOK.handle(app.clone(), event).await).await
+    serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
 }
 
 /// Serves the schedule of the audit until Lambda ends the process. How many minutes are
@@ -97,7 +97,7 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
     let app = app(&sdk::of_function(), Callbacks::none()).await;
-    serve(metrics, async |event| audit.handle(app.clone(), event).await).await
+    serve(metrics, async |event| audit.handle(&app, event).await).await
 }
 
 /// Starts the log, and metrics where they are asked for.

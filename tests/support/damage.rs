@@ -44,8 +44,8 @@ use Repair::{Mends, Refuses};
 /// what an audit says of it, and what a repair does.
 pub const DAMAGES: [(&str, Damage, &str, Repair); 33] = [
     ("wallet", None, "there are records and no wallet", Mends),
-    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": missing field `packs`", Mends),
-    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": missing field `version`", Mends),
+    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: is missing", Mends),
+    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: is missing", Mends),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Mends),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), number(1))), "later than the wallet", Mends),
     ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Mends),
@@ -175,7 +175,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 33] = [
     (
         "charge#gen-3#",
         Some(|item| _ = item.remove("voided_reason")),
-        "missing field `voided_reason`",
+        "its void mark is half written",
         Refuses,
     ),
     ("charge#chat-1#m-1", None, "the sums of anime_generation", Refuses),

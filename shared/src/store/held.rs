@@ -53,7 +53,7 @@ fn rewritten(place: &item::Place, held: &Held) -> Result<Item, StoreError> {
     let user = UserUuid::try_from(place.user.clone()).map_err(|why| item::corrupt(place, why))?;
     let mut item = match held {
         Held::Wallet(wallet) => item::from_wallet(wallet)?,
-        Held::Record { record, .. } => item::from_record(&user, record)?,
+        Held::Record { record, .. } => item::from_record(&user, record),
         Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => Item::new(),
     };
     item.extend(key::of(&user, place.sort.clone()));

@@ -1,6 +1,7 @@
 //! The only code that knows DynamoDB: the table, its keys and items, and the
 //! calls. Each call is one round trip; whether to try again is the ledger's.
 
+mod attribute;
 mod connect;
 mod error;
 mod held;

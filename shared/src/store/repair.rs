@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::{
     KeptWallet, Store, StoreError,
+    attribute::Value,
     item::{self, ITEM_BYTES_MAX, WALLET_BYTES_MAX},
     key::{self, Item, RepairPart, text},
 };
@@ -105,7 +106,7 @@ fn of_faults(repair: &Repair) -> Item {
     let fault = |fault: &String| text(fault.chars().take(FAULT_CHARS_MAX).collect::<String>());
     let faults = repair.faults.iter().take(FAULTS_MAX).map(fault).collect();
     Item::from([
-        (REPAIRED_AT.to_owned(), item::millis(repair.trans_no.created_at())),
+        (REPAIRED_AT.to_owned(), repair.trans_no.created_at().to_attribute()),
         (FAULTS.to_owned(), AttributeValue::L(faults)),
     ])
 }

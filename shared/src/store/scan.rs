@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, scan::builders::ScanFluentBuilder},
     types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
 };
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::{Map, Value};
 
 use super::{
@@ -130,7 +131,7 @@ async fn page(scan: ScanFluentBuilder) -> Result<(Vec<Item>, Option<PageKey>), S
 /// An item as plain JSON; one that would not come back the same is an error.
 fn to_plain(item: Item) -> Result<Plain, StoreError> {
     let place = item::place(&item);
-    let plain: Plain = item::read(&place, item.clone())?;
+    let plain: Plain = from_item(item.clone()).map_err(|error| item::corrupt(&place, &error.to_string()))?;
     if from_plain(plain.clone())? == item {
         Ok(plain)
     } else {
@@ -139,5 +140,5 @@ fn to_plain(item: Item) -> Result<Plain, StoreError> {
 }
 
 fn from_plain(plain: Plain) -> Result<Item, StoreError> {
-    item::write(&plain)
+    to_item(plain).map_err(|error| StoreError::Other(error.to_string()))
 }

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
 
 use super::{
     Store, StoreError,
+    attribute::Value,
     error::is_contention,
     held,
     item::{self, ITEM_BYTES_MAX, PACK_BYTES_MAX},
@@ -148,7 +149,7 @@ impl Store {
         record: &Record,
         old_rows: Option<&str>,
     ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = item::from_record(user, record)?;
+        let mut item = item::from_record(user, record);
         item.extend(key::of(user, key::sort(key)));
         if let Some(rows) = old_rows {
             held::add_old_rows(&mut item, rows);
@@ -199,7 +200,7 @@ impl Store {
 fn is_version(version: Option<Timestamp>) -> (&'static str, Item) {
     version.map_or_else(
         || ("attribute_not_exists(version)", Item::new()),
-        |version| ("version = :from", Item::from([(":from".to_owned(), item::millis(version))])),
+        |version| ("version = :from", Item::from([(":from".to_owned(), version.to_attribute())])),
     )
 }
 

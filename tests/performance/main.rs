@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use scrip_ops::problem::Problem;
+use tokio::runtime::Builder;
 
 use crate::growth::Axis;
 
@@ -71,7 +72,8 @@ fn main() -> ExitCode {
 }
 
 fn measure(part: Part, users: u64) -> Result<(), Problem> {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    // As every function has it.
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     match part {
         Part::Rules => document::put("rules", &[pieces::rules()]),
         Part::HotPath => {

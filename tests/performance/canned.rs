@@ -1,26 +1,19 @@
 //! A DynamoDB that answers at once, in the same process.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
 };
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        runtime_components::RuntimeComponents,
-    },
-    http::StatusCode,
-};
-use aws_smithy_types::body::SdkBody;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use scrip::{
     callback::Callbacks,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
     transport::App,
 };
+use scrip_tests::{answered, stand_in};
 use serde_json::json;
 
 /// How long the token of a function's role is, about.
@@ -67,27 +60,18 @@ impl Canned {
 
     /// A client of it, signing as on Lambda.
     pub(crate) fn client(&self) -> Client {
+        let canned = self.clone();
+        let answer = move |request: &HttpRequest| {
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let body = if target.ends_with("GetItem") { &canned.read } else { &canned.write };
+            ready(Ok(answered(200, body.as_bytes())))
+        };
         let session = "s".repeat(SESSION_TOKEN_CHARS);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("key", "secret", Some(session), None, "bench"))
-            .http_client(self.clone());
+            .http_client(stand_in(answer));
         Client::from_conf(Store::tuned(config).build())
-    }
-}
-
-impl HttpClient for Canned {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Canned {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let is_read = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with("GetItem"));
-        let answer = if is_read { &self.read } else { &self.write };
-        let status = StatusCode::try_from(200).expect("a status");
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer.as_bytes()))))
     }
 }

@@ -7,17 +7,12 @@ use std::{
     time::Duration,
 };
 
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-        runtime_components::RuntimeComponents,
-    },
-    http::StatusCode,
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
+use scrip_tests::{
+    answered, asked,
+    engine::{Answer, Engine, conflict, refused},
+    operation, stand_in,
 };
-use aws_smithy_types::body::SdkBody;
-use scrip_tests::engine::{Answer, Engine, conflict, refused};
 use serde_json::Value;
 use tokio::{
     sync::Notify,
@@ -65,6 +60,18 @@ impl Line {
     /// The line of a new process.
     pub fn new(engine: Arc<Engine>, log: Arc<Mutex<Log>>, began: Instant, process: usize) -> Line {
         Line(Arc::new(Inner { engine, log, began, process, state: Mutex::default(), died: Notify::new() }))
+    }
+
+    /// The HTTP client at its end.
+    pub fn client(&self) -> SharedHttpClient {
+        let line = self.clone();
+        stand_in(move |request| {
+            let carried = line.clone().carry(operation(request), asked(request));
+            async move {
+                let (status, body) = carried.await?;
+                Ok(answered(status, body.to_string()))
+            }
+        })
     }
 
     /// An invocation begins, whose requests have these ways.
@@ -189,31 +196,4 @@ async fn arrived(sent: JoinHandle<Answer>) -> Result<Answer, ConnectorError> {
 
 fn broken() -> ConnectorError {
     ConnectorError::io("the line broke".into())
-}
-
-impl std::fmt::Debug for Line {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Line")
-    }
-}
-
-impl HttpClient for Line {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Line {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body = request.body().bytes().expect("a body in memory");
-        let body = serde_json::from_slice(body).expect("JSON");
-        let carried = self.clone().carry(operation, body);
-        HttpConnectorFuture::new(async move {
-            let (status, body) = carried.await?;
-            let status = StatusCode::try_from(status).expect("a status");
-            Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
-        })
-    }
 }

@@ -179,7 +179,7 @@ impl World {
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .endpoint_url("http://engine")
-            .http_client(line.clone());
+            .http_client(line.client());
         let store = Store::new(Client::from_conf(config.build()), TABLE);
         let (began, skew, nth) = (self.began, self.skews[machine], AtomicU64::new(0));
         let sources = Sources {

@@ -15,6 +15,7 @@ pub mod hot;
 mod instance;
 mod lambda;
 pub mod secrets;
+mod stand_in;
 mod tls;
 mod wire;
 
@@ -28,5 +29,6 @@ pub use event::{
 };
 pub use instance::{Ended, Instance};
 pub use lambda::{ENGINE, Lambda};
+pub use stand_in::{answered, asked, operation, stand_in};
 pub use tls::Tls;
 pub use wire::{Fault, Sent, Wire};

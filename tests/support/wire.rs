@@ -5,21 +5,20 @@ use std::{
 };
 
 use aws_smithy_http_client::Builder;
-use aws_smithy_runtime_api::{
-    client::{
-        http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-            SharedHttpConnector,
-        },
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-        runtime_components::RuntimeComponents,
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
     },
-    http::StatusCode,
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+
+use crate::stand_in::{answered, asked, operation};
 
 /// What lies between the SDK and the engine: it notes every request and its
 /// answer, and can do to them what a network and a distributed engine do.
@@ -141,23 +140,19 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (inner, wire) = (self.inner.clone(), self.wire.clone());
         HttpConnectorFuture::new(async move {
-            let mut sent = Sent {
-                operation: operation(&request),
-                request: request.body().bytes().map(json).unwrap_or_default(),
-                answer: None,
-            };
+            let mut sent = Sent { operation: operation(&request), request: asked(&request), answer: None };
             let fault = wire.state().faults.as_mut().and_then(|faults| faults(&sent));
             let ended = match fault {
                 Some(Fault::Lost) => Err(broken()),
                 Some(Fault::Refused(status, code)) => {
-                    answered(status, json!({ "__type": kind(code), "message": message(code, &request) }))
+                    thrown(status, &json!({ "__type": kind(code), "message": message(code, &request) }))
                 }
-                Some(Fault::Answered(body)) => answered(200, json(body.as_bytes())),
+                Some(Fault::Answered(body)) => thrown(200, &json(body.as_bytes())),
                 Some(Fault::Cancelled(codes)) => {
                     let reasons: Vec<_> = codes.iter().map(|code| json!({ "Code": code })).collect();
-                    answered(
+                    thrown(
                         400,
-                        json!({ "__type": kind("TransactionCanceledException"), "CancellationReasons": reasons }),
+                        &json!({ "__type": kind("TransactionCanceledException"), "CancellationReasons": reasons }),
                     )
                 }
                 Some(Fault::AnswerLost) => forward(&inner, &request).await.and(Err(broken())),
@@ -181,11 +176,6 @@ impl HttpConnector for Connector {
     }
 }
 
-fn operation(request: &HttpRequest) -> String {
-    let target = request.headers().get("x-amz-target").unwrap_or_default();
-    target.rsplit('.').next().unwrap_or_default().to_owned()
-}
-
 /// Sends a request and reads the whole answer.
 async fn forward(inner: &SharedHttpConnector, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let mut answer = inner.call(request.try_clone().expect("a body in memory")).await?;
@@ -202,9 +192,8 @@ fn under_another_token(request: &HttpRequest, body: &Value) -> HttpRequest {
     request
 }
 
-fn answered(status: u16, body: Value) -> Result<HttpResponse, ConnectorError> {
-    let status = StatusCode::try_from(status).expect("a status");
-    Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
+fn thrown(status: u16, body: &Value) -> Result<HttpResponse, ConnectorError> {
+    Ok(answered(status, body.to_string()))
 }
 
 /// What DynamoDB says with an error; of a signature, what it should have signed.

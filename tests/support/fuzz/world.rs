@@ -1,18 +1,9 @@
 use std::{
-    fmt,
+    future::ready,
     sync::{Arc, Mutex, MutexGuard},
 };
 
 use aws_sdk_dynamodb::{Client, Config, config::BehaviorVersion};
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        runtime_components::RuntimeComponents,
-    },
-    http::StatusCode,
-};
-use aws_smithy_types::body::SdkBody;
 use scrip::{
     domain::Timestamp,
     ledger::{Ledger, Sources},
@@ -24,7 +15,10 @@ use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::Answer;
-use crate::event::{WEBHOOK_SECRET, callbacks_signed_with, invoke};
+use crate::{
+    event::{WEBHOOK_SECRET, callbacks_signed_with, invoke},
+    stand_in::{answered, asked, operation, stand_in},
+};
 
 /// What stands in the table when a client asks, as JSON objects of the
 /// attributes' values.
@@ -97,11 +91,16 @@ pub(super) fn ask(function: Function, payload: String) -> (Answer, bool) {
 impl World {
     fn new() -> World {
         let table = Table(Arc::default());
+        let asks = table.clone();
+        let client = stand_in(move |request| {
+            let (status, answer) = asks.state().answer(&operation(request), &asked(request));
+            ready(Ok(answered(status, answer.to_string())))
+        });
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
             .allow_no_auth()
-            .http_client(table.clone());
+            .http_client(client);
         let store = Store::new(Client::from_conf(Store::tuned(config).build()), TABLE);
         let (clock, chance) = (table.clone(), table.clone());
         let sources = Sources { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
@@ -225,27 +224,4 @@ pub(super) fn attribute(value: &Value) -> Value {
 /// The item whose attributes a JSON object stands for.
 pub(super) fn item(fields: &Map<String, Value>) -> Value {
     fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
-}
-
-impl fmt::Debug for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Table")
-    }
-}
-
-impl HttpClient for Table {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Table {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default();
-        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-        let (status, answer) = self.state().answer(operation, &body);
-        let status = StatusCode::try_from(status).expect("a status");
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer.to_string()))))
-    }
 }

@@ -1,6 +1,5 @@
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -8,20 +7,14 @@ use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
 };
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        runtime_components::RuntimeComponents,
-    },
-    http::StatusCode,
-};
-use aws_smithy_types::body::SdkBody;
 use scrip::store::Store;
 use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::engine::{Answer, Engine, refused};
+use crate::{
+    engine::{Answer, Engine, refused},
+    stand_in::{answered, asked, operation, stand_in},
+};
 
 /// How long DynamoDB takes, in milliseconds, and how much it takes.
 #[derive(Clone, Copy, Debug)]
@@ -94,12 +87,20 @@ impl Line {
 
     /// A client at its end, as the ledger has one.
     pub fn client(&self) -> Client {
+        let line = self.clone();
+        let carry = move |request: &_| {
+            let carried = line.clone().carry(operation(request), asked(request));
+            async move {
+                let (status, body) = carried.await;
+                Ok(answered(status, body.to_string()))
+            }
+        };
         let config = Store::tuned(Config::builder())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .endpoint_url("http://engine")
-            .http_client(self.clone());
+            .http_client(stand_in(carry));
         Client::from_conf(config.build())
     }
 
@@ -201,30 +202,4 @@ fn user(request: &Value) -> String {
 fn units(of: &Value) -> u64 {
     let units = of["CapacityUnits"].as_f64().unwrap_or_default();
     format!("{units:.0}").parse().expect("a number")
-}
-
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Line")
-    }
-}
-
-impl HttpClient for Line {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Line {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body = request.body().bytes().expect("a body in memory");
-        let carried = self.clone().carry(operation, serde_json::from_slice(body).expect("JSON"));
-        HttpConnectorFuture::new(async move {
-            let (status, body) = carried.await;
-            let status = StatusCode::try_from(status).expect("a status");
-            Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
-        })
-    }
 }

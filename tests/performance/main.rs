@@ -29,7 +29,7 @@ struct Options {
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// How many users the largest table has
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     users: u64,
     /// As cargo says
     #[arg(long, hide = true)]

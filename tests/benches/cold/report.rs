@@ -97,5 +97,5 @@ fn tenths(figure: u64, unit: u64) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+    text.replace('`', "").replace('&', "&amp;").replace('<', "&lt;")
 }

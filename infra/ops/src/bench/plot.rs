@@ -8,14 +8,16 @@ use plotters::{
         ranged1d::{AsRangedCoord, ValueFormatter},
     },
     prelude::{
-        BLACK, ChartBuilder, Color, DrawingArea, IntoDrawingArea, IntoLogRange, LineSeries, Palette,
-        Palette99, PathElement, SVGBackend, SeriesLabelPosition, WHITE,
+        ChartBuilder, Color, DrawingArea, IntoDrawingArea, IntoLogRange, LineSeries, Palette, Palette99,
+        PathElement, SVGBackend, Text, WHITE,
     },
 };
 
 use crate::problem::Problem;
 
 const SIZE: (u32, u32) = (900, 420);
+/// Where the names of the lines begin, beside the plot, and how far one is below the other.
+const NAMES: (u32, i32) = (760, 20);
 
 /// Lines on axes.
 pub struct Plot<'a> {
@@ -69,27 +71,28 @@ impl Plot<'_> {
         Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
     {
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(area);
+        let (plot, names) = area.split_horizontally(NAMES.0);
+        let mut chart = ChartBuilder::on(&plot);
         chart.caption(self.title, ("sans-serif", 18)).margin(14).x_label_area_size(44).y_label_area_size(64);
         let mut chart = chart.build_cartesian_2d(x, y)?;
         let tell = |place: &f64| (self.tell)(*place);
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc(self.axes[0]).y_desc(self.axes[1]).light_line_style(WHITE.mix(0.0));
         mesh.x_label_formatter(&tell).y_label_formatter(&plain).draw()?;
-        for (place, (name, points)) in self.lines.iter().enumerate() {
-            let color = Palette99::pick(place).to_rgba();
-            let series = chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?;
-            series.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color));
+        for (place, (name, points)) in (1..).zip(&self.lines) {
+            let line = Palette99::pick(place).stroke_width(2);
+            chart.draw_series(LineSeries::new(points.iter().copied(), line))?;
+            let y = 40 + NAMES.1 * i32::try_from(place)?;
+            names.draw(&PathElement::new([(0, y), (18, y)], line))?;
+            names.draw(&Text::new(name.as_str(), (24, y - 6), ("sans-serif", 12)))?;
         }
-        let labels = &mut chart.configure_series_labels();
-        labels.position(SeriesLabelPosition::UpperLeft).border_style(BLACK.mix(0.2));
-        labels.background_style(WHITE.mix(0.8)).draw()?;
         Ok(area.present()?)
     }
 }
 
-/// A place as a number.
+/// A place as a number, to a thousandth.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as plotters hands it over")]
 fn plain(place: &f64) -> String {
-    place.to_string()
+    let text = format!("{place:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -6,3 +6,5 @@
 mod event;
 #[path = "../support/fuzz/mod.rs"]
 pub mod fuzz;
+#[path = "../support/stand_in.rs"]
+mod stand_in;

@@ -5,7 +5,7 @@
 mod support;
 
 use scrip::domain::{GrantRequest, GrantType, UserUuid};
-use serde_json::{Value, json};
+use serde_json::json;
 use support::place::{Place, fail, succeed};
 
 /// Grants 10 credits that never run out.
@@ -22,23 +22,13 @@ async fn grant(place: &Place, user: &str) {
     ledger.grant(&grant, ledger.now().plus_millis(60_000)).await.unwrap();
 }
 
-/// Does this to an item of the table.
-fn damage(place: &Place, user: &str, sort: &str, damage: impl FnOnce(&mut Value)) {
-    let items = place.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
-    let mut item =
-        items.into_iter().find(|item| item["user_uuid"]["S"] == user && item["sk"]["S"] == sort).unwrap();
-    damage(&mut item);
-    let put = json!({ "TableName": "credits", "Item": item });
-    place.engine.put_item(serde_json::from_value(put).unwrap()).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_is_put_right_by_the_command() {
     let place = Place::new().await;
     grant(&place, "u").await;
     grant(&place, "other").await;
     let balances = place.balances(0);
-    damage(&place, "u", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("3"));
+    place.damage("u", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("3"));
     assert_eq!(fail(place.command(&["verify"])), "not all is as it should be");
 
     let damaged = place.items();
@@ -80,7 +70,7 @@ async fn what_a_wallet_cannot_be_made_of_is_one_line_and_writes_nothing() {
     let key = json!({ "user_uuid": { "S": "lost" }, "sk": { "S": "grant#new_user#" } });
     let delete = json!({ "TableName": "credits", "Key": key });
     place.engine.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
-    damage(&place, "voided", "grant#new_user#", |grant| grant["is_voided"]["BOOL"] = json!(true));
+    place.damage("voided", "grant#new_user#", |grant| grant["is_voided"]["BOOL"] = json!(true));
     let damaged = place.items();
     for (user, says) in [
         ("lost", "more is wrong than the wallet: the sums of new_user are 10 credits of 1 records"),

@@ -109,6 +109,15 @@ impl Place {
         }
     }
 
+    /// Does this to an item of the table.
+    pub fn damage(&self, user: &str, sort: &str, damage: impl FnOnce(&mut Value)) {
+        let mut items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
+        let mut item = items.find(|item| item["user_uuid"]["S"] == user && item["sk"]["S"] == sort).unwrap();
+        damage(&mut item);
+        let put = serde_json::json!({ "TableName": "credits", "Item": item });
+        self.engine.put_item(serde_json::from_value(put).unwrap()).unwrap();
+    }
+
     /// The balance of each user who has a wallet, at a moment in milliseconds.
     pub fn balances(&self, at: i64) -> BTreeMap<String, i64> {
         let number = |value: &Value| value["N"].as_str().map(|digits| digits.parse::<i64>().unwrap());

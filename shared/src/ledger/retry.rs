@@ -1,6 +1,6 @@
 //! One policy for every call: what may be tried again, when, and until when.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 
 use tokio::time::{Duration, sleep, timeout};
 
@@ -46,7 +46,7 @@ impl Ledger {
     {
         let mut tries = Tries::until(deadline);
         loop {
-            match self.within(deadline, call()).await {
+            match self.within(deadline, pin!(call())).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => self.after(error, &mut tries).await?,
             }
@@ -66,7 +66,7 @@ impl Ledger {
         let mut is_unknown = false;
         loop {
             let began = self.now();
-            let ended = self.within(tries.deadline, self.store.commit(transaction, token)).await;
+            let ended = self.within(tries.deadline, pin!(self.store.commit(transaction, token))).await;
             tries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
             if matches!(ended, Ok(Commit::Refused { .. }) | Err(StoreError::Contended)) {
                 meter::note(|notes| notes.conflicts += 1);
@@ -110,19 +110,19 @@ impl Ledger {
         }
     }
 
-    /// No call outlives the deadline, and none begins after it.
+    /// No call outlives the deadline, and none begins after it. It is pinned where it is
+    /// made: it is several kilobytes, and each move is a copy.
     async fn within<T>(
         &self,
         deadline: Timestamp,
-        call: impl Future<Output = Result<T, StoreError>>,
+        call: Pin<&mut impl Future<Output = Result<T, StoreError>>>,
     ) -> Result<T, StoreError> {
         let Ok(left @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
             return Err(StoreError::Contended);
         };
         meter::note(|notes| notes.round_trips += 1);
         let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
-        // Where it stands: a call is several kilobytes, and each move is a copy.
-        timeout(Duration::from_millis(left), pin!(call)).await.unwrap_or_else(|_| late())
+        timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
     }
 
     async fn after(&self, error: StoreError, tries: &mut Tries) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use tokio::task_local;
 
-use crate::domain::{ChargeType, Credits, GenerationUuid, GrantType, TransType, UserUuid};
+use crate::domain::{ChargeType, Credits, GenerationUuid, GrantType, UserUuid};
 
 /// What was noted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,15 +77,21 @@ pub(crate) fn note(change: impl FnOnce(&mut Notes)) {
     let _ = NOTES.try_with(|notes| change(&mut notes.borrow_mut()));
 }
 
-/// Notes credits that moved.
-pub(crate) fn moved(way: Move, of: &TransType, credits: Credits) {
+/// Notes credits that were granted.
+pub(crate) fn granted(of: GrantType, credits: Credits) {
     let kind = match of {
-        TransType::Grant(GrantType::NewUser) => "new_user",
-        TransType::Grant(GrantType::OrderPay) => "order_pay",
-        TransType::Grant(GrantType::SystemAdd) => "system_add",
-        TransType::Charge(ChargeType::Chat) => "chat",
-        TransType::Charge(ChargeType::Generation(_)) => "generation",
-        TransType::Refund(_) => "refund",
+        GrantType::NewUser => "new_user",
+        GrantType::OrderPay => "order_pay",
+        GrantType::SystemAdd => "system_add",
+    };
+    note(|notes| notes.moves.push((Move::Granted, kind, credits)));
+}
+
+/// Notes credits that a charge took, or got back.
+pub(crate) fn moved(way: Move, of: &ChargeType, credits: Credits) {
+    let kind = match of {
+        ChargeType::Chat => "chat",
+        ChargeType::Generation(_) => "generation",
     };
     note(|notes| notes.moves.push((way, kind, credits)));
 }

@@ -43,8 +43,8 @@ const MUTATIONS: [Mutation; 20] = [
     (
         "answer insufficient before looking for a replay",
         POST,
-        "Err(refusal) if identity.is_none() =>",
-        "Err(refusal) if identity.is_none() || key == key.clone() =>",
+        "Err(refusal) if !is_identified =>",
+        "Err(refusal) if !is_identified || key == key.clone() =>",
         300,
     ),
     (

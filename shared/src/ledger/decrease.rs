@@ -1,6 +1,6 @@
 use super::{Ledger, Posted, post::Posting};
 use crate::{
-    domain::{Charge, ChargeRequest, Error, Nonce, Record, RecordKey, Timestamp, TransType, Wallet},
+    domain::{Charge, ChargeRequest, Error, Nonce, Record, RecordKey, Timestamp, Wallet},
     meter::{self, Move},
 };
 
@@ -25,8 +25,7 @@ impl Ledger {
         let Posted { record, balance, replayed } = self.post(posting, deadline).await?;
         match record {
             Record::Charge(charge) if !replayed => {
-                let of = TransType::Charge(charge.trans_type.clone());
-                meter::moved(Move::Charged, &of, charge.credits);
+                meter::moved(Move::Charged, &charge.trans_type, charge.credits);
                 if charge.generation.is_none() {
                     meter::note(|notes| notes.anomalies.push("charge_without_generation"));
                 }

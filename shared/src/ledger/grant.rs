@@ -1,7 +1,7 @@
 use super::{Ledger, Posted, post::Posting};
 use crate::{
     domain::{Error, Grant, GrantRequest, Nonce, Record, RecordKey, Timestamp, Wallet},
-    meter::{self, Move},
+    meter,
 };
 
 impl Ledger {
@@ -20,7 +20,7 @@ impl Ledger {
         let Posted { record, balance, replayed } = self.post(posting, deadline).await?;
         match record {
             Record::Grant(grant) if !replayed => {
-                meter::moved(Move::Granted, &grant.trans_type, grant.credits);
+                meter::granted(request.trans_type, grant.credits);
                 Ok(Posted { record: grant, balance, replayed })
             }
             Record::Grant(grant) if grant.credits == request.credits => {

@@ -48,14 +48,15 @@ impl Ledger {
     {
         let Posting { user, identity, unkeyed, plan } = posting;
         let nonce = self.nonce();
-        let key = identity.clone().unwrap_or_else(|| unkeyed(nonce));
+        let is_identified = identity.is_some();
+        let key = identity.unwrap_or_else(|| unkeyed(nonce));
         let mut wallet = self.read(deadline, || self.store.wallet(user)).await?;
         let mut tries = Tries::until(deadline);
         loop {
             let now = self.now();
             let (next, record) = match plan(&wallet, nonce, now) {
                 Ok(planned) => planned,
-                Err(refusal) if identity.is_none() => return Err(refusal),
+                Err(refusal) if !is_identified => return Err(refusal),
                 Err(refusal) => {
                     let record = self.read(deadline, || self.store.record(user, &key)).await?;
                     let record = record.ok_or(refusal)?;
@@ -64,7 +65,7 @@ impl Ledger {
             };
             let transaction = Transaction {
                 user,
-                records: vec![RecordStep::Put(&key, record.clone())],
+                records: vec![RecordStep::Put(&key, &record)],
                 wallet: WalletStep::Moved(wallet.version, &next),
             };
             match self.commit(&transaction, &mut tries).await? {

@@ -6,7 +6,7 @@ use super::{Ledger, retry::Tries};
 use crate::{
     domain::{
         Charge, Credits, Error, GenerationUuid, Nonce, Reason, Record, RecordKey, RefundRequest, Returned,
-        Timestamp, TransNo, TransType, UserUuid, Void, Wallet,
+        Timestamp, TransNo, UserUuid, Void, Wallet,
     },
     meter::{self, Move},
     store::{Commit, End, RecordStep, Transaction, WalletStep},
@@ -295,7 +295,7 @@ impl Refund<'_> {
         self.has_voided = true;
         self.returned = self.returned.plus(returned)?;
         for (_, charge) in &group {
-            meter::moved(Move::Voided, &TransType::Charge(charge.trans_type.clone()), charge.credits);
+            meter::moved(Move::Voided, &charge.trans_type, charge.credits);
         }
         group.into_iter().for_each(|(_, charge)| self.note(Charge { void: Some(void.clone()), ..charge }));
         Ok(())
@@ -305,10 +305,10 @@ impl Refund<'_> {
     /// has changed and must be looked at again.
     async fn fence(&mut self, key: &RecordKey) -> Result<bool, Error> {
         let (next, at) = self.wallet.fence(self.ledger.now());
-        let void = Void { at, reason: self.request.reason.clone(), by: self.nonce };
+        let fence = Record::Fence(Void { at, reason: self.request.reason.clone(), by: self.nonce });
         let transaction = Transaction {
             user: self.user,
-            records: vec![RecordStep::Put(key, Record::Fence(void))],
+            records: vec![RecordStep::Put(key, &fence)],
             wallet: WalletStep::Moved(self.wallet.version, &next),
         };
         let commit = self.ledger.commit(&transaction, &mut Tries::until(self.deadline)).await?;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::key::{Item, text};
-use crate::domain::{Credits, Id, Nonce, Reason, Timestamp, TransNo, TransType};
+use crate::domain::{ChargeType, Credits, Id, Nonce, Reason, Timestamp, TransNo, TransType};
 
 /// Why an attribute is none that was written, behind its name: `packs: 2: e: is no moment`.
 /// Of what stands in the item it says nothing: it goes to the log.
@@ -26,9 +26,9 @@ pub(super) trait Value: Sized {
 pub(super) struct Attributes(pub(super) Item);
 
 impl Attributes {
-    /// None, with room for those of a pack, of which a wallet has most.
-    pub(super) fn new() -> Attributes {
-        Attributes(Item::with_capacity(7))
+    /// None, with room for so many: a map that grows puts all of them in anew.
+    pub(super) fn with_room(for_so_many: usize) -> Attributes {
+        Attributes(Item::with_capacity(for_so_many))
     }
 
     /// With this one.
@@ -38,7 +38,9 @@ impl Attributes {
 
     /// With this one, if it is there.
     pub(super) fn with_any(mut self, name: &str, value: Option<&impl Value>) -> Attributes {
-        self.0.extend(value.map(|value| (name.to_owned(), value.to_attribute())));
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), value.to_attribute());
+        }
         self
     }
 
@@ -143,7 +145,7 @@ impl Value for Timestamp {
 
 impl Value for TransNo {
     fn to_attribute(&self) -> AttributeValue {
-        text(self.to_string())
+        text(&*self.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 
     fn of_attribute(attribute: AttributeValue) -> Result<TransNo, Why> {
@@ -181,6 +183,19 @@ impl Value for TransType {
 
     fn of_attribute(attribute: AttributeValue) -> Result<TransType, Why> {
         Ok(String::of_attribute(attribute)?.try_into()?)
+    }
+}
+
+impl Value for ChargeType {
+    fn to_attribute(&self) -> AttributeValue {
+        text(self.to_string())
+    }
+
+    fn of_attribute(attribute: AttributeValue) -> Result<ChargeType, Why> {
+        match TransType::of_attribute(attribute)? {
+            TransType::Charge(charge) => Ok(charge),
+            TransType::Grant(_) | TransType::Refund(_) => Err("is no charge's".to_owned()),
+        }
     }
 }
 

@@ -56,6 +56,6 @@ fn rewritten(place: &item::Place, held: &Held) -> Result<Item, StoreError> {
         Held::Record { record, .. } => item::from_record(&user, record),
         Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => Item::new(),
     };
-    item.extend(key::of(&user, place.sort.clone()));
+    key::add(&mut item, &user, place.sort.clone());
     Ok(item)
 }

@@ -8,8 +8,8 @@ use super::{
     key::{self, Item},
 };
 use crate::domain::{
-    Allocation, Charge, ChargeType, Credits, Entry, Grant, Id, Pack, Record, RecordKey, Tally, Totals,
-    TransNo, TransType, UserUuid, Void, Wallet,
+    Allocation, Charge, Credits, Entry, Grant, Id, Pack, Record, RecordKey, Tally, Totals, TransNo,
+    TransType, UserUuid, Void, Wallet,
 };
 
 /// The size that no item may pass (Service quotas of DynamoDB: 400 KB).
@@ -33,14 +33,22 @@ const _: () = assert!(WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
 
 /// The attributes of a wallet, without its key.
 pub fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
+    Ok(wallet_attributes(wallet)?.map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The same by their names, for who does not write an item.
+pub(super) fn wallet_attributes(
+    wallet: &Wallet,
+) -> Result<impl Iterator<Item = (&'static str, AttributeValue)>, StoreError> {
     let version = wallet.version.ok_or_else(|| StoreError::Other("a wallet without a version".to_owned()))?;
-    let item = Attributes::new()
-        .with("version", &version)
-        .with("packs", &wallet.packs)
-        .with("totals", &wallet.totals)
-        .with_any("keyed", wallet.has_keyed_charges.then_some(&true))
-        .with_any("fences", some(&wallet.fences));
-    Ok(item.0)
+    let attributes = [
+        ("version", Some(version.to_attribute())),
+        ("packs", Some(wallet.packs.to_attribute())),
+        ("totals", Some(wallet.totals.to_attribute())),
+        ("keyed", wallet.has_keyed_charges.then(|| true.to_attribute())),
+        ("fences", some(&wallet.fences).map(u64::to_attribute)),
+    ];
+    Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// The wallet that an item holds.
@@ -57,10 +65,11 @@ pub fn to_wallet(item: Item) -> Result<Wallet, StoreError> {
     })
 }
 
-/// The attributes of a record, without its key.
+/// The attributes of a record, without its key, for which there is room.
 pub fn from_record(user: &UserUuid, record: &Record) -> Item {
+    let item = Attributes::with_room(14);
     let item = match record {
-        Record::Grant(grant) => Attributes::new()
+        Record::Grant(grant) => item
             .with("trans_no", &grant.trans_no)
             .with("trans_type", &grant.trans_type)
             .with("credits", &grant.credits)
@@ -69,9 +78,9 @@ pub fn from_record(user: &UserUuid, record: &Record) -> Item {
             .with("is_voided", &false),
         Record::Charge(charge) => {
             let user_trans = charge.generation.as_ref().map(|_| key::user_trans(user, charge.trans_no));
-            let item = Attributes::new()
+            let item = item
                 .with("trans_no", &charge.trans_no)
-                .with("trans_type", &TransType::Charge(charge.trans_type.clone()))
+                .with("trans_type", &charge.trans_type)
                 .with("credits", &charge.credits.negated())
                 .with_any("generation_uuid", charge.generation.as_ref())
                 .with_any("user_trans", user_trans.as_ref())
@@ -79,7 +88,7 @@ pub fn from_record(user: &UserUuid, record: &Record) -> Item {
                 .with("allocations", &charge.allocations);
             with_void(item, charge.void.as_ref())
         }
-        Record::Fence(void) => with_void(Attributes::new().with("credits", &0_i64), Some(void)),
+        Record::Fence(void) => with_void(item.with("credits", &0_i64), Some(void)),
     };
     item.0
 }
@@ -93,7 +102,7 @@ fn with_void(item: Attributes, void: Option<&Void>) -> Attributes {
 
 /// The values of an update that voids.
 pub(super) fn from_void(void: &Void) -> Item {
-    let values = Attributes::new()
+    let values = Attributes::with_room(5)
         .with(":live", &false)
         .with(":voided", &true)
         .with(":at", &void.at)
@@ -138,7 +147,7 @@ fn to_charge_of(trans_no: TransNo, item: &mut Attributes) -> Result<Charge, Why>
     let credits: i64 = item.one("credits")?;
     let charge = Charge {
         trans_no,
-        trans_type: charge_type(item.one("trans_type")?).ok_or("its trans_type is no charge's")?,
+        trans_type: item.one("trans_type")?,
         credits: u64::try_from(-i128::from(credits)).map_err(|_| "its sign")?.try_into()?,
         generation: item.any("generation_uuid")?,
         order_no: item.any("order_no")?,
@@ -238,7 +247,7 @@ impl Value for Allocation {
 /// A grant, and credits of it: those that remain in a wallet, those that were taken in an
 /// allocation. One-letter names: a wallet may hold a thousand.
 fn part(grant: &Grant, credits: Credits) -> AttributeValue {
-    Attributes::new()
+    Attributes::with_room(6)
         .with("i", &grant.trans_no)
         .with("t", &grant.trans_type)
         .with_any("o", grant.order_no.as_ref())
@@ -262,7 +271,7 @@ fn to_part(attribute: AttributeValue) -> Result<(Grant, Credits), Why> {
 
 impl Value for Totals {
     fn to_attribute(&self) -> AttributeValue {
-        Attributes::new()
+        Attributes::with_room(4)
             .with("c", &self.made.credits)
             .with("n", &self.made.count)
             .with_any("vc", some(&self.voided.credits))
@@ -292,10 +301,6 @@ fn granted_for(trans_type: TransType) -> Result<TransType, Why> {
         TransType::Charge(_) => Err("a charge's trans_type".to_owned()),
         granted => Ok(granted),
     }
-}
-
-fn charge_type(trans_type: TransType) -> Option<ChargeType> {
-    if let TransType::Charge(charge) = trans_type { Some(charge) } else { None }
 }
 
 /// Which item it is, for the message.

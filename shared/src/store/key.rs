@@ -18,7 +18,15 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The whole key of one of a user's items.
 pub(super) fn of(user: &UserUuid, sort: String) -> Item {
-    HashMap::from([(USER.to_owned(), text(user.as_str())), (SORT.to_owned(), AttributeValue::S(sort))])
+    let mut key = Item::with_capacity(2);
+    add(&mut key, user, sort);
+    key
+}
+
+/// Adds the whole key to the rest of an item.
+pub(super) fn add(item: &mut Item, user: &UserUuid, sort: String) {
+    item.insert(USER.to_owned(), text(user.as_str()));
+    item.insert(SORT.to_owned(), AttributeValue::S(sort));
 }
 
 /// The key of no item: no user has this name.

@@ -52,7 +52,7 @@ impl Store {
         let parts = [(RepairPart::Faults, of_faults(repair)), (RepairPart::After, of_wallet(wallet.clone()))];
         let mut actions = vec![self.put_wallet(user, wallet, repair.before.as_ref())?];
         for (part, mut item) in parts.into_iter().chain(before) {
-            item.extend(key::of(user, key::repair_sort(repair.trans_no, part)));
+            key::add(&mut item, user, key::repair_sort(repair.trans_no, part));
             let put = self.put_item(item).condition_expression("attribute_not_exists(sk)").build()?;
             actions.push(TransactWriteItem::builder().put(put).build());
         }
@@ -67,7 +67,7 @@ impl Store {
         mut wallet: Item,
         before: Option<&KeptWallet>,
     ) -> Result<TransactWriteItem, StoreError> {
-        wallet.extend(key::of(user, key::WALLET.to_owned()));
+        key::add(&mut wallet, user, key::WALLET.to_owned());
         let put = self.put_item(wallet);
         let put = match before.and_then(|kept| kept.0.get(VERSION)) {
             None => put.condition_expression("attribute_not_exists(version)"),

@@ -56,7 +56,7 @@ const _: () = assert!(
 #[derive(Clone, Debug)]
 pub enum RecordStep<'a> {
     /// Written, if nothing stands there.
-    Put(&'a RecordKey, Record),
+    Put(&'a RecordKey, &'a Record),
     /// The same of migrated history, with the rows of the old table that it was made
     /// of, as text.
     Move(&'a RecordKey, &'a Record, &'a str),
@@ -150,7 +150,7 @@ impl Store {
         old_rows: Option<&str>,
     ) -> Result<TransactWriteItem, StoreError> {
         let mut item = item::from_record(user, record);
-        item.extend(key::of(user, key::sort(key)));
+        key::add(&mut item, user, key::sort(key));
         if let Some(rows) = old_rows {
             held::add_old_rows(&mut item, rows);
         }
@@ -182,10 +182,11 @@ impl Store {
         to: &Wallet,
     ) -> Result<TransactWriteItem, StoreError> {
         let (condition, mut values) = is_version(from);
-        let attributes = item::from_wallet(to)?;
-        let mut sets: Vec<_> = attributes.keys().map(|name| format!("{name} = :{name}")).collect();
-        sets.sort();
-        values.extend(attributes.into_iter().map(|(name, value)| (format!(":{name}"), value)));
+        let mut sets = Vec::new();
+        for (name, value) in item::wallet_attributes(to)? {
+            sets.push([name, " = :", name].concat());
+            values.insert([":", name].concat(), value);
+        }
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key::of(user, key::WALLET.to_owned())))

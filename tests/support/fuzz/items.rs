@@ -92,8 +92,8 @@ fn check(world: &World, item: &Value) -> bool {
 fn kept(world: &World, place: &Place) -> (Option<Wallet>, Option<Record>) {
     let user = id("u");
     let key = RecordKey::Charge { generation: None, key: None };
-    let fence = Void { at: now(), reason: id("it failed"), by: Nonce::new(Uuid::nil()) };
-    let put = RecordStep::Put(&key, Record::Fence(fence));
+    let fence = Record::Fence(Void { at: now(), reason: id("it failed"), by: Nonce::new(Uuid::nil()) });
+    let put = RecordStep::Put(&key, &fence);
     let refused = |records, wallet| {
         let transaction = Transaction { user: &user, records, wallet };
         place.read(world.wait(world.store.commit(&transaction, Nonce::new(Uuid::nil()))))
@@ -193,7 +193,7 @@ fn check_grant(grant: &Grant) {
 /// What the table holds after this record was put.
 fn rewritten(world: &World, key: &RecordKey, record: Record) -> Value {
     world.lay(Vec::new());
-    let records = vec![RecordStep::Put(key, record)];
+    let records = vec![RecordStep::Put(key, &record)];
     commit(world, Transaction { user: &id("u"), records, wallet: WalletStep::Untouched });
     world.take_written().pop().expect("an action")["Put"]["Item"].take()
 }

@@ -25,6 +25,10 @@ impl Timestamp {
             .and_then(|time| Timestamp::from_millis(time.timestamp_millis()))
     }
 
+    fn text(self) -> String {
+        self.0.to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
     /// This many milliseconds later; the same moment where that passes the year 9999.
     pub fn plus_millis(self, millis: i64) -> Timestamp {
         Timestamp::from_millis(self.millis().saturating_add(millis)).unwrap_or(self)
@@ -33,13 +37,13 @@ impl Timestamp {
 
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+        f.write_str(&self.text())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 

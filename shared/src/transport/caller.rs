@@ -24,9 +24,8 @@ pub(super) enum Caller {
 impl Caller {
     /// Who the claims speak for.
     pub(super) fn from_claims(claims: &Claims) -> Caller {
-        let scopes: Vec<&str> =
-            ["scope", "scp"].iter().filter_map(|name| claims.get(*name)).flat_map(words).collect();
-        let subject = claims.get("sub").and_then(Value::as_str);
+        let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(words).collect();
+        let subject = claims.sub.as_ref().and_then(Value::as_str);
         Caller::Bearer {
             subject: subject.and_then(|subject| subject.to_owned().try_into().ok()),
             can_write: scopes.contains(&WRITE),
@@ -78,9 +77,9 @@ mod tests {
 
     /// What a caller may do: write, read any user, read user `u1`.
     fn check(claims: &[(&str, &str)], may: (bool, bool, bool)) {
-        let caller = Caller::from_claims(
-            &claims.iter().map(|(name, claim)| ((*name).into(), (*claim).into())).collect(),
-        );
+        let claim = |name| claims.iter().find(|(given, _)| *given == name).map(|(_, claim)| (*claim).into());
+        let caller =
+            Caller::from_claims(&Claims { sub: claim("sub"), scope: claim("scope"), scp: claim("scp") });
         let user = |name: &str| UserUuid::try_from(name.to_owned()).unwrap();
         let found = (
             caller.may_write().is_ok(),

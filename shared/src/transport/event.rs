@@ -1,7 +1,10 @@
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 
 use crate::domain::Error;
@@ -32,7 +35,7 @@ pub(super) struct HttpRequest {
     #[serde(default, rename = "rawQueryString", deserialize_with = "or_default")]
     pub(super) query: String,
     #[serde(default, deserialize_with = "or_default")]
-    headers: HashMap<String, String>,
+    headers: Headers,
     #[serde(rename = "requestContext")]
     context: RequestContext,
     body: Option<String>,
@@ -68,8 +71,51 @@ struct Jwt {
     claims: Option<Claims>,
 }
 
-/// The claims of a token that API Gateway's authorizer has checked.
-pub(super) type Claims = HashMap<String, Value>;
+/// What matters here of a token that API Gateway's authorizer has checked.
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    pub(super) sub: Option<Value>,
+    pub(super) scope: Option<Value>,
+    pub(super) scp: Option<Value>,
+}
+
+/// The headers that matter here, by their names in any case; all others are passed over.
+#[derive(Default)]
+struct Headers {
+    idempotency_key: Option<String>,
+    signature: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct HeaderName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
+        struct Named;
+        impl<'de> Visitor<'de> for Named {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("headers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+                let mut headers = Headers::default();
+                while let Some(HeaderName(name)) = map.next_key()? {
+                    if name.eq_ignore_ascii_case("idempotency-key") {
+                        headers.idempotency_key = map.next_value()?;
+                    } else if name.eq_ignore_ascii_case("x-signature") {
+                        headers.signature = map.next_value()?;
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(headers)
+            }
+        }
+        deserializer.deserialize_map(Named)
+    }
+}
 
 /// Tells a broken HTTP event from a direct payload.
 #[derive(Deserialize)]
@@ -120,25 +166,28 @@ impl HttpRequest {
         self.context.authorizer.as_ref()?.jwt.as_ref()?.claims.as_ref()
     }
 
-    /// A header, by its name in lower case.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
-        header.map(|(_, value)| value.as_str())
+    /// The header `Idempotency-Key`.
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        self.headers.idempotency_key.as_deref()
+    }
+
+    /// The header `X-Signature`.
+    pub(super) fn signature(&self) -> Option<&str> {
+        self.headers.signature.as_deref()
     }
 
     /// The bytes of the body; none where there is no body.
-    pub(super) fn body(&self) -> Result<Vec<u8>, Error> {
+    pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, Error> {
         let text = self.body.as_deref().unwrap_or_default();
         // Looked at before it is decoded: four characters of base64 are three bytes.
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
             return Err(Error::PayloadTooLarge);
         }
         let body = if self.is_base64_encoded {
-            BASE64_STANDARD
-                .decode(text)
-                .map_err(|_| Error::InvalidRequest("the body is no base64".to_owned()))?
+            let decoded = BASE64_STANDARD.decode(text);
+            Cow::from(decoded.map_err(|_| Error::InvalidRequest("the body is no base64".to_owned()))?)
         } else {
-            text.as_bytes().to_vec()
+            Cow::from(text.as_bytes())
         };
         if body.len() > BODY_BYTES_MAX { Err(Error::PayloadTooLarge) } else { Ok(body) }
     }

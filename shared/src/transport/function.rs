@@ -60,6 +60,16 @@ type Admission =
 
 pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
 
+/// Work on the heap, made there: `Box::pin` takes it ready and copies it, and it is several
+/// kilobytes.
+pub(super) fn boxed<'a, Work>(work: impl FnOnce() -> Work) -> Answering<'a>
+where
+    Work: Future<Output = Result<Answer, Error>> + Send + 'a,
+{
+    let boxed: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
+    boxed
+}
+
 impl Operation {
     /// For who may read the user.
     pub(super) const fn reading(route: Route, run: Run) -> Operation {
@@ -156,14 +166,18 @@ impl Function {
     ) -> Reply {
         let request_id = request.request_id().unwrap_or(invocation);
         let path = request.path();
-        let at_path = self.operations.iter().find(|operation| operation.route.parameters(path).is_some());
-        let form = at_path.map_or(ErrorForm::Problem, |operation| operation.error_form);
         let operation = self.operation_at(request.method(), path);
         let answering = async { answer_http(self, operation?, app, request, deadline).await };
         match self.told(answering, request_id).await {
-            Ok(answer) => http_answer(&answer),
-            Err(error) => http_error(&error, form, path, Some(request_id)),
+            Ok(answer) => http_answer(answer),
+            Err(error) => http_error(&error, self.error_form(path), path, Some(request_id)),
         }
+    }
+
+    /// How errors are told on this path, whatever the method.
+    fn error_form(self, path: &str) -> ErrorForm {
+        let at_path = self.operations.iter().find(|operation| operation.route.parameters(path).is_some());
+        at_path.map_or(ErrorForm::Problem, |operation| operation.error_form)
     }
 
     /// The route by which the function serves this method and path, if it does.
@@ -227,7 +241,7 @@ async fn answer_http(
     } else {
         let mut form = Form::from_json(&request.body()?)?;
         form.refuse_query(&request.query);
-        if let Some(key) = request.header("idempotency-key").filter(|_| operation.takes_key_header) {
+        if let Some(key) = request.idempotency_key().filter(|_| operation.takes_key_header) {
             form.merge_header("idempotency_key", key.to_owned());
         }
         form
@@ -245,7 +259,7 @@ fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, Error> {
 
 /// Whoever has signed the body may do with it what the operation does.
 async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, Error> {
-    app.callbacks.admit(request.header("x-signature"), &request.body()?, app.ledger.now()).await?;
+    app.callbacks.admit(request.signature(), &request.body()?, app.ledger.now()).await?;
     Ok(Caller::Trusted)
 }
 

@@ -74,8 +74,9 @@ struct CodeAndMessage {
 }
 
 /// An answer over HTTP.
-pub(super) fn http_answer(answer: &Answer) -> Reply {
-    http(answer.status, "application/json", answer.body.get().to_owned(), HeaderMap::new())
+pub(super) fn http_answer(answer: Answer) -> Reply {
+    let body: Box<str> = answer.body.into();
+    http(answer.status, "application/json", body.into_string(), HeaderMap::new())
 }
 
 /// An error over HTTP, on a path.

@@ -34,11 +34,10 @@ impl Route {
 
     /// The named segments of a path that this route takes, decoded.
     pub(super) fn parameters(&self, path: &str) -> Option<BTreeMap<&'static str, String>> {
-        if self.path.split('/').count() != path.split('/').count() {
-            return None;
-        }
         let mut parameters = BTreeMap::new();
-        for (pattern, segment) in self.path.split('/').zip(path.split('/')) {
+        let mut segments = path.split('/');
+        for pattern in self.path.split('/') {
+            let segment = segments.next()?;
             match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
                 Some(name) => {
                     drop(parameters.insert(name, percent_decode_str(segment).decode_utf8_lossy().into()))
@@ -47,7 +46,7 @@ impl Route {
                 None => return None,
             }
         }
-        Some(parameters)
+        segments.next().is_none().then_some(parameters)
     }
 }
 

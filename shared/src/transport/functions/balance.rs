@@ -6,7 +6,7 @@ use crate::{
         Function, Route,
         answer::{BalanceAnswer, UserCreditsAnswer},
         field,
-        function::{Call, Operation},
+        function::{Call, Operation, boxed},
         reply::{Answer, ErrorForm},
     },
 };
@@ -15,8 +15,8 @@ use crate::{
 pub const BALANCE: Function = Function {
     name: "balance",
     operations: &[
-        Operation::reading(Route::BALANCE, |app, call| Box::pin(balance(&app.ledger, call))),
-        Operation::reading(Route::USER_CREDITS, |app, call| Box::pin(user_credits(&app.ledger, call)))
+        Operation::reading(Route::BALANCE, |app, call| boxed(|| balance(&app.ledger, call))),
+        Operation::reading(Route::USER_CREDITS, |app, call| boxed(|| user_credits(&app.ledger, call)))
             .with_errors(ErrorForm::CodeAndMessage),
     ],
 };

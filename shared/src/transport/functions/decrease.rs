@@ -7,7 +7,7 @@ use crate::{
         answer::ChargeAnswer,
         field,
         form::Form,
-        function::{Call, Operation},
+        function::{Call, Operation, boxed},
         reply::Answer,
     },
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Charges.
 pub const DECREASE: Function = Function {
     name: "decrease",
-    operations: &[Operation::writing(Route::DECREASE, |app, call| Box::pin(decrease(&app.ledger, call)))
+    operations: &[Operation::writing(Route::DECREASE, |app, call| boxed(|| decrease(&app.ledger, call)))
         .with_key_header()],
 };
 

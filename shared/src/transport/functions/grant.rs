@@ -7,7 +7,7 @@ use crate::{
         answer::GrantAnswer,
         field,
         form::Form,
-        function::{Call, Operation},
+        function::{Call, Operation, boxed},
         reply::Answer,
     },
 };
@@ -16,7 +16,7 @@ use crate::{
 pub const GRANT: Function = Function {
     name: "grant",
     operations: &[
-        Operation::writing(Route::GRANT, |app, call| Box::pin(grant(&app.ledger, call))).with_key_header()
+        Operation::writing(Route::GRANT, |app, call| boxed(|| grant(&app.ledger, call))).with_key_header()
     ],
 };
 

@@ -7,7 +7,7 @@ use crate::{
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
         cursor::Cursors,
         field,
-        function::{Call, Operation},
+        function::{Call, Operation, boxed},
         reply::Answer,
     },
 };
@@ -16,10 +16,10 @@ use crate::{
 pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
-        Operation::reading(Route::TIMELINE, |app, call| Box::pin(timeline(&app.ledger, call)))
+        Operation::reading(Route::TIMELINE, |app, call| boxed(|| timeline(&app.ledger, call)))
             .named("timeline"),
-        Operation::reading(Route::SUMMARY, |app, call| Box::pin(summary(&app.ledger, call))).named("summary"),
-        Operation::reading(Route::GENERATION, |app, call| Box::pin(generation(&app.ledger, call)))
+        Operation::reading(Route::SUMMARY, |app, call| boxed(|| summary(&app.ledger, call))).named("summary"),
+        Operation::reading(Route::GENERATION, |app, call| boxed(|| generation(&app.ledger, call)))
             .named("generation"),
     ],
 };

@@ -7,7 +7,7 @@ use crate::{
         answer::RefundAnswer,
         field,
         form::Form,
-        function::{Call, Operation},
+        function::{Call, Operation, boxed},
         reply::Answer,
     },
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Voids charges.
 pub const REFUND: Function = Function {
     name: "refund",
-    operations: &[Operation::writing(Route::REFUND, |app, call| Box::pin(refund(&app.ledger, call)))],
+    operations: &[Operation::writing(Route::REFUND, |app, call| boxed(|| refund(&app.ledger, call)))],
 };
 
 async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, Error> {

@@ -9,7 +9,7 @@ use crate::{
         answer::WebhookAnswer,
         field,
         form::Form,
-        function::{Call, Operation},
+        function::{Call, Operation, boxed},
         reply::Answer,
     },
 };
@@ -20,7 +20,7 @@ const NO_REASON: &str = "generation failed";
 /// Takes the call-backs of providers.
 pub const WEBHOOK: Function = Function {
     name: "webhook",
-    operations: &[Operation::signed(Route::WEBHOOK, |app, call| Box::pin(webhook(app, call)))],
+    operations: &[Operation::signed(Route::WEBHOOK, |app, call| boxed(|| webhook(app, call)))],
 };
 
 /// What a provider says of a generation.

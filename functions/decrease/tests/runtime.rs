@@ -306,7 +306,7 @@ async fn what_it_tells_is_what_cloudwatch_reads() {
         // Two of a charge; of the repeat too; and the refusal reads the wallet, and
         // whether the charge is there.
         ("round_trips", &[("operation", "decrease")], 10.0),
-        ("wallet_packs", &[], 5.0),
+        ("wallet_packs", &[("operation", "decrease")], 5.0),
     ] {
         assert_eq!(sum(&metrics, name, dimensions), expected, "{name} {dimensions:?}: {said}");
     }

@@ -4,9 +4,13 @@
 //! where to. None has more than two labels of its own, and every label is one of a few
 //! words, because each combination is a metric that is paid for.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
 use super::{audit::Found, failure::code};
 use crate::{
@@ -94,13 +98,51 @@ pub(super) fn tell(ended: &Ended<'_>, notes: &Notes) {
     }
 }
 
+/// What each event of an operation has.
+struct OfOperation {
+    requests: Counter,
+    latency: Histogram,
+    round_trips: Histogram,
+    read_units: Histogram,
+    write_units: Histogram,
+    wallet_packs: Histogram,
+}
+
+/// Kept, because to find a metric by its name and labels takes longer than to count.
+static OF_OPERATIONS: Mutex<BTreeMap<&'static str, OfOperation>> = Mutex::new(BTreeMap::new());
+
+impl OfOperation {
+    fn new(operation: &'static str) -> OfOperation {
+        OfOperation {
+            requests: counter!("requests", "operation" => operation),
+            latency: histogram!("latency", "operation" => operation),
+            round_trips: histogram!("round_trips", "operation" => operation),
+            read_units: histogram!("read_units", "operation" => operation),
+            write_units: histogram!("write_units", "operation" => operation),
+            wallet_packs: histogram!("wallet_packs", "operation" => operation),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody calls DynamoDB 2^53 times")]
+    fn count(&self, ended: &Ended<'_>, notes: &Notes) {
+        self.requests.increment(1);
+        self.latency.record(ended.took);
+        self.round_trips.record(notes.round_trips as f64);
+        self.read_units.record(notes.read_units);
+        self.write_units.record(notes.write_units);
+        if let Some(packs) = notes.packs.and_then(|packs| u32::try_from(packs).ok()) {
+            self.wallet_packs.record(packs);
+        }
+    }
+}
+
 fn count(ended: &Ended<'_>, notes: &Notes) {
     let operation = notes.operation.unwrap_or("none");
-    let seconds = ended.took.as_secs_f64();
-    counter!("requests", "operation" => operation).increment(1);
-    histogram!("latency", "operation" => operation).record(seconds);
+    let mut kept = OF_OPERATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(operation).or_insert_with(|| OfOperation::new(operation)).count(ended, notes);
+    drop(kept);
     if QUERIES.contains(&operation) {
-        histogram!("query_latency").record(seconds);
+        histogram!("query_latency").record(ended.took);
     }
     if let Some(error) = ended.error {
         counter!("errors", "operation" => operation, "code" => code(error)).increment(1);
@@ -108,12 +150,12 @@ fn count(ended: &Ended<'_>, notes: &Notes) {
             counter!("failures", "operation" => operation).increment(1);
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "nobody calls DynamoDB 2^53 times")]
-    histogram!("round_trips", "operation" => operation).record(notes.round_trips as f64);
-    histogram!("read_units", "operation" => operation).record(notes.read_units);
-    histogram!("write_units", "operation" => operation).record(notes.write_units);
-    counter!("retries").increment(notes.retries);
-    counter!("conflicts").increment(notes.conflicts);
+    if notes.retries > 0 {
+        counter!("retries").increment(notes.retries);
+    }
+    if notes.conflicts > 0 {
+        counter!("conflicts").increment(notes.conflicts);
+    }
     for (way, kind, credits) in &notes.moves {
         let name = match way {
             Move::Granted => "credits_granted",
@@ -127,9 +169,6 @@ fn count(ended: &Ended<'_>, notes: &Notes) {
     }
     for anomaly in &notes.anomalies {
         counter!("anomalies", "anomaly" => *anomaly).increment(1);
-    }
-    if let Some(packs) = notes.packs.and_then(|packs| u32::try_from(packs).ok()) {
-        histogram!("wallet_packs").record(packs);
     }
 }
 

@@ -13,7 +13,7 @@ use scrip::{
     store::{Store, TABLE},
     transport::App,
 };
-use scrip_tests::{answered, stand_in};
+use scrip_tests::{answered, operation, stand_in};
 use serde_json::json;
 
 /// How long the token of a function's role is, about.
@@ -62,8 +62,7 @@ impl Canned {
     pub(crate) fn client(&self) -> Client {
         let canned = self.clone();
         let answer = move |request: &HttpRequest| {
-            let target = request.headers().get("x-amz-target").unwrap_or_default();
-            let body = if target.ends_with("GetItem") { &canned.read } else { &canned.write };
+            let body = if operation(request) == "GetItem" { &canned.read } else { &canned.write };
             ready(Ok(answered(200, body.as_bytes())))
         };
         let session = "s".repeat(SESSION_TOKEN_CHARS);

@@ -1,16 +1,17 @@
 //! What is measured piece by piece, each by its name: time by criterion, instructions and
 //! allocations by valgrind.
 
-use std::{hint::black_box, sync::Arc};
+use std::hint::black_box;
 
+use lambda_runtime::LambdaEvent;
 use scrip::{
     domain::{
         Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Nonce, Record, Timestamp, Wallet,
     },
     store::{from_record, from_wallet, to_record, to_wallet},
-    transport::{App, functions},
+    transport::{App, Payload, functions},
 };
-use scrip_tests::{http_event, invoke};
+use scrip_tests::{direct_event, http_event};
 use serde_json::json;
 use tokio::runtime::Builder;
 use uuid::Uuid;
@@ -84,7 +85,7 @@ pub(crate) fn work(name: &str, packs: u64) -> Work {
 fn decrease(packs: u64) -> Work {
     let app = Canned::new(packs).app();
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (telling, event) = (Telling::start(), charge_event("user", "generation"));
+    let (telling, event) = (Telling::start(), charge_event(&app, "user", "generation"));
     Box::new(move || runtime.block_on(charge(&app, telling, event.clone())))
 }
 
@@ -97,17 +98,17 @@ fn bare_calls(packs: u64) -> Work {
 }
 
 /// Charges by an event, and tells of it as the function does before it answers.
-pub(crate) async fn charge(app: &Arc<App>, telling: &Telling, event: String) {
-    let deadline = app.ledger.now().plus_millis(10_000);
-    let reply = invoke(app, functions::DECREASE, event, deadline).await;
+pub(crate) async fn charge(app: &App, telling: &Telling, event: LambdaEvent<Payload>) {
+    let reply = functions::DECREASE.handle(app, event).await;
     let reply = serde_json::to_string(&reply.expect("over HTTP it is an answer")).expect("JSON");
     assert!(reply.contains(r#""statusCode":200"#), "{reply}");
     telling.flush();
     black_box(reply);
 }
 
-/// The event of a charge of one credit.
-pub(crate) fn charge_event(user: &str, generation: &str) -> String {
+/// The event of a charge of one credit, as the runtime hands it over; for a run of at most
+/// ten minutes.
+pub(crate) fn charge_event(app: &App, user: &str, generation: &str) -> LambdaEvent<Payload> {
     let body = json!({
         "user_uuid": user, "trans_type": "anime_generation", "credits": 1, "generation_uuid": generation,
     });
@@ -116,7 +117,9 @@ pub(crate) fn charge_event(user: &str, generation: &str) -> String {
         "content-type": "application/json", "host": "api.example.com", "user-agent": "app/1.0",
         "x-forwarded-for": "192.0.2.1", "x-forwarded-port": "443", "x-forwarded-proto": "https",
     });
-    http_event("POST", "/credits/decrease", body.to_string().into_bytes(), Some(claims), &headers).to_string()
+    let body = body.to_string().into_bytes();
+    let event = http_event("POST", "/credits/decrease", body, Some(claims), &headers);
+    direct_event(event.to_string(), app.ledger.now().plus_millis(600_000))
 }
 
 /// The wallet of a user who has spent a little of each pack.

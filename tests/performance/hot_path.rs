@@ -25,7 +25,7 @@ use crate::{
 
 /// How many charges are timed together, and how often by each of the two.
 const BATCH: u64 = 60;
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 100;
 
 /// A user, charged by the function or by the bare calls.
 struct Charged {
@@ -82,21 +82,23 @@ pub(crate) async fn against_bare() -> Table {
 /// The time for one charge, in nanoseconds, with every caller at work. What is handed to
 /// the function is made before.
 async fn timed(charged: &[Arc<Charged>], is_whole: bool) -> f64 {
-    let mut generations = Vec::new();
+    let mut batches = Vec::new();
     for charged in charged {
-        let batch = (0..BATCH).map(|_| charged.next());
-        let given =
-            |generation: String| if is_whole { charge_event(&charged.user, &generation) } else { generation };
-        generations.push((charged.clone(), batch.map(given).collect::<Vec<_>>()));
+        let generations: Vec<_> = (0..BATCH).map(|_| charged.next()).collect();
+        let event = |generation: &String| charge_event(&charged.app, &charged.user, generation);
+        let events: Vec<_> = generations.iter().filter(|_| is_whole).map(event).collect();
+        batches.push((charged.clone(), generations, events));
     }
     let began = Instant::now();
-    let callers = generations.into_iter().map(|(charged, batch)| {
+    let callers = batches.into_iter().map(|(charged, generations, events)| {
         tokio::spawn(async move {
-            for given in batch {
-                if is_whole {
-                    charge(&charged.app, charged.telling, given).await;
-                } else {
-                    bare::charge(&charged.client, &charged.user, &given).await;
+            if is_whole {
+                for event in events {
+                    charge(&charged.app, charged.telling, event).await;
+                }
+            } else {
+                for generation in generations {
+                    bare::charge(&charged.client, &charged.user, &generation).await;
                 }
             }
         })
@@ -122,7 +124,7 @@ impl Charged {
         let client = engine.client(plain());
         let charged =
             Charged { user: user.to_owned(), app, client, telling: Telling::start(), nth: AtomicU64::new(0) };
-        let event = charge_event(user, &charged.next());
+        let event = charge_event(&charged.app, user, &charged.next());
         charge(&charged.app, charged.telling, event).await;
         let ours = bare::item(&charged.client, user, "charge#generation-1#").await;
         let items = [ours, bare::charge(&charged.client, user, &charged.next()).await];

@@ -14,7 +14,13 @@ impl Telling {
     pub(crate) fn start() -> &'static Telling {
         static TELLING: OnceLock<Telling> = OnceLock::new();
         TELLING.get_or_init(|| {
-            fmt().with_target(false).without_time().with_writer(io::sink).init();
+            fmt()
+                .with_target(false)
+                .without_time()
+                .with_writer(io::sink)
+                .json()
+                .with_current_span(false)
+                .init();
             let metrics =
                 Builder::new().cloudwatch_namespace("Scrip").with_dimension("stack", "bench").init();
             telemetry::describe();

@@ -11,7 +11,7 @@ use scrip::{
     callback::Callbacks,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
-    transport::App,
+    transport::{App, Metrics},
 };
 use scrip_tests::{answered, operation, stand_in};
 use serde_json::json;
@@ -55,7 +55,12 @@ impl Canned {
     /// The functions' state on it.
     pub(crate) fn app(&self) -> Arc<App> {
         let ledger = Ledger::new(Store::new(self.client(), TABLE), Sources::system());
-        Arc::new(App { ledger, admits_anyone: false, callbacks: Callbacks::none() })
+        Arc::new(App {
+            ledger,
+            admits_anyone: false,
+            callbacks: Callbacks::none(),
+            metrics: Metrics::default(),
+        })
     }
 
     /// A client of it, signing as on Lambda.

@@ -12,7 +12,7 @@ use scrip::{
     callback::Callbacks,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
-    transport::App,
+    transport::{App, Metrics},
 };
 use tokio::{net::TcpListener, runtime::Builder};
 
@@ -57,7 +57,12 @@ impl Engine {
     /// The functions' state on it.
     pub(crate) fn app(&self, way: SharedHttpClient) -> Arc<App> {
         let ledger = Ledger::new(self.store(way), Sources::system());
-        Arc::new(App { ledger, admits_anyone: true, callbacks: Callbacks::none() })
+        Arc::new(App {
+            ledger,
+            admits_anyone: true,
+            callbacks: Callbacks::none(),
+            metrics: Metrics::default(),
+        })
     }
 
     fn store(&self, way: SharedHttpClient) -> Store {

@@ -7,7 +7,7 @@ use scrip::{
     callback::Callbacks,
     ledger::Ledger,
     transport::{
-        App, Function, ROUTES, Reply,
+        App, Function, Metrics, ROUTES, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
@@ -160,7 +160,12 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them()
 async fn behind_the_default_route_nobody_gets_in_without_a_token() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), bench.clock.sources());
-    let app = Arc::new(App { ledger, admits_anyone: false, callbacks: Callbacks::none() });
+    let app = Arc::new(App {
+        ledger,
+        admits_anyone: false,
+        callbacks: Callbacks::none(),
+        metrics: Metrics::default(),
+    });
     let deadline = bench.clock.now().plus_millis(60_000);
     let paths = ROUTES.map(|route| route.path.replace(['{', '}'], ""));
     let others = ["/", "/credits//balance", "/credits/u/balance/", "/$default"];

@@ -12,7 +12,7 @@ use scrip::{
     ledger::Ledger,
     store::{Commit, Store, Transaction, WalletStep},
     transport::{
-        App, Audit, Failure, Function, Reply,
+        App, Audit, Failure, Function, Metrics, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
@@ -334,7 +334,12 @@ fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
 
 fn app(store: Store, clock: &Clock) -> Arc<App> {
     let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-    Arc::new(App { ledger: Ledger::new(store, clock.sources()), admits_anyone: false, callbacks })
+    Arc::new(App {
+        ledger: Ledger::new(store, clock.sources()),
+        admits_anyone: false,
+        callbacks,
+        metrics: Metrics::default(),
+    })
 }
 
 /// Serves an engine of its own: its endpoint.

@@ -42,11 +42,11 @@ pub(super) fn wallet_attributes(
 ) -> Result<impl Iterator<Item = (&'static str, AttributeValue)>, StoreError> {
     let version = wallet.version.ok_or_else(|| StoreError::Other("a wallet without a version".to_owned()))?;
     let attributes = [
-        ("version", Some(version.to_attribute())),
+        ("fences", some(&wallet.fences).map(u64::to_attribute)),
+        ("keyed", wallet.has_keyed_charges.then(|| true.to_attribute())),
         ("packs", Some(wallet.packs.to_attribute())),
         ("totals", Some(wallet.totals.to_attribute())),
-        ("keyed", wallet.has_keyed_charges.then(|| true.to_attribute())),
-        ("fences", some(&wallet.fences).map(u64::to_attribute)),
+        ("version", Some(version.to_attribute())),
     ];
     Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }

@@ -10,7 +10,7 @@ use super::{
     form::Form,
     reply::{Answer, ErrorForm, Reply, http_answer, http_error},
     route::{ROUTES, Route},
-    telemetry::{self, Ended},
+    telemetry::{self, Ended, Metrics},
 };
 use crate::{
     callback::Callbacks,
@@ -119,6 +119,8 @@ pub struct App {
     pub admits_anyone: bool,
     /// Who may sign in place of a token, and who waits for what is signed.
     pub callbacks: Callbacks,
+    /// What is counted of every event.
+    pub metrics: Metrics,
 }
 
 impl Function {
@@ -132,11 +134,11 @@ impl Function {
         match Event::parse(&event.payload) {
             Ok(Event::Http(request)) => Ok(self.over_http(app, &request, &request_id, deadline).await),
             Ok(Event::Direct(payload)) => {
-                let answered = self.told(self.answer_direct(app, &payload, deadline), &request_id).await;
+                let answered = self.told(app, self.answer_direct(app, &payload, deadline), &request_id).await;
                 answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
             Err(error) => {
-                let refused = self.told(std::future::ready(Err(error)), &request_id).await;
+                let refused = self.told(app, std::future::ready(Err(error)), &request_id).await;
                 refused.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
         }
@@ -145,6 +147,7 @@ impl Function {
     /// Answers, and tells what that did and cost.
     async fn told(
         self,
+        app: &App,
         answering: impl Future<Output = Result<Answer, Error>>,
         request_id: &str,
     ) -> Result<Answer, Error> {
@@ -153,7 +156,7 @@ impl Function {
         // What was noted is lost with a panic.
         let (answered, notes) = ended.unwrap_or_else(|panic| (Err(panic), Notes::default()));
         let (function, error, took) = (self.name, answered.as_ref().err(), began.elapsed());
-        telemetry::tell(&Ended { function, request_id, error, took }, &notes);
+        telemetry::tell(&app.metrics, &Ended { function, request_id, error, took }, &notes);
         answered
     }
 
@@ -168,7 +171,7 @@ impl Function {
         let path = request.path();
         let operation = self.operation_at(request.method(), path);
         let answering = async { answer_http(self, operation?, app, request, deadline).await };
-        match self.told(answering, request_id).await {
+        match self.told(app, answering, request_id).await {
             Ok(answer) => http_answer(answer),
             Err(error) => http_error(&error, self.error_form(path), path, Some(request_id)),
         }

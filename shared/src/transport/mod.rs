@@ -29,3 +29,4 @@ pub use function::{App, Function};
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
 pub use runtime::{run, run_audit, run_webhook};
+pub use telemetry::Metrics;

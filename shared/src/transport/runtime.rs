@@ -5,7 +5,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::time::timeout;
 
-use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
+use super::{App, Audit, Failure, Function, Metrics, Payload, Reply, functions::WEBHOOK, log, telemetry};
 use crate::{
     callback::{Callbacks, Executions, Secret, Secrets},
     environment::variable,
@@ -60,7 +60,7 @@ async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let ledger = Ledger::new(store, Sources::system());
     let _ = timeout(WARMING, ledger.warm()).await;
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
-    App { ledger, admits_anyone, callbacks }
+    App { ledger, admits_anyone, callbacks, metrics: Metrics::default() }
 }
 
 /// Serves a function's events until Lambda ends the process.

@@ -68,8 +68,8 @@ pub fn describe() {
 }
 
 /// Tells it.
-pub(super) fn tell(ended: &Ended<'_>, notes: &Notes) {
-    count(ended, notes);
+pub(super) fn tell(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
+    count(metrics, ended, notes);
     for anomaly in &notes.anomalies {
         let (user_uuid, generation_uuid) = (notes.user.as_deref(), notes.generation.as_deref());
         tracing::warn!(anomaly, request_id = ended.request_id, user_uuid, generation_uuid);
@@ -108,8 +108,10 @@ struct OfOperation {
     wallet_packs: Histogram,
 }
 
-/// Kept, because to find a metric by its name and labels takes longer than to count.
-static OF_OPERATIONS: Mutex<BTreeMap<&'static str, OfOperation>> = Mutex::new(BTreeMap::new());
+/// The metrics of operations, kept from event to event: to find one by its name and labels
+/// takes longer than to count.
+#[derive(Default)]
+pub struct Metrics(Mutex<BTreeMap<&'static str, OfOperation>>);
 
 impl OfOperation {
     fn new(operation: &'static str) -> OfOperation {
@@ -136,9 +138,9 @@ impl OfOperation {
     }
 }
 
-fn count(ended: &Ended<'_>, notes: &Notes) {
+fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
     let operation = notes.operation.unwrap_or("none");
-    let mut kept = OF_OPERATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = metrics.0.lock().unwrap_or_else(PoisonError::into_inner);
     kept.entry(operation).or_insert_with(|| OfOperation::new(operation)).count(ended, notes);
     drop(kept);
     if QUERIES.contains(&operation) {

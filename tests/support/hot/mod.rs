@@ -20,7 +20,7 @@ use scrip::{
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
     transport::{
-        App,
+        App, Metrics,
         functions::{DECREASE, GRANT},
     },
 };
@@ -153,7 +153,12 @@ impl World {
             random: Box::new(move || drawn(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))),
         };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-        let app = App { ledger: Ledger::new(store, sources), admits_anyone: true, callbacks };
+        let app = App {
+            ledger: Ledger::new(store, sources),
+            admits_anyone: true,
+            callbacks,
+            metrics: Metrics::default(),
+        };
         let (idle, started) = (Mutex::default(), AtomicU64::new(0));
         let world = World { way, load, line, clock, app: Arc::new(app), idle, started };
         match way {

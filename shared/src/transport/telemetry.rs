@@ -106,6 +106,8 @@ struct OfOperation {
     read_units: Histogram,
     write_units: Histogram,
     wallet_packs: Histogram,
+    retries: Counter,
+    conflicts: Counter,
 }
 
 /// The metrics of operations, kept from event to event: to find one by its name and labels
@@ -122,6 +124,8 @@ impl OfOperation {
             read_units: histogram!("read_units", "operation" => operation),
             write_units: histogram!("write_units", "operation" => operation),
             wallet_packs: histogram!("wallet_packs", "operation" => operation),
+            retries: counter!("retries"),
+            conflicts: counter!("conflicts"),
         }
     }
 
@@ -135,6 +139,8 @@ impl OfOperation {
         if let Some(packs) = notes.packs.and_then(|packs| u32::try_from(packs).ok()) {
             self.wallet_packs.record(packs);
         }
+        self.retries.increment(notes.retries);
+        self.conflicts.increment(notes.conflicts);
     }
 }
 
@@ -151,12 +157,6 @@ fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
         if is_failure(error) {
             counter!("failures", "operation" => operation).increment(1);
         }
-    }
-    if notes.retries > 0 {
-        counter!("retries").increment(notes.retries);
-    }
-    if notes.conflicts > 0 {
-        counter!("conflicts").increment(notes.conflicts);
     }
     for (way, kind, credits) in &notes.moves {
         let name = match way {

@@ -11,8 +11,8 @@ use proptest::{
     collection::vec, option, prelude::*, sample::Index, sample::select, test_runner::FileFailurePersistence,
 };
 use scrip::domain::{
-    Allocation, Charge, ChargeRequest, ChargeType, Credits, Error, Grant, GrantRequest, GrantType, Nonce,
-    Pack, Returned, Summary, Tally, Timestamp, TransType, UserUuid, Wallet,
+    Allocation, Charge, ChargeRequest, ChargeType, Credits, Grant, GrantRequest, GrantType, LedgerError,
+    Nonce, Pack, Returned, Summary, Tally, Timestamp, TransType, UserUuid, Wallet,
 };
 use uuid::Uuid;
 
@@ -123,7 +123,7 @@ impl World {
             GrantRequest { user: user(), trans_type, credits, order_no: None, expired_at, key: None };
         let planned = self.wallet.grant(&request, nonce(), clock);
         if lasts.is_some_and(|millis| millis <= 0) {
-            let refused = Error::InvalidRequest("expired_at: must be in the future".to_owned());
+            let refused = LedgerError::InvalidRequest("expired_at: must be in the future".to_owned());
             prop_assert_eq!(planned, Err(refused));
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl World {
         let planned = self.wallet.charge(&request, nonce(), clock);
         if balance < required {
             let (balance, required) = (credits(balance), request.credits);
-            prop_assert_eq!(planned, Err(Error::InsufficientCredits { balance, required }));
+            prop_assert_eq!(planned, Err(LedgerError::InsufficientCredits { balance, required }));
             return Ok(());
         }
         let (next, charge) = planned.map_err(unexpected)?;
@@ -345,6 +345,6 @@ fn nonce() -> Nonce {
     Nonce::new(Uuid::nil())
 }
 
-fn unexpected(error: Error) -> TestCaseError {
+fn unexpected(error: LedgerError) -> TestCaseError {
     TestCaseError::fail(format!("refused: {error:?}"))
 }

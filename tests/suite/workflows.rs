@@ -8,7 +8,7 @@ use std::{
 
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::{Credits, Error, Limit},
+    domain::{Credits, LedgerError, Limit},
     transport::Failure,
 };
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 }
 
 /// The code of an error of a direct invocation.
-fn code(error: Error) -> String {
+fn code(error: LedgerError) -> String {
     Diagnostic::from(Failure(error)).error_type
 }
 
@@ -73,12 +73,12 @@ fn code(error: Error) -> String {
 fn refusals() -> BTreeSet<String> {
     let none = Credits::requested(1).unwrap();
     [
-        Error::InvalidRequest(String::new()),
-        Error::PayloadTooLarge,
-        Error::InsufficientCredits { balance: none, required: none },
-        Error::IdempotencyConflict(""),
-        Error::GenerationVoided,
-        Error::LimitExceeded(Limit::Total),
+        LedgerError::InvalidRequest(String::new()),
+        LedgerError::PayloadTooLarge,
+        LedgerError::InsufficientCredits { balance: none, required: none },
+        LedgerError::IdempotencyConflict(""),
+        LedgerError::GenerationVoided,
+        LedgerError::LimitExceeded(Limit::Total),
     ]
     .map(code)
     .into()
@@ -86,7 +86,7 @@ fn refusals() -> BTreeSet<String> {
 
 /// What was not done for certain, and may be tried again.
 fn unsent() -> BTreeSet<String> {
-    [code(Error::Busy), "Lambda.TooManyRequestsException".to_owned()].into()
+    [code(LedgerError::Busy), "Lambda.TooManyRequestsException".to_owned()].into()
 }
 
 /// The errors of a Retry or a Catch.
@@ -181,10 +181,10 @@ fn a_charge_is_refunded_where_it_may_have_been_done_and_only_there() {
         // where the request is out of form, or the identity is somebody else's or void.
         assert_eq!(states["Charge"]["Parameters"], states["ChargeAgain"]["Parameters"]);
         let nothing_to_refund = [
-            code(Error::InvalidRequest(String::new())),
-            code(Error::PayloadTooLarge),
-            code(Error::IdempotencyConflict("")),
-            code(Error::GenerationVoided),
+            code(LedgerError::InvalidRequest(String::new())),
+            code(LedgerError::PayloadTooLarge),
+            code(LedgerError::IdempotencyConflict("")),
+            code(LedgerError::GenerationVoided),
         ];
         let expected = [("Refused", nothing_to_refund.into()), ("Refund", everything.clone())];
         assert_eq!(caught("ChargeAgain"), expected.map(|(to, errors)| (to.to_owned(), errors)).into());
@@ -244,7 +244,7 @@ fn reclaim_passes_by_exactly_where_nothing_was_charged() {
         let definition = definition(machine);
         let said = states(&definition).values().filter(|state| state["Type"] == "Fail");
         let said: BTreeSet<_> = said.filter_map(|state| state["Error"].as_str()).collect();
-        let input = code(Error::InvalidRequest(String::new()));
+        let input = code(LedgerError::InvalidRequest(String::new()));
         assert_eq!(said, REFUNDED.into_iter().chain([input.as_str()]).collect(), "{machine}");
     }
 }

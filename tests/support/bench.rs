@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server};
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::{Error, Nonce, Wallet},
+    domain::{LedgerError, Nonce, Wallet},
     ledger::Ledger,
     store::{Commit, Store, Transaction, WalletStep},
     transport::{
@@ -323,7 +323,7 @@ fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
         Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
         Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
         Err(failure) => {
-            if let Error::Internal(why) = &failure.0 {
+            if let LedgerError::Internal(why) = &failure.0 {
                 eprintln!("Internal: {why}");
             }
             let Diagnostic { error_type, error_message } = failure.into();

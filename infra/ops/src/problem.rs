@@ -3,7 +3,7 @@
 use std::fmt;
 
 use scrip::{
-    domain::{Error, Timestamp},
+    domain::{LedgerError, Timestamp},
     ledger::Ledger,
 };
 
@@ -22,13 +22,13 @@ pub struct Problem(pub String);
 
 impl Problem {
     /// The ledger could not do something about this user, or whatever it is.
-    pub fn of_ledger(what: &str, error: &Error) -> Problem {
+    pub fn of_ledger(what: &str, error: &LedgerError) -> Problem {
         Problem(match error {
-            Error::Busy => format!("{what}: DynamoDB throttles; run the same command again to go on"),
-            Error::StoreUnavailable => {
+            LedgerError::Busy => format!("{what}: DynamoDB throttles; run the same command again to go on"),
+            LedgerError::StoreUnavailable => {
                 format!("{what}: DynamoDB cannot be reached, or refused the credentials; run again to go on")
             }
-            Error::Internal(why) => format!("{what}: {why}"),
+            LedgerError::Internal(why) => format!("{what}: {why}"),
             other => format!("{what}: {other:?}"),
         })
     }

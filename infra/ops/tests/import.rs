@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use scrip::{
-    domain::{Error, Timestamp},
+    domain::{LedgerError, Timestamp},
     ledger::{Imported, Past},
     store::Held,
 };
@@ -106,7 +106,7 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
             })
         });
         let broken = bench.ledger().import(&past, bench.clock.now().plus_millis(60_000)).await;
-        assert_eq!(broken, Err(Error::StoreUnavailable));
+        assert_eq!(broken, Err(LedgerError::StoreUnavailable));
         bench.wire.inject(|_| None);
         assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all of it is there");
     }

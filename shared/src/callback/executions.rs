@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::timeouts;
 use crate::{
-    domain::{Error, GenerationUuid, Reason},
+    domain::{GenerationUuid, LedgerError, Reason},
     sdk,
 };
 
@@ -54,7 +54,7 @@ impl Executions {
         token: &TaskToken,
         generation: &GenerationUuid,
         end: End<'_>,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, LedgerError> {
         match end {
             End::Succeeded => {
                 let output = json!({ "generation_uuid": generation.as_str(), "status": "succeeded" });
@@ -71,7 +71,7 @@ impl Executions {
 
 /// Whether anybody waited, by the errors of the API reference of `SendTaskSuccess`
 /// and `SendTaskFailure`.
-fn heard<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, Error>
+fn heard<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, LedgerError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -79,6 +79,6 @@ where
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     match code {
         Some("InvalidToken" | "TaskDoesNotExist" | "TaskTimedOut") => Ok(false),
-        _ => Err(Error::Internal(format!("the execution cannot be told: {}", sdk::why(&error)))),
+        _ => Err(LedgerError::Internal(format!("the execution cannot be told: {}", sdk::why(&error)))),
     }
 }

@@ -12,7 +12,7 @@ pub use executions::Executions;
 pub(crate) use executions::{End, TaskToken};
 pub use secrets::{Secret, Secrets};
 
-use crate::domain::{Error, Timestamp};
+use crate::domain::{LedgerError, Timestamp};
 
 /// How long a call to Secrets Manager or Step Functions may take.
 fn timeouts() -> TimeoutConfig {
@@ -39,14 +39,19 @@ impl Callbacks {
     }
 
     /// Admits who has signed these bytes, as the contract's `X-Signature` says.
-    pub(crate) async fn admit(&self, header: Option<&str>, body: &[u8], now: Timestamp) -> Result<(), Error> {
-        let header = header.ok_or(Error::Unauthorized("There is no X-Signature."))?;
-        let signature = signature::Signature::parse(header, now).map_err(Error::Unauthorized)?;
+    pub(crate) async fn admit(
+        &self,
+        header: Option<&str>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let header = header.ok_or(LedgerError::Unauthorized("There is no X-Signature."))?;
+        let signature = signature::Signature::parse(header, now).map_err(LedgerError::Unauthorized)?;
         let secrets = self.secrets.at(now).await?;
         if secrets.iter().any(|secret| signature.is_by(secret, body)) {
             Ok(())
         } else {
-            Err(Error::Unauthorized("No v1 of X-Signature is the signature of this body."))
+            Err(LedgerError::Unauthorized("No v1 of X-Signature is the signature of this body."))
         }
     }
 }

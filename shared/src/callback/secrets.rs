@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::timeouts;
 use crate::{
-    domain::{Error, Timestamp},
+    domain::{LedgerError, Timestamp},
     sdk,
 };
 
@@ -89,10 +89,10 @@ impl Secrets {
     }
 
     /// The secrets of now.
-    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, Error> {
+    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, LedgerError> {
         match &self.0 {
             Source::Given(secrets) if secrets.is_empty() => {
-                Err(Error::Internal("no webhook secret is configured".to_owned()))
+                Err(LedgerError::Internal("no webhook secret is configured".to_owned()))
             }
             Source::Given(secrets) => Ok(secrets.clone()),
             Source::Kept(kept) => kept.at(now).await,
@@ -103,7 +103,7 @@ impl Secrets {
 impl Kept {
     /// Where they cannot be read again, those of before go on: call-backs are not
     /// turned away for it.
-    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, Error> {
+    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, LedgerError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
             Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),
@@ -111,7 +111,7 @@ impl Kept {
                 tracing::error!(why, "webhook secrets cannot be read again");
                 before.clone()
             }),
-            None => self.read().await.map_err(Error::Internal)?,
+            None => self.read().await.map_err(LedgerError::Internal)?,
         };
         *last = Some((now, secrets.clone()));
         Ok(secrets)

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Limit};
+use super::{LedgerError, Limit};
 
 /// A whole number of prepaid credits, 0 to [`Credits::TOTAL_MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ impl Credits {
     }
 
     /// The sum, or `LimitExceeded` beyond [`Credits::TOTAL_MAX`].
-    pub fn plus(self, other: Credits) -> Result<Credits, Error> {
-        Credits::try_from(self.0 + other.0).map_err(|_| Error::LimitExceeded(Limit::Total))
+    pub fn plus(self, other: Credits) -> Result<Credits, LedgerError> {
+        Credits::try_from(self.0 + other.0).map_err(|_| LedgerError::LimitExceeded(Limit::Total))
     }
 
     /// The difference, or `None` where it would be negative.
@@ -83,6 +83,6 @@ mod tests {
     fn a_sum_stops_at_what_json_holds_exactly() {
         let one = Credits(1);
         assert_eq!(Credits(Credits::TOTAL_MAX.0 - 1).plus(one), Ok(Credits::TOTAL_MAX));
-        assert_eq!(Credits::TOTAL_MAX.plus(one), Err(Error::LimitExceeded(Limit::Total)));
+        assert_eq!(Credits::TOTAL_MAX.plus(one), Err(LedgerError::LimitExceeded(Limit::Total)));
     }
 }

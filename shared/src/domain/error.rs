@@ -3,7 +3,7 @@ use super::Credits;
 /// Why a request was refused or failed: the rows of the contract's table, one
 /// variant a row. How each looks to a caller is [`crate::transport`]'s to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum LedgerError {
     /// Malformed, or a field missing, unknown or out of form; names each one.
     InvalidRequest(String),
     /// No valid caller or signature; says what is wrong with it.

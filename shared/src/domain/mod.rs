@@ -16,7 +16,7 @@ mod wallet;
 
 pub use audit::Recount;
 pub use credits::Credits;
-pub use error::{Error, Limit};
+pub use error::{LedgerError, Limit};
 pub use fault::Fault;
 pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};
 pub use record::{

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::{Credits, Error, GenerationUuid, OrderNo, Reason, Tally, Timestamp, TransNo, TransType, Wallet};
+use super::{
+    Credits, GenerationUuid, LedgerError, OrderNo, Reason, Tally, Timestamp, TransNo, TransType, Wallet,
+};
 
 /// A record as the timeline shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +43,8 @@ impl Summary {
     ///
     /// # Errors
     /// `Internal` when the wallet contradicts itself.
-    pub fn lifetime(wallet: &Wallet, now: Timestamp) -> Result<Summary, Error> {
-        let contradiction = || Error::Internal("the wallet's totals contradict each other".to_owned());
+    pub fn lifetime(wallet: &Wallet, now: Timestamp) -> Result<Summary, LedgerError> {
+        let contradiction = || LedgerError::Internal("the wallet's totals contradict each other".to_owned());
         let mut summary = Summary { granted: wallet.granted()?, ..Summary::default() };
         for (trans_type, totals) in &wallet.totals {
             if let TransType::Charge(_) = trans_type {
@@ -60,7 +62,7 @@ impl Summary {
     ///
     /// # Errors
     /// `LimitExceeded` for sums.
-    pub fn count(&mut self, entry: &Entry) -> Result<(), Error> {
+    pub fn count(&mut self, entry: &Entry) -> Result<(), LedgerError> {
         let one = Tally { credits: entry.credits, count: 1 };
         match (&entry.trans_type, &entry.void) {
             (TransType::Charge(_), None) => self.spend(&entry.trans_type, one)?,
@@ -70,7 +72,7 @@ impl Summary {
         Ok(())
     }
 
-    fn spend(&mut self, trans_type: &TransType, live: Tally) -> Result<(), Error> {
+    fn spend(&mut self, trans_type: &TransType, live: Tally) -> Result<(), LedgerError> {
         if live.count > 0 {
             let tally = self.by_trans_type.entry(trans_type.clone()).or_default();
             *tally = tally.plus(live)?;
@@ -202,7 +204,7 @@ mod tests {
             let mut wallet = wallet.clone();
             wallet.totals.insert(chat(), Totals { made: tally(made), voided: tally(voided) });
             let summed = Summary::lifetime(&wallet, at(0));
-            assert!(matches!(summed, Err(Error::Internal(_))), "{contradiction}");
+            assert!(matches!(summed, Err(LedgerError::Internal(_))), "{contradiction}");
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Allocation, Charge, ChargeRequest, Credits, Error, Grant, GrantRequest, GrantType, Limit, Nonce,
+    Allocation, Charge, ChargeRequest, Credits, Grant, GrantRequest, GrantType, LedgerError, Limit, Nonce,
     Timestamp, TransNo, TransType,
 };
 
@@ -117,7 +117,7 @@ impl Wallet {
         request: &GrantRequest,
         nonce: Nonce,
         now: Timestamp,
-    ) -> Result<(Wallet, Grant), Error> {
+    ) -> Result<(Wallet, Grant), LedgerError> {
         let (mut wallet, stamp) = self.next(now);
         let grant = Grant {
             trans_no: TransNo::new(stamp, nonce),
@@ -127,10 +127,10 @@ impl Wallet {
             expired_at: request.expired_at,
         };
         if !grant.is_usable(stamp) {
-            return Err(Error::InvalidRequest("expired_at: must be in the future".to_owned()));
+            return Err(LedgerError::InvalidRequest("expired_at: must be in the future".to_owned()));
         }
         if wallet.usable(stamp).count() >= Self::GRANTED_PACKS_MAX || wallet.packs.len() >= Self::PACKS_MAX {
-            return Err(Error::LimitExceeded(Limit::Packs));
+            return Err(LedgerError::LimitExceeded(Limit::Packs));
         }
         wallet.totals.entry(grant.trans_type.clone()).or_default().made.add(grant.credits)?;
         wallet.granted()?;
@@ -148,11 +148,11 @@ impl Wallet {
         request: &ChargeRequest,
         nonce: Nonce,
         now: Timestamp,
-    ) -> Result<(Wallet, Charge), Error> {
+    ) -> Result<(Wallet, Charge), LedgerError> {
         let (mut wallet, stamp) = self.next(now);
         let (balance, required) = (wallet.balance(stamp), request.credits);
         if balance < required {
-            return Err(Error::InsufficientCredits { balance, required });
+            return Err(LedgerError::InsufficientCredits { balance, required });
         }
         let charge = Charge {
             trans_no: TransNo::new(stamp, nonce),
@@ -165,7 +165,7 @@ impl Wallet {
         };
         let trans_type = TransType::Charge(charge.trans_type.clone());
         if !wallet.totals.contains_key(&trans_type) && wallet.charges().count() >= Self::CHARGE_TYPES_MAX {
-            return Err(Error::LimitExceeded(Limit::TransTypes));
+            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
         }
         wallet.totals.entry(trans_type).or_default().made.add(required)?;
         // Voided charges count too, so that no void can ever pass the limit.
@@ -186,7 +186,7 @@ impl Wallet {
         &self,
         charges: impl IntoIterator<Item = &'a Charge>,
         now: Timestamp,
-    ) -> Result<(Wallet, Timestamp, Returned), Error> {
+    ) -> Result<(Wallet, Timestamp, Returned), LedgerError> {
         let (mut wallet, stamp) = self.next(now);
         let mut returned = Returned::default();
         for charge in charges {
@@ -202,7 +202,7 @@ impl Wallet {
             }
         }
         if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(Error::LimitExceeded(Limit::RestoredPacks));
+            return Err(LedgerError::LimitExceeded(Limit::RestoredPacks));
         }
         Ok((wallet, stamp, returned))
     }
@@ -218,22 +218,22 @@ impl Wallet {
     ///
     /// # Errors
     /// `LimitExceeded` for too many packs, trans_types or credits.
-    pub(super) fn renewed(&self, now: Timestamp) -> Result<Wallet, Error> {
+    pub(super) fn renewed(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
         let (mut wallet, _) = self.next(now);
         wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
         wallet.granted()?;
         wallet.charges().try_fold(Tally::default(), Tally::plus)?;
         if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(Error::LimitExceeded(Limit::Packs));
+            return Err(LedgerError::LimitExceeded(Limit::Packs));
         }
         if wallet.charges().count() > Self::CHARGE_TYPES_MAX {
-            return Err(Error::LimitExceeded(Limit::TransTypes));
+            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
         }
         Ok(wallet)
     }
 
     /// All that was ever granted.
-    pub fn granted(&self) -> Result<Tally, Error> {
+    pub fn granted(&self) -> Result<Tally, LedgerError> {
         let grants = self.totals.iter().filter(|(of, _)| !matches!(of, TransType::Charge(_)));
         grants.map(|(_, totals)| totals.made).try_fold(Tally::default(), Tally::plus)
     }
@@ -273,7 +273,7 @@ impl Wallet {
         allocations
     }
 
-    fn put_back(&mut self, grant: &Grant, credits: Credits, now: Timestamp) -> Result<(), Error> {
+    fn put_back(&mut self, grant: &Grant, credits: Credits, now: Timestamp) -> Result<(), LedgerError> {
         if ended(grant, now) {
             return Ok(());
         }
@@ -297,13 +297,13 @@ fn ended(grant: &Grant, now: Timestamp) -> bool {
     grant.expired_at.is_some_and(|at| at.plus_millis(Wallet::EXPIRED_STAYS_MILLIS) <= now)
 }
 
-fn contradiction(trans_no: TransNo) -> Error {
-    Error::Internal(format!("the wallet contradicts record {trans_no}"))
+fn contradiction(trans_no: TransNo) -> LedgerError {
+    LedgerError::Internal(format!("the wallet contradicts record {trans_no}"))
 }
 
 impl Returned {
     /// Both together.
-    pub fn plus(self, other: Returned) -> Result<Returned, Error> {
+    pub fn plus(self, other: Returned) -> Result<Returned, LedgerError> {
         Ok(Returned {
             restored: self.restored.plus(other.restored)?,
             expired: self.expired.plus(other.expired)?,
@@ -313,14 +313,14 @@ impl Returned {
 
 impl Tally {
     /// Counts one more record in.
-    pub fn add(&mut self, credits: Credits) -> Result<(), Error> {
+    pub fn add(&mut self, credits: Credits) -> Result<(), LedgerError> {
         *self = self.plus(Tally { credits, count: 1 })?;
         Ok(())
     }
 
     /// Both together.
-    pub fn plus(self, other: Tally) -> Result<Tally, Error> {
-        let count = self.count.checked_add(other.count).ok_or(Error::LimitExceeded(Limit::Total))?;
+    pub fn plus(self, other: Tally) -> Result<Tally, LedgerError> {
+        let count = self.count.checked_add(other.count).ok_or(LedgerError::LimitExceeded(Limit::Total))?;
         Ok(Tally { credits: self.credits.plus(other.credits)?, count })
     }
 

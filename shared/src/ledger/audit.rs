@@ -5,7 +5,7 @@ use tokio::time::{Duration, sleep};
 use super::Ledger;
 use crate::{
     domain::{
-        Error, Fault, GenerationUuid, Record, RecordKey, Recount, Timestamp, TransNo, UserUuid, Wallet,
+        Fault, GenerationUuid, LedgerError, Record, RecordKey, Recount, Timestamp, TransNo, UserUuid, Wallet,
     },
     store::{Held, KeptWallet},
 };
@@ -54,7 +54,7 @@ impl Ledger {
     ///
     /// # Errors
     /// What every call may end with; damage is no error.
-    pub async fn audit(&self, user: &UserUuid, deadline: Timestamp) -> Result<Audited, Error> {
+    pub async fn audit(&self, user: &UserUuid, deadline: Timestamp) -> Result<Audited, LedgerError> {
         let (wallet, mut seen) = self.seen(user, deadline).await?;
         for fault in self.index_faults(user, &seen, deadline).await? {
             seen.recount.note(fault);
@@ -66,7 +66,11 @@ impl Ledger {
     }
 
     /// The wallet, where it can be read, and then all records as of it.
-    async fn seen(&self, user: &UserUuid, deadline: Timestamp) -> Result<(Option<Wallet>, Seen), Error> {
+    async fn seen(
+        &self,
+        user: &UserUuid,
+        deadline: Timestamp,
+    ) -> Result<(Option<Wallet>, Seen), LedgerError> {
         loop {
             let kept = self.kept_wallet(user, deadline).await?;
             let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), KeptWallet::wallet);
@@ -92,7 +96,7 @@ impl Ledger {
         &self,
         user: &UserUuid,
         deadline: Timestamp,
-    ) -> Result<Option<KeptWallet>, Error> {
+    ) -> Result<Option<KeptWallet>, LedgerError> {
         self.read(deadline, || self.store.kept_wallet(user)).await
     }
 
@@ -102,7 +106,7 @@ impl Ledger {
         user: &UserUuid,
         as_of: Option<Timestamp>,
         deadline: Timestamp,
-    ) -> Result<Seen, Error> {
+    ) -> Result<Seen, LedgerError> {
         let mut seen = Seen { as_of, recount: Recount::as_of(as_of), ..Seen::default() };
         let mut from = None;
         loop {
@@ -121,14 +125,14 @@ impl Ledger {
         user: &UserUuid,
         seen: &Seen,
         deadline: Timestamp,
-    ) -> Result<Vec<Fault>, Error> {
+    ) -> Result<Vec<Fault>, LedgerError> {
         let mut faults = Vec::new();
         for look in 0..LOOKS {
             if look > 0 {
                 sleep(Duration::from_millis(LAG_MILLIS)).await;
             }
             faults = match self.timeline_faults(user, seen, deadline).await {
-                Err(Error::Internal(why)) => vec![Fault::Unreadable(why)],
+                Err(LedgerError::Internal(why)) => vec![Fault::Unreadable(why)],
                 other => other?,
             };
             for (generation, trans_no) in seen.charges.values() {
@@ -150,7 +154,7 @@ impl Ledger {
         user: &UserUuid,
         seen: &Seen,
         deadline: Timestamp,
-    ) -> Result<Vec<Fault>, Error> {
+    ) -> Result<Vec<Fault>, LedgerError> {
         let (mut marks, mut before) = (BTreeMap::new(), None);
         loop {
             let (entries, is_end) = self.entries(user, None, before, ENTRIES_AT_ONCE, deadline).await?;

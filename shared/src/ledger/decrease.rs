@@ -1,6 +1,6 @@
 use super::{Ledger, Posted, post::Posting};
 use crate::{
-    domain::{Charge, ChargeRequest, Error, Nonce, Record, RecordKey, Timestamp, Wallet},
+    domain::{Charge, ChargeRequest, LedgerError, Nonce, Record, RecordKey, Timestamp, Wallet},
     meter::{self, Move},
 };
 
@@ -16,7 +16,7 @@ impl Ledger {
         &self,
         request: &ChargeRequest,
         deadline: Timestamp,
-    ) -> Result<Posted<Charge>, Error> {
+    ) -> Result<Posted<Charge>, LedgerError> {
         let plan = |wallet: &Wallet, nonce: Nonce, now: Timestamp| {
             wallet.charge(request, nonce, now).map(|(wallet, charge)| (wallet, Record::Charge(charge)))
         };
@@ -31,15 +31,17 @@ impl Ledger {
                 }
                 Ok(Posted { record: charge, balance, replayed })
             }
-            Record::Charge(Charge { void: Some(_), .. }) | Record::Fence(_) => Err(Error::GenerationVoided),
+            Record::Charge(Charge { void: Some(_), .. }) | Record::Fence(_) => {
+                Err(LedgerError::GenerationVoided)
+            }
             Record::Charge(charge) if charge.credits != request.credits => {
-                Err(Error::IdempotencyConflict("this key charged other credits"))
+                Err(LedgerError::IdempotencyConflict("this key charged other credits"))
             }
             Record::Charge(charge) if charge.trans_type != request.trans_type => {
-                Err(Error::IdempotencyConflict("this key charged another trans_type"))
+                Err(LedgerError::IdempotencyConflict("this key charged another trans_type"))
             }
             Record::Charge(charge) => Ok(Posted { record: charge, balance, replayed }),
-            Record::Grant(_) => Err(Error::Internal("a grant where a charge stands".to_owned())),
+            Record::Grant(_) => Err(LedgerError::Internal("a grant where a charge stands".to_owned())),
         }
     }
 }

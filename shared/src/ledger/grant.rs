@@ -1,6 +1,6 @@
 use super::{Ledger, Posted, post::Posting};
 use crate::{
-    domain::{Error, Grant, GrantRequest, Nonce, Record, RecordKey, Timestamp, Wallet},
+    domain::{Grant, GrantRequest, LedgerError, Nonce, Record, RecordKey, Timestamp, Wallet},
     meter,
 };
 
@@ -11,7 +11,11 @@ impl Ledger {
     /// `InvalidRequest` for an expiry that is past, `LimitExceeded`,
     /// `IdempotencyConflict` where the same grant gave other credits, and what
     /// every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
-    pub async fn grant(&self, request: &GrantRequest, deadline: Timestamp) -> Result<Posted<Grant>, Error> {
+    pub async fn grant(
+        &self,
+        request: &GrantRequest,
+        deadline: Timestamp,
+    ) -> Result<Posted<Grant>, LedgerError> {
         let plan = |wallet: &Wallet, nonce: Nonce, now: Timestamp| {
             wallet.grant(request, nonce, now).map(|(wallet, grant)| (wallet, Record::Grant(grant)))
         };
@@ -26,9 +30,11 @@ impl Ledger {
             Record::Grant(grant) if grant.credits == request.credits => {
                 Ok(Posted { record: grant, balance, replayed })
             }
-            Record::Grant(_) => Err(Error::IdempotencyConflict("this grant was made with other credits")),
+            Record::Grant(_) => {
+                Err(LedgerError::IdempotencyConflict("this grant was made with other credits"))
+            }
             Record::Charge(_) | Record::Fence(_) => {
-                Err(Error::Internal("no grant where a grant stands".to_owned()))
+                Err(LedgerError::Internal("no grant where a grant stands".to_owned()))
             }
         }
     }

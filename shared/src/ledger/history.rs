@@ -1,7 +1,9 @@
 use tokio::try_join;
 
 use super::{Ledger, retry::Tries};
-use crate::domain::{Charge, Entry, Error, GenerationUuid, Summary, Timestamp, TransNo, UserUuid, Wallet};
+use crate::domain::{
+    Charge, Entry, GenerationUuid, LedgerError, Summary, Timestamp, TransNo, UserUuid, Wallet,
+};
 
 /// How many voided records a timeline page passes over at most.
 const PASSED_OVER_MAX: usize = 1_000;
@@ -57,7 +59,7 @@ impl Ledger {
         &self,
         request: &TimelineRequest,
         deadline: Timestamp,
-    ) -> Result<Page<Entry>, Error> {
+    ) -> Result<Page<Entry>, LedgerError> {
         let mut records: Vec<Entry> = Vec::new();
         let (mut last_seen, mut passed_over) = (request.before, 0);
         let mut ask = request.limit + 1;
@@ -91,7 +93,7 @@ impl Ledger {
         user: &UserUuid,
         range: Option<SummaryRange>,
         deadline: Timestamp,
-    ) -> Result<(Summary, Wallet), Error> {
+    ) -> Result<(Summary, Wallet), LedgerError> {
         let wallet = self.wallet(user, deadline);
         match range {
             None => {
@@ -102,7 +104,12 @@ impl Ledger {
         }
     }
 
-    async fn sum(&self, user: &UserUuid, range: SummaryRange, deadline: Timestamp) -> Result<Summary, Error> {
+    async fn sum(
+        &self,
+        user: &UserUuid,
+        range: SummaryRange,
+        deadline: Timestamp,
+    ) -> Result<Summary, LedgerError> {
         let (from, mut before) = (range.from.map(TransNo::first_at), range.to.map(TransNo::first_at));
         let mut summary = Summary::default();
         while from.zip(before).is_none_or(|(from, before)| from < before) {
@@ -123,7 +130,7 @@ impl Ledger {
         before: Option<TransNo>,
         limit: usize,
         deadline: Timestamp,
-    ) -> Result<(Vec<Entry>, bool), Error> {
+    ) -> Result<(Vec<Entry>, bool), LedgerError> {
         self.read(deadline, || self.store.timeline(user, from, before, limit)).await
     }
 
@@ -141,7 +148,7 @@ impl Ledger {
         before: Option<TransNo>,
         limit: usize,
         deadline: Timestamp,
-    ) -> Result<GenerationPage, Error> {
+    ) -> Result<GenerationPage, LedgerError> {
         let user = match user {
             Some(user) => user.clone(),
             None => self.owner(generation, deadline).await?,
@@ -149,7 +156,7 @@ impl Ledger {
         let find = || self.store.generation_charges(generation, &user, before, limit + 1);
         let mut places = self.read(deadline, find).await?;
         if places.is_empty() && before.is_none() {
-            return Err(Error::ChargeNotFound);
+            return Err(LedgerError::ChargeNotFound);
         }
         let mut has_more = places.len() > limit;
         places.truncate(limit);
@@ -161,11 +168,11 @@ impl Ledger {
             records.append(&mut charges);
             places = left;
             if !places.is_empty() {
-                self.pause(&mut tries, Error::Busy).await?;
+                self.pause(&mut tries, LedgerError::Busy).await?;
             }
         }
         if records.len() < found {
-            return Err(Error::Internal(format!(
+            return Err(LedgerError::Internal(format!(
                 "the index shows charges of {generation} that are not there"
             )));
         }

@@ -1,6 +1,6 @@
 use super::{Ledger, retry::Tries};
 use crate::{
-    domain::{Error, Record, RecordKey, Timestamp, UserUuid, Wallet},
+    domain::{LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet},
     store::{Commit, Held, RecordStep, Transaction, WalletStep},
 };
 
@@ -38,7 +38,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for every write; a repeat goes on.
-    pub async fn import(&self, past: &Past, deadline: Timestamp) -> Result<Imported, Error> {
+    pub async fn import(&self, past: &Past, deadline: Timestamp) -> Result<Imported, LedgerError> {
         let wallet = self.wallet(&past.user, deadline).await?;
         if wallet.version.is_some() {
             return Ok(if wallet == past.wallet { Imported::Before } else { Imported::Live });
@@ -65,13 +65,13 @@ impl Ledger {
         transaction: &Transaction<'_>,
         part: &[(RecordKey, Record, String)],
         deadline: Timestamp,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, LedgerError> {
         let mut tries = Tries::until(deadline);
         loop {
             match self.commit(transaction, &mut tries).await? {
                 Commit::Done => return Ok(true),
                 Commit::Refused { wallet: None, records } if records.is_empty() => {
-                    self.pause(&mut tries, Error::Busy).await?;
+                    self.pause(&mut tries, LedgerError::Busy).await?;
                 }
                 Commit::Refused { wallet, records } => {
                     let is_same = records.len() == part.len()
@@ -90,7 +90,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for every read.
-    pub async fn all(&self, user: &UserUuid, deadline: Timestamp) -> Result<Vec<Held>, Error> {
+    pub async fn all(&self, user: &UserUuid, deadline: Timestamp) -> Result<Vec<Held>, LedgerError> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
             let (page, next) = self.read(deadline, || self.store.all(user, from.clone())).await?;

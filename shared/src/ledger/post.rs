@@ -1,6 +1,6 @@
 use super::{Ledger, retry::Tries};
 use crate::{
-    domain::{Credits, Error, Nonce, Record, RecordKey, Timestamp, UserUuid, Wallet},
+    domain::{Credits, LedgerError, Nonce, Record, RecordKey, Timestamp, UserUuid, Wallet},
     store::{Commit, RecordStep, Transaction, WalletStep},
 };
 
@@ -42,9 +42,9 @@ impl Ledger {
         &self,
         posting: Posting<'_, Plan>,
         deadline: Timestamp,
-    ) -> Result<Posted<Record>, Error>
+    ) -> Result<Posted<Record>, LedgerError>
     where
-        Plan: Fn(&Wallet, Nonce, Timestamp) -> Result<(Wallet, Record), Error>,
+        Plan: Fn(&Wallet, Nonce, Timestamp) -> Result<(Wallet, Record), LedgerError>,
     {
         let Posting { user, identity, unkeyed, plan } = posting;
         let nonce = self.nonce();
@@ -89,7 +89,7 @@ impl Ledger {
         nonce: Nonce,
         wallet: Wallet,
         deadline: Timestamp,
-    ) -> Result<Posted<Record>, Error> {
+    ) -> Result<Posted<Record>, LedgerError> {
         let is_older = record.changed_at() > wallet.version;
         let wallet = if is_older { self.wallet(user, deadline).await? } else { wallet };
         Ok(Posted { replayed: !is_of(&record, nonce), balance: wallet.balance(self.now()), record })

@@ -5,8 +5,8 @@ use tokio::try_join;
 use super::{Ledger, retry::Tries};
 use crate::{
     domain::{
-        Charge, Credits, Error, GenerationUuid, Nonce, Reason, Record, RecordKey, RefundRequest, Returned,
-        Timestamp, TransNo, UserUuid, Void, Wallet,
+        Charge, Credits, GenerationUuid, LedgerError, Nonce, Reason, Record, RecordKey, RefundRequest,
+        Returned, Timestamp, TransNo, UserUuid, Void, Wallet,
     },
     meter::{self, Move},
     store::{Commit, End, RecordStep, Transaction, WalletStep},
@@ -76,7 +76,11 @@ impl Ledger {
     /// or two for the generation, `LimitExceeded` where more packs would come
     /// back than one item holds, and what every call may end with: `Busy`,
     /// `StoreUnavailable`, `Internal`.
-    pub async fn refund(&self, request: &RefundRequest, deadline: Timestamp) -> Result<Refunded, Error> {
+    pub async fn refund(
+        &self,
+        request: &RefundRequest,
+        deadline: Timestamp,
+    ) -> Result<Refunded, LedgerError> {
         let user = match &request.user {
             Some(user) => user.clone(),
             None => self.owner(&request.generation, deadline).await?,
@@ -101,7 +105,7 @@ impl Ledger {
         let outcome = loop {
             match refund.pass().await? {
                 Some(outcome) => break outcome,
-                None => self.pause(&mut tries, Error::Busy).await?,
+                None => self.pause(&mut tries, LedgerError::Busy).await?,
             }
         };
         meter::note(|notes| notes.outcome = Some(outcome.name()));
@@ -120,12 +124,12 @@ impl Ledger {
         &self,
         generation: &GenerationUuid,
         deadline: Timestamp,
-    ) -> Result<UserUuid, Error> {
+    ) -> Result<UserUuid, LedgerError> {
         let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
         match try_join!(end(End::First), end(End::Last))? {
             (Some(first), Some(last)) if first == last => Ok(first),
-            (None, _) | (_, None) => Err(Error::ChargeNotFound),
-            _ => Err(Error::IdempotencyConflict(
+            (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
+            _ => Err(LedgerError::IdempotencyConflict(
                 "two users have charges of this generation: name the user_uuid",
             )),
         }
@@ -164,7 +168,7 @@ impl Refund<'_> {
     /// every charge up to that version is then seen, and a later one moves the
     /// wallet. So nothing was missed if only this refund moved it, and if all
     /// that was found is as old as the wallet or older.
-    async fn pass(&mut self) -> Result<Option<Outcome>, Error> {
+    async fn pass(&mut self) -> Result<Option<Outcome>, LedgerError> {
         let (ledger, user, deadline) = (self.ledger, self.user, self.deadline);
         let key = RecordKey::Charge {
             generation: Some(self.request.generation.clone()),
@@ -198,7 +202,7 @@ impl Refund<'_> {
         Ok((self.request.key.is_some() || is_whole).then_some(outcome))
     }
 
-    async fn query(&self) -> Result<Vec<(RecordKey, Record)>, Error> {
+    async fn query(&self) -> Result<Vec<(RecordKey, Record)>, LedgerError> {
         let mut records = Vec::new();
         let mut from = None;
         loop {
@@ -214,14 +218,16 @@ impl Refund<'_> {
 
     /// Voids what is live, in groups as large as a transaction may be, oldest
     /// first; says whether it did, or must look again.
-    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<bool, Error> {
+    async fn void_live(&mut self, records: Vec<(RecordKey, Record)>) -> Result<bool, LedgerError> {
         let mut live = Vec::new();
         for (key, record) in records {
             match record {
                 Record::Charge(charge @ Charge { void: None, .. }) => live.push((key, charge)),
                 Record::Charge(charge) => self.note(charge),
                 Record::Fence(_) => {}
-                Record::Grant(_) => return Err(Error::Internal("a grant where a charge stands".to_owned())),
+                Record::Grant(_) => {
+                    return Err(LedgerError::Internal("a grant where a charge stands".to_owned()));
+                }
             }
         }
         live.sort_by_key(|(_, charge)| charge.trans_no);
@@ -243,7 +249,7 @@ impl Refund<'_> {
     fn plan<'a>(
         &self,
         charges: impl IntoIterator<Item = &'a (RecordKey, Charge)>,
-    ) -> Result<Option<(Wallet, Timestamp, Returned)>, Error> {
+    ) -> Result<Option<(Wallet, Timestamp, Returned)>, LedgerError> {
         match self.wallet.void(charges.into_iter().map(|(_, charge)| charge), self.ledger.now()) {
             Err(_) if !self.is_exact => Ok(None),
             planned => planned.map(Some),
@@ -252,7 +258,7 @@ impl Refund<'_> {
 
     /// Voids these in one transaction; says whether it did, or must look again.
     /// Those that somebody else voids first leave the group.
-    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<bool, Error> {
+    async fn void_group(&mut self, mut group: Vec<(RecordKey, Charge)>) -> Result<bool, LedgerError> {
         let mut tries = Tries::until(self.deadline);
         while !group.is_empty() {
             let Some((next, at, returned)) = self.plan(&group)? else { return Ok(false) };
@@ -291,7 +297,7 @@ impl Refund<'_> {
         group: Vec<(RecordKey, Charge)>,
         void: &Void,
         returned: Returned,
-    ) -> Result<(), Error> {
+    ) -> Result<(), LedgerError> {
         self.has_voided = true;
         self.returned = self.returned.plus(returned)?;
         for (_, charge) in &group {
@@ -303,7 +309,7 @@ impl Refund<'_> {
 
     /// Sees to it that no charge can come; says whether it did, or the world
     /// has changed and must be looked at again.
-    async fn fence(&mut self, key: &RecordKey) -> Result<bool, Error> {
+    async fn fence(&mut self, key: &RecordKey) -> Result<bool, LedgerError> {
         let (next, at) = self.wallet.fence(self.ledger.now());
         let fence = Record::Fence(Void { at, reason: self.request.reason.clone(), by: self.nonce });
         let transaction = Transaction {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::{Ledger, audit::Seen, retry::Tries};
 use crate::{
-    domain::{Error, Fault, Timestamp, TransNo, UserUuid, Wallet},
+    domain::{Fault, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
     store::{self, Commit, KeptWallet, Transaction, WalletStep},
 };
 
@@ -28,7 +28,7 @@ impl Ledger {
     /// # Errors
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
-    pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, Error> {
+    pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
         let (kept, seen) = self.still(user, &mut Tries::until(deadline), deadline).await?;
         self.planned(user, kept.as_ref(), seen, deadline).await
     }
@@ -44,7 +44,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`Ledger::plan_repair`].
-    pub async fn repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, Error> {
+    pub async fn repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
         let (nonce, mut tries) = (self.nonce(), Tries::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
@@ -67,7 +67,7 @@ impl Ledger {
             let transaction = Transaction { user, records: Vec::new(), wallet };
             match self.commit(&transaction, &mut tries).await? {
                 Commit::Done => return Ok(Repair { written: Some(trans_no), ..planned }),
-                Commit::Refused { .. } => self.pause(&mut tries, Error::Busy).await?,
+                Commit::Refused { .. } => self.pause(&mut tries, LedgerError::Busy).await?,
             }
             sent = Some(planned);
         }
@@ -79,14 +79,14 @@ impl Ledger {
         user: &UserUuid,
         tries: &mut Tries,
         deadline: Timestamp,
-    ) -> Result<(Option<KeptWallet>, Seen), Error> {
+    ) -> Result<(Option<KeptWallet>, Seen), LedgerError> {
         loop {
             let kept = self.kept_wallet(user, deadline).await?;
             let seen = self.records(user, None, deadline).await?;
             if self.kept_wallet(user, deadline).await? == kept {
                 return Ok((kept, seen));
             }
-            self.pause(tries, Error::Busy).await?;
+            self.pause(tries, LedgerError::Busy).await?;
         }
     }
 
@@ -97,7 +97,7 @@ impl Ledger {
         kept: Option<&KeptWallet>,
         seen: Seen,
         deadline: Timestamp,
-    ) -> Result<Repair, Error> {
+    ) -> Result<Repair, LedgerError> {
         let before = kept.and_then(KeptWallet::wallet);
         let mut seen = seen.ended_with(before.as_ref());
         for fault in self.index_faults(user, &seen, deadline).await? {

@@ -6,7 +6,7 @@ use tokio::time::{Duration, sleep, timeout};
 
 use super::Ledger;
 use crate::{
-    domain::{Error, Timestamp, UserUuid, Wallet},
+    domain::{LedgerError, Timestamp, UserUuid, Wallet},
     meter,
     store::{Commit, StoreError, Transaction},
 };
@@ -39,7 +39,11 @@ impl Tries {
 
 impl Ledger {
     /// Calls until there is an answer.
-    pub(super) async fn read<T, Call, Answer>(&self, deadline: Timestamp, call: Call) -> Result<T, Error>
+    pub(super) async fn read<T, Call, Answer>(
+        &self,
+        deadline: Timestamp,
+        call: Call,
+    ) -> Result<T, LedgerError>
     where
         Call: Fn() -> Answer,
         Answer: Future<Output = Result<T, StoreError>>,
@@ -61,7 +65,7 @@ impl Ledger {
         &self,
         transaction: &Transaction<'_>,
         tries: &mut Tries,
-    ) -> Result<Commit, Error> {
+    ) -> Result<Commit, LedgerError> {
         let token = self.nonce();
         let mut is_unknown = false;
         loop {
@@ -75,7 +79,7 @@ impl Ledger {
                 Ok(commit) => return Ok(commit),
                 // `Busy` would say that nothing was done.
                 Err(StoreError::Contended) if is_unknown => {
-                    self.pause(tries, Error::StoreUnavailable).await?;
+                    self.pause(tries, LedgerError::StoreUnavailable).await?;
                 }
                 Err(StoreError::Contended) => {
                     return Ok(Commit::Refused { wallet: None, records: Vec::new() });
@@ -97,14 +101,14 @@ impl Ledger {
         user: &UserUuid,
         moved: Option<Wallet>,
         tries: &mut Tries,
-    ) -> Result<Wallet, Error> {
+    ) -> Result<Wallet, LedgerError> {
         match moved {
             Some(wallet) if !std::mem::replace(&mut tries.has_moved, true) => {
                 meter::note(|notes| notes.retries += 1);
                 Ok(wallet)
             }
             _ => {
-                self.pause(tries, Error::Busy).await?;
+                self.pause(tries, LedgerError::Busy).await?;
                 self.wallet(user, tries.deadline).await
             }
         }
@@ -125,27 +129,27 @@ impl Ledger {
         timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
     }
 
-    async fn after(&self, error: StoreError, tries: &mut Tries) -> Result<(), Error> {
+    async fn after(&self, error: StoreError, tries: &mut Tries) -> Result<(), LedgerError> {
         match error {
-            StoreError::Contended => self.pause(tries, Error::Busy).await,
+            StoreError::Contended => self.pause(tries, LedgerError::Busy).await,
             StoreError::Unavailable(why) => {
                 tries.unanswered += 1;
                 tracing::warn!(why, unanswered = tries.unanswered, "DynamoDB did not answer");
                 if tries.unanswered < UNANSWERED_MAX {
-                    self.pause(tries, Error::StoreUnavailable).await
+                    self.pause(tries, LedgerError::StoreUnavailable).await
                 } else {
-                    Err(Error::StoreUnavailable)
+                    Err(LedgerError::StoreUnavailable)
                 }
             }
             StoreError::Denied(why) => {
                 tracing::error!(why, "DynamoDB refused the service's credentials");
-                Err(Error::StoreUnavailable)
+                Err(LedgerError::StoreUnavailable)
             }
-            StoreError::Corrupt(why) | StoreError::Other(why) => Err(Error::Internal(why)),
+            StoreError::Corrupt(why) | StoreError::Other(why) => Err(LedgerError::Internal(why)),
         }
     }
 
-    pub(super) async fn pause(&self, tries: &mut Tries, too_late: Error) -> Result<(), Error> {
+    pub(super) async fn pause(&self, tries: &mut Tries, too_late: LedgerError) -> Result<(), LedgerError> {
         meter::note(|notes| notes.retries += 1);
         let first = tries.round_trip_millis.max(PAUSE_FIRST_MILLIS);
         let most = (first << tries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * tries.round_trip_millis));

@@ -2,7 +2,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 
 use super::{Audited, Ledger};
 use crate::{
-    domain::{Error, Fault, Timestamp, UserUuid},
+    domain::{Fault, LedgerError, Timestamp, UserUuid},
     store::Part,
 };
 
@@ -30,7 +30,7 @@ impl Ledger {
         after: Option<&str>,
         until: Until,
         mut tell: impl FnMut(&str, &Audited) + Send,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<String>, LedgerError> {
         let (mut users, mut last) = (self.users(part, after), None);
         let (mut audits, mut has_begun, mut is_over) = (FuturesOrdered::new(), false, false);
         loop {
@@ -56,7 +56,7 @@ impl Ledger {
         }
     }
 
-    async fn audit_named(&self, user: String, deadline: Timestamp) -> Result<(String, Audited), Error> {
+    async fn audit_named(&self, user: String, deadline: Timestamp) -> Result<(String, Audited), LedgerError> {
         let audited = match UserUuid::try_from(user.clone()) {
             Ok(id) => self.audit(&id, deadline).await?,
             Err(_) => Audited { faults: [Fault::NoUser].into(), ..Audited::default() },

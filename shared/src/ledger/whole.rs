@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use super::Ledger;
 use crate::{
-    domain::{Error, Timestamp},
+    domain::{LedgerError, Timestamp},
     store::{PageKey, Part, Plain, Put},
 };
 
@@ -32,12 +32,12 @@ impl Ledger {
         &self,
         from: Option<PageKey>,
         deadline: Timestamp,
-    ) -> Result<(Vec<Plain>, Option<PageKey>), Error> {
+    ) -> Result<(Vec<Plain>, Option<PageKey>), LedgerError> {
         self.read(deadline, || self.store.items(from.clone())).await
     }
 
     /// Puts an item where nothing is, as it was in another table or at another time.
-    pub async fn put_new(&self, item: &Plain, deadline: Timestamp) -> Result<Put, Error> {
+    pub async fn put_new(&self, item: &Plain, deadline: Timestamp) -> Result<Put, LedgerError> {
         self.read(deadline, || self.store.put_new(item.clone())).await
     }
 }
@@ -47,7 +47,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// What every call may end with.
-    pub async fn next(&mut self, deadline: Timestamp) -> Result<Option<String>, Error> {
+    pub async fn next(&mut self, deadline: Timestamp) -> Result<Option<String>, LedgerError> {
         loop {
             while let Some(user) = self.page.pop_front() {
                 // A user's items may go on over a page's end.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        Allocation, Charge, Credits, Entry, Error, GenerationUuid, Grant, OrderNo, Pack, Reason, Summary,
-        Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
+        Allocation, Charge, Credits, Entry, GenerationUuid, Grant, LedgerError, OrderNo, Pack, Reason,
+        Summary, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
     },
     ledger::{Outcome, Posted, Refunded},
 };
@@ -119,7 +119,7 @@ struct VoidedView<'a> {
 }
 
 impl<'a> RefundAnswer<'a> {
-    pub(super) fn new(generation: &'a GenerationUuid, refunded: &'a Refunded) -> Result<Self, Error> {
+    pub(super) fn new(generation: &'a GenerationUuid, refunded: &'a Refunded) -> Result<Self, LedgerError> {
         let voided = refunded.charges.iter().map(|charge| VoidedView {
             trans_no: charge.trans_no,
             credits: charge.credits.negated(),

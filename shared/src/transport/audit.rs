@@ -15,7 +15,7 @@ use super::{
     telemetry,
 };
 use crate::{
-    domain::{Error, Timestamp},
+    domain::{LedgerError, Timestamp},
     ledger::{Audited, Until},
     store::Part,
 };
@@ -78,7 +78,7 @@ impl Audit {
         answer.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
     }
 
-    async fn audited(self, app: &App, payload: &str, deadline: Timestamp) -> Result<Found, Error> {
+    async fn audited(self, app: &App, payload: &str, deadline: Timestamp) -> Result<Found, LedgerError> {
         let (part, after) = self.asked(payload, app.ledger.now())?;
         let until = Until { last_begin: deadline.plus_millis(-LAST_USERS_MILLIS), deadline };
         let mut found = Found::none(part);
@@ -92,22 +92,25 @@ impl Audit {
     }
 
     /// Whose turn it is, by the payload or, where it names no moment, by the clock.
-    fn asked(self, payload: &str, now: Timestamp) -> Result<(Part, Option<String>), Error> {
+    fn asked(self, payload: &str, now: Timestamp) -> Result<(Part, Option<String>), LedgerError> {
         let refused =
-            |_| Error::InvalidRequest("must be an object with time, segment, of and after".to_owned());
+            |_| LedgerError::InvalidRequest("must be an object with time, segment, of and after".to_owned());
         // An object: a struct alone would be read from a list too.
         let fields: Map<String, Value> = serde_json::from_str(payload).map_err(refused)?;
         let asked = Asked::deserialize(Value::Object(fields)).map_err(refused)?;
         let part = match (asked.segment, asked.of) {
             (None, None) if asked.after.is_none() => {
                 let time = asked.time.as_ref().map_or(Ok(now), field::timestamp);
-                Some(self.part_at(time.map_err(|why| Error::InvalidRequest(format!("time: {why}")))?))
+                Some(self.part_at(time.map_err(|why| LedgerError::InvalidRequest(format!("time: {why}")))?))
             }
             (Some(nth), Some(of)) => Part::new(nth, of),
             _ => None,
         };
         let part = part.ok_or_else(|| {
-            Error::InvalidRequest(format!("segment: from 0, less than of; of: at most {}", Part::OF_MAX))
+            LedgerError::InvalidRequest(format!(
+                "segment: from 0, less than of; of: at most {}",
+                Part::OF_MAX
+            ))
         })?;
         Ok((part, asked.after))
     }

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::event::Claims;
-use crate::domain::{Error, UserUuid};
+use crate::domain::{LedgerError, UserUuid};
 
 /// The scope that lets a caller grant, decrease and refund for any user.
 const WRITE: &str = "credits:write";
@@ -34,28 +34,28 @@ impl Caller {
     }
 
     /// Whether the caller may change anything.
-    pub(super) fn may_write(&self) -> Result<(), Error> {
+    pub(super) fn may_write(&self) -> Result<(), LedgerError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_write: true, .. } => Ok(()),
-            Caller::Bearer { .. } => Err(Error::Forbidden),
+            Caller::Bearer { .. } => Err(LedgerError::Forbidden),
         }
     }
 
     /// Whether the caller may read this user.
-    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), Error> {
+    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), LedgerError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
             Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
-            Caller::Bearer { .. } => Err(Error::Forbidden),
+            Caller::Bearer { .. } => Err(LedgerError::Forbidden),
         }
     }
 
     /// The one user whom the caller may read, if it may not read all.
-    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, Error> {
+    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, LedgerError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
             Caller::Bearer { subject: Some(subject), .. } => Ok(Some(subject)),
-            Caller::Bearer { subject: None, .. } => Err(Error::Forbidden),
+            Caller::Bearer { subject: None, .. } => Err(LedgerError::Forbidden),
         }
     }
 

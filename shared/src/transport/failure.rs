@@ -1,10 +1,10 @@
 use lambda_runtime::Diagnostic;
 
-use crate::domain::{Error, Limit};
+use crate::domain::{LedgerError, Limit};
 
 /// An error as a direct invocation gets it: `errorType` is the contract's code,
 /// so that Step Functions' Retry and Catch can match it.
-pub struct Failure(pub Error);
+pub struct Failure(pub LedgerError);
 
 /// The runtime logs what fails in this form; the function itself has already
 /// logged all of it.
@@ -21,42 +21,42 @@ impl From<Failure> for Diagnostic {
 }
 
 /// The contract's code of an error.
-pub(super) fn code(error: &Error) -> &'static str {
+pub(super) fn code(error: &LedgerError) -> &'static str {
     match error {
-        Error::InvalidRequest(_) => "InvalidRequest",
-        Error::Unauthorized(_) => "Unauthorized",
-        Error::Forbidden => "Forbidden",
-        Error::InsufficientCredits { .. } => "InsufficientCredits",
-        Error::ChargeNotFound => "ChargeNotFound",
-        Error::NotFound => "NotFound",
-        Error::MethodNotAllowed => "MethodNotAllowed",
-        Error::IdempotencyConflict(_) => "IdempotencyConflict",
-        Error::GenerationVoided => "GenerationVoided",
-        Error::LimitExceeded(_) => "LimitExceeded",
-        Error::PayloadTooLarge => "PayloadTooLarge",
-        Error::Busy => "Busy",
-        Error::StoreUnavailable => "StoreUnavailable",
-        Error::Internal(_) => "Internal",
+        LedgerError::InvalidRequest(_) => "InvalidRequest",
+        LedgerError::Unauthorized(_) => "Unauthorized",
+        LedgerError::Forbidden => "Forbidden",
+        LedgerError::InsufficientCredits { .. } => "InsufficientCredits",
+        LedgerError::ChargeNotFound => "ChargeNotFound",
+        LedgerError::NotFound => "NotFound",
+        LedgerError::MethodNotAllowed => "MethodNotAllowed",
+        LedgerError::IdempotencyConflict(_) => "IdempotencyConflict",
+        LedgerError::GenerationVoided => "GenerationVoided",
+        LedgerError::LimitExceeded(_) => "LimitExceeded",
+        LedgerError::PayloadTooLarge => "PayloadTooLarge",
+        LedgerError::Busy => "Busy",
+        LedgerError::StoreUnavailable => "StoreUnavailable",
+        LedgerError::Internal(_) => "Internal",
     }
 }
 
 /// What a caller is told. Never what is for the log alone.
-pub(super) fn detail(error: &Error) -> String {
+pub(super) fn detail(error: &LedgerError) -> String {
     match error {
-        Error::InvalidRequest(problems) => problems.clone(),
-        Error::Unauthorized(why) => (*why).to_owned(),
-        Error::Forbidden => "The caller may not do this for this user.".to_owned(),
-        Error::InsufficientCredits { balance, required } => {
+        LedgerError::InvalidRequest(problems) => problems.clone(),
+        LedgerError::Unauthorized(why) => (*why).to_owned(),
+        LedgerError::Forbidden => "The caller may not do this for this user.".to_owned(),
+        LedgerError::InsufficientCredits { balance, required } => {
             format!("The balance is {balance}, the charge needs {required}.")
         }
-        Error::ChargeNotFound => {
+        LedgerError::ChargeNotFound => {
             "No charge of this generation is known yet: try again, or name the user_uuid.".to_owned()
         }
-        Error::NotFound => "There is no such route.".to_owned(),
-        Error::MethodNotAllowed => "The route does not take this method.".to_owned(),
-        Error::IdempotencyConflict(what) => format!("One key, two different requests: {what}."),
-        Error::GenerationVoided => "The charge of this generation and key was refunded.".to_owned(),
-        Error::LimitExceeded(limit) => match limit {
+        LedgerError::NotFound => "There is no such route.".to_owned(),
+        LedgerError::MethodNotAllowed => "The route does not take this method.".to_owned(),
+        LedgerError::IdempotencyConflict(what) => format!("One key, two different requests: {what}."),
+        LedgerError::GenerationVoided => "The charge of this generation and key was refunded.".to_owned(),
+        LedgerError::LimitExceeded(limit) => match limit {
             Limit::Packs => "The wallet holds 500 packs with credits left.".to_owned(),
             Limit::TransTypes => "The user has charges of 100 trans_types.".to_owned(),
             Limit::Total => "A total would pass 9007199254740991 credits.".to_owned(),
@@ -64,9 +64,9 @@ pub(super) fn detail(error: &Error) -> String {
                 "The refund would bring back more packs than one wallet holds.".to_owned()
             }
         },
-        Error::PayloadTooLarge => "A request is at most 16384 bytes.".to_owned(),
-        Error::Busy => "Too much at once: try again.".to_owned(),
-        Error::StoreUnavailable => "The store cannot be reached: try again.".to_owned(),
-        Error::Internal(_) => "Something failed inside: try again.".to_owned(),
+        LedgerError::PayloadTooLarge => "A request is at most 16384 bytes.".to_owned(),
+        LedgerError::Busy => "Too much at once: try again.".to_owned(),
+        LedgerError::StoreUnavailable => "The store cannot be reached: try again.".to_owned(),
+        LedgerError::Internal(_) => "Something failed inside: try again.".to_owned(),
     }
 }

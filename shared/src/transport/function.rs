@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     callback::Callbacks,
-    domain::{Error, Timestamp},
+    domain::{LedgerError, Timestamp},
     ledger::Ledger,
     meter::{self, Notes},
 };
@@ -55,16 +55,18 @@ pub(super) struct Operation {
 pub(super) type Run = for<'a> fn(&'a App, Call) -> Answering<'a>;
 
 /// How a request gets its caller.
-type Admission =
-    for<'a> fn(&'a App, &'a HttpRequest) -> Pin<Box<dyn Future<Output = Result<Caller, Error>> + Send + 'a>>;
+type Admission = for<'a> fn(
+    &'a App,
+    &'a HttpRequest,
+) -> Pin<Box<dyn Future<Output = Result<Caller, LedgerError>> + Send + 'a>>;
 
-pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, LedgerError>> + Send + 'a>>;
 
 /// Work on the heap, made there: `Box::pin` takes it ready and copies it, and it is several
 /// kilobytes.
 pub(super) fn boxed<'a, Work>(work: impl FnOnce() -> Work) -> Answering<'a>
 where
-    Work: Future<Output = Result<Answer, Error>> + Send + 'a,
+    Work: Future<Output = Result<Answer, LedgerError>> + Send + 'a,
 {
     let boxed: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
     boxed
@@ -148,9 +150,9 @@ impl Function {
     async fn told(
         self,
         app: &App,
-        answering: impl Future<Output = Result<Answer, Error>>,
+        answering: impl Future<Output = Result<Answer, LedgerError>>,
         request_id: &str,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, LedgerError> {
         let began = Instant::now();
         let ended = guard(meter::noted(answering)).await;
         // What was noted is lost with a panic.
@@ -189,14 +191,14 @@ impl Function {
     }
 
     /// The operation at a path, and the path's named segments.
-    fn operation_at(&self, method: &str, path: &str) -> Result<(Operation, Segments), Error> {
+    fn operation_at(&self, method: &str, path: &str) -> Result<(Operation, Segments), LedgerError> {
         for operation in self.operations.iter().filter(|operation| operation.route.method == method) {
             if let Some(segments) = operation.route.parameters(path) {
                 return Ok((*operation, segments));
             }
         }
         let is_path = ROUTES.iter().any(|route| route.method != method && route.parameters(path).is_some());
-        Err(if is_path { Error::MethodNotAllowed } else { Error::NotFound })
+        Err(if is_path { LedgerError::MethodNotAllowed } else { LedgerError::NotFound })
     }
 
     /// Notes which operation it is.
@@ -204,7 +206,12 @@ impl Function {
         meter::note(|notes| notes.operation = Some(operation.name.unwrap_or(self.name)));
     }
 
-    async fn answer_direct(self, app: &App, payload: &[u8], deadline: Timestamp) -> Result<Answer, Error> {
+    async fn answer_direct(
+        self,
+        app: &App,
+        payload: &[u8],
+        deadline: Timestamp,
+    ) -> Result<Answer, LedgerError> {
         let mut form = Form::from_json(payload)?;
         let named = |name: &str| self.operations.iter().find(|operation| operation.name == Some(name));
         let operation = if self.operations.iter().all(|operation| operation.name.is_none()) {
@@ -230,7 +237,7 @@ async fn answer_http(
     app: &App,
     request: &HttpRequest,
     deadline: Timestamp,
-) -> Result<Answer, Error> {
+) -> Result<Answer, LedgerError> {
     function.note(&operation);
     let caller = match operation.admit_signed {
         Some(admit_signed) => admit_signed(app, request).await?,
@@ -252,16 +259,16 @@ async fn answer_http(
     (operation.run)(app, Call { caller, form, deadline }).await
 }
 
-fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, Error> {
+fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, LedgerError> {
     match claims {
         Some(claims) => Ok(Caller::from_claims(claims)),
         None if app.admits_anyone => Ok(Caller::Trusted),
-        None => Err(Error::Unauthorized("No valid caller.")),
+        None => Err(LedgerError::Unauthorized("No valid caller.")),
     }
 }
 
 /// Whoever has signed the body may do with it what the operation does.
-async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, Error> {
+async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, LedgerError> {
     app.callbacks.admit(request.signature(), &request.body()?, app.ledger.now()).await?;
     Ok(Caller::Trusted)
 }
@@ -275,11 +282,11 @@ pub(super) fn deadline(now: Timestamp, context: &Context) -> Timestamp {
 
 /// Turns a panic into an error: the runtime would show a caller its own. What was at work
 /// is dropped with it, so that nobody sees what it left undone.
-pub(super) async fn guard<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+pub(super) async fn guard<T>(work: impl Future<Output = T>) -> Result<T, LedgerError> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref().copied());
-        Error::Internal(format!("panicked: {}", said.unwrap_or("in no words")))
+        LedgerError::Internal(format!("panicked: {}", said.unwrap_or("in no words")))
     })
 }
 
@@ -294,7 +301,7 @@ mod tests {
                 assert!(nth > 0, "a fault of the code");
                 assert!(nth > 1, "fault {nth}");
             });
-            assert_eq!(ended.await, Err(Error::Internal(said.to_owned())));
+            assert_eq!(ended.await, Err(LedgerError::Internal(said.to_owned())));
         }
     }
 }

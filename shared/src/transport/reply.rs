@@ -10,7 +10,7 @@ use super::{
     failure::{code, detail},
     route::ROUTES,
 };
-use crate::domain::{Credits, Error};
+use crate::domain::{Credits, LedgerError};
 
 /// What goes back to Lambda, by the door that the event came in.
 #[derive(Debug, Serialize)]
@@ -30,14 +30,14 @@ pub(super) struct Answer {
 
 impl Answer {
     /// An answer of HTTP status 200.
-    pub(super) fn ok(body: &impl Serialize) -> Result<Answer, Error> {
+    pub(super) fn ok(body: &impl Serialize) -> Result<Answer, LedgerError> {
         Answer::with(200, body)
     }
 
     /// An answer of this HTTP status.
-    pub(super) fn with(status: u16, body: &impl Serialize) -> Result<Answer, Error> {
-        let body =
-            serde_json::value::to_raw_value(body).map_err(|error| Error::Internal(error.to_string()))?;
+    pub(super) fn with(status: u16, body: &impl Serialize) -> Result<Answer, LedgerError> {
+        let body = serde_json::value::to_raw_value(body)
+            .map_err(|error| LedgerError::Internal(error.to_string()))?;
         Ok(Answer { status, body })
     }
 }
@@ -80,7 +80,12 @@ pub(super) fn http_answer(answer: Answer) -> Reply {
 }
 
 /// An error over HTTP, on a path.
-pub(super) fn http_error(error: &Error, form: ErrorForm, path: &str, request_id: Option<&str>) -> Reply {
+pub(super) fn http_error(
+    error: &LedgerError,
+    form: ErrorForm,
+    path: &str,
+    request_id: Option<&str>,
+) -> Reply {
     let (status, title) = status_and_title(error);
     let at_path = || ROUTES.iter().filter(|route| route.parameters(path).is_some());
     let mut headers = HeaderMap::new();
@@ -88,19 +93,19 @@ pub(super) fn http_error(error: &Error, form: ErrorForm, path: &str, request_id:
         headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
     };
     match error {
-        Error::Busy | Error::StoreUnavailable => add(header::RETRY_AFTER, "1"),
-        Error::Unauthorized(_) => {
+        LedgerError::Busy | LedgerError::StoreUnavailable => add(header::RETRY_AFTER, "1"),
+        LedgerError::Unauthorized(_) => {
             let scheme = if at_path().any(|route| route.is_signed) { "X-Signature" } else { "Bearer" };
             add(header::WWW_AUTHENTICATE, scheme);
         }
-        Error::MethodNotAllowed => {
+        LedgerError::MethodNotAllowed => {
             let taken: Vec<_> = at_path().map(|route| route.method).collect();
             add(header::ALLOW, &taken.join(", "));
         }
         _ => {}
     }
     let (balance, required) = match error {
-        Error::InsufficientCredits { balance, required } => (Some(*balance), Some(*required)),
+        LedgerError::InsufficientCredits { balance, required } => (Some(*balance), Some(*required)),
         _ => (None, None),
     };
     let code = code(error);
@@ -135,21 +140,21 @@ fn http(status: u16, content_type: &'static str, body: String, mut headers: Head
 }
 
 /// The one mapping of errors to HTTP.
-fn status_and_title(error: &Error) -> (u16, &'static str) {
+fn status_and_title(error: &LedgerError) -> (u16, &'static str) {
     match error {
-        Error::InvalidRequest(_) => (400, "The request is not valid"),
-        Error::Unauthorized(_) => (401, "Who is asking is not known"),
-        Error::InsufficientCredits { .. } => (402, "Not enough credits"),
-        Error::Forbidden => (403, "The caller may not do this"),
-        Error::ChargeNotFound => (404, "No such charge"),
-        Error::NotFound => (404, "No such route"),
-        Error::MethodNotAllowed => (405, "No such method here"),
-        Error::IdempotencyConflict(_) => (409, "The key was used for another request"),
-        Error::GenerationVoided => (409, "The charge was refunded"),
-        Error::LimitExceeded(_) => (409, "A limit is reached"),
-        Error::PayloadTooLarge => (413, "The request is too large"),
-        Error::Busy => (503, "Busy"),
-        Error::StoreUnavailable => (503, "The store cannot be reached"),
-        Error::Internal(_) => (500, "Internal error"),
+        LedgerError::InvalidRequest(_) => (400, "The request is not valid"),
+        LedgerError::Unauthorized(_) => (401, "Who is asking is not known"),
+        LedgerError::InsufficientCredits { .. } => (402, "Not enough credits"),
+        LedgerError::Forbidden => (403, "The caller may not do this"),
+        LedgerError::ChargeNotFound => (404, "No such charge"),
+        LedgerError::NotFound => (404, "No such route"),
+        LedgerError::MethodNotAllowed => (405, "No such method here"),
+        LedgerError::IdempotencyConflict(_) => (409, "The key was used for another request"),
+        LedgerError::GenerationVoided => (409, "The charge was refunded"),
+        LedgerError::LimitExceeded(_) => (409, "A limit is reached"),
+        LedgerError::PayloadTooLarge => (413, "The request is too large"),
+        LedgerError::Busy => (503, "Busy"),
+        LedgerError::StoreUnavailable => (503, "The store cannot be reached"),
+        LedgerError::Internal(_) => (500, "Internal error"),
     }
 }

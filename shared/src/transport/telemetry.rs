@@ -14,7 +14,7 @@ use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_hist
 
 use super::{audit::Found, failure::code};
 use crate::{
-    domain::{Error, Fault},
+    domain::{Fault, LedgerError},
     meter::{Move, Notes},
 };
 
@@ -30,7 +30,7 @@ const FAULTS_CHARS_MAX: usize = 4_000;
 pub(super) struct Ended<'a> {
     pub(super) function: &'static str,
     pub(super) request_id: &'a str,
-    pub(super) error: Option<&'a Error>,
+    pub(super) error: Option<&'a LedgerError>,
     pub(super) took: Duration,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn tell(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
         };
     }
     match ended.error {
-        Some(Error::Internal(why)) => line!(error, why),
+        Some(LedgerError::Internal(why)) => line!(error, why),
         _ => line!(info,),
     }
 }
@@ -175,12 +175,12 @@ fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
 }
 
 /// Whether the service is at fault.
-fn is_failure(error: &Error) -> bool {
-    matches!(error, Error::Busy | Error::StoreUnavailable | Error::Internal(_))
+fn is_failure(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Busy | LedgerError::StoreUnavailable | LedgerError::Internal(_))
 }
 
 /// Counts what an audit found, before it ended so.
-pub(super) fn count_audit(found: &Found, ended: &Result<Option<String>, Error>) {
+pub(super) fn count_audit(found: &Found, ended: &Result<Option<String>, LedgerError>) {
     counter!("audit_runs").increment(u64::from(ended.is_ok()));
     histogram!("audit_unfinished").record(if matches!(ended, Ok(None)) { 0 } else { 1 });
     counter!("audited_users").increment(found.users);
@@ -206,7 +206,7 @@ pub(super) fn tell_drift(user_uuid: &str, faults: &BTreeSet<Fault>) {
 }
 
 /// Tells the end of an audit.
-pub(super) fn tell_audit(ended: Result<&Found, &Error>, request_id: &str, took: Duration) {
+pub(super) fn tell_audit(ended: Result<&Found, &LedgerError>, request_id: &str, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     match ended {
         Ok(found) => tracing::info!(
@@ -223,7 +223,7 @@ pub(super) fn tell_audit(ended: Result<&Found, &Error>, request_id: &str, took: 
             micros,
         ),
         Err(error) => {
-            let why = if let Error::Internal(why) = error { Some(why) } else { None };
+            let why = if let LedgerError::Internal(why) = error { Some(why) } else { None };
             tracing::error!(function = "audit", request_id, code = code(error), why, micros);
         }
     }

@@ -1,6 +1,6 @@
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::Error,
+    domain::LedgerError,
     transport::{Failure, Reply},
 };
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ impl Answer {
                 over_http(response.status_code, header("content-type").expect("a content type"), body)
             }
             Ok(Reply::Direct(answer)) => done(serde_json::from_str(answer.get()).expect("JSON")),
-            Err(Failure(Error::Internal(why))) => Answer::Failed(why),
+            Err(Failure(LedgerError::Internal(why))) => Answer::Failed(why),
             Err(failure) => {
                 let Diagnostic { error_type, error_message } = failure.into();
                 refused(&error_type, &error_message)

@@ -1,7 +1,7 @@
 use scrip::{
     domain::{
-        Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Error, Grant, GrantRequest, GrantType,
-        Nonce, Record, RecordKey, Summary, Timestamp, TransType, Void, Wallet,
+        Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRequest, GrantType,
+        LedgerError, Nonce, Record, RecordKey, Summary, Timestamp, TransType, Void, Wallet,
     },
     store::{Commit, End, Held, RecordStep, StoreError, Transaction, WalletStep},
 };
@@ -261,7 +261,7 @@ fn check_rules(wallet: &Wallet) {
                 let balance = |of: &Wallet| of.balance(next.version.unwrap_or(now)).get();
                 assert_eq!(balance(&next) + less, balance(wallet) + more, "{wallet:?}");
             }
-            Err(Error::InsufficientCredits { .. } | Error::LimitExceeded(_)) => {}
+            Err(LedgerError::InsufficientCredits { .. } | LedgerError::LimitExceeded(_)) => {}
             Err(error) => panic!("{error:?}: {wallet:?}"),
         }
     }

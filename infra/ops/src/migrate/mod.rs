@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{Error, GrantRequest, GrantType, Record, RecordKey, Timestamp, UserUuid, Wallet},
+    domain::{GrantRequest, GrantType, LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet},
     ledger::{Imported, Ledger, Past},
     store::Held,
 };
@@ -239,7 +239,7 @@ async fn mend(moved: &Moved, ledger: &Ledger, as_of: Timestamp) -> Result<(), Pr
     Ok(())
 }
 
-fn stopped(user: &UserUuid, error: &Error) -> Problem {
+fn stopped(user: &UserUuid, error: &LedgerError) -> Problem {
     Problem::of_ledger(&format!("user {user}"), error)
 }
 

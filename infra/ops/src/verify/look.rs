@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scrip::{
-    domain::{Error, Fault, UserUuid},
+    domain::{Fault, LedgerError, UserUuid},
     ledger::{Ledger, TimelineRequest},
 };
 
@@ -45,10 +45,10 @@ pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem>
 }
 
 /// How long a read takes. That it finds damage is what the audit tells.
-async fn timed<T>(read: impl Future<Output = Result<T, Error>>) -> Result<Duration, Error> {
+async fn timed<T>(read: impl Future<Output = Result<T, LedgerError>>) -> Result<Duration, LedgerError> {
     let began = Instant::now();
     match read.await {
-        Ok(_) | Err(Error::Internal(_) | Error::ChargeNotFound) => Ok(began.elapsed()),
+        Ok(_) | Err(LedgerError::Internal(_) | LedgerError::ChargeNotFound) => Ok(began.elapsed()),
         Err(error) => Err(error),
     }
 }

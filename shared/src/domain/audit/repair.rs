@@ -1,5 +1,5 @@
 use super::Recount;
-use crate::domain::{Credits, Error, Pack, Timestamp, Wallet};
+use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet};
 
 impl Recount {
     /// The wallet that the records give: later than all of them and than `from`, the
@@ -8,9 +8,9 @@ impl Recount {
     /// # Errors
     /// `LimitExceeded` where they give more than a wallet holds, `Internal` where a pack
     /// has less than nothing left.
-    pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, Error> {
+    pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, LedgerError> {
         let before = self.latest.max(from.and_then(|wallet| wallet.version));
-        let packs: Result<Vec<_>, Error> = self.packs.values().map(|source| source.pack()).collect();
+        let packs: Result<Vec<_>, LedgerError> = self.packs.values().map(|source| source.pack()).collect();
         let wallet = Wallet {
             version: before,
             packs: packs?.into_iter().flatten().collect(),
@@ -24,9 +24,9 @@ impl Recount {
 
 impl super::Source {
     /// What is left, if anything.
-    fn pack(&self) -> Result<Option<Pack>, Error> {
+    fn pack(&self) -> Result<Option<Pack>, LedgerError> {
         let left = u64::try_from(self.left()).ok().and_then(|left| Credits::try_from(left).ok());
-        let overdrawn = || Error::Internal(format!("pack {} is overdrawn", self.grant.trans_no));
+        let overdrawn = || LedgerError::Internal(format!("pack {} is overdrawn", self.grant.trans_no));
         let remaining = left.ok_or_else(overdrawn)?;
         Ok((!remaining.is_zero()).then(|| Pack { grant: self.grant.clone(), remaining }))
     }

@@ -134,7 +134,7 @@ fn a_charge_beyond_the_balance_is_told_both() {
     for (now, balance, required) in [(0, 14, 15), (20_000, 9, 10), (80_000, 9, 14)] {
         let refused = holding(&[(5, SOON), (9, NEVER)]).charge(&a_charge(required), nonce(), at(now));
         let (balance, required) = (credits(balance), credits(required));
-        assert_eq!(refused, Err(Error::InsufficientCredits { balance, required }));
+        assert_eq!(refused, Err(LedgerError::InsufficientCredits { balance, required }));
     }
 }
 
@@ -185,7 +185,7 @@ fn a_void_of_what_a_pack_did_not_give_contradicts_the_wallet() {
         (&holding(&[(5, SOON)]), vec![&charge]),
         (&Wallet::default(), vec![&charge]),
     ] {
-        assert!(matches!(wallet.void(charges, at(0)), Err(Error::Internal(_))));
+        assert!(matches!(wallet.void(charges, at(0)), Err(LedgerError::Internal(_))));
     }
 }
 
@@ -193,7 +193,7 @@ fn a_void_of_what_a_pack_did_not_give_contradicts_the_wallet() {
 fn a_grant_must_run_out_in_the_future() {
     for (now, taken) in [(19_999, true), (20_000, false), (20_001, false)] {
         let granted = Wallet::default().grant(&a_grant((5, SOON)), nonce(), at(now)).map(|_| ());
-        let refused = Error::InvalidRequest("expired_at: must be in the future".to_owned());
+        let refused = LedgerError::InvalidRequest("expired_at: must be in the future".to_owned());
         assert_eq!(granted, if taken { Ok(()) } else { Err(refused) }, "{now}");
     }
 }
@@ -225,10 +225,14 @@ fn a_wallet_is_granted_500_packs_and_refunds_bring_it_to_1050() {
         [(&wallet, 0, false), (&wallet, 20_000, true), (&full, 20_000, false), (&full, 80_000, true)]
     {
         let granted = wallet.grant(&a_grant((1, NEVER)), nonce(), at(now)).map(|_| ());
-        assert_eq!(granted, if taken { Ok(()) } else { Err(Error::LimitExceeded(Limit::Packs)) }, "{now}");
+        assert_eq!(
+            granted,
+            if taken { Ok(()) } else { Err(LedgerError::LimitExceeded(Limit::Packs)) },
+            "{now}"
+        );
     }
     let beyond = [wallet.void([&many, &some, &one], at(0)), full.void([&one], at(0))];
-    assert!(beyond.iter().all(|refused| *refused == Err(Error::LimitExceeded(Limit::RestoredPacks))));
+    assert!(beyond.iter().all(|refused| *refused == Err(LedgerError::LimitExceeded(Limit::RestoredPacks))));
     assert!(full.void([&one], at(80_000)).is_ok(), "what has ended takes no room");
 }
 
@@ -239,7 +243,7 @@ fn a_user_is_charged_for_100_trans_types() {
         wallet.charge(&ChargeRequest { trans_type, ..a_charge(1) }, nonce(), at(0))
     };
     let wallet = (0..100).fold(holding(&[(200, NEVER)]), |wallet, nth| charge(&wallet, nth).unwrap().0);
-    assert_eq!(charge(&wallet, 100), Err(Error::LimitExceeded(Limit::TransTypes)));
+    assert_eq!(charge(&wallet, 100), Err(LedgerError::LimitExceeded(Limit::TransTypes)));
     assert!(charge(&wallet, 99).is_ok());
 }
 
@@ -262,7 +266,7 @@ fn all_grants_of_a_life_stay_within_the_limit_of_sums() {
     ] {
         let wallet = nearly_full(of, room);
         let grant = |credits| wallet.grant(&a_grant((credits, NEVER)), nonce(), at(0)).map(|_| ());
-        assert_eq!((grant(5), grant(6)), (Ok(()), Err(Error::LimitExceeded(Limit::Total))));
+        assert_eq!((grant(5), grant(6)), (Ok(()), Err(LedgerError::LimitExceeded(Limit::Total))));
     }
 }
 
@@ -271,7 +275,7 @@ fn all_charges_of_a_life_stay_within_the_limit_so_that_no_void_passes_it() {
     for of in [ChargeType::Chat, ChargeType::Generation("a".to_owned())] {
         let mut wallet = nearly_full(TransType::Charge(of), 5);
         let beyond = wallet.charge(&a_charge(6), nonce(), at(0));
-        assert_eq!(beyond, Err(Error::LimitExceeded(Limit::Total)));
+        assert_eq!(beyond, Err(LedgerError::LimitExceeded(Limit::Total)));
         let charge = spend(&mut wallet, 5);
         assert!(wallet.void([&charge], at(0)).is_ok());
     }

@@ -1,5 +1,5 @@
 use crate::{
-    domain::Error,
+    domain::LedgerError,
     ledger::Ledger,
     meter,
     transport::{
@@ -21,7 +21,7 @@ pub const BALANCE: Function = Function {
     ],
 };
 
-async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> {
+async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError> {
     let user = call.form.required("user_uuid", field::id);
     let user = call.form.finish(user)?;
     meter::about(Some(&user), None);
@@ -31,7 +31,7 @@ async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> {
 }
 
 /// The old front end's call.
-async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, Error> {
+async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError> {
     let user = match call.caller.subject() {
         Some(subject) => call.form.optional("user_uuid", field::id).or_else(|| Some(subject.clone())),
         None => call.form.required("user_uuid", field::id),

@@ -1,5 +1,5 @@
 use crate::{
-    domain::{ChargeRequest, Error},
+    domain::{ChargeRequest, LedgerError},
     ledger::Ledger,
     meter,
     transport::{
@@ -19,14 +19,14 @@ pub const DECREASE: Function = Function {
         .with_key_header()],
 };
 
-async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let request = read(call.form)?;
     meter::about(Some(&request.user), request.generation.as_ref());
     let posted = ledger.decrease(&request, call.deadline).await?;
     Answer::ok(&ChargeAnswer::new(&request.user, &posted))
 }
 
-fn read(mut form: Form) -> Result<ChargeRequest, Error> {
+fn read(mut form: Form) -> Result<ChargeRequest, LedgerError> {
     let user = form.required("user_uuid", field::id);
     let trans_type = form.required("trans_type", field::charge_type);
     let credits = form.required("credits", field::credits);

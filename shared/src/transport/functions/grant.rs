@@ -1,5 +1,5 @@
 use crate::{
-    domain::{Error, GrantRequest, GrantType},
+    domain::{GrantRequest, GrantType, LedgerError},
     ledger::Ledger,
     meter,
     transport::{
@@ -20,14 +20,14 @@ pub const GRANT: Function = Function {
     ],
 };
 
-async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let request = read(call.form)?;
     meter::about(Some(&request.user), None);
     let posted = ledger.grant(&request, call.deadline).await?;
     Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
 }
 
-fn read(mut form: Form) -> Result<GrantRequest, Error> {
+fn read(mut form: Form) -> Result<GrantRequest, LedgerError> {
     let user = form.required("user_uuid", field::id);
     let trans_type = form.required("trans_type", field::grant_type);
     let credits = form.required("credits", field::credits);

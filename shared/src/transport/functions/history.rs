@@ -1,5 +1,5 @@
 use crate::{
-    domain::{Error, GenerationUuid, TransNo},
+    domain::{GenerationUuid, LedgerError, TransNo},
     ledger::{Ledger, SummaryRange, TimelineRequest},
     meter,
     transport::{
@@ -24,7 +24,7 @@ pub const HISTORY: Function = Function {
     ],
 };
 
-async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let Call { caller, mut form, deadline } = call;
     let user = form.required("user_uuid", field::id);
     let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
@@ -42,7 +42,7 @@ async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     Answer::ok(&TimelineAnswer::new(&request.user, &page.records, cursor))
 }
 
-async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let Call { caller, mut form, deadline } = call;
     let user = form.required("user_uuid", field::id);
     let from = form.optional("from", field::timestamp);
@@ -58,7 +58,7 @@ async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
     Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))
 }
 
-async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let Call { caller, mut form, deadline } = call;
     let generation = form.required("generation_uuid", field::id);
     let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);

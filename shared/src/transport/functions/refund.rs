@@ -1,5 +1,5 @@
 use crate::{
-    domain::{Error, RefundRequest},
+    domain::{LedgerError, RefundRequest},
     ledger::Ledger,
     meter,
     transport::{
@@ -18,14 +18,14 @@ pub const REFUND: Function = Function {
     operations: &[Operation::writing(Route::REFUND, |app, call| boxed(|| refund(&app.ledger, call)))],
 };
 
-async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, Error> {
+async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let request = read(call.form)?;
     meter::about(request.user.as_ref(), Some(&request.generation));
     let refunded = ledger.refund(&request, call.deadline).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
 }
 
-fn read(mut form: Form) -> Result<RefundRequest, Error> {
+fn read(mut form: Form) -> Result<RefundRequest, LedgerError> {
     let user = form.optional("user_uuid", field::id);
     let generation = form.required("generation_uuid", field::id);
     let reason = form.required("reason", field::reason);

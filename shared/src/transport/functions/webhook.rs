@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::{
     callback::{End, TaskToken},
-    domain::{Error, GenerationUuid, Reason, RefundRequest},
+    domain::{GenerationUuid, LedgerError, Reason, RefundRequest},
     meter,
     transport::{
         App, Function, Route,
@@ -33,7 +33,7 @@ struct Callback {
 
 /// The refund comes first: credits do not wait for an execution to be told. If that
 /// fails, the provider calls again, and the refund is a repeat.
-async fn webhook(app: &App, call: Call) -> Result<Answer, Error> {
+async fn webhook(app: &App, call: Call) -> Result<Answer, LedgerError> {
     let Callback { generation, failed, task_token } = read(call.form)?;
     meter::about(None, Some(&generation));
     let outcome = match &failed {
@@ -51,7 +51,7 @@ async fn webhook(app: &App, call: Call) -> Result<Answer, Error> {
     Answer::ok(&WebhookAnswer::new(&generation, outcome))
 }
 
-fn read(mut form: Form) -> Result<Callback, Error> {
+fn read(mut form: Form) -> Result<Callback, LedgerError> {
     let generation = form.required("generation_uuid", field::id);
     let has_failed = form.required("status", status);
     let user = form.optional("user_uuid", field::id);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A read takes 4 ms, and a transaction 12, for 8 of which it is at its items.
-const WAY: Way = Way { there: 2, work: 8, back: 2, lag: 0, fault: None };
+const WAY: Way = Way { there: 2, work: 8, visible: [0; 2], back: 2, lag: 0, fault: None };
 /// How long each caller has, in milliseconds.
 const LIMIT: u64 = 3_000;
 /// Most callers send no more requests than this.

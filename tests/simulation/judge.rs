@@ -164,7 +164,8 @@ impl<'a> Case<'a> {
         }
         let told = self.attempts.iter().filter(|attempt| attempt.is_known() && attempt.is_about(user));
         for attempt in told {
-            let sights = [sight::of(attempt, &account.records), sight::of_balance(attempt, &account.records)];
+            let records = &account.records;
+            let sights = [sight::of(attempt, records, self.attempts), sight::of_balance(attempt, records)];
             ops.extend(sights.into_iter().flatten().map(|sight| attempt.op(Deed::Look, sight)));
         }
         history::check(&ops, &states)
@@ -198,7 +199,8 @@ impl<'a> Case<'a> {
                 // It may have gone on to void what came after its fence, if that answer was lost.
                 let is_told = maker.answer().is_some() || !maker.is_known();
                 hold(maker.is_for(user, sort) && is_told, "a fence by one who was refused, or did not ask")?;
-                Ok(maker.op(Deed::Change(nth), sight::under_a_fence(sort)))
+                let seen = sight::under_a_fence(sort, maker, &account.records, self.attempts);
+                Ok(maker.op(Deed::Change(nth), seen))
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
 use scrip_tests::{
     answered, asked,
-    engine::{Answer, Engine, conflict, refused},
+    engine::{Answer, Engine, Timing, conflict, refused},
     operation, stand_in,
 };
 use serde_json::Value;
@@ -178,10 +178,10 @@ impl Line {
 
     /// Sends a request on its way, which it goes whatever becomes of the process.
     fn send(&self, later: u64, way: &Way, operation: String, request: Value) -> JoinHandle<Answer> {
-        let (line, Way { there, work, back, lag, .. }) = (self.clone(), way.clone());
+        let (line, Way { there, work, visible, back, lag, .. }) = (self.clone(), way.clone());
         tokio::spawn(async move {
             sleep(Duration::from_millis(later + there)).await;
-            let answer = line.0.engine.call(&operation, &request, work, lag).await;
+            let answer = line.0.engine.call(&operation, &request, Timing { work, visible, lag }).await;
             line.note(&format!("{operation} {request} -> {} {}", answer.0, answer.1));
             line.0.log.lock().expect("as above").requests += 1;
             sleep(Duration::from_millis(back)).await;

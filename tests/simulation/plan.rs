@@ -128,6 +128,9 @@ pub struct Way {
     pub there: u64,
     /// How long the engine works on it, if it writes.
     pub work: u64,
+    /// How long after a commit its items become visible to strong reads, in turn: the
+    /// records, then the wallet.
+    pub visible: [u64; 2],
     /// How long the answer takes.
     pub back: u64,
     /// How long the indexes, and weak reads, do not know what it wrote.
@@ -254,8 +257,9 @@ fn ways(faulty: f64) -> impl Strategy<Value = Way> {
     // Longer than the SDK waits for an answer: it arrives when it is given up.
     let there = prop_oneof![20 => trip(), 1 => 2 * SECOND..20 * SECOND];
     let lag = prop_oneof![2 => 0..50u64, 1 => 0..5 * SECOND];
-    (there, 0..15u64, trip(), lag, option::weighted(faulty, faults()))
-        .prop_map(|(there, work, back, lag, fault)| Way { there, work, back, lag, fault })
+    let visible = || prop_oneof![6 => Just(0), 2 => 0..20u64, 1 => 0..2 * SECOND];
+    (there, 0..15u64, [visible(), visible()], trip(), lag, option::weighted(faulty, faults()))
+        .prop_map(|(there, work, visible, back, lag, fault)| Way { there, work, visible, back, lag, fault })
 }
 
 fn faults() -> impl Strategy<Value = Fault> {

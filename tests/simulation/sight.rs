@@ -34,16 +34,23 @@ pub fn of_balance<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sigh
 
 /// What holds when a fence is left: nothing is live in its place, and nothing of
 /// the whole generation if it is left without a key.
-pub fn under_a_fence(fence: &str) -> Sight<'_> {
+pub fn under_a_fence<'a>(
+    fence: &'a str,
+    attempt: &'a Attempt,
+    records: &'a Records,
+    attempts: &'a [Attempt],
+) -> Sight<'a> {
     Box::new(move |state| {
         let stops = |sort: &str| if fence.ends_with('#') { sort.starts_with(fence) } else { sort == fence };
-        !state.records.iter().any(|(sort, is_voided)| stops(sort) && !is_voided)
+        let seen = Seen { attempt, records, state, attempts };
+        let mut live = state.records.iter().filter(|(sort, is_voided)| stops(sort) && !**is_voided);
+        live.all(|(sort, _)| seen.may_miss(sort))
     })
 }
 
 /// What an attempt was told besides the balance; nothing where it was told only
 /// of its own write, or by an index.
-pub fn of<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sight<'a>> {
+pub fn of<'a>(attempt: &'a Attempt, records: &'a Records, attempts: &'a [Attempt]) -> Option<Sight<'a>> {
     let holds = match (&attempt.end, &attempt.call) {
         (End::CutOff, _) | (_, Call::Timeline(_) | Call::Generation(_)) => return None,
         (End::Refused { code, .. }, _) if code == "Busy" => return None,
@@ -54,13 +61,14 @@ pub fn of<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Sight<'a>> {
         (End::Answered(answer), _) if answer["replayed"] == false => return None,
         (End::Answered(_), _) => is_replayed,
     };
-    Some(Box::new(move |state| holds(&Seen { attempt, records, state })))
+    Some(Box::new(move |state| holds(&Seen { attempt, records, state, attempts })))
 }
 
 struct Seen<'a> {
     attempt: &'a Attempt,
     records: &'a Records,
     state: &'a State,
+    attempts: &'a [Attempt],
 }
 
 impl Seen<'_> {
@@ -72,6 +80,22 @@ impl Seen<'_> {
     fn there(&self) -> Option<(&Record, bool)> {
         let (sort, is_voided) = self.state.records.get_key_value(&self.attempt.identity()?)?;
         Some((&self.records[sort], *is_voided))
+    }
+
+    /// Whether a refund without a key may miss this charge, because its caller had no answer
+    /// yet when the refund began: its transaction may show in the wallet, and not yet in the
+    /// charge. While the user has no charges with both a generation and a key, there is one
+    /// place to look at, and nothing can be missed.
+    fn may_miss(&self, sort: &str) -> bool {
+        let is_unanswered = |tag: &str| {
+            let maker = self.attempts.iter().find(|attempt| attempt.tag == tag);
+            let answered = maker.filter(|maker| maker.answer().is_some()).map(|maker| maker.ended);
+            answered.is_none_or(|ended| ended > self.attempt.began)
+        };
+        let is_keyed = |sort: &String| sort.starts_with("charge#g") && !sort.ends_with('#');
+        matches!(self.attempt.call, Call::Refund { key: None, .. })
+            && self.state.records.keys().any(is_keyed)
+            && is_unanswered(&text(&self.records[sort].item, "order_no"))
     }
 
     /// Whether this holds by some time that a clock can have shown meanwhile.
@@ -95,8 +119,9 @@ fn is_replayed(seen: &Seen) -> bool {
 fn is_refunded(seen: &Seen) -> bool {
     let Call::Refund { generation, key, is_callback, .. } = &seen.attempt.call else { return false };
     let of_generation = seen.state.records.iter().filter(|(sort, _)| seen.attempt.addresses(sort));
-    let is_over = of_generation.clone().all(|(_, is_voided)| *is_voided);
-    let mut voided: Vec<_> = of_generation.map(|(sort, _)| seen.records[sort].trans_no.clone()).collect();
+    let is_over = of_generation.clone().all(|(sort, is_voided)| *is_voided || seen.may_miss(sort));
+    let voided = of_generation.filter(|(_, is_voided)| **is_voided);
+    let mut voided: Vec<_> = voided.map(|(sort, _)| seen.records[sort].trans_no.clone()).collect();
     voided.sort_unstable();
     let fence = format!("charge#{generation}#{}", key.unwrap_or_default());
     let is_fenced = seen.answer()["outcome"] != "fenced" || seen.state.fences.contains(&fence);

@@ -1,5 +1,6 @@
-//! The engine as a distributed one behaves: transactions that overlap on an
-//! item conflict, and what was written reaches indexes and weak reads later.
+//! The embedded engine with the behaviour of a distributed one: transactions that
+//! overlap on an item conflict, strong reads beside a transaction are read-committed,
+//! and indexes and weak reads lag.
 
 use std::{
     collections::BTreeMap,
@@ -19,17 +20,33 @@ pub type Answer = (u16, Value);
 /// The place of an item: its user and sort key.
 type Place = (String, String);
 
-/// A table on two databases: one that is right at once, and a copy behind it.
+/// How long an engine takes for a request, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// How long a transaction locks its items before it commits.
+    pub work: u64,
+    /// How long after the commit an item becomes visible to strong reads. The items of
+    /// a transaction take these delays in turn, and each stays locked until then.
+    pub visible: [u64; 2],
+    /// How long after that the indexes, and weak reads, still show the item of before.
+    pub lag: u64,
+}
+
+/// A table on three databases.
 pub struct Engine {
+    /// What is committed: transactions and their conditions see this.
     table: Database,
+    /// What strong reads see.
+    visible: Database,
+    /// What indexes and weak reads see.
     copy: Database,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The places at which transactions are at work, and their tokens.
-    at_work: BTreeMap<Place, Value>,
+    /// The items that transactions have locked, and their tokens.
+    locked: BTreeMap<Place, Value>,
     /// What the copy does not know yet, in the order in which it will learn it.
     behind: BTreeMap<(Instant, u64), Value>,
     /// When the copy learns the last write of a place.
@@ -41,38 +58,39 @@ impl Default for Engine {
     /// Without a table.
     fn default() -> Engine {
         let empty = || Database::memory().expect("an engine");
-        Engine { table: empty(), copy: empty(), state: Mutex::default() }
+        Engine { table: empty(), visible: empty(), copy: empty(), state: Mutex::default() }
     }
 }
 
 impl Engine {
-    /// Does what a request says.
-    pub async fn call(&self, operation: &str, request: &Value, work: u64, lag: u64) -> Answer {
+    /// Executes a request.
+    pub async fn call(&self, operation: &str, request: &Value, timing: Timing) -> Answer {
         match operation {
-            "TransactWriteItems" => self.write(request, work, lag).await,
+            "TransactWriteItems" => self.write(request, timing).await,
+            "TransactGetItems" => self.read_at_once(request),
             "CreateTable" => {
                 run(&self.copy, operation, request);
+                run(&self.visible, operation, request);
                 run(&self.table, operation, request)
             }
-            "PutItem" | "UpdateItem" => self.write_one(operation, request, lag),
+            "PutItem" | "UpdateItem" => self.write_one(operation, request, timing.lag),
             _ if is_weak(operation, request) => {
                 self.catch_up();
                 run(&self.copy, operation, request)
             }
-            _ => run(&self.table, operation, request),
+            _ => run(&self.visible, operation, request),
         }
     }
 
-    /// Writes of one item do not conflict with each other, but with a transaction
-    /// that is at work there.
+    /// Writes of one item do not conflict with each other, only with a transaction.
     fn write_one(&self, operation: &str, request: &Value, lag: u64) -> Answer {
         let action = json!({ operation.trim_end_matches("Item"): request });
-        if self.state().at_work.contains_key(&place(&action)) {
+        if self.state().locked.contains_key(&place(&action)) {
             return refused(400, "TransactionConflictException");
         }
         let answer = run(&self.table, operation, request);
         if answer.0 == 200 {
-            self.fall_behind(&action, lag);
+            self.show(&place(&action), lag);
         }
         answer
     }
@@ -91,28 +109,46 @@ impl Engine {
         }
     }
 
-    /// A transaction is at its items for some time, and another one that comes
-    /// to one of them meanwhile is cancelled.
-    async fn write(&self, request: &Value, work: u64, lag: u64) -> Answer {
+    /// A transaction locks its items, commits, and then shows each item after a delay of
+    /// its own. Another transaction that needs a locked item is cancelled. The answer comes
+    /// when all items are visible.
+    async fn write(&self, request: &Value, timing: Timing) -> Answer {
         let places: Vec<_> = actions(request).map(place).collect();
         let token = &request["ClientRequestToken"];
         if let Some(refusal) = self.conflict(request, &places, token) {
             return refusal;
         }
-        let taken = places.iter().map(|place| (place.clone(), token.clone()));
-        self.state().at_work.extend(taken);
-        // A pause of nothing is one of a millisecond to a real clock.
-        if work > 0 {
-            sleep(Duration::from_millis(work)).await;
-        }
-        self.state().at_work.retain(|place, _| !places.contains(place));
+        let locked = places.iter().map(|place| (place.clone(), token.clone()));
+        self.state().locked.extend(locked);
+        pause(timing.work).await;
         let answer = run(&self.table, "TransactWriteItems", request);
-        if answer.0 == 200 {
-            actions(request).filter(|action| action["ConditionCheck"].is_null()).for_each(|action| {
-                self.fall_behind(action, lag);
-            });
+        if answer.0 != 200 {
+            self.state().locked.retain(|place, _| !places.contains(place));
+            return answer;
+        }
+        let mut delays: Vec<_> = timing.visible.into_iter().cycle().zip(&places).collect();
+        delays.sort_by_key(|(delay, _)| *delay);
+        let mut waited = 0;
+        for (delay, place) in delays {
+            pause(delay - waited).await;
+            waited = delay;
+            self.show(place, timing.lag);
+            self.state().locked.remove(place);
         }
         answer
+    }
+
+    /// Reads items as of one moment, unless a transaction has locked one of them.
+    fn read_at_once(&self, request: &Value) -> Answer {
+        let is_locked = |action| self.state().locked.contains_key(&place(action));
+        if actions(request).any(is_locked) {
+            let reason = |action| match is_locked(action) {
+                true => json!({ "Code": "TransactionConflict" }),
+                false => json!({ "Code": "None" }),
+            };
+            return cancelled(&actions(request).map(reason).collect::<Vec<_>>());
+        }
+        run(&self.table, "TransactGetItems", request)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,25 +157,25 @@ impl Engine {
 
     fn conflict(&self, request: &Value, places: &[Place], token: &Value) -> Option<Answer> {
         let state = self.state();
-        if places.iter().any(|place| state.at_work.get(place) == Some(token)) {
+        if places.iter().any(|place| state.locked.get(place) == Some(token)) {
             return Some(refused(400, "TransactionInProgressException"));
         }
-        let is_free = |place: &Place| !state.at_work.contains_key(place);
+        let is_free = |place: &Place| !state.locked.contains_key(place);
         if places.iter().all(is_free) {
             return None;
         }
-        // The conditions at the other places are looked at all the same.
-        let (free, taken): (Vec<_>, Vec<_>) = (0..places.len()).partition(|at| is_free(&places[*at]));
-        let mut reasons = self.judged(request, &free);
-        for at in taken {
+        // The conditions of the other items are evaluated all the same.
+        let (free, locked): (Vec<_>, Vec<_>) = (0..places.len()).partition(|at| is_free(&places[*at]));
+        let mut reasons = self.evaluate(request, &free);
+        for at in locked {
             reasons.insert(at, json!({ "Code": "TransactionConflict" }));
         }
         Some(cancelled(&reasons))
     }
 
-    /// How the conditions of some of a transaction's actions end, when nothing
-    /// is done: together with one that fails for certain.
-    fn judged(&self, request: &Value, places: &[usize]) -> Vec<Value> {
+    /// How the conditions of some of a transaction's actions end when nothing is
+    /// written: they run together with one that always fails.
+    fn evaluate(&self, request: &Value, places: &[usize]) -> Vec<Value> {
         let mut chosen: Vec<_> = places.iter().map(|at| request["TransactItems"][*at].clone()).collect();
         chosen.push(json!({ "ConditionCheck": {
             "TableName": TABLE, "Key": { "user_uuid": { "S": "nobody" }, "sk": { "S": "nothing" } },
@@ -151,18 +187,23 @@ impl Engine {
         reasons
     }
 
-    /// Notes what stands at an action's place, for the copy to learn, no sooner
-    /// than what stood there before.
-    fn fall_behind(&self, action: &Value, lag: u64) {
-        let (user, sort) = place(action);
+    /// Shows a committed item to strong reads, and to the copy after the lag, no sooner
+    /// than what the place held before.
+    fn show(&self, place: &Place, lag: u64) {
+        let (user, sort) = place;
         let key = json!({ "user_uuid": { "S": user }, "sk": { "S": sort } });
         let get = json!({ "TableName": TABLE, "Key": key, "ConsistentRead": true });
         let (_, got) = run(&self.table, "GetItem", &get);
+        // A condition that was only checked may be about an item that does not exist.
+        if got["Item"].is_null() {
+            return;
+        }
         let put = json!({ "TableName": TABLE, "Item": got["Item"] });
+        write_through(&self.visible, &put);
         let mut state = self.state();
         state.written += 1;
         let written = state.written;
-        let learned_at = state.learned_at.entry((user, sort)).or_insert_with(Instant::now);
+        let learned_at = state.learned_at.entry(place.clone()).or_insert_with(Instant::now);
         *learned_at = (*learned_at).max(Instant::now() + Duration::from_millis(lag));
         let at = (*learned_at, written);
         state.behind.insert(at, put);
@@ -172,9 +213,20 @@ impl Engine {
         let mut state = self.state();
         let later = state.behind.split_off(&(Instant::now(), u64::MAX));
         for put in std::mem::replace(&mut state.behind, later).into_values() {
-            let (status, answer) = run(&self.copy, "PutItem", &put);
-            assert_eq!(status, 200, "the copy refuses {put}: {answer}");
+            write_through(&self.copy, &put);
         }
+    }
+}
+
+fn write_through(database: &Database, put: &Value) {
+    let (status, answer) = run(database, "PutItem", put);
+    assert_eq!(status, 200, "the engine refuses {put}: {answer}");
+}
+
+/// A pause of zero is one of a millisecond to Tokio's clock.
+async fn pause(millis: u64) {
+    if millis > 0 {
+        sleep(Duration::from_millis(millis)).await;
     }
 }
 
@@ -212,8 +264,13 @@ fn actions(request: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn place(action: &Value) -> Place {
-    let bodies = [&action["Put"]["Item"], &action["Update"]["Key"], &action["ConditionCheck"]["Key"]];
-    let key = bodies.into_iter().find(|key| !key.is_null()).expect("an action of these three");
+    let bodies = [
+        &action["Put"]["Item"],
+        &action["Update"]["Key"],
+        &action["ConditionCheck"]["Key"],
+        &action["Get"]["Key"],
+    ];
+    let key = bodies.into_iter().find(|key| !key.is_null()).expect("an action of these four");
     let text = |name: &str| key[name]["S"].as_str().expect("a key").to_owned();
     (text("user_uuid"), text("sk"))
 }
@@ -228,6 +285,7 @@ fn run(database: &Database, operation: &str, request: &Value) -> Answer {
         "UpdateItem" => answer(request, |request| database.update_item(request)),
         "Query" => answer(request, |request| database.query(request)),
         "Scan" => answer(request, |request| database.scan(request)),
+        "TransactGetItems" => answer(request, |request| database.transact_get_items(request)),
         "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),
         _ => panic!("{operation} is no operation of the ledger"),
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
-    engine::{Answer, Engine, refused},
+    engine::{Answer, Engine, Timing, refused},
     stand_in::{answered, asked, operation, stand_in},
 };
 
@@ -129,7 +129,8 @@ impl Line {
             if operation.ends_with("Item") && is_write(&operation) {
                 pause(pace.write).await;
             }
-            let answer = self.0.engine.call(&operation, &request, pace.transaction, 0).await;
+            let timing = Timing { work: pace.transaction, ..Timing::default() };
+            let answer = self.0.engine.call(&operation, &request, timing).await;
             self.count(&operation, &request, &answer);
             answer
         };

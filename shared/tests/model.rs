@@ -12,7 +12,7 @@ use proptest::{
 };
 use scrip::domain::{
     Allocation, Charge, ChargeRequest, ChargeType, Credits, Grant, GrantRequest, GrantType, LedgerError,
-    Nonce, Pack, Returned, Summary, Tally, Timestamp, TransType, UserUuid, Wallet,
+    Nonce, Pack, RestoredCredits, Summary, Tally, Timestamp, TransType, UserUuid, Wallet,
 };
 use uuid::Uuid;
 
@@ -176,7 +176,7 @@ impl World {
             let given = parts().filter(|part| (now < end(&part.grant)) == to_usable);
             credits(given.map(|part| part.credits.get()).sum())
         };
-        prop_assert_eq!(returned, Returned { restored: sum(true), expired: sum(false) });
+        prop_assert_eq!(returned, RestoredCredits { restored: sum(true), expired: sum(false) });
         self.turn(next, moment, charges.into_iter().map(Event::Void))
     }
 

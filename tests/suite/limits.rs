@@ -73,7 +73,7 @@ async fn a_refund_brings_five_hundred_packs_back_beside_five_hundred_others() {
         bench.seed(&user, &with_packs(wallet, 500, generation)).await;
         let charged = bench.invoke(DECREASE, charge(500, generation)).await.unwrap();
         assert_eq!(charged["allocations"].as_array().unwrap().len(), 500);
-        wallet = bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap();
+        wallet = bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap().wallet;
     }
     bench.client.delete_item().table_name(&bench.table).set_key(Some(key(&user))).send().await.unwrap();
     bench.seed(&user, &with_packs(wallet, 500, "c")).await;
@@ -100,7 +100,7 @@ async fn a_refund_in_several_transactions_that_brings_back_too_much_changes_noth
         charge["idempotency_key"] = json!(format!("m{message}"));
         bench.invoke(DECREASE, charge).await.unwrap();
     }
-    let mut wallet = bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap();
+    let mut wallet = bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap().wallet;
     for (packs, name) in [(500, "b"), (450, "c")] {
         wallet.packs.append(&mut with_packs(Wallet::default(), packs, name).packs);
     }
@@ -109,7 +109,7 @@ async fn a_refund_in_several_transactions_that_brings_back_too_much_changes_noth
     bench.seed(&user, &wallet).await;
 
     assert_eq!(bench.invoke(REFUND, refund("session")).await.unwrap_err().0, "LimitExceeded");
-    assert_eq!(bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap(), wallet);
+    assert_eq!(bench.store().wallet(&user.clone().try_into().unwrap()).await.unwrap().wallet, wallet);
     assert!(bench.records(&user).await.iter().all(|record| record["is_voided"] == false));
 }
 

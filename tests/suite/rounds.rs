@@ -182,7 +182,7 @@ async fn a_run_takes_wallets_of_any_size() {
     assert_eq!((&found["users"], &found["drifted"]), (&json!(2), &json!(1)), "the copies took something");
 
     let user = UserUuid::try_from("many".to_owned()).unwrap();
-    let mut wallet = bench.store().wallet(&user).await.unwrap();
+    let mut wallet = bench.store().wallet(&user).await.unwrap().wallet;
     wallet.packs[0].remaining = Credits::requested(10_000).unwrap();
     let charged = wallet.totals.iter_mut().find(|(of, _)| matches!(of, TransType::Charge(_)));
     charged.unwrap().1.made = Tally { credits: Credits::requested(10_000).unwrap(), count: 10_000 };

@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server};
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::{LedgerError, Nonce, Wallet},
+    domain::{LedgerError, Nonce, Plan, Wallet},
     ledger::Ledger,
-    store::{Commit, Store, Transaction, WalletStep},
+    store::{Commit, Store, Transaction, UnknownAttributes},
     transport::{
         App, Audit, Failure, Function, Metrics, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
@@ -277,8 +277,9 @@ impl Bench {
     /// Puts a wallet in place of none.
     pub async fn seed(&self, user: &str, wallet: &Wallet) {
         let user = user.to_owned().try_into().expect("an id");
-        let transaction =
-            Transaction { user: &user, records: Vec::new(), wallet: WalletStep::Moved(None, wallet) };
+        let plan = Plan { wallet: Some(wallet.clone()), changes: Vec::new() };
+        let unknown = UnknownAttributes::default();
+        let transaction = Transaction { user: &user, version: None, unknown: &unknown, plan: &plan };
         let token = Nonce::new(Uuid::new_v4());
         let commit = self.store().commit(&transaction, token).await.expect("a commit");
         assert!(matches!(commit, Commit::Done), "{commit:?}");

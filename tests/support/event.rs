@@ -1,6 +1,9 @@
 //! Events as Lambda and API Gateway make them.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -34,10 +37,13 @@ pub async fn invoke(
     function.handle(app, direct_event(payload, deadline)).await
 }
 
+/// How many events have been made: each has a request id of its own.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+
 /// A payload as Lambda hands it over.
 pub fn direct_event(payload: String, deadline: Timestamp) -> LambdaEvent<Payload> {
     let mut context = Context::default();
-    context.request_id = "request-1".to_owned();
+    context.request_id = format!("request-{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
     context.deadline = deadline.millis().unsigned_abs();
     LambdaEvent::new(RawValue::from_string(payload).expect("JSON"), context)
 }

@@ -12,7 +12,7 @@ use scrip_ops::{
     copy::{export, import},
     migrate,
     old::{Old, Place},
-    problem::Problem,
+    problem::{PATIENCE_MILLIS, Problem},
     repair, rollback, verify,
 };
 
@@ -74,7 +74,7 @@ async fn run(options: Options) -> Result<(), Problem> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
     let table = options.dynamodb_table;
     let store = Store::connect(connection, &table).await;
-    let ledger = Ledger::new(store, Sources::system());
+    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(PATIENCE_MILLIS);
     match options.command {
         Command::Migrate { old, settings } => {
             let names = old.called.names()?;

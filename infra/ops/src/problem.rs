@@ -4,16 +4,21 @@ use std::fmt;
 
 use scrip::{
     domain::{LedgerError, Timestamp},
-    ledger::Ledger,
+    ledger::{Invocation, Ledger},
 };
 
 /// How long the ledger may try one thing, in milliseconds: beyond what any throttling
 /// of a table that grows takes.
-const PATIENCE_MILLIS: i64 = 120_000;
+pub const PATIENCE_MILLIS: i64 = 120_000;
 
 /// Until when the ledger may try something that begins now.
 pub fn deadline(ledger: &Ledger) -> Timestamp {
     ledger.now().plus_millis(PATIENCE_MILLIS)
+}
+
+/// A command of the ledger that begins now.
+pub fn invocation(ledger: &Ledger) -> Invocation {
+    Invocation::until(deadline(ledger))
 }
 
 /// Why something cannot go on: one line, which says what to do about it.

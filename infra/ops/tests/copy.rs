@@ -16,10 +16,13 @@ use std::{
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use scrip::{
-    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, Timestamp},
-    ledger::{Ledger, Past},
+    domain::{
+        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, ImportedHistory, ImportedRecord,
+        RefundRequest, Timestamp,
+    },
+    ledger::{Invocation, Ledger},
 };
-use scrip_ops::plan::{Found, OldRow, plan};
+use scrip_ops::plan::{Found, OldRow, Placed, plan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::place::{Place, fail, succeed};
@@ -61,7 +64,7 @@ async fn live(ledger: &Ledger, user: &str) {
         let (user, order_no) = (id(user), order_no.map(id));
         let request =
             GrantRequest { user, trans_type, credits: credits(10), order_no, expired_at, key: None };
-        ledger.grant(&request, deadline).await.unwrap();
+        ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
     }
     for (nth, generation) in [Some("first"), Some("second"), None].into_iter().enumerate() {
         let request = ChargeRequest {
@@ -72,12 +75,12 @@ async fn live(ledger: &Ledger, user: &str) {
             order_no: None,
             key: Some(id(&format!("key-{nth}"))),
         };
-        ledger.decrease(&request, deadline).await.unwrap();
+        ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
     }
     for generation in ["second", "never"] {
         let reason = ODD_TEXT.to_owned().try_into().unwrap();
         let request = RefundRequest { user: Some(id(user)), generation: id(generation), key: None, reason };
-        ledger.refund(&request, deadline).await.unwrap();
+        ledger.refund(&request, &Invocation::until(deadline)).await.unwrap();
     }
 }
 
@@ -98,9 +101,11 @@ async fn moved(ledger: &Ledger, user: &str) {
     };
     let rows: Vec<_> = (0..MOVED.1).map(row).collect();
     let moved = plan(user, &rows, ledger.now()).unwrap();
-    let records = moved.records.into_iter().map(|placed| (placed.key, placed.record, ODD_TEXT.repeat(50)));
-    let past = Past { user: moved.user, records: records.collect(), wallet: moved.wallet.unwrap() };
-    ledger.import(&past, ledger.now().plus_millis(60_000)).await.unwrap();
+    let record =
+        |placed: Placed| ImportedRecord { key: placed.key, record: placed.record, rows: ODD_TEXT.repeat(50) };
+    let records = moved.records.into_iter().map(record).collect();
+    let history = ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() };
+    ledger.execute(&history, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
 }
 
 fn command(name: &str, place: &Place, file: &Path, flags: &[&str]) -> Command {

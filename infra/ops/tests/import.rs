@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use scrip::{
-    domain::{LedgerError, Timestamp},
-    ledger::{Imported, Past},
+    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp},
+    ledger::Invocation,
     store::Held,
 };
-use scrip_ops::plan::{Found, Moved, OldRow, plan};
+use scrip_ops::plan::{Found, Moved, OldRow, Placed, plan};
 use scrip_tests::{Bench, Fault};
 
 /// A row of user `u`, made that many minutes before the clock's start, which never
@@ -39,23 +39,32 @@ fn rows() -> Vec<OldRow> {
     ]
 }
 
-fn past(moved: Moved) -> Past {
-    let rows = |rows: &[i64]| format!("{rows:?}");
-    let records = moved.records.into_iter().map(|placed| (placed.key, placed.record, rows(&placed.rows)));
-    Past { user: moved.user, records: records.collect(), wallet: moved.wallet.unwrap() }
+fn history(moved: Moved) -> ImportedHistory {
+    let record = |placed: Placed| ImportedRecord {
+        key: placed.key,
+        record: placed.record,
+        rows: format!("{:?}", placed.rows),
+    };
+    let records = moved.records.into_iter().map(record).collect();
+    ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() }
 }
 
-async fn import(bench: &Bench, past: &Past) -> Imported {
-    bench.ledger().import(past, bench.clock.now().plus_millis(60_000)).await.unwrap()
+async fn try_import(bench: &Bench, history: &ImportedHistory) -> Result<ImportOutcome, LedgerError> {
+    let invocation = Invocation::until(bench.clock.now().plus_millis(60_000));
+    bench.ledger().execute(history, &invocation).await
+}
+
+async fn import(bench: &Bench, history: &ImportedHistory) -> ImportOutcome {
+    try_import(bench, history).await.unwrap()
 }
 
 #[tokio::test]
 async fn an_imported_user_goes_on_as_any_other() {
     let bench = Bench::new().await;
-    let past = past(plan("u", &rows(), bench.clock.now()).unwrap());
-    assert_eq!(import(&bench, &past).await, Imported::Now);
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 15);
-    assert_eq!(import(&bench, &past).await, Imported::Before);
+    assert_eq!(import(&bench, &history).await, ImportOutcome::AlreadyPresent);
 
     // The same charge again, its refund, and one that was refunded before.
     assert_eq!(bench.charge("u", 15, "gen-1", None).await.unwrap()["replayed"], true);
@@ -63,21 +72,21 @@ async fn an_imported_user_goes_on_as_any_other() {
     assert_eq!(bench.refund(Some("u"), "gen-2", None).await.unwrap()["outcome"], "already_voided");
     assert_eq!(bench.charge("u", 3, "gen-2", None).await.unwrap_err().0, "GenerationVoided");
     assert_eq!(bench.sound_balance("u").await, 30);
-    assert_eq!(import(&bench, &past).await, Imported::Live, "nothing is written over");
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
     assert_eq!(bench.sound_balance("u").await, 30);
 }
 
 #[tokio::test]
 async fn every_record_keeps_the_rows_that_it_was() {
     let bench = Bench::new().await;
-    let past = past(plan("u", &rows(), bench.clock.now()).unwrap());
-    import(&bench, &past).await;
-    let all = bench.ledger().all(&past.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    import(&bench, &history).await;
+    let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     let mut rows: Vec<_> = all
         .into_iter()
         .filter_map(|held| match held {
             Held::Wallet(wallet) => {
-                assert_eq!(wallet, past.wallet);
+                assert_eq!(wallet, history.wallet);
                 None
             }
             Held::Record { old_rows, .. } => old_rows,
@@ -94,7 +103,7 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
     let many = (0..250).map(|nth| row(10 + nth, 40, "chat", -1, "gen-chat"));
     let granted = row(1, 90, "new_user", 1_000, "");
     let rows: Vec<_> = std::iter::once(granted).chain(many).collect();
-    let past = past(plan("u", &rows, bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows, bench.clock.now()).unwrap());
     for lost in 1..=3 {
         let mut seen = 0;
         let clock = bench.clock.clone();
@@ -105,28 +114,28 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
                 Fault::Lost
             })
         });
-        let broken = bench.ledger().import(&past, bench.clock.now().plus_millis(60_000)).await;
+        let broken = try_import(&bench, &history).await;
         assert_eq!(broken, Err(LedgerError::StoreUnavailable));
         bench.wire.inject(|_| None);
         assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all of it is there");
     }
-    assert_eq!(import(&bench, &past).await, Imported::Now);
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 750);
 }
 
 #[tokio::test]
 async fn a_migrated_user_is_repaired_as_any_other() {
     let bench = Bench::new().await;
-    let past = past(plan("u", &rows(), bench.clock.now()).unwrap());
-    import(&bench, &past).await;
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    import(&bench, &history).await;
     let balance = bench.balance("u").await;
     bench.damage("u", "wallet", None).await;
     let deadline = bench.clock.now().plus_millis(60_000);
-    let repaired = bench.ledger().repair(&past.user, deadline).await.unwrap();
+    let repaired = bench.ledger().repair(&history.user, deadline).await.unwrap();
     assert_eq!((repaired.written.is_some(), repaired.records), (true, 4), "{:?}", repaired.faults);
     assert_eq!(bench.balance("u").await, balance);
-    assert_eq!(bench.ledger().audit(&past.user, deadline).await.unwrap().faults.len(), 0);
-    assert_eq!(import(&bench, &past).await, Imported::Live, "nothing is written over");
+    assert_eq!(bench.ledger().audit(&history.user, deadline).await.unwrap().faults.len(), 0);
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
     assert_eq!(bench.refund(None, "gen-1", None).await.unwrap()["restored"], 15);
     assert_eq!(bench.sound_balance("u").await, 30);
 }

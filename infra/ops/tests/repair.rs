@@ -4,7 +4,10 @@
 
 mod support;
 
-use scrip::domain::{GrantRequest, GrantType, UserUuid};
+use scrip::{
+    domain::{GrantRequest, GrantType, UserUuid},
+    ledger::Invocation,
+};
 use serde_json::json;
 use support::place::{Place, fail, succeed};
 
@@ -19,7 +22,7 @@ async fn grant(place: &Place, user: &str) {
         expired_at: None,
         key: None,
     };
-    ledger.grant(&grant, ledger.now().plus_millis(60_000)).await.unwrap();
+    ledger.execute(&grant, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

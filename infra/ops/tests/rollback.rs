@@ -17,7 +17,7 @@ use scrip::{
     domain::{
         ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, Timestamp, UserUuid,
     },
-    ledger::Ledger,
+    ledger::{Invocation, Ledger},
 };
 use serde_json::{Value, json};
 use support::{
@@ -131,7 +131,7 @@ impl Live {
             expired_at: ends.and_then(Timestamp::from_millis),
             key: None,
         };
-        self.ledger.grant(&request, self.deadline).await.unwrap();
+        self.ledger.execute(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
 
     async fn charge(&self, user: &str, credits: u64, generation: Option<&str>, key: Option<&str>) {
@@ -143,7 +143,7 @@ impl Live {
             order_no: generation.is_none().then(|| id("noted")),
             key: key.map(id),
         };
-        self.ledger.decrease(&request, self.deadline).await.unwrap();
+        self.ledger.execute(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
 
     async fn refund(&self, user: Option<&str>, generation: &str, key: Option<&str>) {
@@ -153,7 +153,7 @@ impl Live {
             key: key.map(id),
             reason: "the model said: \"no\"\0 🎨".to_owned().try_into().unwrap(),
         };
-        self.ledger.refund(&request, self.deadline).await.unwrap();
+        self.ledger.refund(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
 }
 

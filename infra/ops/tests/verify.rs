@@ -9,7 +9,7 @@ use std::{process::Command, thread, time::Duration};
 
 use scrip::{
     domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, UserUuid},
-    ledger::Ledger,
+    ledger::{Invocation, Ledger},
 };
 use serde_json::{Value, json};
 use support::{
@@ -33,7 +33,7 @@ async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
             expired_at: None,
             key: None,
         };
-        ledger.grant(&grant, deadline()).await.unwrap();
+        ledger.execute(&grant, &Invocation::until(deadline())).await.unwrap();
         let generation: scrip::domain::GenerationUuid = format!("live-{nth}").try_into().unwrap();
         let charge = ChargeRequest {
             user: user.clone(),
@@ -43,11 +43,11 @@ async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
             order_no: None,
             key: None,
         };
-        ledger.decrease(&charge, deadline()).await.unwrap();
+        ledger.execute(&charge, &Invocation::until(deadline())).await.unwrap();
         if nth % 2 == 0 {
             let reason = "it failed".to_owned().try_into().unwrap();
             let refund = RefundRequest { user: Some(user), generation, key: None, reason };
-            ledger.refund(&refund, deadline()).await.unwrap();
+            ledger.refund(&refund, &Invocation::until(deadline())).await.unwrap();
         }
     }
 }

@@ -45,9 +45,8 @@ impl Recount {
 
     /// Counts a record in; what a timeline shows of it, as of the moment.
     pub fn add(&mut self, key: &RecordKey, record: &Record) -> Option<Entry> {
-        self.latest = self.latest.max(record.changed_at());
+        self.latest = self.latest.max(Some(record.changed_at()));
         if let Record::Fence(void) = record {
-            self.latest = self.latest.max(Some(void.at));
             self.fences += u64::from(self.as_of.is_none_or(|as_of| void.at <= as_of));
         }
         let entry = record.entry()?.as_of(self.as_of)?;

@@ -2,6 +2,7 @@
 //! identity are arguments.
 
 mod audit;
+mod command;
 mod credits;
 mod error;
 mod fault;
@@ -15,16 +16,19 @@ mod trans_type;
 mod wallet;
 
 pub use audit::Recount;
+pub use command::{
+    ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, Plan, Read,
+    ReadRecord, RecordChange, Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, Room, Step,
+    View, VoidedCharge, Written,
+};
 pub use credits::Credits;
 pub use error::{LedgerError, Limit};
 pub use fault::Fault;
 pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};
-pub use record::{
-    Allocation, Charge, ChargeRequest, Grant, GrantRequest, Record, RecordKey, RefundRequest, Void,
-};
+pub use record::{Allocation, Author, Change, Charge, Effect, Grant, Record, RecordKey, Void};
 pub use summary::{Entry, Summary};
 pub use text::Reason;
 pub use time::Timestamp;
 pub use trans_no::{Nonce, TransNo};
 pub use trans_type::{ChargeType, GrantType, TransType};
-pub use wallet::{Pack, Returned, Tally, Totals, Wallet};
+pub use wallet::{Pack, Tally, Totals, Wallet};

@@ -1,15 +1,14 @@
+//! The wallet: what is left of each grant, and how the effects of records change it.
+
 use std::collections::BTreeMap;
 
-use super::{
-    Allocation, Charge, ChargeRequest, Credits, Grant, GrantRequest, GrantType, LedgerError, Limit, Nonce,
-    Timestamp, TransNo, TransType,
-};
+use super::{Credits, Effect, Grant, GrantType, LedgerError, Limit, Timestamp, TransNo, TransType};
 
 /// One user's money: what is left of each grant, and what ever happened in sums.
 ///
-/// Every change goes from one wallet to the next: [`Wallet::grant`],
-/// [`Wallet::charge`] and [`Wallet::void`] plan it, and the store commits it
-/// only if the wallet is still the one that the plan began with.
+/// Every change goes from one wallet to the next: [`Wallet::grant`], [`Wallet::charge`]
+/// and [`Wallet::void`] plan it, and the store commits it only if the wallet is still the
+/// one that the plan began with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wallet {
     /// The moment of the last change, which grows with every change, so that it
@@ -53,15 +52,6 @@ pub struct Totals {
     pub voided: Tally,
 }
 
-/// What a void gave back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Returned {
-    /// To packs that can be spent.
-    pub restored: Credits,
-    /// To packs that have run out since.
-    pub expired: Credits,
-}
-
 impl Wallet {
     /// How many packs with credits left a wallet may have for a grant to be taken.
     pub const GRANTED_PACKS_MAX: usize = 500;
@@ -72,6 +62,9 @@ impl Wallet {
     /// How long a pack that ran out stays: clocks differ, and what is dropped by
     /// one that is ahead is gone for all.
     const EXPIRED_STAYS_MILLIS: i64 = 60_000;
+    /// How far a wallet's version may be ahead of the clock: an hour, far more than clocks
+    /// differ.
+    pub const VERSION_AHEAD_MAX_MILLIS: i64 = 60 * 60 * 1_000;
 
     /// The sum of what is left in the usable packs.
     pub fn balance(&self, now: Timestamp) -> Credits {
@@ -107,110 +100,30 @@ impl Wallet {
         }
     }
 
-    /// Adds a pack.
+    /// Does what a record does to a wallet, at this version.
     ///
     /// # Errors
-    /// `InvalidRequest` when it would have run out already, `LimitExceeded` for
-    /// too many packs or credits.
-    pub fn grant(
-        &self,
-        request: &GrantRequest,
-        nonce: Nonce,
-        now: Timestamp,
-    ) -> Result<(Wallet, Grant), LedgerError> {
-        let (mut wallet, stamp) = self.next(now);
-        let grant = Grant {
-            trans_no: TransNo::new(stamp, nonce),
-            trans_type: request.trans_type.into(),
-            credits: request.credits,
-            order_no: request.order_no.clone(),
-            expired_at: request.expired_at,
-        };
-        if !grant.is_usable(stamp) {
-            return Err(LedgerError::InvalidRequest("expired_at: must be in the future".to_owned()));
-        }
-        if wallet.usable(stamp).count() >= Self::GRANTED_PACKS_MAX || wallet.packs.len() >= Self::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::Packs));
-        }
-        wallet.totals.entry(grant.trans_type.clone()).or_default().made.add(grant.credits)?;
-        wallet.granted()?;
-        wallet.insert(Pack { grant: grant.clone(), remaining: grant.credits });
-        Ok((wallet, grant))
-    }
-
-    /// Takes credits, all or nothing, from the usable packs in spending order.
-    ///
-    /// # Errors
-    /// `InsufficientCredits`, or `LimitExceeded` for one trans_type too many or
-    /// for sums.
-    pub fn charge(
-        &self,
-        request: &ChargeRequest,
-        nonce: Nonce,
-        now: Timestamp,
-    ) -> Result<(Wallet, Charge), LedgerError> {
-        let (mut wallet, stamp) = self.next(now);
-        let (balance, required) = (wallet.balance(stamp), request.credits);
-        if balance < required {
-            return Err(LedgerError::InsufficientCredits { balance, required });
-        }
-        let charge = Charge {
-            trans_no: TransNo::new(stamp, nonce),
-            trans_type: request.trans_type.clone(),
-            credits: required,
-            generation: request.generation.clone(),
-            order_no: request.order_no.clone(),
-            allocations: wallet.take(required, stamp),
-            void: None,
-        };
-        let trans_type = TransType::Charge(charge.trans_type.clone());
-        if !wallet.totals.contains_key(&trans_type) && wallet.charges().count() >= Self::CHARGE_TYPES_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
-        }
-        wallet.totals.entry(trans_type).or_default().made.add(required)?;
-        // Voided charges count too, so that no void can ever pass the limit.
-        wallet.charges().try_fold(Tally::default(), Tally::plus)?;
-        wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
-        Ok((wallet, charge))
-    }
-
-    /// Gives every pack back what these live charges took from it; also says the
-    /// moment of it.
-    ///
-    /// What belongs to a pack that has run out stays gone, and is counted apart.
-    ///
-    /// # Errors
-    /// `LimitExceeded` when more packs would come back than one item holds;
-    /// `Internal` when wallet and charges contradict each other.
-    pub fn void<'a>(
-        &self,
-        charges: impl IntoIterator<Item = &'a Charge>,
-        now: Timestamp,
-    ) -> Result<(Wallet, Timestamp, Returned), LedgerError> {
-        let (mut wallet, stamp) = self.next(now);
-        let mut returned = Returned::default();
-        for charge in charges {
-            let totals = wallet.totals.get_mut(&TransType::Charge(charge.trans_type.clone()));
-            let totals = totals.ok_or_else(|| contradiction(charge.trans_no))?;
-            totals.voided.add(charge.credits)?;
-            totals.made.without(totals.voided).ok_or_else(|| contradiction(charge.trans_no))?;
-            for Allocation { grant, credits } in &charge.allocations {
-                wallet.put_back(grant, *credits, stamp)?;
-                let part =
-                    if grant.is_usable(stamp) { &mut returned.restored } else { &mut returned.expired };
-                *part = part.plus(*credits)?;
+    /// `LimitExceeded` for sums; `Internal` when wallet and record contradict each other.
+    pub fn apply<'a>(
+        &mut self,
+        effects: impl IntoIterator<Item = Effect<'a>>,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        for effect in effects {
+            match effect {
+                Effect::Created(trans_type, credits) => {
+                    self.totals.entry(trans_type).or_default().made.add(credits)?;
+                }
+                Effect::Voided(trans_type, credits) => self.count_void(&trans_type, credits)?,
+                Effect::Granted(grant) => {
+                    self.insert(Pack { grant: grant.clone(), remaining: grant.credits });
+                }
+                Effect::Taken(grant, credits) => self.take(grant, credits)?,
+                Effect::GivenBack(grant, credits) => self.give_back(grant, credits, at)?,
+                Effect::Fenced => self.fences += 1,
             }
         }
-        if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::RestoredPacks));
-        }
-        Ok((wallet, stamp, returned))
-    }
-
-    /// Counts a fence in; also says the moment of it.
-    pub fn fence(&self, now: Timestamp) -> (Wallet, Timestamp) {
-        let (wallet, stamp) = self.next(now);
-        (Wallet { fences: wallet.fences + 1, ..wallet }, stamp)
+        Ok(())
     }
 
     /// The wallet that follows on this one, of which nothing but its contents is known: in
@@ -219,14 +132,14 @@ impl Wallet {
     /// # Errors
     /// `LimitExceeded` for too many packs, trans_types or credits.
     pub(super) fn renewed(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
-        let (mut wallet, _) = self.next(now);
+        let (mut wallet, _) = self.begin_change(now)?;
         wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
         wallet.granted()?;
-        wallet.charges().try_fold(Tally::default(), Tally::plus)?;
+        wallet.charged().try_fold(Tally::default(), Tally::plus)?;
         if wallet.packs.len() > Self::PACKS_MAX {
             return Err(LedgerError::LimitExceeded(Limit::Packs));
         }
-        if wallet.charges().count() > Self::CHARGE_TYPES_MAX {
+        if wallet.charged().count() > Self::CHARGE_TYPES_MAX {
             return Err(LedgerError::LimitExceeded(Limit::TransTypes));
         }
         Ok(wallet)
@@ -239,42 +152,50 @@ impl Wallet {
     }
 
     /// What was ever charged, type by type.
-    fn charges(&self) -> impl Iterator<Item = Tally> {
+    pub(super) fn charged(&self) -> impl Iterator<Item = Tally> {
         let charges = self.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
         charges.map(|(_, totals)| totals.made)
     }
 
-    /// This wallet, to be changed: without the packs that ended, and with the
-    /// moment of the change, later than the one before whatever the clock says.
-    /// The change is judged by that moment, so that a charge never takes from a
-    /// pack that had run out by its own `created_at`.
-    fn next(&self, now: Timestamp) -> (Wallet, Timestamp) {
-        let stamp = self.version.map_or(now, |version| now.max(version.plus_millis(1)));
-        let mut wallet = Wallet { version: Some(stamp), ..self.clone() };
-        wallet.packs.retain(|pack| !ended(&pack.grant, stamp));
-        (wallet, stamp)
-    }
-
-    fn take(&mut self, credits: Credits, now: Timestamp) -> Vec<Allocation> {
-        let mut owed = credits;
-        let mut allocations = Vec::new();
-        for pack in self.packs.iter_mut().filter(|pack| pack.grant.is_usable(now)) {
-            let taken = owed.min(pack.remaining);
-            let (Some(left), Some(still_owed)) = (pack.remaining.minus(taken), owed.minus(taken)) else {
-                break;
-            };
-            (pack.remaining, owed) = (left, still_owed);
-            allocations.push(Allocation { grant: pack.grant.clone(), credits: taken });
-            if owed.is_zero() {
-                break;
-            }
+    /// A copy of this wallet to be changed, without the packs that expired long ago, and
+    /// the version of the change: later than the one before, whatever the clock says. A
+    /// change is decided as of that version, so that a charge never takes from a pack that
+    /// had expired by the charge's own `created_at`.
+    ///
+    /// # Errors
+    /// `Internal` when the wallet's version is more than an hour ahead of the clock:
+    /// every change would be stamped with a time that has not come.
+    pub fn begin_change(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
+        let at = self.version.map_or(now, |version| now.max(version.plus_millis(1)));
+        if at.millis() - now.millis() > Self::VERSION_AHEAD_MAX_MILLIS {
+            return Err(LedgerError::Internal(format!("the wallet's version {at} is far ahead of {now}")));
         }
-        self.packs.retain(|pack| !pack.remaining.is_zero());
-        allocations
+        let mut wallet = Wallet { version: Some(at), ..self.clone() };
+        wallet.packs.retain(|pack| !is_prunable(&pack.grant, at));
+        Ok((wallet, at))
     }
 
-    fn put_back(&mut self, grant: &Grant, credits: Credits, now: Timestamp) -> Result<(), LedgerError> {
-        if ended(grant, now) {
+    fn count_void(&mut self, trans_type: &TransType, credits: Credits) -> Result<(), LedgerError> {
+        let contradiction =
+            || LedgerError::Internal(format!("a void of {trans_type} contradicts the totals"));
+        let totals = self.totals.get_mut(trans_type).ok_or_else(contradiction)?;
+        totals.voided.add(credits)?;
+        totals.made.without(totals.voided).map(drop).ok_or_else(contradiction)
+    }
+
+    fn take(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
+        let place = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
+        let place = place.ok_or_else(|| contradiction(grant.trans_no))?;
+        let pack = &mut self.packs[place];
+        pack.remaining = pack.remaining.minus(credits).ok_or_else(|| contradiction(grant.trans_no))?;
+        if pack.remaining.is_zero() {
+            self.packs.remove(place);
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, grant: &Grant, credits: Credits, at: Timestamp) -> Result<(), LedgerError> {
+        if is_prunable(grant, at) {
             return Ok(());
         }
         let Some(pack) = self.packs.iter_mut().find(|pack| pack.grant.trans_no == grant.trans_no) else {
@@ -292,23 +213,13 @@ impl Wallet {
     }
 }
 
-/// Whether a pack ran out so long ago that every clock agrees.
-fn ended(grant: &Grant, now: Timestamp) -> bool {
+/// Whether a pack expired so long ago that every clock agrees.
+fn is_prunable(grant: &Grant, now: Timestamp) -> bool {
     grant.expired_at.is_some_and(|at| at.plus_millis(Wallet::EXPIRED_STAYS_MILLIS) <= now)
 }
 
 fn contradiction(trans_no: TransNo) -> LedgerError {
     LedgerError::Internal(format!("the wallet contradicts record {trans_no}"))
-}
-
-impl Returned {
-    /// Both together.
-    pub fn plus(self, other: Returned) -> Result<Returned, LedgerError> {
-        Ok(Returned {
-            restored: self.restored.plus(other.restored)?,
-            expired: self.expired.plus(other.expired)?,
-        })
-    }
 }
 
 impl Tally {

@@ -1,5 +1,10 @@
+//! Strong reads of one user's items.
+
 use super::Ledger;
-use crate::domain::{LedgerError, Timestamp, UserUuid, Wallet};
+use crate::{
+    domain::{LedgerError, Timestamp, UserUuid, Wallet},
+    store::Held,
+};
 
 impl Ledger {
     /// A user's wallet, as of now; an empty one for an unknown user.
@@ -7,6 +12,23 @@ impl Ledger {
     /// # Errors
     /// What every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
     pub async fn wallet(&self, user: &UserUuid, deadline: Timestamp) -> Result<Wallet, LedgerError> {
-        self.read(deadline, || self.store.wallet(user)).await
+        let stored = self.read(deadline, || self.store.wallet(user)).await?;
+        Ok(stored.wallet)
+    }
+
+    /// All items of a user, as of now.
+    ///
+    /// # Errors
+    /// As for every read.
+    pub async fn all(&self, user: &UserUuid, deadline: Timestamp) -> Result<Vec<Held>, LedgerError> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let (page, next) = self.read(deadline, || self.store.all(user, from.clone())).await?;
+            all.extend(page);
+            from = next;
+            if from.is_none() {
+                return Ok(all);
+            }
+        }
     }
 }

@@ -1,9 +1,10 @@
 use tokio::try_join;
 
-use super::{Ledger, retry::Tries};
+use super::{Ledger, retry::RetryState};
 use crate::domain::{
     Charge, Entry, GenerationUuid, LedgerError, Summary, Timestamp, TransNo, UserUuid, Wallet,
 };
+use crate::store::End;
 
 /// How many voided records a timeline page passes over at most.
 const PASSED_OVER_MAX: usize = 1_000;
@@ -134,6 +135,22 @@ impl Ledger {
         self.read(deadline, || self.store.timeline(user, from, before, limit)).await
     }
 
+    /// Whose charges a generation's are, by the index.
+    pub(super) async fn owner(
+        &self,
+        generation: &GenerationUuid,
+        deadline: Timestamp,
+    ) -> Result<UserUuid, LedgerError> {
+        let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
+        match try_join!(end(End::First), end(End::Last))? {
+            (Some(first), Some(last)) if first == last => Ok(first),
+            (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
+            _ => Err(LedgerError::IdempotencyConflict(
+                "two users have charges of this generation: name the user_uuid",
+            )),
+        }
+    }
+
     /// The charges of a generation, newest first, voided ones too; of the user
     /// given, or of the one user whom the index shows.
     ///
@@ -162,7 +179,7 @@ impl Ledger {
         places.truncate(limit);
         let found = places.len();
         let mut records = Vec::with_capacity(found);
-        let mut tries = Tries::until(deadline);
+        let mut tries = RetryState::until(deadline);
         while !places.is_empty() {
             let (mut charges, left) = self.read(deadline, || self.store.charges_at(places.clone())).await?;
             records.append(&mut charges);
@@ -213,6 +230,8 @@ mod tests {
             generation: None,
             order_no: None,
             allocations: vec![Allocation { grant, credits }; allocations],
+            extra: Vec::new(),
+            live: credits,
             void: None,
         }
     }

@@ -1,13 +1,9 @@
-//! The use cases, one file each: read, plan by the domain's rules, commit, and
-//! try again within bounds.
+//! The use cases: commands through one write path, and the reads, one file each.
 
 mod audit;
 mod balance;
-mod decrease;
-mod grant;
+mod execute;
 mod history;
-mod import;
-mod post;
 mod refund;
 mod repair;
 mod retry;
@@ -19,10 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 pub use audit::Audited;
+pub use execute::Invocation;
 pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
-pub use import::{Imported, Past};
-pub use post::Posted;
-pub use refund::{Outcome, Refunded, VoidedCharge};
 pub use repair::Repair;
 pub use round::Until;
 pub use whole::Users;
@@ -36,7 +30,12 @@ use crate::{
 pub struct Ledger {
     store: Store,
     sources: Sources,
+    contention_millis: i64,
 }
+
+/// How long contention is fought, since the last progress, before a call is `Busy`. A hot
+/// wallet must not hold an account's concurrency for as long as its invocations may take.
+const CONTENTION_MILLIS: i64 = 3_000;
 
 /// Where time and chance come from. Nothing else in the ledger asks for either,
 /// so that a test can give both.
@@ -66,7 +65,13 @@ fn system_time() -> Timestamp {
 impl Ledger {
     /// The ledger on this table.
     pub fn new(store: Store, sources: Sources) -> Ledger {
-        Ledger { store, sources }
+        Ledger { store, sources, contention_millis: CONTENTION_MILLIS }
+    }
+
+    /// The same with another time for contention, in milliseconds: an operator's command
+    /// waits until a table that throttles has grown.
+    pub fn with_contention_budget(self, millis: i64) -> Ledger {
+        Ledger { contention_millis: millis, ..self }
     }
 
     /// The time.

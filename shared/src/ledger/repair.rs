@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, pin::pin};
 
-use super::{Ledger, audit::Seen, retry::Tries};
+use super::{Ledger, audit::Seen, retry::RetryState};
 use crate::{
     domain::{Fault, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
-    store::{self, Commit, KeptWallet, Transaction, WalletStep},
+    store::{self, Commit, KeptWallet},
 };
 
 /// How a user's wallet is mended, or was.
@@ -29,7 +29,7 @@ impl Ledger {
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
     pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (kept, seen) = self.still(user, &mut Tries::until(deadline), deadline).await?;
+        let (kept, seen) = self.still(user, &mut RetryState::until(deadline), deadline).await?;
         self.planned(user, kept.as_ref(), seen, deadline).await
     }
 
@@ -45,7 +45,7 @@ impl Ledger {
     /// # Errors
     /// As for [`Ledger::plan_repair`].
     pub async fn repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (nonce, mut tries) = (self.nonce(), Tries::until(deadline));
+        let (nonce, mut tries) = (self.nonce(), RetryState::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
             let (kept, seen) = self.still(user, &mut tries, deadline).await?;
@@ -63,11 +63,14 @@ impl Ledger {
             let trans_no = TransNo::new(version, nonce);
             let faults = planned.faults.iter().map(Fault::to_string).collect();
             let repair = store::Repair { trans_no, faults, before: kept, after };
-            let wallet = WalletStep::Repaired(&repair);
-            let transaction = Transaction { user, records: Vec::new(), wallet };
-            match self.commit(&transaction, &mut tries).await? {
-                Commit::Done => return Ok(Repair { written: Some(trans_no), ..planned }),
-                Commit::Refused { .. } => self.pause(&mut tries, LedgerError::Busy).await?,
+            let send = pin!(self.store.commit_repair(user, &repair, self.nonce()));
+            match self.time_commit(&mut tries, send).await {
+                Ok(Commit::Done) => return Ok(Repair { written: Some(trans_no), ..planned }),
+                Ok(Commit::Refused { .. } | Commit::Conflict) => {
+                    self.pause(&mut tries, LedgerError::Busy).await?;
+                }
+                // Whether it was done is seen when the user is read again.
+                Err(error) => self.classify_failure(error, &mut tries).await?,
             }
             sent = Some(planned);
         }
@@ -77,7 +80,7 @@ impl Ledger {
     async fn still(
         &self,
         user: &UserUuid,
-        tries: &mut Tries,
+        tries: &mut RetryState,
         deadline: Timestamp,
     ) -> Result<(Option<KeptWallet>, Seen), LedgerError> {
         loop {

@@ -1,62 +1,80 @@
-//! Values <-> attributes, and maps of these under their names. By hand: serde's way makes
-//! each map twice (docs/performance.md).
+//! Values <-> attributes, and maps of attributes by name. Written by hand, because serde
+//! makes each map twice (docs/performance.md).
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
-use super::key::{Item, text};
+use super::key::{Item, new_item, text};
 use crate::domain::{ChargeType, Credits, Id, Nonce, Reason, Timestamp, TransNo, TransType};
 
-/// Why an attribute is none that was written, behind its name: `packs: 2: e: is no moment`.
-/// Of what stands in the item it says nothing: it goes to the log.
-pub(super) type Why = String;
+/// Why an attribute cannot be read, after its name: `packs: 2: e: is no moment`. It never
+/// repeats what the item holds, because it is logged.
+pub(super) type DecodeError = String;
 
-/// What an attribute holds.
-pub(super) trait Value: Sized {
+/// A value that one attribute holds.
+pub(super) trait AttributeCodec: Sized {
     fn to_attribute(&self) -> AttributeValue;
 
     /// # Errors
-    /// When the attribute is of another type, or holds what the value may not be.
-    fn of_attribute(attribute: AttributeValue) -> Result<Self, Why>;
+    /// When the attribute has another type, or holds what the value may not be.
+    fn of_attribute(attribute: AttributeValue) -> Result<Self, DecodeError>;
 }
 
 /// The attributes of an item, or of a map in one.
 pub(super) struct Attributes(pub(super) Item);
 
 impl Attributes {
-    /// None, with room for so many: a map that grows puts all of them in anew.
-    pub(super) fn with_room(for_so_many: usize) -> Attributes {
-        Attributes(Item::with_capacity(for_so_many))
+    /// None yet, with room for so many: a map that grows inserts all of them again.
+    pub(super) fn with_room(attributes: usize) -> Attributes {
+        Attributes(new_item(attributes))
     }
 
-    /// With this one.
-    pub(super) fn with(self, name: &str, value: &impl Value) -> Attributes {
-        self.with_any(name, Some(value))
+    pub(super) fn put(self, name: &str, value: &impl AttributeCodec) -> Attributes {
+        self.put_optional(name, Some(value))
     }
 
-    /// With this one, if it is there.
-    pub(super) fn with_any(mut self, name: &str, value: Option<&impl Value>) -> Attributes {
+    pub(super) fn put_optional(mut self, name: &str, value: Option<&impl AttributeCodec>) -> Attributes {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.to_attribute());
         }
         self
     }
 
-    /// Takes out what is there under a name.
-    pub(super) fn any<T: Value>(&mut self, name: &str) -> Result<Option<T>, Why> {
+    /// Adds the attributes that an earlier read did not know.
+    pub(super) fn and_unknown(mut self, unknown: Option<&Item>) -> Attributes {
+        self.0.extend(unknown.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
+    pub(super) fn take_optional<T: AttributeCodec>(&mut self, name: &str) -> Result<Option<T>, DecodeError> {
         let value = self.0.remove(name).map(T::of_attribute).transpose();
         value.map_err(|why| format!("{name}: {why}"))
     }
 
-    /// Takes out what has to be there.
-    pub(super) fn one<T: Value>(&mut self, name: &str) -> Result<T, Why> {
-        self.any(name)?.ok_or_else(|| format!("{name}: is missing"))
+    pub(super) fn take_required<T: AttributeCodec>(&mut self, name: &str) -> Result<T, DecodeError> {
+        self.take_optional(name)?.ok_or_else(|| format!("{name}: is missing"))
+    }
+
+    pub(super) fn take_list(&mut self, name: &str) -> Result<Vec<AttributeValue>, DecodeError> {
+        match self.0.remove(name) {
+            Some(AttributeValue::L(list)) => Ok(list),
+            Some(_) => Err(format!("{name}: is no list")),
+            None => Err(format!("{name}: is missing")),
+        }
+    }
+
+    pub(super) fn take_map(&mut self, name: &str) -> Result<Item, DecodeError> {
+        match self.0.remove(name) {
+            Some(AttributeValue::M(map)) => Ok(map),
+            Some(_) => Err(format!("{name}: is no map")),
+            None => Err(format!("{name}: is missing")),
+        }
     }
 
     /// The attributes of a map.
-    pub(super) fn of_map(attribute: AttributeValue) -> Result<Attributes, Why> {
+    pub(super) fn of_map(attribute: AttributeValue) -> Result<Attributes, DecodeError> {
         match attribute {
             AttributeValue::M(map) => Ok(Attributes(map)),
             _ => Err("is no map".to_owned()),
@@ -68,107 +86,95 @@ impl Attributes {
     }
 }
 
-impl<T: Value> Value for Vec<T> {
+impl<T: AttributeCodec> AttributeCodec for Vec<T> {
     fn to_attribute(&self) -> AttributeValue {
         AttributeValue::L(self.iter().map(T::to_attribute).collect())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Vec<T>, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<Vec<T>, DecodeError> {
         let AttributeValue::L(list) = attribute else { return Err("is no list".to_owned()) };
         let named = |(nth, value)| T::of_attribute(value).map_err(|why| format!("{nth}: {why}"));
         list.into_iter().enumerate().map(named).collect()
     }
 }
 
-impl<T: Value> Value for BTreeMap<TransType, T> {
-    fn to_attribute(&self) -> AttributeValue {
-        AttributeValue::M(self.iter().map(|(of, value)| (of.to_string(), value.to_attribute())).collect())
-    }
-
-    fn of_attribute(attribute: AttributeValue) -> Result<BTreeMap<TransType, T>, Why> {
-        // Without the name, which a caller chose.
-        let value = |(name, value)| Ok((TransType::try_from(name)?, T::of_attribute(value)?));
-        Attributes::of_map(attribute)?.0.into_iter().map(value).collect()
-    }
-}
-
-impl Value for bool {
+impl AttributeCodec for bool {
     fn to_attribute(&self) -> AttributeValue {
         AttributeValue::Bool(*self)
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<bool, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<bool, DecodeError> {
         attribute.as_bool().copied().map_err(|_| "is neither true nor false".to_owned())
     }
 }
 
-impl Value for u64 {
+impl AttributeCodec for u64 {
     fn to_attribute(&self) -> AttributeValue {
         AttributeValue::N(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<u64, Why> {
-        whole(&attribute)
+    fn of_attribute(attribute: AttributeValue) -> Result<u64, DecodeError> {
+        integer(&attribute)
     }
 }
 
-impl Value for i64 {
+impl AttributeCodec for i64 {
     fn to_attribute(&self) -> AttributeValue {
         AttributeValue::N(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<i64, Why> {
-        whole(&attribute)
+    fn of_attribute(attribute: AttributeValue) -> Result<i64, DecodeError> {
+        integer(&attribute)
     }
 }
 
-impl Value for Credits {
+impl AttributeCodec for Credits {
     fn to_attribute(&self) -> AttributeValue {
         self.get().to_attribute()
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Credits, Why> {
-        Ok(whole::<u64>(&attribute)?.try_into()?)
+    fn of_attribute(attribute: AttributeValue) -> Result<Credits, DecodeError> {
+        Ok(integer::<u64>(&attribute)?.try_into()?)
     }
 }
 
 /// A number of milliseconds since 1970.
-impl Value for Timestamp {
+impl AttributeCodec for Timestamp {
     fn to_attribute(&self) -> AttributeValue {
         self.millis().to_attribute()
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Timestamp, Why> {
-        Ok(Timestamp::from_millis(whole(&attribute)?).ok_or("is no moment")?)
+    fn of_attribute(attribute: AttributeValue) -> Result<Timestamp, DecodeError> {
+        Ok(Timestamp::from_millis(integer(&attribute)?).ok_or("is no moment")?)
     }
 }
 
-impl Value for TransNo {
+impl AttributeCodec for TransNo {
     fn to_attribute(&self) -> AttributeValue {
         text(&*self.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<TransNo, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<TransNo, DecodeError> {
         Ok(uuid(&attribute)?.try_into()?)
     }
 }
 
-impl Value for Nonce {
+impl AttributeCodec for Nonce {
     fn to_attribute(&self) -> AttributeValue {
         text(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Nonce, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<Nonce, DecodeError> {
         uuid(&attribute).map(Nonce::new)
     }
 }
 
-impl Value for String {
+impl AttributeCodec for String {
     fn to_attribute(&self) -> AttributeValue {
         text(self)
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<String, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<String, DecodeError> {
         match attribute {
             AttributeValue::S(text) => Ok(text),
             _ => Err("is no text".to_owned()),
@@ -176,22 +182,22 @@ impl Value for String {
     }
 }
 
-impl Value for TransType {
+impl AttributeCodec for TransType {
     fn to_attribute(&self) -> AttributeValue {
         text(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<TransType, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<TransType, DecodeError> {
         Ok(String::of_attribute(attribute)?.try_into()?)
     }
 }
 
-impl Value for ChargeType {
+impl AttributeCodec for ChargeType {
     fn to_attribute(&self) -> AttributeValue {
         text(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<ChargeType, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<ChargeType, DecodeError> {
         match TransType::of_attribute(attribute)? {
             TransType::Charge(charge) => Ok(charge),
             TransType::Grant(_) | TransType::Refund(_) => Err("is no charge's".to_owned()),
@@ -199,32 +205,32 @@ impl Value for ChargeType {
     }
 }
 
-impl<Kind> Value for Id<Kind> {
+impl<Kind> AttributeCodec for Id<Kind> {
     fn to_attribute(&self) -> AttributeValue {
         text(self.as_str())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Id<Kind>, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<Id<Kind>, DecodeError> {
         Ok(String::of_attribute(attribute)?.try_into()?)
     }
 }
 
-impl Value for Reason {
+impl AttributeCodec for Reason {
     fn to_attribute(&self) -> AttributeValue {
         text(self.as_str())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Reason, Why> {
+    fn of_attribute(attribute: AttributeValue) -> Result<Reason, DecodeError> {
         Ok(String::of_attribute(attribute)?.try_into()?)
     }
 }
 
-fn whole<T: FromStr>(attribute: &AttributeValue) -> Result<T, Why> {
+fn integer<T: FromStr>(attribute: &AttributeValue) -> Result<T, DecodeError> {
     let number = attribute.as_n().ok().and_then(|number| number.parse().ok());
     number.ok_or_else(|| "is no whole number of its range".to_owned())
 }
 
-fn uuid(attribute: &AttributeValue) -> Result<Uuid, Why> {
+fn uuid(attribute: &AttributeValue) -> Result<Uuid, DecodeError> {
     let uuid = attribute.as_s().ok().and_then(|text| text.parse().ok());
     uuid.ok_or_else(|| "is no UUID".to_owned())
 }

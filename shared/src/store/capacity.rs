@@ -1,16 +1,16 @@
-//! What DynamoDB says that a call consumed, for whoever measures.
+//! Read and write units, as DynamoDB reports them, for the invocation's metrics.
 
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
 use crate::meter;
 
-/// Notes what a read consumed.
-pub(super) fn read<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+/// Records what a read consumed.
+pub(super) fn record_read<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
     meter::note(|notes| notes.read_units = consumed.into_iter().fold(notes.read_units, sum));
 }
 
-/// Notes what a write consumed.
-pub(super) fn write<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+/// Records what a write consumed.
+pub(super) fn record_write<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
     meter::note(|notes| notes.write_units = consumed.into_iter().fold(notes.write_units, sum));
 }
 

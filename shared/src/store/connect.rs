@@ -77,7 +77,7 @@ impl Store {
     /// what is not there: each function may read an item. Whether that works is for
     /// the first event to tell.
     pub async fn warm(&self) {
-        let _ = self.client.get_item().table_name(&self.table).set_key(Some(key::of_nobody())).send().await;
+        let _ = self.client.get_item().table_name(&self.table).set_key(Some(key::probe_key())).send().await;
     }
 
     /// A client that nothing around it can sway: no proxy, no profile, and no

@@ -1,32 +1,42 @@
+//! What can go wrong with a call, by what may be done about it.
+
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::sdk::why;
 
-/// Why a call did not do its work. The texts are for the log.
+/// Why a call failed. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// Others were at the same item, or the table is throttled: nothing was done.
+    /// Another transaction was at the item, or the table is throttled: nothing was done.
     Contended,
-    /// No answer, or none that tells: a write may have been done.
+    /// The deadline passed before the call was sent: nothing was done.
+    DeadlineExceeded,
+    /// No answer, or an error of the server: a write may have been done.
     Unavailable(String),
+    /// The request token was used for another request: a write may have been done.
+    TokenMismatch(String),
     /// DynamoDB refused the service's credentials.
     Denied(String),
-    /// An item that is none of ours; names its key.
+    /// An item of a newer format than this version reads; names its key.
+    NewerFormat(String),
+    /// An item that the ledger has not written so; names its key.
     Corrupt(String),
     /// Anything else.
     Other(String),
 }
 
-/// What DynamoDB says when a call may be tried again after a pause
-/// (Developer Guide, "Error handling with DynamoDB", and the API reference of
-/// `TransactWriteItems` for the codes of cancellation reasons).
+/// Whether DynamoDB says that another transaction is at the item.
+pub(super) fn is_conflict(code: &str) -> bool {
+    matches!(code, "TransactionConflict" | "TransactionConflictException" | "TransactionInProgressException")
+}
+
+/// Whether DynamoDB throttles. Both kinds may be retried after a pause (Developer Guide,
+/// "Error handling with DynamoDB", and the API reference of `TransactWriteItems` for the
+/// codes of cancellation reasons).
 pub(super) fn is_contention(code: &str) -> bool {
     matches!(
         code,
-        "TransactionConflict"
-            | "TransactionConflictException"
-            | "TransactionInProgressException"
-            | "ThrottlingError"
+        "ThrottlingError"
             | "ThrottlingException"
             | "ProvisionedThroughputExceeded"
             | "ProvisionedThroughputExceededException"
@@ -62,7 +72,8 @@ where
             };
         };
         match service.err().code().unwrap_or_default() {
-            code if is_contention(code) => StoreError::Contended,
+            code if is_conflict(code) || is_contention(code) => StoreError::Contended,
+            "IdempotentParameterMismatchException" => StoreError::TokenMismatch(why),
             code if is_denial(code) => StoreError::Denied(why),
             _ if service.raw().status().is_server_error() => StoreError::Unavailable(why),
             _ => StoreError::Other(why),

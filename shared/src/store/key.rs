@@ -1,42 +1,79 @@
-//! Sort keys. `#` separates their parts and cannot occur in one.
+//! Keys of items. `#` separates the parts of a sort key and cannot occur in one.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::RandomState, sync::LazyLock};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::names;
 use crate::domain::{GenerationUuid, Id, Nonce, RecordKey, TransNo, UserUuid};
 
-/// The partition key of the table.
-pub(super) const USER: &str = "user_uuid";
-/// The sort key of the table.
-pub(super) const SORT: &str = "sk";
 /// The sort key of the one wallet of a user.
-pub(super) const WALLET: &str = "wallet";
+const WALLET: &str = "wallet";
 
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The whole key of one of a user's items.
-pub(super) fn of(user: &UserUuid, sort: String) -> Item {
-    let mut key = Item::with_capacity(2);
-    add(&mut key, user, sort);
-    key
+/// One hasher for all items of the process, so that the same transaction, built again, is
+/// the same to the byte: the order of a map depends on its hasher.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// An empty item with room for so many attributes.
+pub(super) fn new_item(attributes: usize) -> Item {
+    Item::with_capacity_and_hasher(attributes, HASHER.clone())
 }
 
-/// Adds the whole key to the rest of an item.
-pub(super) fn add(item: &mut Item, user: &UserUuid, sort: String) {
-    item.insert(USER.to_owned(), text(user.as_str()));
-    item.insert(SORT.to_owned(), AttributeValue::S(sort));
+/// Which of a user's items it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ItemKey {
+    /// The wallet.
+    Wallet,
+    /// A record, or a fence.
+    Record(RecordKey),
+    /// A part of the report of a repair.
+    Repair(TransNo, RepairPart),
 }
 
-/// The key of no item: no user has this name.
-pub(super) fn of_nobody() -> Item {
-    HashMap::from([(USER.to_owned(), text("#")), (SORT.to_owned(), text(WALLET))])
+impl ItemKey {
+    /// The sort key.
+    pub(super) fn sort(&self) -> String {
+        match self {
+            ItemKey::Wallet => WALLET.to_owned(),
+            ItemKey::Record(key) => record_sort(key),
+            ItemKey::Repair(repair, part) => format!("repair#{repair}#{}", part.name()),
+        }
+    }
+
+    /// The key that has this sort key.
+    pub(super) fn parse(sort: &str) -> Option<ItemKey> {
+        if sort == WALLET {
+            return Some(ItemKey::Wallet);
+        }
+        let repair = || parse_repair(sort).map(|(repair, part)| ItemKey::Repair(repair, part));
+        parse_record(sort).map(ItemKey::Record).or_else(repair)
+    }
+
+    /// The whole key of a user's item.
+    pub(super) fn of(&self, user: &UserUuid) -> Item {
+        let mut key = new_item(2);
+        self.add_to(&mut key, user);
+        key
+    }
+
+    /// Adds the whole key to the rest of an item.
+    pub(super) fn add_to(&self, item: &mut Item, user: &UserUuid) {
+        item.insert(names::USER.to_owned(), text(user.as_str()));
+        item.insert(names::SORT.to_owned(), AttributeValue::S(self.sort()));
+    }
 }
 
-/// Behind every key of a user's, of damaged items too.
+/// A key that no item has, because no user has this name.
+pub(super) fn probe_key() -> Item {
+    Item::from([(names::USER.to_owned(), text("#")), (names::SORT.to_owned(), text(WALLET))])
+}
+
+/// A key after all of a user's, damaged items included.
 pub(super) fn last_of(user: &str) -> Item {
-    HashMap::from([(USER.to_owned(), text(user)), (SORT.to_owned(), text(char::MAX))])
+    Item::from([(names::USER.to_owned(), text(user)), (names::SORT.to_owned(), text(char::MAX))])
 }
 
 /// A string attribute.
@@ -44,8 +81,7 @@ pub(super) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-/// The sort key of a record.
-pub(super) fn sort(key: &RecordKey) -> String {
+fn record_sort(key: &RecordKey) -> String {
     match key {
         RecordKey::OrderGrant(order_no) => format!("grant#order#{order_no}"),
         RecordKey::NewUserGrant => "grant#new_user#".to_owned(),
@@ -80,8 +116,7 @@ fn part<T: ToString>(id: Option<&T>) -> String {
     id.map(ToString::to_string).unwrap_or_default()
 }
 
-/// The record that a sort key stands for.
-pub(super) fn record(sort: &str) -> Option<RecordKey> {
+fn parse_record(sort: &str) -> Option<RecordKey> {
     let (kind, rest) = sort.split_once('#')?;
     let (first, second) = rest.split_once('#')?;
     let nonce = || second.trim_start_matches('#').parse().ok().map(Nonce::new);
@@ -103,7 +138,7 @@ pub(super) fn record(sort: &str) -> Option<RecordKey> {
     }
 }
 
-/// The parts of what is kept of a repair, each an item.
+/// The parts of the report of a repair, each an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RepairPart {
     /// What was wrong.
@@ -114,18 +149,12 @@ pub(super) enum RepairPart {
     After,
 }
 
-/// The sort key of a part of what is kept of a repair.
-pub(super) fn repair_sort(repair: TransNo, part: RepairPart) -> String {
-    format!("repair#{repair}#{}", part.name())
-}
-
-/// The repair, and the part of what is kept of it, that a sort key stands for.
-pub(super) fn repair(sort: &str) -> Option<(TransNo, RepairPart)> {
+fn parse_repair(sort: &str) -> Option<(TransNo, RepairPart)> {
     let (repair, named) = sort.strip_prefix("repair#")?.split_once('#')?;
     let uuid: uuid::Uuid = repair.parse().ok()?;
     let part = RepairPart::ALL.into_iter().find(|part| part.name() == named)?;
     let repair = TransNo::try_from(uuid).ok()?;
-    (repair_sort(repair, part) == sort).then_some((repair, part))
+    (ItemKey::Repair(repair, part).sort() == sort).then_some((repair, part))
 }
 
 impl RepairPart {
@@ -149,10 +178,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_keys_share_a_place() {
+    fn every_item_has_a_key_of_its_own() {
         let nonce = Nonce::new(uuid::Uuid::from_u128(7));
         let named = nonce.to_string();
-        for (key, sort_key) in [
+        for (key, sort) in [
             (RecordKey::OrderGrant(id("o").unwrap()), "grant#order#o".to_owned()),
             (RecordKey::NewUserGrant, "grant#new_user#".to_owned()),
             (RecordKey::KeyedGrant(id("k").unwrap()), "grant#key#k".to_owned()),
@@ -163,26 +192,29 @@ mod tests {
             (RecordKey::Charge { generation: None, key: id(&named) }, format!("charge##{named}")),
             (RecordKey::UnkeyedCharge(nonce), format!("charge###{named}")),
         ] {
-            assert_eq!(sort(&key), sort_key);
-            assert_eq!(record(&sort_key), Some(key));
+            let key = ItemKey::Record(key);
+            assert_eq!(key.sort(), sort);
+            assert_eq!(ItemKey::parse(&sort), Some(key));
         }
-        for none in ["wallet", "charge###x", "grant#new_user#x", "grant#order#", "grant#other#x", "charge#g"]
-        {
-            assert_eq!(record(none), None, "{none}");
+        assert_eq!(ItemKey::parse("wallet"), Some(ItemKey::Wallet));
+        for none in ["charge###x", "grant#new_user#x", "grant#order#", "grant#other#x", "charge#g", ""] {
+            assert_eq!(ItemKey::parse(none), None, "{none}");
         }
     }
 
     #[test]
-    fn what_is_kept_of_a_repair_has_three_places_of_its_own() {
+    fn the_report_of_a_repair_has_three_keys() {
         let repair = TransNo::first_at(crate::domain::Timestamp::parse("2026-01-31T10:20:30Z").unwrap());
         for part in RepairPart::ALL {
-            let sort = repair_sort(repair, part);
-            assert_eq!((super::repair(&sort), record(&sort)), (Some((repair, part)), None));
-            for none in [sort.replace("repair", "charge"), sort.to_uppercase(), format!("{sort}s")] {
-                assert_eq!(super::repair(&none), None, "{none}");
+            let key = ItemKey::Repair(repair, part);
+            let sort = key.sort();
+            assert_eq!(ItemKey::parse(&sort), Some(key));
+            for other in [sort.replace("repair", "charge"), sort.to_uppercase(), format!("{sort}s")] {
+                let parsed = ItemKey::parse(&other);
+                assert!(!matches!(parsed, Some(ItemKey::Repair(..))), "{other}");
             }
         }
         let random = "repair#17ace44c-eeb6-49f0-9d9c-066808c5874f#faults";
-        assert_eq!(super::repair(random), None, "a repair has its moment");
+        assert_eq!(ItemKey::parse(random), None, "a repair's identity has its time");
     }
 }

@@ -1,25 +1,31 @@
 //! The only code that knows DynamoDB: the table, its keys and items, and the
-//! calls. Each call is one round trip; whether to try again is the ledger's.
+//! calls. Each call is one round trip; retries are decided in the ledger.
 
 mod attribute;
+mod capacity;
 mod connect;
 mod error;
+mod format;
 mod held;
-mod item;
 mod key;
+mod names;
 mod read;
+mod record;
 mod repair;
 mod scan;
 mod table;
-mod units;
+mod wallet;
 mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
-#[doc(hidden)]
-pub use item::{from_record, from_wallet, to_record, to_wallet};
 pub use read::{ChargePlace, End, Held, KeptWallet, PageKey};
+#[doc(hidden)]
+pub use record::{from_record, to_record};
 pub use repair::Repair;
 pub use scan::{Part, Plain, Put};
 pub use table::TABLE;
-pub use write::{Commit, RecordStep, Transaction, WalletStep};
+pub use wallet::{StoredWallet, UnknownAttributes};
+#[doc(hidden)]
+pub use wallet::{from_wallet, to_wallet};
+pub use write::{Commit, Transaction};

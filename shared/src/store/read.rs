@@ -1,18 +1,24 @@
+//! The reads. Each is one round trip.
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
-    operation::query::builders::QueryFluentBuilder,
-    types::{KeysAndAttributes, ReturnConsumedCapacity},
+    error::SdkError,
+    operation::{query::builders::QueryFluentBuilder, transact_get_items::TransactGetItemsError},
+    types::{AttributeValue, Get, KeysAndAttributes, ReturnConsumedCapacity, TransactGetItem},
 };
 
 use super::{
-    Store, StoreError, held, item,
-    key::{self, Item, text},
+    Store, StoreError, StoredWallet, capacity,
+    error::{is_conflict, is_contention},
+    held,
+    key::{self, Item, ItemKey, text},
+    names, record,
     table::{GENERATION_INDEX, TIMELINE_INDEX},
-    units,
+    wallet::to_wallet,
 };
 use crate::{
-    domain::{Charge, Entry, GenerationUuid, Record, RecordKey, TransNo, UserUuid, Wallet},
+    domain::{Charge, Entry, GenerationUuid, ReadRecord, Record, RecordKey, TransNo, UserUuid, Wallet},
     meter,
 };
 
@@ -38,7 +44,7 @@ pub struct KeptWallet(pub(super) Item);
 impl KeptWallet {
     /// What it holds, as far as it is a wallet's.
     pub fn wallet(&self) -> Option<Wallet> {
-        item::to_wallet(self.0.clone()).ok()
+        to_wallet(self.0.clone()).ok().map(|stored| stored.wallet)
     }
 }
 
@@ -79,16 +85,13 @@ impl Store {
     ///
     /// # Errors
     /// As [`StoreError`] says; so for every call here.
-    pub async fn wallet(&self, user: &UserUuid) -> Result<Wallet, StoreError> {
-        let item = self.get(user, key::WALLET.to_owned()).await?;
-        let wallet = item.map_or_else(|| Ok(Wallet::default()), item::to_wallet)?;
-        meter::note(|notes| notes.packs = Some(wallet.packs.len()));
-        Ok(wallet)
+    pub async fn wallet(&self, user: &UserUuid) -> Result<StoredWallet, StoreError> {
+        found_wallet(self.get(user, &ItemKey::Wallet).await?)
     }
 
     /// The wallet as it stands, as of now; nothing for a user who has none.
     pub async fn kept_wallet(&self, user: &UserUuid) -> Result<Option<KeptWallet>, StoreError> {
-        Ok(self.get(user, key::WALLET.to_owned()).await?.map(KeptWallet))
+        Ok(self.get(user, &ItemKey::Wallet).await?.map(KeptWallet))
     }
 
     /// Whether the generation index has a charge. It may lag.
@@ -105,26 +108,62 @@ impl Store {
             .expression_attribute_values(":place", text(key::user_trans(user, trans_no)))
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
+        capacity::record_read(&answer.consumed_capacity);
         Ok(answer.items.is_some_and(|items| !items.is_empty()))
     }
 
     /// The record at a key, as of now.
-    pub async fn record(&self, user: &UserUuid, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.get(user, key::sort(key)).await?.map(item::to_record).transpose()
+    pub async fn record(&self, user: &UserUuid, key: &RecordKey) -> Result<ReadRecord, StoreError> {
+        let item = self.get(user, &ItemKey::Record(key.clone())).await?;
+        to_read_record(key.clone(), item)
     }
 
-    async fn get(&self, user: &UserUuid, sort: String) -> Result<Option<Item>, StoreError> {
+    /// The wallet and the records at some keys, as of one moment: it is refused while a
+    /// transaction is at one of these items.
+    pub async fn snapshot(
+        &self,
+        user: &UserUuid,
+        keys: &[RecordKey],
+    ) -> Result<(StoredWallet, Vec<ReadRecord>), StoreError> {
+        let records = keys.iter().map(|key| ItemKey::Record(key.clone()));
+        let gets: Result<Vec<_>, StoreError> = std::iter::once(ItemKey::Wallet)
+            .chain(records)
+            .map(|key| {
+                let get = Get::builder().table_name(&self.table).set_key(Some(key.of(user))).build()?;
+                Ok(TransactGetItem::builder().get(get).build())
+            })
+            .collect();
+        let sent = self
+            .client
+            .transact_get_items()
+            .set_transact_items(Some(gets?))
+            .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
+            .send()
+            .await;
+        let answer = sent.map_err(|error| match cancellation_codes(&error) {
+            Some(codes) if codes.iter().all(|code| is_conflict(code) || is_contention(code)) => {
+                StoreError::Contended
+            }
+            _ => error.into(),
+        })?;
+        capacity::record_read(answer.consumed_capacity());
+        let mut items = answer.responses.unwrap_or_default().into_iter().map(|response| response.item);
+        let wallet = found_wallet(items.next().flatten())?;
+        let records = keys.iter().zip(items).map(|(key, item)| to_read_record(key.clone(), item));
+        Ok((wallet, records.collect::<Result<_, _>>()?))
+    }
+
+    async fn get(&self, user: &UserUuid, key: &ItemKey) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
             .table_name(&self.table)
-            .set_key(Some(key::of(user, sort)))
+            .set_key(Some(key.of(user)))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
+        capacity::record_read(&answer.consumed_capacity);
         Ok(answer.item)
     }
 
@@ -135,7 +174,7 @@ impl Store {
         user: &UserUuid,
         generation: &GenerationUuid,
         from: Option<PageKey>,
-    ) -> Result<(Vec<(RecordKey, Record)>, Option<PageKey>), StoreError> {
+    ) -> Result<(Vec<ReadRecord>, Option<PageKey>), StoreError> {
         let answer = self
             .query()
             .key_condition_expression("user_uuid = :user AND begins_with(sk, :charges)")
@@ -145,9 +184,13 @@ impl Store {
             .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
-        let charges: Result<_, _> =
-            answer.items.unwrap_or_default().into_iter().map(item::to_placed).collect();
+        capacity::record_read(&answer.consumed_capacity);
+        let charge = |item: Item| {
+            let bytes = item_bytes(&item);
+            let (key, record) = record::to_keyed_record(item)?;
+            Ok::<_, StoreError>(ReadRecord { key, record: Some(record), bytes })
+        };
+        let charges: Result<_, _> = answer.items.unwrap_or_default().into_iter().map(charge).collect();
         Ok((charges?, answer.last_evaluated_key.map(PageKey)))
     }
 
@@ -165,8 +208,8 @@ impl Store {
             .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
-        let all = answer.items.unwrap_or_default().into_iter().map(held::judged).collect();
+        capacity::record_read(&answer.consumed_capacity);
+        let all = answer.items.unwrap_or_default().into_iter().map(held::classify).collect();
         Ok((all, answer.last_evaluated_key.map(PageKey)))
     }
 
@@ -189,9 +232,9 @@ impl Store {
             .scan_index_forward(false)
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
+        capacity::record_read(&answer.consumed_capacity);
         let entries: Result<_, _> =
-            answer.items.unwrap_or_default().into_iter().map(item::to_entry).collect();
+            answer.items.unwrap_or_default().into_iter().map(record::to_entry).collect();
         Ok((entries?, answer.last_evaluated_key.is_none()))
     }
 
@@ -210,8 +253,8 @@ impl Store {
             .scan_index_forward(end == End::First)
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
-        answer.items.unwrap_or_default().pop().map(item::user).transpose()
+        capacity::record_read(&answer.consumed_capacity);
+        answer.items.unwrap_or_default().pop().map(record::user).transpose()
     }
 
     /// Where a user's charges of a generation stand, newest first, at most
@@ -232,9 +275,9 @@ impl Store {
             .scan_index_forward(false)
             .send()
             .await?;
-        units::read(&answer.consumed_capacity);
+        capacity::record_read(&answer.consumed_capacity);
         let place = |item: Item| {
-            item.into_iter().filter(|(name, _)| name == key::USER || name == key::SORT).collect()
+            item.into_iter().filter(|(name, _)| name == names::USER || name == names::SORT).collect()
         };
         Ok(answer.items.unwrap_or_default().into_iter().map(place).map(ChargePlace).collect())
     }
@@ -257,9 +300,9 @@ impl Store {
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()
             .await?;
-        units::read(answer.consumed_capacity());
+        capacity::record_read(answer.consumed_capacity());
         let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
-        let charges: Result<_, _> = items.map(item::to_charge).collect();
+        let charges: Result<_, _> = items.map(record::to_charge).collect();
         let left =
             answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys);
         Ok((charges?, left.map(ChargePlace).collect()))
@@ -274,4 +317,41 @@ impl Store {
     fn query(&self) -> QueryFluentBuilder {
         self.client.query().table_name(&self.table).return_consumed_capacity(ReturnConsumedCapacity::Indexes)
     }
+}
+
+fn found_wallet(item: Option<Item>) -> Result<StoredWallet, StoreError> {
+    let stored = item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?;
+    meter::note(|notes| notes.packs = Some(stored.wallet.packs.len()));
+    Ok(stored)
+}
+
+/// What was read at a record's key.
+pub(super) fn to_read_record(key: RecordKey, item: Option<Item>) -> Result<ReadRecord, StoreError> {
+    let bytes = item.as_ref().map_or(0, item_bytes);
+    Ok(ReadRecord { key, record: item.map(record::to_record).transpose()?, bytes })
+}
+
+/// The size of an item, by the rules of "DynamoDB item sizes and formats".
+pub(super) fn item_bytes(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+}
+
+fn value_bytes(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        // At most one byte for two digits, one for the sign, and one more.
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 2,
+        AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + value_bytes(value)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + map.len() + item_bytes(map),
+        _ => 1,
+    }
+}
+
+/// Why a transaction of reads was cancelled, where it was.
+fn cancellation_codes<R>(error: &SdkError<TransactGetItemsError, R>) -> Option<Vec<String>> {
+    let TransactGetItemsError::TransactionCanceledException(cancelled) = error.as_service_error()? else {
+        return None;
+    };
+    let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    Some(codes.filter(|code| *code != "None").map(str::to_owned).collect())
 }

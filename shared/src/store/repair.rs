@@ -5,9 +5,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::{
     KeptWallet, Store, StoreError,
-    attribute::Value,
-    item::{self, ITEM_BYTES_MAX, WALLET_BYTES_MAX},
-    key::{self, Item, RepairPart, text},
+    attribute::AttributeCodec,
+    key::{Item, ItemKey, RepairPart, text},
+    names,
+    wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, from_wallet},
 };
 use crate::domain::{TransNo, UserUuid, Wallet};
 
@@ -23,12 +24,6 @@ pub struct Repair {
     /// What shall stand there.
     pub after: Wallet,
 }
-
-/// When it was, in milliseconds.
-const REPAIRED_AT: &str = "repaired_at";
-const FAULTS: &str = "faults";
-const WALLET: &str = "wallet";
-const VERSION: &str = "version";
 
 /// How many faults are kept, and how much of each: both wallets tell the rest.
 const FAULTS_MAX: usize = 300;
@@ -47,12 +42,12 @@ impl Store {
         user: &UserUuid,
         repair: &Repair,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let wallet = item::from_wallet(&repair.after)?;
+        let wallet = from_wallet(&repair.after)?;
         let before = repair.before.as_ref().map(|kept| (RepairPart::Before, of_wallet(kept.0.clone())));
         let parts = [(RepairPart::Faults, of_faults(repair)), (RepairPart::After, of_wallet(wallet.clone()))];
         let mut actions = vec![self.put_wallet(user, wallet, repair.before.as_ref())?];
         for (part, mut item) in parts.into_iter().chain(before) {
-            key::add(&mut item, user, key::repair_sort(repair.trans_no, part));
+            ItemKey::Repair(repair.trans_no, part).add_to(&mut item, user);
             let put = self.put_item(item).condition_expression("attribute_not_exists(sk)").build()?;
             actions.push(TransactWriteItem::builder().put(put).build());
         }
@@ -67,9 +62,9 @@ impl Store {
         mut wallet: Item,
         before: Option<&KeptWallet>,
     ) -> Result<TransactWriteItem, StoreError> {
-        key::add(&mut wallet, user, key::WALLET.to_owned());
+        ItemKey::Wallet.add_to(&mut wallet, user);
         let put = self.put_item(wallet);
-        let put = match before.and_then(|kept| kept.0.get(VERSION)) {
+        let put = match before.and_then(|kept| kept.0.get(names::VERSION)) {
             None => put.condition_expression("attribute_not_exists(version)"),
             Some(version) => put
                 .condition_expression("version = :from")
@@ -85,19 +80,19 @@ impl Store {
 
 /// Whether this is such a part, and nothing else.
 pub(super) fn is_part(part: RepairPart, item: &Item) -> bool {
-    let others = item.keys().filter(|name| !matches!(name.as_str(), key::USER | key::SORT)).count();
+    let others = item.keys().filter(|name| !matches!(name.as_str(), names::USER | names::SORT)).count();
     match part {
         RepairPart::Faults => {
             let is_text = |fault: &AttributeValue| fault.is_s();
             others == 2
-                && item.get(REPAIRED_AT).is_some_and(AttributeValue::is_n)
+                && item.get(names::REPAIRED_AT).is_some_and(AttributeValue::is_n)
                 && item
-                    .get(FAULTS)
+                    .get(names::FAULTS)
                     .and_then(|faults| faults.as_l().ok())
                     .is_some_and(|all| all.iter().all(is_text))
         }
         RepairPart::Before | RepairPart::After => {
-            others == 1 && item.get(WALLET).is_some_and(AttributeValue::is_m)
+            others == 1 && item.get(names::REPAIRED_WALLET).is_some_and(AttributeValue::is_m)
         }
     }
 }
@@ -106,13 +101,13 @@ fn of_faults(repair: &Repair) -> Item {
     let fault = |fault: &String| text(fault.chars().take(FAULT_CHARS_MAX).collect::<String>());
     let faults = repair.faults.iter().take(FAULTS_MAX).map(fault).collect();
     Item::from([
-        (REPAIRED_AT.to_owned(), repair.trans_no.created_at().to_attribute()),
-        (FAULTS.to_owned(), AttributeValue::L(faults)),
+        (names::REPAIRED_AT.to_owned(), repair.trans_no.created_at().to_attribute()),
+        (names::FAULTS.to_owned(), AttributeValue::L(faults)),
     ])
 }
 
 /// The attributes of a wallet in an item of its own, without its key.
 fn of_wallet(mut wallet: Item) -> Item {
-    wallet.retain(|name, _| name != key::USER && name != key::SORT);
-    Item::from([(WALLET.to_owned(), AttributeValue::M(wallet))])
+    wallet.retain(|name, _| name != names::USER && name != names::SORT);
+    Item::from([(names::REPAIRED_WALLET.to_owned(), AttributeValue::M(wallet))])
 }

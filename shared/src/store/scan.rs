@@ -8,10 +8,7 @@ use aws_sdk_dynamodb::{
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::{Map, Value};
 
-use super::{
-    PageKey, Store, StoreError, item,
-    key::{self, Item},
-};
+use super::{PageKey, Store, StoreError, key::Item, names, record};
 
 /// An item as plain JSON: a number is a number, a map an object.
 pub type Plain = Map<String, Value>;
@@ -70,12 +67,12 @@ impl Store {
         part: Part,
         from: Option<PageKey>,
     ) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
-        let mut scan = self.scan(from).consistent_read(false).projection_expression(key::USER);
+        let mut scan = self.scan(from).consistent_read(false).projection_expression(names::USER);
         if part != Part::WHOLE {
             scan = scan.segment(part.nth).total_segments(part.of);
         }
         let (items, next) = page(scan).await?;
-        let user = |item: Item| item::place(&item).user;
+        let user = |item: Item| record::place(&item).user;
         let mut users: Vec<_> = items.into_iter().map(user).collect();
         users.dedup();
         Ok((users, next))
@@ -130,12 +127,13 @@ async fn page(scan: ScanFluentBuilder) -> Result<(Vec<Item>, Option<PageKey>), S
 
 /// An item as plain JSON; one that would not come back the same is an error.
 fn to_plain(item: Item) -> Result<Plain, StoreError> {
-    let place = item::place(&item);
-    let plain: Plain = from_item(item.clone()).map_err(|error| item::corrupt(&place, &error.to_string()))?;
+    let place = record::place(&item);
+    let plain: Plain =
+        from_item(item.clone()).map_err(|error| record::corrupt(&place, &error.to_string()))?;
     if from_plain(plain.clone())? == item {
         Ok(plain)
     } else {
-        Err(item::corrupt(&place, "has what JSON has not"))
+        Err(record::corrupt(&place, "has what JSON has not"))
     }
 }
 

@@ -1,3 +1,5 @@
+//! The table and its indexes, for engines other than AWS.
+
 use aws_sdk_dynamodb::{
     error::{BuildError, DisplayErrorContext},
     types::{
@@ -7,7 +9,7 @@ use aws_sdk_dynamodb::{
 };
 use tokio::time::{Duration, sleep};
 
-use super::{Store, StoreError, key};
+use super::{Store, StoreError, names};
 
 /// The table's name where nothing else is said.
 pub const TABLE: &str = "credits";
@@ -20,14 +22,14 @@ pub(super) const TIMELINE_INDEX: &str = "timeline";
 
 /// What the timeline shows beside the keys; never the allocations.
 const TIMELINE_ATTRIBUTES: [&str; 8] = [
-    "trans_type",
-    "credits",
-    "order_no",
-    "generation_uuid",
-    "expired_at",
-    "is_voided",
-    "voided_at",
-    "voided_reason",
+    names::TRANS_TYPE,
+    names::CREDITS,
+    names::ORDER_NO,
+    names::GENERATION,
+    names::EXPIRED_AT,
+    names::IS_VOIDED,
+    names::VOIDED_AT,
+    names::VOIDED_REASON,
 ];
 
 impl Store {
@@ -44,20 +46,20 @@ impl Store {
             AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
         };
         let attributes: Result<Vec<_>, _> =
-            [key::USER, key::SORT, "trans_no", "generation_uuid", "user_trans"]
+            [names::USER, names::SORT, names::TRANS_NO, names::GENERATION, names::USER_TRANS]
                 .into_iter()
                 .map(attribute)
                 .collect();
         let generation = GlobalSecondaryIndex::builder()
             .index_name(GENERATION_INDEX)
-            .set_key_schema(Some(keys("generation_uuid", "user_trans")?))
+            .set_key_schema(Some(keys(names::GENERATION, names::USER_TRANS)?))
             .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
         let carried = Projection::builder()
             .projection_type(ProjectionType::Include)
             .set_non_key_attributes(Some(TIMELINE_ATTRIBUTES.map(str::to_owned).to_vec()));
         let timeline = GlobalSecondaryIndex::builder()
             .index_name(TIMELINE_INDEX)
-            .set_key_schema(Some(keys(key::USER, "trans_no")?))
+            .set_key_schema(Some(keys(names::USER, names::TRANS_NO)?))
             .projection(carried.build());
         let created = self
             .client
@@ -65,7 +67,7 @@ impl Store {
             .table_name(&self.table)
             .billing_mode(BillingMode::PayPerRequest)
             .set_attribute_definitions(Some(attributes?))
-            .set_key_schema(Some(keys(key::USER, key::SORT)?))
+            .set_key_schema(Some(keys(names::USER, names::SORT)?))
             .global_secondary_indexes(generation.build()?)
             .global_secondary_indexes(timeline.build()?)
             .send()

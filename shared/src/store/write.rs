@@ -1,3 +1,5 @@
+//! The one transaction by which money moves.
+
 use aws_sdk_dynamodb::{
     error::{BuildError, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
@@ -8,136 +10,151 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Store, StoreError,
-    attribute::Value,
-    error::is_contention,
-    held,
-    item::{self, ITEM_BYTES_MAX, PACK_BYTES_MAX},
-    key::{self, Item},
+    Store, StoreError, StoredWallet, UnknownAttributes,
+    attribute::AttributeCodec,
+    capacity,
+    error::{is_conflict, is_contention},
+    format::IS_FORMAT,
+    key::{Item, ItemKey, new_item, text},
+    names,
+    read::to_read_record,
+    record::{self, MARK_VOID, PACK_BYTES_MAX, void_values},
     repair::Repair,
-    units,
+    wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
 };
-use crate::domain::{Nonce, Record, RecordKey, Timestamp, UserUuid, Void, Wallet};
+use crate::domain::{
+    Nonce, Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserUuid, Wallet,
+};
 
-/// One conditional transaction on one user's items: the only way in which
-/// money moves.
-#[derive(Clone, Debug)]
+/// One conditional transaction on one user's items.
+#[derive(Clone, Copy, Debug)]
 pub struct Transaction<'a> {
     /// Whose items.
     pub user: &'a UserUuid,
-    /// What happens to the records, each under its own condition.
-    pub records: Vec<RecordStep<'a>>,
-    /// What happens to the wallet.
-    pub wallet: WalletStep<'a>,
+    /// The version of the wallet that the plan began with: it must be unchanged.
+    pub version: Option<Timestamp>,
+    /// What that wallet has besides: it stays.
+    pub unknown: &'a UnknownAttributes,
+    /// What changes.
+    pub plan: &'a Plan,
 }
 
 impl Transaction<'_> {
-    /// How many charges one transaction voids at most: 100 actions (Service
-    /// quotas of DynamoDB), one of them the wallet's.
-    pub const CHARGES_MAX: usize = 99;
-    /// How many allocations those charges may have together: all items of a
-    /// transaction may hold 4 MB (Service quotas of DynamoDB).
-    pub const ALLOCATIONS_MAX: usize = 8_000;
+    /// What one transaction has room for beside a wallet: 100 actions, and 4 MB of items
+    /// (Service quotas of DynamoDB).
+    pub const ROOM: Room = Room { records: 99, bytes: 4_000_000 - WALLET_BYTES_MAX };
 }
 
-const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most that a charge takes beside its allocations: six identifiers of 255
 /// in attributes and keys, a reason of 255 characters of 4 bytes, and the rest.
 const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + 500;
 
-const _: () = assert!(
-    Transaction::ALLOCATIONS_MAX * PACK_BYTES_MAX
-        + Transaction::CHARGES_MAX * CHARGE_BYTES_MAX
-        + ITEM_BYTES_MAX
-        <= TRANSACTION_BYTES_MAX
-);
+/// How many allocations the largest charge still has room for, after those of all packs
+/// that a wallet can hold: what later changes may take beside the first ones.
+const EXTRA_MAX: usize =
+    (ITEM_BYTES_MAX - CHARGE_BYTES_MAX - Wallet::PACKS_MAX * PACK_BYTES_MAX) / PACK_BYTES_MAX;
 
-/// One record in a transaction.
-#[derive(Clone, Debug)]
-pub enum RecordStep<'a> {
-    /// Written, if nothing stands there.
-    Put(&'a RecordKey, &'a Record),
-    /// The same of migrated history, with the rows of the old table that it was made
-    /// of, as text.
-    Move(&'a RecordKey, &'a Record, &'a str),
-    /// Voided, if it is live.
-    Void(&'a RecordKey, &'a Void),
-}
-
-/// The wallet in a transaction.
-#[derive(Clone, Copy, Debug)]
-pub enum WalletStep<'a> {
-    /// Left alone.
-    Untouched,
-    /// Changed, if the version is still the first one.
-    Moved(Option<Timestamp>, &'a Wallet),
-    /// Put in the place of one that contradicts the records, if that has its version still.
-    Repaired(&'a Repair),
-}
+const _: () = assert!(EXTRA_MAX >= 100);
+const _: () = assert!(Transaction::ROOM.bytes >= ITEM_BYTES_MAX);
 
 /// How a transaction ended, where DynamoDB said so.
 #[derive(Clone, Debug)]
 pub enum Commit {
-    /// All of it was done.
+    /// All of it was written.
     Done,
-    /// A condition failed, and nothing was done: what stood there instead. Of a wallet that
-    /// was to be repaired nothing is told: it may be none that can be read.
+    /// A condition failed, and nothing was written: what was found instead.
     Refused {
-        /// The wallet, if its condition failed.
-        wallet: Option<Wallet>,
-        /// The records whose conditions failed, by their place in the
-        /// transaction.
-        records: Vec<(usize, Record)>,
+        /// The wallet, if its condition failed; an empty one where it has been deleted.
+        wallet: Option<StoredWallet>,
+        /// The records whose conditions failed.
+        records: Vec<ReadRecord>,
     },
+    /// Another transaction was at one of the items, or DynamoDB throttled: nothing was
+    /// written, and nothing is known.
+    Conflict,
 }
 
 const OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 impl Store {
-    /// Commits, or says which condition failed. The same transaction may be sent
-    /// again under its `token` when no answer came; a new one takes a new token.
+    /// Commits, or returns what was found where a condition failed. The same transaction
+    /// may be sent again under its `token` while its outcome is unknown, and is then the
+    /// same request to the byte; another one needs another token.
     ///
     /// # Errors
-    /// As [`StoreError`] says; after `Unavailable` it may have been done.
+    /// As [`StoreError`] says; after `Unavailable` it may have been written.
     pub async fn commit(&self, transaction: &Transaction<'_>, token: Nonce) -> Result<Commit, StoreError> {
+        let keys = transaction.plan.changes.iter().map(|change| change.after().0);
+        match self.transact(self.actions(transaction)?, token).await? {
+            Ok(()) => Ok(Commit::Done),
+            Err(reasons) => refusal(reasons, &keys.collect::<Vec<_>>()),
+        }
+    }
+
+    /// Replaces a wallet that contradicts the records. A refusal carries no wallet,
+    /// because what was found may be none that can be read.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub async fn commit_repair(
+        &self,
+        user: &UserUuid,
+        repair: &Repair,
+        token: Nonce,
+    ) -> Result<Commit, StoreError> {
+        match self.transact(self.repair_actions(user, repair)?, token).await? {
+            Ok(()) => Ok(Commit::Done),
+            Err(reasons) => match cancellation(&reasons)? {
+                Cancellation::Conflict => Ok(Commit::Conflict),
+                Cancellation::Condition => Ok(Commit::Refused { wallet: None, records: Vec::new() }),
+            },
+        }
+    }
+
+    /// Sends a transaction: its reasons where it was cancelled.
+    async fn transact(
+        &self,
+        actions: Vec<TransactWriteItem>,
+        token: Nonce,
+    ) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
         let sent = self
             .client
             .transact_write_items()
-            .set_transact_items(Some(self.actions(transaction)?))
+            .set_transact_items(Some(actions))
             .client_request_token(token.to_string())
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()
             .await;
         match sent {
             Ok(answer) => {
-                units::write(answer.consumed_capacity());
-                Ok(Commit::Done)
+                capacity::record_write(answer.consumed_capacity());
+                Ok(Ok(()))
             }
             Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
-                let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.into_err()
-                else {
-                    return Err(StoreError::Other("a cancelled transaction of no kind".to_owned()));
-                };
-                let tells = !matches!(transaction.wallet, WalletStep::Repaired(_));
-                refusal(cancelled.cancellation_reasons.unwrap_or_default(), transaction.records.len(), tells)
+                match service.into_err() {
+                    TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                        Ok(Err(cancelled.cancellation_reasons.unwrap_or_default()))
+                    }
+                    _ => Err(StoreError::Other("a cancelled transaction without reasons".to_owned())),
+                }
             }
             Err(error) => Err(error.into()),
         }
     }
 
+    /// The records in the order of the plan, then the wallet.
     fn actions(&self, transaction: &Transaction<'_>) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let mut actions = Vec::with_capacity(transaction.records.len() + 1);
-        for step in &transaction.records {
-            actions.push(match step {
-                RecordStep::Put(key, record) => self.put(transaction.user, key, record, None)?,
-                RecordStep::Move(key, record, rows) => self.put(transaction.user, key, record, Some(rows))?,
-                RecordStep::Void(key, void) => self.void(transaction.user, key, void)?,
+        let Transaction { user, plan, .. } = transaction;
+        let mut actions = Vec::with_capacity(plan.changes.len() + 1);
+        for change in &plan.changes {
+            actions.push(match change {
+                RecordChange::Create(key, record) => self.put(user, key, record, None)?,
+                RecordChange::Import(key, record, rows) => self.put(user, key, record, Some(rows))?,
+                RecordChange::Void(key, record) => self.void(user, key, record)?,
             });
         }
-        match transaction.wallet {
-            WalletStep::Untouched => {}
-            WalletStep::Moved(from, to) => actions.push(self.update_wallet(transaction.user, from, to)?),
-            WalletStep::Repaired(repair) => actions.extend(self.repair_actions(transaction.user, repair)?),
+        if let Some(to) = &plan.wallet {
+            actions.push(self.update_wallet(transaction, to)?);
         }
         Ok(actions)
     }
@@ -149,10 +166,10 @@ impl Store {
         record: &Record,
         old_rows: Option<&str>,
     ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = item::from_record(user, record);
-        key::add(&mut item, user, key::sort(key));
+        let mut item = record::from_record(user, record);
+        ItemKey::Record(key.clone()).add_to(&mut item, user);
         if let Some(rows) = old_rows {
-            held::add_old_rows(&mut item, rows);
+            item.insert(names::OLD_ROWS.to_owned(), text(rows));
         }
         let put = Put::builder()
             .table_name(&self.table)
@@ -162,35 +179,40 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    fn void(&self, user: &UserUuid, key: &RecordKey, void: &Void) -> Result<TransactWriteItem, StoreError> {
+    fn void(
+        &self,
+        user: &UserUuid,
+        key: &RecordKey,
+        record: &Record,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let Record::Charge(crate::domain::Charge { void: Some(void), .. }) = record else {
+            return Err(StoreError::Other("a void of what is no voided charge".to_owned()));
+        };
         let update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(key::of(user, key::sort(key))))
-            .condition_expression("is_voided = :live")
-            .update_expression(
-                "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by",
-            )
-            .set_expression_attribute_values(Some(item::from_void(void)))
+            .set_key(Some(ItemKey::Record(key.clone()).of(user)))
+            .condition_expression(["is_voided = :live AND ", IS_FORMAT].concat())
+            .update_expression(MARK_VOID)
+            .set_expression_attribute_values(Some(void_values(void)))
             .return_values_on_condition_check_failure(OLD);
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
     fn update_wallet(
         &self,
-        user: &UserUuid,
-        from: Option<Timestamp>,
+        transaction: &Transaction<'_>,
         to: &Wallet,
     ) -> Result<TransactWriteItem, StoreError> {
-        let (condition, mut values) = is_version(from);
+        let (condition, mut values) = is_version(transaction.version);
         let mut sets = Vec::new();
-        for (name, value) in item::wallet_attributes(to)? {
+        for (name, value) in transaction.unknown.attributes_of(to)? {
             sets.push([name, " = :", name].concat());
             values.insert([":", name].concat(), value);
         }
         let update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(key::of(user, key::WALLET.to_owned())))
-            .condition_expression(condition)
+            .set_key(Some(ItemKey::Wallet.of(transaction.user)))
+            .condition_expression([condition, " AND ", IS_FORMAT].concat())
             .update_expression(format!("SET {}", sets.join(", ")))
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(OLD);
@@ -199,37 +221,53 @@ impl Store {
 }
 
 fn is_version(version: Option<Timestamp>) -> (&'static str, Item) {
-    version.map_or_else(
-        || ("attribute_not_exists(version)", Item::new()),
-        |version| ("version = :from", Item::from([(":from".to_owned(), version.to_attribute())])),
-    )
+    let mut values = new_item(6);
+    let Some(version) = version else { return ("attribute_not_exists(version)", values) };
+    values.insert(":from".to_owned(), version.to_attribute());
+    ("version = :from", values)
 }
 
-/// What the reasons of a cancelled transaction say, in the order of its actions:
-/// the records, then the wallet. A failed condition tells more than contention
-/// at another item, so it goes first. What stood there comes along, if the action `tells`.
-fn refusal(reasons: Vec<CancellationReason>, records: usize, tells: bool) -> Result<Commit, StoreError> {
-    let codes: Vec<_> = reasons.iter().map(|reason| reason.code.clone().unwrap_or_default()).collect();
-    if !codes.iter().any(|code| code == "ConditionalCheckFailed") {
-        let contended = codes.iter().all(|code| code == "None" || is_contention(code));
-        return Err(if contended {
-            StoreError::Contended
-        } else {
-            StoreError::Other(format!("cancelled: {codes:?}"))
-        });
+/// Why a transaction was cancelled.
+enum Cancellation {
+    /// Others were at the items, or DynamoDB throttled.
+    Conflict,
+    /// A condition failed. That says more than contention at another item.
+    Condition,
+}
+
+const CONDITION: &str = "ConditionalCheckFailed";
+
+fn cancellation(reasons: &[CancellationReason]) -> Result<Cancellation, StoreError> {
+    let codes: Vec<_> = reasons.iter().map(|reason| reason.code().unwrap_or_default()).collect();
+    if codes.contains(&CONDITION) {
+        Ok(Cancellation::Condition)
+    } else if codes.iter().all(|code| *code == "None" || is_conflict(code) || is_contention(code)) {
+        Ok(Cancellation::Conflict)
+    } else {
+        Err(StoreError::Other(format!("cancelled: {codes:?}")))
     }
-    let mut refused = (None, Vec::new());
-    for (place, reason) in
-        reasons.into_iter().enumerate().filter(|(place, _)| codes[*place] == "ConditionalCheckFailed")
-    {
-        match reason.item {
-            Some(item) if place < records => refused.1.push((place, item::to_record(item)?)),
-            Some(item) => refused.0 = Some(item::to_wallet(item)?),
-            None if !tells => {}
-            None => return Err(StoreError::Other("a failed condition on nothing".to_owned())),
+}
+
+/// What the reasons of a cancelled transaction say, in the order of its actions: the
+/// records with these keys, then the wallet.
+fn refusal(reasons: Vec<CancellationReason>, keys: &[&RecordKey]) -> Result<Commit, StoreError> {
+    if let Cancellation::Conflict = cancellation(&reasons)? {
+        return Ok(Commit::Conflict);
+    }
+    let (mut wallet, mut records) = (None, Vec::new());
+    for (place, reason) in reasons.into_iter().enumerate() {
+        if reason.code() != Some(CONDITION) {
+            continue;
+        }
+        // An engine may return the key of an item that does not exist.
+        let is_key = |name: &String| name == names::USER || name == names::SORT;
+        let item = reason.item.filter(|item| !item.keys().all(is_key));
+        match keys.get(place) {
+            Some(key) => records.push(to_read_record((*key).clone(), item)?),
+            None => wallet = Some(item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?),
         }
     }
-    Ok(Commit::Refused { wallet: refused.0, records: refused.1 })
+    Ok(Commit::Refused { wallet, records })
 }
 
 impl From<BuildError> for StoreError {

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{
-    domain::{
-        Allocation, Charge, Credits, Entry, GenerationUuid, Grant, LedgerError, OrderNo, Pack, Reason,
-        Summary, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
-    },
-    ledger::{Outcome, Posted, Refunded},
+use crate::domain::{
+    Allocation, Charge, Credits, Entry, GenerationUuid, Grant, LedgerError, OrderNo, Pack, Reason,
+    RefundOutcome, Refunded, Summary, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet, Written,
 };
 
 #[derive(Serialize)]
@@ -28,7 +25,7 @@ pub(super) struct GrantAnswer<'a> {
 }
 
 impl<'a> GrantAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, posted: &'a Posted<Grant>) -> Self {
+    pub(super) fn new(user: &'a UserUuid, posted: &'a Written<Grant>) -> Self {
         let grant = &posted.record;
         GrantAnswer {
             trans_no: grant.trans_no,
@@ -59,7 +56,7 @@ pub(super) struct ChargeAnswer<'a> {
 }
 
 impl<'a> ChargeAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, posted: &'a Posted<Charge>) -> Self {
+    pub(super) fn new(user: &'a UserUuid, posted: &'a Written<Charge>) -> Self {
         let charge = &posted.record;
         ChargeAnswer {
             trans_no: charge.trans_no,
@@ -150,9 +147,9 @@ pub(super) struct WebhookAnswer<'a> {
 
 impl<'a> WebhookAnswer<'a> {
     /// Only a generation that failed has an outcome.
-    pub(super) fn new(generation: &'a GenerationUuid, outcome: Option<Outcome>) -> Self {
+    pub(super) fn new(generation: &'a GenerationUuid, outcome: Option<RefundOutcome>) -> Self {
         let status = if outcome.is_some() { "failed" } else { "succeeded" };
-        WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(Outcome::name) }
+        WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(RefundOutcome::name) }
     }
 }
 

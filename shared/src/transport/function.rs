@@ -15,7 +15,7 @@ use super::{
 use crate::{
     callback::Callbacks,
     domain::{LedgerError, Timestamp},
-    ledger::Ledger,
+    ledger::{Invocation, Ledger},
     meter::{self, Notes},
 };
 
@@ -109,7 +109,7 @@ impl Operation {
 pub(super) struct Call {
     pub(super) caller: Caller,
     pub(super) form: Form,
-    pub(super) deadline: Timestamp,
+    pub(super) invocation: Invocation,
 }
 
 /// What a function needs to do its work.
@@ -133,10 +133,12 @@ impl Function {
     pub async fn handle(self, app: &App, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
         let deadline = deadline(app.ledger.now(), &event.context);
         let request_id = event.context.request_id;
+        let invocation = Invocation::until(deadline).delivered_as(&request_id);
         match Event::parse(&event.payload) {
-            Ok(Event::Http(request)) => Ok(self.over_http(app, &request, &request_id, deadline).await),
+            Ok(Event::Http(request)) => Ok(self.over_http(app, &request, &request_id, invocation).await),
             Ok(Event::Direct(payload)) => {
-                let answered = self.told(app, self.answer_direct(app, &payload, deadline), &request_id).await;
+                let answered =
+                    self.told(app, self.answer_direct(app, &payload, invocation), &request_id).await;
                 answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
             }
             Err(error) => {
@@ -166,13 +168,13 @@ impl Function {
         self,
         app: &App,
         request: &HttpRequest,
-        invocation: &str,
-        deadline: Timestamp,
+        lambda_request_id: &str,
+        invocation: Invocation,
     ) -> Reply {
-        let request_id = request.request_id().unwrap_or(invocation);
+        let request_id = request.request_id().unwrap_or(lambda_request_id);
         let path = request.path();
         let operation = self.operation_at(request.method(), path);
-        let answering = async { answer_http(self, operation?, app, request, deadline).await };
+        let answering = async { answer_http(self, operation?, app, request, invocation).await };
         match self.told(app, answering, request_id).await {
             Ok(answer) => http_answer(answer),
             Err(error) => http_error(&error, self.error_form(path), path, Some(request_id)),
@@ -210,7 +212,7 @@ impl Function {
         self,
         app: &App,
         payload: &[u8],
-        deadline: Timestamp,
+        invocation: Invocation,
     ) -> Result<Answer, LedgerError> {
         let mut form = Form::from_json(payload)?;
         let named = |name: &str| self.operations.iter().find(|operation| operation.name == Some(name));
@@ -224,7 +226,7 @@ impl Function {
         };
         let Some(operation) = operation else { return Err(form.refusal()) };
         self.note(operation);
-        (operation.run)(app, Call { caller: Caller::Trusted, form, deadline }).await
+        (operation.run)(app, Call { caller: Caller::Trusted, form, invocation }).await
     }
 }
 
@@ -236,7 +238,7 @@ async fn answer_http(
     (operation, segments): (Operation, Segments),
     app: &App,
     request: &HttpRequest,
-    deadline: Timestamp,
+    invocation: Invocation,
 ) -> Result<Answer, LedgerError> {
     function.note(&operation);
     let caller = match operation.admit_signed {
@@ -256,7 +258,7 @@ async fn answer_http(
         }
         form
     };
-    (operation.run)(app, Call { caller, form, deadline }).await
+    (operation.run)(app, Call { caller, form, invocation }).await
 }
 
 fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, LedgerError> {

@@ -11,8 +11,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{GrantRequest, GrantType, LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet},
-    ledger::{Imported, Ledger, Past},
+    domain::{
+        GrantRequest, GrantType, ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp,
+        UserUuid, Wallet,
+    },
+    ledger::Ledger,
     store::Held,
 };
 
@@ -22,8 +25,8 @@ pub use report::Report;
 
 use crate::{
     old::{Names, Old, Snapshot, UserRows},
-    plan::{Moved, OldRow, Refusal, plan},
-    problem::{Problem, deadline},
+    plan::{Moved, OldRow, Placed, Refusal, plan},
+    problem::{Problem, deadline, invocation},
     progress::Progress,
 };
 use folder::Folder;
@@ -159,12 +162,12 @@ async fn one(
 /// Writes a user, and reads all of it back.
 async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger) -> Result<Since, Problem> {
     let failed = |error| stopped(&moved.user, &error);
-    let past = Past { user: moved.user.clone(), records: with_rows(moved, user), wallet };
-    let imported = ledger.import(&past, deadline(ledger)).await.map_err(failed)?;
-    let all = ledger.all(&past.user, deadline(ledger)).await.map_err(failed)?;
+    let history = ImportedHistory { user: moved.user.clone(), records: with_rows(moved, user), wallet };
+    let imported = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
+    let all = ledger.all(&history.user, deadline(ledger)).await.map_err(failed)?;
     let planned: BTreeMap<_, _> =
-        past.records.iter().map(|(key, record, rows)| (key, (record, rows))).collect();
-    if imported == Imported::Live {
+        history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
+    if imported == ImportOutcome::Conflict {
         // Moved by an earlier run, and used since: every record has its place still.
         let is_ours = |held: &&Held| {
             matches!(held, Held::Record { key, old_rows: Some(rows), .. }
@@ -174,20 +177,20 @@ async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger)
         return Ok(if is_all { Since::Before } else { Since::Live });
     }
     let is_planned = |held: &Held| match held {
-        Held::Wallet(wallet) => *wallet == past.wallet,
+        Held::Wallet(wallet) => *wallet == history.wallet,
         Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => false,
         Held::Record { key, record, old_rows } => planned
             .get(key)
             .is_some_and(|planned| (planned.0, Some(planned.1)) == (record, old_rows.as_ref())),
     };
     if all.len() != planned.len() + 1 || !all.iter().all(is_planned) {
-        return Err(Problem(format!("user {}: what was read back is not what was written", past.user)));
+        return Err(Problem(format!("user {}: what was read back is not what was written", history.user)));
     }
-    Ok(if imported == Imported::Now { Since::Now } else { Since::Before })
+    Ok(if imported == ImportOutcome::Written { Since::Now } else { Since::Before })
 }
 
 /// The records, each with its rows; a row that is no record goes with the first.
-pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Record, String)> {
+pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<ImportedRecord> {
     let mut texts: BTreeMap<_, _> = user.rows.iter().map(|(row, text)| (row.id, text.as_str())).collect();
     let mut records: Vec<_> = moved
         .records
@@ -198,10 +201,12 @@ pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<(RecordKey, Recor
         rows.extend(texts.into_values());
     }
     let text = |rows: Vec<&str>| format!("[{}]", rows.join(","));
-    records
-        .into_iter()
-        .map(|(placed, rows)| (placed.key.clone(), placed.record.clone(), text(rows)))
-        .collect()
+    let imported = |(placed, rows): (&Placed, _)| ImportedRecord {
+        key: placed.key.clone(),
+        record: placed.record.clone(),
+        rows: text(rows),
+    };
+    records.into_iter().map(imported).collect()
 }
 
 /// When and by how much the new balance is not the old one, if ever: as of now, or
@@ -233,7 +238,7 @@ async fn mend(moved: &Moved, ledger: &Ledger, as_of: Timestamp) -> Result<(), Pr
             expired_at: *expired_at,
             key,
         };
-        let granted = ledger.grant(&request, deadline(ledger)).await;
+        let granted = ledger.execute(&request, &invocation(ledger)).await;
         granted.map_err(|error| stopped(&moved.user, &error))?;
     }
     Ok(())

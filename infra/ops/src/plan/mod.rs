@@ -134,6 +134,8 @@ impl Plan<'_> {
                 generation,
                 order_no,
                 allocations,
+                extra: Vec::new(),
+                live: line.credits,
                 void,
             };
             let rows = std::iter::once(line.row.id).chain(refund).collect();
@@ -275,7 +277,7 @@ fn trans_no_of(record: &Record) -> Option<TransNo> {
 /// The wallet that the records give, with what is left in its packs.
 fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusal> {
     let too_much = |_| Refusal::of_user(Why::TooMuch);
-    let version = records.iter().filter_map(|placed| placed.record.changed_at()).max();
+    let version = records.iter().map(|placed| placed.record.changed_at()).max();
     let mut wallet = Wallet { version, packs, ..Wallet::default() };
     for placed in records {
         let (of, credits, is_voided) = match &placed.record {

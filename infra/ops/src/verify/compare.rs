@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::{
-    domain::{Charge, Record, RecordKey, Recount, Timestamp, UserUuid},
+    domain::{Charge, ImportedRecord, Record, RecordKey, Recount, Timestamp, UserUuid},
     ledger::Ledger,
     store::Held,
 };
@@ -62,7 +62,7 @@ fn differences(
 ) -> Vec<String> {
     let mut faults = Vec::new();
     let mut recount = Recount::default();
-    for (key, planned, planned_rows) in with_rows(plan, rows) {
+    for ImportedRecord { key, record: planned, rows: planned_rows } in with_rows(plan, rows) {
         let name = planned_rows.as_str();
         match moved.remove(&key) {
             None => faults.push(format!("no record was made of the rows {name}")),

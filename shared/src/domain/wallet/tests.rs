@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{ChargeType, Id};
+use crate::domain::{Charge, ChargeRequest, ChargeType, GrantRequest, Id, Nonce, RestoredCredits};
 
 /// A pack to be granted: its credits, which also name it here, and when it
 /// runs out.
@@ -91,7 +91,7 @@ fn check_void(
     let mut wallet = holding(packs);
     let charges: Vec<Charge> = charges.iter().map(|&required| spend(&mut wallet, required)).collect();
     let (wallet, _, returned) = wallet.void(places.iter().map(|&place| &charges[place]), at(now)).unwrap();
-    assert_eq!(returned, Returned { restored: credits(restored), expired: credits(expired) });
+    assert_eq!(returned, RestoredCredits { restored: credits(restored), expired: credits(expired) });
     assert_eq!(left(&wallet), still, "left");
 }
 

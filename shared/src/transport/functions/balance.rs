@@ -26,7 +26,7 @@ async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError>
     let user = call.form.finish(user)?;
     meter::about(Some(&user), None);
     call.caller.may_read(&user)?;
-    let wallet = ledger.wallet(&user, call.deadline).await?;
+    let wallet = ledger.wallet(&user, call.invocation.deadline).await?;
     Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
 }
 
@@ -39,6 +39,6 @@ async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerE
     let user = call.form.finish(user)?;
     meter::about(Some(&user), None);
     call.caller.may_read(&user)?;
-    let wallet = ledger.wallet(&user, call.deadline).await?;
+    let wallet = ledger.wallet(&user, call.invocation.deadline).await?;
     Answer::ok(&UserCreditsAnswer::new(&wallet, ledger.now()))
 }

@@ -22,7 +22,10 @@ pub const DECREASE: Function = Function {
 async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let request = read(call.form)?;
     meter::about(Some(&request.user), request.generation.as_ref());
-    let posted = ledger.decrease(&request, call.deadline).await?;
+    let posted = ledger.execute(&request, &call.invocation).await?;
+    if !posted.replayed && posted.record.generation.is_none() {
+        meter::note(|notes| notes.anomalies.push("charge_without_generation"));
+    }
     Answer::ok(&ChargeAnswer::new(&request.user, &posted))
 }
 

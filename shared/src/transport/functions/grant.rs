@@ -23,7 +23,7 @@ pub const GRANT: Function = Function {
 async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let request = read(call.form)?;
     meter::about(Some(&request.user), None);
-    let posted = ledger.grant(&request, call.deadline).await?;
+    let posted = ledger.execute(&request, &call.invocation).await?;
     Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
 }
 

@@ -25,7 +25,8 @@ pub const HISTORY: Function = Function {
 };
 
 async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let Call { caller, mut form, deadline } = call;
+    let Call { caller, mut form, invocation } = call;
+    let deadline = invocation.deadline;
     let user = form.required("user_uuid", field::id);
     let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
     let include_voided = form.optional("include_voided", field::boolean).unwrap_or(false);
@@ -43,7 +44,8 @@ async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
 }
 
 async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let Call { caller, mut form, deadline } = call;
+    let Call { caller, mut form, invocation } = call;
+    let deadline = invocation.deadline;
     let user = form.required("user_uuid", field::id);
     let from = form.optional("from", field::timestamp);
     let to = form.optional("to", field::timestamp);
@@ -59,7 +61,8 @@ async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
 }
 
 async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let Call { caller, mut form, deadline } = call;
+    let Call { caller, mut form, invocation } = call;
+    let deadline = invocation.deadline;
     let generation = form.required("generation_uuid", field::id);
     let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
     let user = caller.confined_to()?;

@@ -21,7 +21,7 @@ pub const REFUND: Function = Function {
 async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     let request = read(call.form)?;
     meter::about(request.user.as_ref(), Some(&request.generation));
-    let refunded = ledger.refund(&request, call.deadline).await?;
+    let refunded = ledger.refund(&request, &call.invocation).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
 }
 

@@ -37,7 +37,7 @@ async fn webhook(app: &App, call: Call) -> Result<Answer, LedgerError> {
     let Callback { generation, failed, task_token } = read(call.form)?;
     meter::about(None, Some(&generation));
     let outcome = match &failed {
-        Some(request) => Some(app.ledger.refund(request, call.deadline).await?.outcome),
+        Some(request) => Some(app.ledger.refund(request, &call.invocation).await?.outcome),
         None => None,
     };
     if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {

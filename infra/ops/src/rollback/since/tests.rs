@@ -39,6 +39,8 @@ fn charge(generation: Option<&str>, void: Option<Void>) -> Record {
         generation: generation.map(id),
         order_no: Some(id("noted")),
         allocations: vec![taken(1, Some(90), 5), taken(2, None, 2)],
+        extra: Vec::new(),
+        live: Credits::try_from(7).unwrap(),
         void,
     })
 }

@@ -1,0 +1,144 @@
+//! `decrease`: charges, all or nothing, once for each identity.
+
+use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse, replay};
+use crate::domain::{
+    Allocation, Charge, ChargeType, Credits, GenerationUuid, IdempotencyKey, LedgerError, Limit, Nonce,
+    OrderNo, Record, RecordKey, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
+};
+
+/// What `decrease` is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeRequest {
+    /// Whose wallet.
+    pub user: UserUuid,
+    /// What for.
+    pub trans_type: ChargeType,
+    /// How many.
+    pub credits: Credits,
+    /// The generation it pays for.
+    pub generation: Option<GenerationUuid>,
+    /// The order that the caller notes.
+    pub order_no: Option<OrderNo>,
+    /// The caller's key.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl ChargeRequest {
+    /// The key that makes a repeated request the same one, if anything does.
+    pub fn identity(&self) -> Option<RecordKey> {
+        (self.generation.is_some() || self.key.is_some())
+            .then(|| RecordKey::Charge { generation: self.generation.clone(), key: self.key.clone() })
+    }
+
+    fn place(&self, view: &View) -> RecordKey {
+        self.identity().unwrap_or(RecordKey::UnkeyedCharge(view.delivery))
+    }
+
+    /// Why a charge in its place is not a replay of this request. The invocation's own
+    /// charge, whose answer was lost, is its first answer, whatever came after it.
+    fn conflict(&self, charge: &Charge, view: &View) -> Option<LedgerError> {
+        if charge.trans_no.is_of(view.invocation) {
+            None
+        } else if charge.void.is_some() {
+            Some(LedgerError::GenerationVoided)
+        } else if charge.credits != self.credits {
+            Some(LedgerError::IdempotencyConflict("this key charged other credits"))
+        } else if charge.trans_type != self.trans_type {
+            Some(LedgerError::IdempotencyConflict("this key charged another trans_type"))
+        } else {
+            None
+        }
+    }
+}
+
+impl Command for ChargeRequest {
+    type Answer = Written<Charge>;
+
+    fn user(&self) -> &UserUuid {
+        &self.user
+    }
+
+    fn first_read(&self, _: &View) -> Read {
+        Read::Wallet
+    }
+
+    fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
+        let place = self.place(view);
+        match view.record(&place) {
+            Some(record @ Record::Charge(charge)) => {
+                self.conflict(charge, view).map_or_else(|| Ok(replay(record, view)), Err)
+            }
+            Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),
+            Some(Record::Grant(_)) => {
+                Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()))
+            }
+            None => match view.wallet().charge(self, view.invocation, now) {
+                Ok((wallet, charge)) => {
+                    let changes = vec![RecordChange::Create(place, Record::Charge(charge))];
+                    Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
+                }
+                Err(refusal) => refuse(refusal, self.identity().as_ref(), view),
+            },
+        }
+    }
+
+    fn answer(&self, mut view: View, now: Timestamp) -> Result<Written<Charge>, LedgerError> {
+        let place = self.place(&view);
+        let Some(Record::Charge(record)) = view.take(&place) else {
+            return Err(LedgerError::Internal("a charge that was written is unknown".to_owned()));
+        };
+        let replayed = !record.trans_no.is_of(view.invocation);
+        Ok(Written { record, balance: view.wallet().balance(now), replayed })
+    }
+}
+
+impl Wallet {
+    /// The wallet after a charge, and its record. Credits come from the usable packs in
+    /// spending order, all or nothing.
+    ///
+    /// # Errors
+    /// `InsufficientCredits`, or `LimitExceeded` for one trans_type too many or for sums.
+    pub fn charge(
+        &self,
+        request: &ChargeRequest,
+        invocation: Nonce,
+        now: Timestamp,
+    ) -> Result<(Wallet, Charge), LedgerError> {
+        let (mut wallet, at) = self.begin_change(now)?;
+        let (balance, required) = (wallet.balance(at), request.credits);
+        if balance < required {
+            return Err(LedgerError::InsufficientCredits { balance, required });
+        }
+        let charge = Charge {
+            trans_no: TransNo::new(at, invocation),
+            trans_type: request.trans_type.clone(),
+            credits: required,
+            generation: request.generation.clone(),
+            order_no: request.order_no.clone(),
+            allocations: wallet.allocate(required, at),
+            extra: Vec::new(),
+            live: required,
+            void: None,
+        };
+        let trans_type = TransType::Charge(charge.trans_type.clone());
+        if !wallet.totals.contains_key(&trans_type) && wallet.charged().count() >= Wallet::CHARGE_TYPES_MAX {
+            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
+        }
+        wallet.apply(charge.effects(), at)?;
+        // Voided charges count too, so that no void can ever pass the limit.
+        wallet.charged().try_fold(Tally::default(), Tally::plus)?;
+        wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
+        Ok((wallet, charge))
+    }
+
+    /// From which packs so many credits come: earliest expiry first.
+    fn allocate(&self, credits: Credits, now: Timestamp) -> Vec<Allocation> {
+        let mut missing = credits;
+        let allocation = |pack: &crate::domain::Pack| {
+            let credits = missing.min(pack.remaining);
+            missing = missing.minus(credits)?;
+            (!credits.is_zero()).then(|| Allocation { grant: pack.grant.clone(), credits })
+        };
+        self.packs.iter().filter(|pack| pack.grant.is_usable(now)).map_while(allocation).collect()
+    }
+}

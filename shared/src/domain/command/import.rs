@@ -1,0 +1,116 @@
+//! Import: writes a user's history from before the ledger, if the user has none.
+
+use super::{Command, Plan, Read, RecordChange, Room, Step, View};
+use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet};
+
+/// What an allocation takes in an item, at most. Names and keys are not counted: a part
+/// is planned with a quarter of what a transaction may have.
+const ALLOCATION_BYTES: usize = 400;
+
+/// A user's history, as it was before the ledger.
+#[derive(Clone, Debug)]
+pub struct ImportedHistory {
+    /// Whose.
+    pub user: UserUuid,
+    /// The records, each with its key.
+    pub records: Vec<ImportedRecord>,
+    /// What they give.
+    pub wallet: Wallet,
+}
+
+/// A record of such a history.
+#[derive(Clone, Debug)]
+pub struct ImportedRecord {
+    /// Its place.
+    pub key: RecordKey,
+    /// The record.
+    pub record: Record,
+    /// The rows of the old table that it was made of, as text.
+    pub rows: String,
+}
+
+/// How an import ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportOutcome {
+    /// This call wrote it.
+    Written,
+    /// It was there already, the same.
+    AlreadyPresent,
+    /// Other items are there: the user has begun anew, or is being moved as of another
+    /// time. Nothing was overwritten.
+    Conflict,
+}
+
+impl Command for ImportedHistory {
+    type Answer = ImportOutcome;
+
+    fn user(&self) -> &UserUuid {
+        &self.user
+    }
+
+    fn first_read(&self, _: &View) -> Read {
+        Read::Wallet
+    }
+
+    /// The wallet comes with the last of the records, so that the user has no credits
+    /// before all of it is there; an import that stopped is finished by a repeat.
+    fn next(&self, view: &View, _: Timestamp) -> Result<Step, LedgerError> {
+        let window = self.window(view);
+        if view.wallet().version.is_some() || has_conflict(window, view) {
+            return Ok(Step::Done);
+        }
+        let missing: Vec<_> = window.iter().filter(|imported| view.record(&imported.key).is_none()).collect();
+        let part = &missing[..part_len(&missing, view.room)];
+        let change = |imported: &&ImportedRecord| {
+            let ImportedRecord { key, record, rows } = *imported;
+            RecordChange::Import(key.clone(), record.clone(), rows.clone())
+        };
+        let is_last = view.records().count() + part.len() == self.records.len();
+        Ok(Step::Commit(Plan {
+            wallet: is_last.then(|| self.wallet.clone()),
+            changes: part.iter().map(change).collect(),
+        }))
+    }
+
+    fn answer(&self, view: View, _: Timestamp) -> Result<ImportOutcome, LedgerError> {
+        Ok(if has_conflict(&self.records, &view) || *view.wallet() != self.wallet {
+            ImportOutcome::Conflict
+        } else if view.has_committed() {
+            ImportOutcome::Written
+        } else {
+            ImportOutcome::AlreadyPresent
+        })
+    }
+}
+
+impl ImportedHistory {
+    /// The records among which the next part is. All before it are known: parts are
+    /// written in order, so that only the last one can be known in part.
+    fn window(&self, view: &View) -> &[ImportedRecord] {
+        let known = view.records().count();
+        let begin = known.saturating_sub(view.room.records);
+        let end = self.records.len().min(known + view.room.records);
+        &self.records[begin.min(end)..end]
+    }
+}
+
+/// Whether another record has the place of one of these.
+fn has_conflict(records: &[ImportedRecord], view: &View) -> bool {
+    let differs =
+        |imported: &ImportedRecord| view.record(&imported.key).is_some_and(|found| *found != imported.record);
+    records.iter().any(differs)
+}
+
+/// How many of these records one transaction takes; at least one, where there is one.
+fn part_len(missing: &[&ImportedRecord], room: Room) -> usize {
+    let mut bytes = 0;
+    let fits = |imported: &&&ImportedRecord| {
+        let allocations = match &imported.record {
+            Record::Charge(charge) => charge.allocations.len(),
+            Record::Grant(_) | Record::Fence(_) => 0,
+        };
+        bytes += imported.rows.len() + ALLOCATION_BYTES * allocations;
+        bytes <= room.bytes / 4
+    };
+    missing.iter().take(room.records).take_while(fits).count().max(1).min(missing.len())
+}

@@ -1,0 +1,123 @@
+//! Commands: every request that moves money, one file each. A command decides by what
+//! was read; `ledger::execute` reads, commits and retries for all of them.
+
+mod charge;
+mod grant;
+mod import;
+mod refund;
+mod view;
+
+pub use charge::ChargeRequest;
+pub use grant::GrantRequest;
+pub use import::{ImportOutcome, ImportedHistory, ImportedRecord};
+pub use refund::{Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, VoidedCharge};
+pub use view::{ReadRecord, Room, View};
+
+use super::{Credits, GenerationUuid, LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet};
+
+/// A request that moves money.
+pub trait Command {
+    /// What it returns.
+    type Answer;
+
+    /// Whose wallet it is about.
+    fn user(&self) -> &UserUuid;
+
+    /// What the first decision needs.
+    fn first_read(&self, view: &View) -> Read;
+
+    /// Decides by what was read. It is pure: the same view and time give the same step.
+    ///
+    /// # Errors
+    /// The refusal, if nothing that could be read would change it.
+    fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError>;
+
+    /// The answer, from the view for which [`Command::next`] returned [`Step::Done`].
+    ///
+    /// # Errors
+    /// `Internal` when the view contradicts itself.
+    fn answer(&self, view: View, now: Timestamp) -> Result<Self::Answer, LedgerError>;
+}
+
+/// What a command does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Commit this, then decide again.
+    Commit(Plan),
+    /// Read this, then decide again.
+    Read(Read),
+    /// Nothing is left to do.
+    Done,
+}
+
+/// What to read, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The wallet.
+    Wallet,
+    /// The wallet and one record, side by side. A transaction may show in one of them
+    /// and not yet in the other.
+    WalletAndRecord(RecordKey),
+    /// All charges and fences of a generation. They include every change up to the
+    /// version of the wallet in the view, but for a transaction that DynamoDB is still
+    /// applying.
+    Generation(GenerationUuid),
+    /// The wallet and these records as of one moment. It costs twice the read units.
+    Snapshot(Vec<RecordKey>),
+}
+
+/// One transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The wallet after it; nothing where the wallet stays as it is.
+    pub wallet: Option<Wallet>,
+    /// The records that it writes.
+    pub changes: Vec<RecordChange>,
+}
+
+/// One record of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordChange {
+    /// A new record, if its place is free.
+    Create(RecordKey, Record),
+    /// The same with the rows of the old table that it was made of, as text.
+    Import(RecordKey, Record, String),
+    /// A charge as it is after its void, if it was live.
+    Void(RecordKey, Record),
+}
+
+impl RecordChange {
+    /// The record's key, and the record after the change.
+    pub fn after(&self) -> (&RecordKey, &Record) {
+        let (RecordChange::Create(key, record)
+        | RecordChange::Import(key, record, _)
+        | RecordChange::Void(key, record)) = self;
+        (key, record)
+    }
+}
+
+/// A record that was written by this call, or by an earlier equal one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written<T> {
+    /// The record.
+    pub record: T,
+    /// The balance of now.
+    pub balance: Credits,
+    /// Whether an earlier call wrote it.
+    pub replayed: bool,
+}
+
+/// The step of a command whose record has been found in its place.
+fn replay(record: &Record, view: &View) -> Step {
+    // The balance must not be older than the record.
+    if view.is_behind(record) { Step::Read(Read::Wallet) } else { Step::Done }
+}
+
+/// A refusal that rests on the wallet, and on the absence of an earlier record where
+/// the request has an identity.
+fn refuse(refusal: LedgerError, identity: Option<&RecordKey>, view: &View) -> Result<Step, LedgerError> {
+    match identity {
+        Some(key) if !view.is_snapshot_of([key]) => Ok(Step::Read(Read::Snapshot(vec![key.clone()]))),
+        _ => Err(refusal),
+    }
+}

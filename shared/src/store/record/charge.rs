@@ -1,0 +1,66 @@
+//! Charges <-> items.
+
+use super::{
+    super::{
+        attribute::{Attributes, DecodeError},
+        key::{self, Item},
+        names,
+    },
+    put_void, take_void,
+};
+use crate::domain::{Allocation, Charge, TransNo, UserUuid, Void};
+
+/// The update of a charge that a refund voids.
+pub(in crate::store) const MARK_VOID: &str =
+    "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by";
+
+/// The values of that update, and of its condition.
+pub(in crate::store) fn void_values(void: &Void) -> Item {
+    let values = Attributes::with_room(5)
+        .put(":live", &false)
+        .put(":voided", &true)
+        .put(":at", &void.at)
+        .put(":reason", &void.reason)
+        .put(":by", &void.by);
+    values.0
+}
+
+pub(super) fn put(item: Attributes, user: &UserUuid, charge: &Charge) -> Attributes {
+    let user_trans = charge.generation.as_ref().map(|_| key::user_trans(user, charge.trans_no));
+    let item = item
+        .put(names::TRANS_NO, &charge.trans_no)
+        .put(names::TRANS_TYPE, &charge.trans_type)
+        .put(names::CREDITS, &charge.credits.negated())
+        .put_optional(names::GENERATION, charge.generation.as_ref())
+        .put_optional(names::USER_TRANS, user_trans.as_ref())
+        .put_optional(names::ORDER_NO, charge.order_no.as_ref())
+        .put(names::ALLOCATIONS, &charge.allocations);
+    put_void(item, charge.void.as_ref())
+}
+
+/// In the first format a charge costs what it took, until it is voided.
+pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, DecodeError> {
+    let credits: i64 = item.take_required(names::CREDITS)?;
+    let credits = u64::try_from(-i128::from(credits)).map_err(|_| "its sign")?.try_into()?;
+    let charge = Charge {
+        trans_no,
+        trans_type: item.take_required(names::TRANS_TYPE)?,
+        credits,
+        generation: item.take_optional(names::GENERATION)?,
+        order_no: item.take_optional(names::ORDER_NO)?,
+        allocations: item.take_required(names::ALLOCATIONS)?,
+        extra: Vec::new(),
+        live: credits,
+        void: take_void(item)?,
+    };
+    // A refund gives back what is written here, and a pack holds no more than it did.
+    let is_taken = |part: &Allocation| !part.credits.is_zero() && part.credits <= part.grant.credits;
+    let allocated: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.get())).sum();
+    if !charge.allocations.iter().all(is_taken) {
+        Err("an allocation of nothing or of more than its pack".to_owned())
+    } else if charge.credits.is_zero() || allocated != u128::from(charge.credits.get()) {
+        Err("its allocations are not its credits".to_owned())
+    } else {
+        Ok(charge)
+    }
+}

@@ -1,0 +1,37 @@
+//! Grants <-> items.
+
+use super::super::{
+    attribute::{Attributes, DecodeError},
+    names,
+};
+use crate::domain::{Grant, TransType};
+
+pub(super) fn put(item: Attributes, grant: &Grant) -> Attributes {
+    item.put(names::TRANS_NO, &grant.trans_no)
+        .put(names::TRANS_TYPE, &grant.trans_type)
+        .put(names::CREDITS, &grant.credits)
+        .put_optional(names::ORDER_NO, grant.order_no.as_ref())
+        .put_optional(names::EXPIRED_AT, grant.expired_at.as_ref())
+        .put(names::IS_VOIDED, &false)
+}
+
+pub(super) fn take(item: &mut Attributes) -> Result<Grant, DecodeError> {
+    if item.take_required(names::IS_VOIDED)? {
+        return Err("a grant with a void mark".to_owned());
+    }
+    Ok(Grant {
+        trans_no: item.take_required(names::TRANS_NO)?,
+        trans_type: granted_for(item.take_required(names::TRANS_TYPE)?)?,
+        credits: item.take_required(names::CREDITS)?,
+        order_no: item.take_optional(names::ORDER_NO)?,
+        expired_at: item.take_optional(names::EXPIRED_AT)?,
+    })
+}
+
+/// What credits may have been granted for: no charge.
+pub(super) fn granted_for(trans_type: TransType) -> Result<TransType, DecodeError> {
+    match trans_type {
+        TransType::Charge(_) => Err("a charge's trans_type".to_owned()),
+        granted => Ok(granted),
+    }
+}

@@ -1,0 +1,169 @@
+//! Wallets <-> items.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    StoreError,
+    attribute::{AttributeCodec, Attributes, DecodeError},
+    key::{Item, new_item},
+    names,
+    record::{PACK_BYTES_MAX, pack_attributes, read, to_pack},
+};
+use crate::domain::{Pack, Tally, Totals, TransNo, TransType, Wallet};
+
+/// The size that no item may pass (Service quotas of DynamoDB: 400 KB).
+pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
+
+/// The most that all totals and everything else in a wallet take: a trans_type
+/// of 75 for each, and four numbers of at most 16 digits.
+const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 * (2 + 1 + 9)) + 1_000;
+
+/// The most that a wallet takes.
+pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX + REST_BYTES_MAX;
+
+const _: () = assert!(Wallet::GRANTED_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
+const _: () = assert!(WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
+
+/// A wallet as the table holds it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredWallet {
+    /// The wallet.
+    pub wallet: Wallet,
+    /// What it has besides.
+    pub unknown: UnknownAttributes,
+}
+
+/// Attributes of packs and totals that this version does not know; a write keeps them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UnknownAttributes {
+    packs: BTreeMap<TransNo, Item>,
+    totals: BTreeMap<TransType, Item>,
+}
+
+impl UnknownAttributes {
+    /// The attributes of a wallet, by their names, with these.
+    pub(super) fn attributes_of(
+        &self,
+        wallet: &Wallet,
+    ) -> Result<impl Iterator<Item = (&'static str, AttributeValue)>, StoreError> {
+        let version =
+            wallet.version.ok_or_else(|| StoreError::Other("a wallet without a version".to_owned()))?;
+        let attributes = [
+            (names::FENCES, non_zero(&wallet.fences).map(u64::to_attribute)),
+            (names::KEYED, wallet.has_keyed_charges.then(|| true.to_attribute())),
+            (names::PACKS, Some(self.packs_attribute(&wallet.packs))),
+            (names::TOTALS, Some(self.totals_attribute(&wallet.totals))),
+            (names::VERSION, Some(version.to_attribute())),
+        ];
+        Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+
+    /// The item of a wallet, without its key.
+    pub(super) fn item_of(&self, wallet: &Wallet) -> Result<Item, StoreError> {
+        let mut item = new_item(8);
+        item.extend(self.attributes_of(wallet)?.map(|(name, value)| (name.to_owned(), value)));
+        Ok(item)
+    }
+}
+
+/// The attributes of a wallet, without its key.
+pub fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
+    UnknownAttributes::default().item_of(wallet)
+}
+
+/// The wallet that an item holds.
+pub fn to_wallet(item: Item) -> Result<StoredWallet, StoreError> {
+    read(item, |item| {
+        let mut unknown = UnknownAttributes::default();
+        let wallet = Wallet {
+            version: Some(item.take_required(names::VERSION)?),
+            packs: unknown.take_packs(item)?,
+            totals: unknown.take_totals(item)?,
+            has_keyed_charges: item.take_optional(names::KEYED)?.unwrap_or_default(),
+            fences: item.take_optional(names::FENCES)?.unwrap_or_default(),
+        };
+        match wallet.fault() {
+            None => Ok(StoredWallet { wallet, unknown }),
+            Some(why) => Err(why.to_owned()),
+        }
+    })
+}
+
+impl UnknownAttributes {
+    fn take_packs(&mut self, item: &mut Attributes) -> Result<Vec<Pack>, DecodeError> {
+        let list = item.take_list(names::PACKS)?;
+        let pack = |(nth, attribute)| {
+            let (pack, rest) =
+                take_pack(attribute).map_err(|why: DecodeError| format!("{}: {nth}: {why}", names::PACKS))?;
+            if !rest.is_empty() {
+                self.packs.insert(pack.grant.trans_no, rest);
+            }
+            Ok(pack)
+        };
+        list.into_iter().enumerate().map(pack).collect()
+    }
+
+    fn take_totals(&mut self, item: &mut Attributes) -> Result<BTreeMap<TransType, Totals>, DecodeError> {
+        let totals = |(name, attribute)| {
+            // Without the name, which a caller chose.
+            let trans_type = TransType::try_from(name).map_err(|why| format!("{}: {why}", names::TOTALS))?;
+            let (totals, rest) = take_totals(attribute).map_err(|why| format!("{}: {why}", names::TOTALS))?;
+            if !rest.is_empty() {
+                self.totals.insert(trans_type.clone(), rest);
+            }
+            Ok((trans_type, totals))
+        };
+        item.take_map(names::TOTALS)?.into_iter().map(totals).collect()
+    }
+
+    fn packs_attribute(&self, packs: &[Pack]) -> AttributeValue {
+        let pack = |pack: &Pack| {
+            let map = pack_attributes(&pack.grant, pack.remaining);
+            map.and_unknown(self.packs.get(&pack.grant.trans_no)).into_map()
+        };
+        AttributeValue::L(packs.iter().map(pack).collect())
+    }
+
+    fn totals_attribute(&self, totals: &BTreeMap<TransType, Totals>) -> AttributeValue {
+        let mut map = new_item(totals.len());
+        map.extend(totals.iter().map(|(of, totals)| {
+            let attributes = totals_attributes(totals).and_unknown(self.totals.get(of));
+            (of.to_string(), attributes.into_map())
+        }));
+        AttributeValue::M(map)
+    }
+}
+
+fn take_pack(attribute: AttributeValue) -> Result<(Pack, Item), DecodeError> {
+    let mut map = Attributes::of_map(attribute)?;
+    let (grant, remaining) = to_pack(&mut map)?;
+    Ok((Pack { grant, remaining }, map.0))
+}
+
+fn totals_attributes(totals: &Totals) -> Attributes {
+    Attributes::with_room(4)
+        .put(names::TOTAL_CREDITS, &totals.made.credits)
+        .put(names::TOTAL_COUNT, &totals.made.count)
+        .put_optional(names::TOTAL_VOIDED_CREDITS, non_zero(&totals.voided.credits))
+        .put_optional(names::TOTAL_VOIDED_COUNT, non_zero(&totals.voided.count))
+}
+
+fn take_totals(attribute: AttributeValue) -> Result<(Totals, Item), DecodeError> {
+    let mut map = Attributes::of_map(attribute)?;
+    let made = Tally {
+        credits: map.take_required(names::TOTAL_CREDITS)?,
+        count: map.take_required(names::TOTAL_COUNT)?,
+    };
+    let voided = Tally {
+        credits: map.take_optional(names::TOTAL_VOIDED_CREDITS)?.unwrap_or_default(),
+        count: map.take_optional(names::TOTAL_VOIDED_COUNT)?.unwrap_or_default(),
+    };
+    Ok((Totals { made, voided }, map.0))
+}
+
+/// A zero is not written.
+fn non_zero<T: Default + PartialEq>(value: &T) -> Option<&T> {
+    (*value != T::default()).then_some(value)
+}

@@ -79,7 +79,7 @@ async fn no_cost_grows_with_the_history() {
         "grant, replay: 2 round trips, 1 RRU, 0 WRU",
         "decrease: 2 round trips, 1 RRU, 4 WRU",
         "decrease, replay: 2 round trips, 1 RRU, 0 WRU",
-        "decrease beyond the balance: 2 round trips, 2 RRU, 0 WRU",
+        "decrease beyond the balance: 2 round trips, 5 RRU, 0 WRU",
         "refund: 2 round trips, 2 RRU, 4 WRU",
         "refund, replay: 1 round trips, 2 RRU, 0 WRU",
         "refund, fence: 2 round trips, 2 RRU, 4 WRU",

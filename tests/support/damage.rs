@@ -161,7 +161,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 33] = [
         "half",
         Refuses,
     ),
-    ("charge#gen-2#", Some(|item| _ = item.remove("voided_by")), "half written", Refuses),
+    ("charge#gen-2#", Some(|item| _ = item.remove("voided_by")), "incomplete", Refuses),
     (
         "charge#gen-2#",
         Some(|item| {
@@ -172,12 +172,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 33] = [
         Refuses,
     ),
     ("charge#gen-3#", None, "there are 1 fences by the wallet and 0 by the records", Refuses),
-    (
-        "charge#gen-3#",
-        Some(|item| _ = item.remove("voided_reason")),
-        "its void mark is half written",
-        Refuses,
-    ),
+    ("charge#gen-3#", Some(|item| _ = item.remove("voided_reason")), "its void mark is incomplete", Refuses),
     ("charge#chat-1#m-1", None, "the sums of anime_generation", Refuses),
 ];
 

@@ -170,6 +170,12 @@ impl State {
                 let items: Vec<_> = self.items.iter().filter(found).collect();
                 (200, json!({ "Items": items, "Count": items.len() }))
             }
+            "TransactGetItems" => {
+                let gets = request["TransactItems"].as_array().into_iter().flatten();
+                let item = |item| json!({ "Item": item });
+                let found = gets.map(|get| self.at(&get["Get"]["Key"]).map_or(json!({}), item));
+                (200, json!({ "Responses": found.collect::<Vec<_>>() }))
+            }
             "TransactWriteItems" => self.write(request),
             other => panic!("{other} is none of the store's calls"),
         }

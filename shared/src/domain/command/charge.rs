@@ -1,6 +1,6 @@
 //! `decrease`: charges, all or nothing, once for each identity.
 
-use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse, replay};
+use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
 use crate::domain::{
     Allocation, Charge, ChargeType, Credits, GenerationUuid, IdempotencyKey, LedgerError, Limit, Nonce,
     OrderNo, Record, RecordKey, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
@@ -65,9 +65,9 @@ impl Command for ChargeRequest {
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let place = self.place(view);
         match view.record(&place) {
-            Some(record @ Record::Charge(charge)) => {
-                self.conflict(charge, view).map_or_else(|| Ok(replay(record, view)), Err)
-            }
+            // Whoever learns of a record must not read a balance from before it afterwards.
+            Some(record) if view.is_behind(record) => Ok(Step::Read(Read::Wallet)),
+            Some(Record::Charge(charge)) => self.conflict(charge, view).map_or(Ok(Step::Done), Err),
             Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),
             Some(Record::Grant(_)) => {
                 Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()))

@@ -107,12 +107,6 @@ pub struct Written<T> {
     pub replayed: bool,
 }
 
-/// The step of a command whose record has been found in its place.
-fn replay(record: &Record, view: &View) -> Step {
-    // The balance must not be older than the record.
-    if view.is_behind(record) { Step::Read(Read::Wallet) } else { Step::Done }
-}
-
 /// A refusal that rests on the wallet, and on the absence of an earlier record where
 /// the request has an identity.
 fn refuse(refusal: LedgerError, identity: Option<&RecordKey>, view: &View) -> Result<Step, LedgerError> {

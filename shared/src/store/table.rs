@@ -18,8 +18,9 @@ pub(super) const GENERATION_INDEX: &str = "generation_uuid";
 /// The index of a user's records in the order of time.
 pub(super) const TIMELINE_INDEX: &str = "timeline";
 
-/// What the timeline shows beside the keys; never the allocations.
-const TIMELINE_ATTRIBUTES: [&str; 8] = [
+/// What the timeline shows beside the keys; never the allocations. DynamoDB cannot change
+/// the projection of an index, so the ones from `format` on are there for later records.
+const TIMELINE_ATTRIBUTES: [&str; 18] = [
     "trans_type",
     "credits",
     "order_no",
@@ -28,6 +29,16 @@ const TIMELINE_ATTRIBUTES: [&str; 8] = [
     "is_voided",
     "voided_at",
     "voided_reason",
+    "format",
+    "live",
+    "settled_at",
+    "outputs",
+    "returned_outputs",
+    "hold_until",
+    "revoked",
+    "metadata",
+    "late_success_at",
+    "debt",
 ];
 
 impl Store {

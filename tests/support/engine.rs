@@ -50,6 +50,7 @@ impl Engine {
     pub async fn call(&self, operation: &str, request: &Value, work: u64, lag: u64) -> Answer {
         match operation {
             "TransactWriteItems" => self.write(request, work, lag).await,
+            "TransactGetItems" => self.read(request),
             "CreateTable" => {
                 run(&self.copy, operation, request);
                 run(&self.table, operation, request)
@@ -113,6 +114,17 @@ impl Engine {
             });
         }
         answer
+    }
+
+    /// A transaction of reads is cancelled by a transaction that is at work at its items.
+    fn read(&self, request: &Value) -> Answer {
+        let state = self.state();
+        let is_free = |action: &Value| !state.at_work.contains_key(&place(action));
+        if actions(request).all(is_free) {
+            return run(&self.table, "TransactGetItems", request);
+        }
+        let code = |action| if is_free(action) { "None" } else { "TransactionConflict" };
+        cancelled(&actions(request).map(|action| json!({ "Code": code(action) })).collect::<Vec<_>>())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -212,8 +224,13 @@ fn actions(request: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn place(action: &Value) -> Place {
-    let bodies = [&action["Put"]["Item"], &action["Update"]["Key"], &action["ConditionCheck"]["Key"]];
-    let key = bodies.into_iter().find(|key| !key.is_null()).expect("an action of these three");
+    let bodies = [
+        &action["Put"]["Item"],
+        &action["Update"]["Key"],
+        &action["ConditionCheck"]["Key"],
+        &action["Get"]["Key"],
+    ];
+    let key = bodies.into_iter().find(|key| !key.is_null()).expect("an action of these four");
     let text = |name: &str| key[name]["S"].as_str().expect("a key").to_owned();
     (text("user_uuid"), text("sk"))
 }
@@ -229,6 +246,7 @@ fn run(database: &Database, operation: &str, request: &Value) -> Answer {
         "Query" => answer(request, |request| database.query(request)),
         "Scan" => answer(request, |request| database.scan(request)),
         "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),
+        "TransactGetItems" => answer(request, |request| database.transact_get_items(request)),
         _ => panic!("{operation} is no operation of the ledger"),
     }
 }

@@ -1,6 +1,9 @@
 //! Stories of users through the deployed API, and by direct invocations.
 
-use aws_sdk_dynamodb::{error::ProvideErrorMetadata, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    error::ProvideErrorMetadata,
+    types::{AttributeValue, Get, TransactGetItem},
+};
 use scrip_tests::WEBHOOK_SECRET;
 use serde_json::{Value, json};
 
@@ -190,6 +193,11 @@ async fn a_role_is_refused_what_its_function_does_not_do() {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let got = dynamodb.get_item().table_name(table).key("user_uuid", text("role")).key("sk", text("wallet"));
     got.send().await.unwrap();
+    // A transaction of reads needs `dynamodb:GetItem` and no action of its own.
+    let get = Get::builder().table_name(table).key("user_uuid", text("role")).key("sk", text("wallet"));
+    let get = TransactGetItem::builder().get(get.build().unwrap()).build();
+    let got = dynamodb.transact_get_items().transact_items(get).send().await.unwrap();
+    assert!(got.responses()[0].item().is_none(), "{got:?}");
     let put =
         dynamodb.put_item().table_name(table).item("user_uuid", text("role")).item("sk", text("wallet"));
     assert_eq!(put.send().await.unwrap_err().code(), Some("AccessDeniedException"));

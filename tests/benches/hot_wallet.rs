@@ -1,10 +1,12 @@
-//! What one wallet takes, by the function and by its rivals, on simulated time. It
-//! writes the tables of `docs/scale.md`; the same seed gives the same figures.
+//! Measures how many charges one wallet takes, by the function and by its rivals, on
+//! simulated time, and writes the tables of `docs/scale.md`. The same seed gives the
+//! same figures. With rates as arguments it measures the function at these alone, and
+//! writes no document.
 
 #![allow(clippy::expect_used, reason = "a benchmark ends by panicking")]
 
 use std::{
-    fs,
+    env, fs,
     path::Path,
     sync::{
         Mutex,
@@ -17,8 +19,13 @@ use scrip_tests::hot::{Figures, GRANTED, Load, Pace, Way, one_trip::Guard, run};
 
 /// Charges a second.
 const RATES: [u64; 8] = [10, 20, 40, 60, 100, 200, 500, 1_000];
-/// How long each caller has, in milliseconds.
-const LIMIT: i64 = 3_000;
+/// How long an invocation may take, in milliseconds: `Timeout` of `template.yaml`.
+const LIMIT: i64 = 29_000;
+/// How long callers come, in seconds: longer than an invocation may take, so that the
+/// number in flight stops growing.
+const WINDOW: u64 = 40;
+/// Above 100 a second fewer seconds suffice, because the wallet is full at once.
+const CALLERS: u64 = 4_000;
 const SEED: u64 = 7;
 
 const FUNCTION: &str = "the function";
@@ -33,6 +40,8 @@ const WAYS: [(&str, Way, u64); 6] = [
 ];
 
 fn main() {
+    let only: Vec<u64> = env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let is_asked = |way: Way, rate: u64| only.is_empty() || (way == WAYS[0].1 && only.contains(&rate));
     let cells: Vec<_> = RATES.iter().flat_map(|rate| WAYS.map(|(_, way, most)| (way, *rate, most))).collect();
     let (next, figures) = (AtomicUsize::new(0), Mutex::new(vec![None; cells.len()]));
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -40,7 +49,7 @@ fn main() {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some((way, rate, most)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if rate > most {
+                    if rate > most || !is_asked(*way, *rate) {
                         continue;
                     }
                     let ended = run(*way, load(*rate));
@@ -56,31 +65,54 @@ fn main() {
             });
         }
     });
-    let tables = tables(&figures.into_inner().expect("no panic"));
-    println!("{tables}");
-    write(&tables);
+    let figures = figures.into_inner().expect("no panic");
+    if only.is_empty() {
+        let tables = tables(&figures);
+        println!("{tables}");
+        write(&tables);
+    } else {
+        println!("{}", table_of_function(&figures).join("\n"));
+    }
 }
 
-/// Long enough for a queue to build up, and for a percentile.
 fn load(rate: u64) -> Load {
-    Load { rate, seconds: (500 / rate).clamp(4, 10), limit: LIMIT, seed: SEED, pace: Pace::USUAL }
+    let seconds = (CALLERS / rate).min(WINDOW);
+    Load { rate, seconds, limit: LIMIT, seed: SEED, pace: Pace::USUAL }
 }
 
 fn wallets(way: Way) -> u64 {
     if let Way::Function(wallets) = way { wallets } else { 1 }
 }
 
-fn tables(figures: &[Option<Figures>]) -> String {
-    let of = |way: usize, at: usize| figures[at * WAYS.len() + way].as_ref();
+fn of(figures: &[Option<Figures>], way: usize, at: usize) -> Option<&Figures> {
+    figures[at * WAYS.len() + way].as_ref()
+}
+
+fn table_of_function(figures: &[Option<Figures>]) -> Vec<String> {
     let mut lines = vec![
-        "| asked a second | charged a second | `Busy` | p50 | p99 | writes sent, a charge | write units, a charge |"
+        "| asked a second | charged a second | `Busy` | p50 | p99 | most in flight | writes sent, a charge | write units, a charge |"
             .to_owned(),
-        "| --- | --- | --- | --- | --- | --- | --- |".to_owned(),
+        "| --- | --- | --- | --- | --- | --- | --- | --- |".to_owned(),
     ];
-    lines.extend(RATES.iter().enumerate().filter_map(|(at, rate)| Some(row(of(0, at)?, *rate))));
+    lines.extend(RATES.iter().enumerate().filter_map(|(at, rate)| Some(row(of(figures, 0, at)?, *rate))));
+    lines
+}
+
+fn tables(figures: &[Option<Figures>]) -> String {
+    let mut lines = vec![
+        format!(
+            "An invocation may take {} s. Callers come for {WINDOW} s; at more than {} a second, for as long as \
+            {CALLERS} of them take.",
+            LIMIT / 1_000,
+            CALLERS / WINDOW,
+        ),
+        String::new(),
+    ];
+    lines.extend(table_of_function(figures));
     for (title, cell) in [
         ("charged a second", charged_a_second as fn(&Figures, u64) -> String),
         ("p99", |figures, _| millis(figures, 99)),
+        ("most in flight", |figures, _| figures.in_flight.to_string()),
         ("write units of the table, a charge", |figures, _| write_units(figures)),
     ] {
         lines.push(String::new());
@@ -88,8 +120,8 @@ fn tables(figures: &[Option<Figures>]) -> String {
         lines.push(format!("| {title}, at | {} |", names.join(" | ")));
         lines.push("| --- ".repeat(WAYS.len() + 1) + "|");
         for (at, rate) in RATES.into_iter().enumerate() {
-            let told = |way| of(way, at).map_or(String::new(), |figures| cell(figures, rate));
-            let cells: Vec<_> = (0..WAYS.len()).map(told).collect();
+            let cell = |way| of(figures, way, at).map_or(String::new(), |figures| cell(figures, rate));
+            let cells: Vec<_> = (0..WAYS.len()).map(cell).collect();
             lines.push(format!("| {rate} | {} |", cells.join(" | ")));
         }
     }
@@ -99,17 +131,18 @@ fn tables(figures: &[Option<Figures>]) -> String {
 fn row(figures: &Figures, rate: u64) -> String {
     let sent = ["TransactWriteItems", "UpdateItem"].map(|operation| figures.traffic.of(operation));
     format!(
-        "| {rate} | {} | {} % | {} | {} | {} | {} |",
+        "| {rate} | {} | {} % | {} | {} | {} | {} | {} |",
         charged_a_second(figures, rate),
         tenths(100 * (figures.busy + figures.failed), figures.asked),
         millis(figures, 50),
         millis(figures, 99),
+        figures.in_flight,
         tenths(sent.iter().sum(), done(figures)),
         write_units(figures),
     )
 }
 
-/// What was done while others still came, so that what ends a run counts for nothing.
+/// Counts what was done while others still came: the end of a run is not under full load.
 fn charged_a_second(figures: &Figures, rate: u64) -> String {
     tenths(figures.in_time, load(rate).seconds)
 }
@@ -132,7 +165,7 @@ fn tenths(sum: u64, count: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// Puts the tables into the document, in the place of those of before.
+/// Replaces the tables of the document.
 fn write(tables: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/scale.md");
     let text = fs::read_to_string(&path).expect("the document");

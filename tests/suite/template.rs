@@ -236,15 +236,56 @@ pub(super) fn statements(role: &Value) -> Vec<&Value> {
     always
 }
 
-/// What a request needs to be allowed.
-fn needed(sent: &Sent) -> Vec<(String, String)> {
-    if sent.operation == "TransactWriteItems" {
-        let actions = sent.request["TransactItems"].as_array().unwrap().iter();
+/// The IAM actions that authorize a request. Transactions are no actions of IAM: each of
+/// their items is authorized as a call of its own.
+fn needed(operation: &str, request: &Value) -> Vec<(String, String)> {
+    if ["TransactWriteItems", "TransactGetItems"].contains(&operation) {
+        let actions = request["TransactItems"].as_array().unwrap().iter();
         let names = actions.flat_map(|action| action.as_object().unwrap().keys());
         return names.map(|name| (format!("{name}Item"), String::new())).collect();
     }
-    let index = sent.request["IndexName"].as_str().map(|index| format!("/index/{index}"));
-    vec![(sent.operation.clone(), index.unwrap_or_default())]
+    let index = request["IndexName"].as_str().map(|index| format!("/index/{index}"));
+    vec![(operation.to_owned(), index.unwrap_or_default())]
+}
+
+#[test]
+fn a_transaction_is_authorized_by_the_actions_on_its_items() {
+    let needed = |operation, request| {
+        let needed = needed(operation, &request).into_iter();
+        needed.map(|(action, place)| action + &place).collect::<Vec<_>>()
+    };
+    let transaction = json!({ "TransactItems": [{ "Put": {} }, { "Update": {} }, { "ConditionCheck": {} }] });
+    let actions = ["PutItem", "UpdateItem", "ConditionCheckItem"];
+    assert_eq!(needed("TransactWriteItems", transaction), actions);
+    let transaction = json!({ "TransactItems": [{ "Get": {} }, { "Get": {} }] });
+    assert_eq!(needed("TransactGetItems", transaction), ["GetItem", "GetItem"]);
+    assert_eq!(needed("Query", json!({ "IndexName": "timeline" })), ["Query/index/timeline"]);
+}
+
+/// The functions whose failed asynchronous invocations wait in the failure queue.
+const QUEUED: [&str; 3] = ["grant", "decrease", "refund"];
+
+#[test]
+fn functions_that_write_send_failed_invocations_to_the_queue_and_no_other_may() {
+    let resources = resources();
+    let queue = json!({ "!GetAtt": "FailureQueue.Arn" });
+    let sends = json!({ "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue });
+    for name in FUNCTIONS.map(|function| function.name).into_iter().chain(["audit"]) {
+        let logical = logical(name);
+        let config = &resources[format!("{logical}Function")]["Properties"]["EventInvokeConfig"];
+        let role = &resources[format!("{logical}Role")]["Properties"];
+        let of_queues = statements(role).into_iter().filter(|statement| {
+            list(&statement["Action"]).into_iter().any(|action| text(action).starts_with("sqs:"))
+        });
+        let of_queues: Vec<_> = of_queues.collect();
+        if QUEUED.contains(&name) {
+            let destination = json!({ "OnFailure": { "Type": "SQS", "Destination": queue } });
+            let expected = json!({ "MaximumRetryAttempts": 2, "DestinationConfig": destination });
+            assert_eq!((config, of_queues), (&expected, vec![&sends]), "{name}");
+        } else {
+            assert_eq!((&config["DestinationConfig"], of_queues), (&Value::Null, vec![]), "{name}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -280,6 +321,7 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
         bench.wire.take();
         bench.invoke(function, payload).await.unwrap();
         let (_, done) = done.iter_mut().find(|(name, _)| *name == function.name).unwrap();
+        let needed = |sent: &Sent| needed(&sent.operation, &sent.request);
         done.extend(bench.wire.take().iter().flat_map(needed));
     }
     let resources = resources();

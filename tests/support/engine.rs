@@ -285,8 +285,8 @@ fn run(database: &Database, operation: &str, request: &Value) -> Answer {
         "UpdateItem" => answer(request, |request| database.update_item(request)),
         "Query" => answer(request, |request| database.query(request)),
         "Scan" => answer(request, |request| database.scan(request)),
-        "TransactGetItems" => answer(request, |request| database.transact_get_items(request)),
         "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),
+        "TransactGetItems" => answer(request, |request| database.transact_get_items(request)),
         _ => panic!("{operation} is no operation of the ledger"),
     }
 }

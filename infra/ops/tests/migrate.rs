@@ -12,15 +12,19 @@ use std::{
     time::Duration,
 };
 
+use scrip::{
+    domain::{Credits, GrantRequest, GrantType, Timestamp},
+    ledger::Invocation,
+};
 use scrip_ops::{
     migrate::{Settings, migrate},
     old::{Names, Old},
 };
 use scrip_tests::{Bench, Fault};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{
     oddities::Oddities,
-    place::{Place, fail},
+    place::{Place, fail, succeed},
     postgres::{Database, database},
 };
 
@@ -215,4 +219,106 @@ async fn since_moves_whole_users_who_were_active_and_the_rest_later() {
     let said =
         place.command_with_old("migrate", &database.url(), &["--since", "yesterday"]).output().unwrap();
     assert!(String::from_utf8_lossy(&said.stderr).contains("must be a time as"), "{said:?}");
+}
+
+/// Users whose charges let an earlier pack run out: `two` lacks 5 until 2099 and 4 for
+/// ever, `more` 5 until 2099, and 10 as of a day after March.
+const SHORT: &str = "
+    CREATE TABLE credits (id bigserial, trans_no text, created_at timestamptz, user_uuid text,
+        trans_type text, credits bigint, order_no text, expired_at timestamptz);
+    CREATE TABLE orders (order_no text, user_uuid text);
+    CREATE TABLE generations (uuid text, user_uuid text);
+    INSERT INTO credits (trans_no, created_at, user_uuid, trans_type, credits, expired_at)
+        SELECT 't' || id, at, user_uuid, of, credits, ends FROM (VALUES
+        (1, '2025-10-01'::timestamptz, 'two', 'system_add', 5, '2025-12-01'::timestamptz),
+        (2, '2025-10-02', 'two', 'system_add', 10, '2099-01-01'),
+        (3, '2025-10-03', 'two', 'system_add', 4, '2025-12-15'),
+        (4, '2025-10-04', 'two', 'system_add', 10, NULL),
+        (5, '2025-11-01', 'two', 'chat', -5, '2099-01-01'),
+        (6, '2025-12-10', 'two', 'chat', -4, NULL),
+        (7, '2025-10-01', 'more', 'system_add', 5, '2025-12-01'),
+        (8, '2025-10-02', 'more', 'system_add', 5, '2026-03-01'),
+        (9, '2025-10-03', 'more', 'system_add', 20, '2099-01-01'),
+        (10, '2025-11-01', 'more', 'chat', -10, '2099-01-01')) AS rows (id, at, user_uuid, of, credits, ends)";
+
+async fn short() -> Database {
+    let database = database().await;
+    database.client().await.batch_execute(SHORT).await.unwrap();
+    database
+}
+
+/// Migrates as of a moment, from a folder of its own: the report, and what was printed.
+fn migrate_from(place: &Place, url: &str, folder: &str, as_of: &str, flags: &[&str]) -> (Value, String) {
+    let path = place.path(folder);
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("as_of"), format!("{as_of}\n")).unwrap();
+    let mut command = place.command(&["migrate", "--from", url, "--folder", &path.display().to_string()]);
+    command.args(flags);
+    let printed = succeed(command);
+    (place.json(&format!("{folder}/report.json")), printed)
+}
+
+/// Grants what a run of an earlier version did, by its key.
+async fn grant_by_old_key(place: &Place, user: &str, number: u32, credits: u64, expired_at: Option<&str>) {
+    let ledger = place.ledger().await;
+    let request = GrantRequest {
+        user: user.to_owned().try_into().unwrap(),
+        trans_type: GrantType::SystemAdd,
+        credits: Credits::requested(credits).unwrap(),
+        order_no: None,
+        expired_at: expired_at.map(|end| Timestamp::parse(end).unwrap()),
+        key: format!("migration-1767225600000-{number}").try_into().ok(),
+    };
+    ledger.execute(&request, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
+}
+
+const NEW_YEAR: &str = "2026-01-01T00:00:00.000Z";
+/// After the runs of these tests, in milliseconds.
+const NOW: i64 = 1_893_456_000_000;
+const END_2099: &str = "2099-01-01T00:00:00Z";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn what_users_lack_is_granted_once_from_any_folder() {
+    let (database, place) = (short().await, Place::new().await);
+    let url = database.url();
+    let (report, printed) = migrate_from(&place, &url, "one", NEW_YEAR, &["--mend"]);
+    assert_eq!(report["compensated"], json!([2, 14]), "{report}");
+    assert!(printed.contains("2 users were granted 14 credits for that"), "{printed}");
+    let (items, balances) = (place.items(), place.balances(NOW));
+    assert_eq!((balances["two"], balances["more"]), (11 + 9, 10 + 5));
+
+    for (folder, as_of) in [("one", NEW_YEAR), ("other", NEW_YEAR), ("later", "2026-01-02T00:00:00.000Z")] {
+        let (report, printed) = migrate_from(&place, &url, folder, as_of, &["--mend"]);
+        assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(2)));
+        assert!(printed.contains("2 users were granted theirs by an earlier run"), "{printed}");
+        assert_eq!(place.items(), items, "{folder}");
+    }
+    // As of a moment when another pack has run out, other amounts are computed.
+    let (report, printed) = migrate_from(&place, &url, "much", "2026-06-01T00:00:00.000Z", &["--mend"]);
+    let says = "granted by an earlier run: 5 until 2099-01-01T00:00:00.000Z; \
+        by this run's plan: 10 until 2099-01-01T00:00:00.000Z; nothing was granted";
+    assert_eq!(report["compensated_otherwise"], json!({ "more": says }));
+    assert!(printed.contains(&format!("user more: {says}")), "{printed}");
+    assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(1)));
+    assert_eq!(place.items(), items);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn what_earlier_versions_granted_is_not_granted_again() {
+    let (database, place) = (short().await, Place::new().await);
+    let url = database.url();
+    migrate_from(&place, &url, "one", NEW_YEAR, &[]);
+    // The run was killed before the second grant to the first user.
+    grant_by_old_key(&place, "two", 0, 5, Some(END_2099)).await;
+    grant_by_old_key(&place, "more", 0, 5, Some(END_2099)).await;
+    let (report, _) = migrate_from(&place, &url, "other", NEW_YEAR, &["--mend"]);
+    assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([1, 4]), &json!(1)));
+    let balances = place.balances(NOW);
+    assert_eq!((balances["two"], balances["more"]), (11 + 9, 10 + 5));
+    let items = place.items();
+    let (report, _) = migrate_from(&place, &url, "third", NEW_YEAR, &["--mend"]);
+    assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(2)));
+    assert_eq!(place.items(), items);
 }

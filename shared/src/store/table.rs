@@ -20,8 +20,9 @@ pub(super) const GENERATION_INDEX: &str = "generation_uuid";
 /// The index of a user's records in the order of time.
 pub(super) const TIMELINE_INDEX: &str = "timeline";
 
-/// What the timeline shows beside the keys; never the allocations.
-const TIMELINE_ATTRIBUTES: [&str; 8] = [
+/// What the timeline shows beside the keys; never the allocations. DynamoDB cannot change
+/// the projection of an index, so those from the format on are there for later records.
+const TIMELINE_ATTRIBUTES: [&str; 18] = [
     names::TRANS_TYPE,
     names::CREDITS,
     names::ORDER_NO,
@@ -30,6 +31,16 @@ const TIMELINE_ATTRIBUTES: [&str; 8] = [
     names::IS_VOIDED,
     names::VOIDED_AT,
     names::VOIDED_REASON,
+    names::FORMAT,
+    "live",
+    "settled_at",
+    "outputs",
+    "returned_outputs",
+    "hold_until",
+    "revoked",
+    "metadata",
+    "late_success_at",
+    "debt",
 ];
 
 impl Store {

@@ -165,16 +165,17 @@ impl State {
                 let items: Vec<_> = keys.filter_map(|key| self.at(key)).collect();
                 (200, json!({ "Responses": { TABLE: items } }))
             }
+            "TransactGetItems" => {
+                let actions = request["TransactItems"].as_array().into_iter().flatten();
+                let item = |action: &Value| {
+                    self.at(&action["Get"]["Key"]).map_or(json!({}), |item| json!({ "Item": item }))
+                };
+                (200, json!({ "Responses": actions.map(item).collect::<Vec<_>>() }))
+            }
             "Query" => {
                 let found = |item: &&Value| self.anywhere || is_asked_for(request, item);
                 let items: Vec<_> = self.items.iter().filter(found).collect();
                 (200, json!({ "Items": items, "Count": items.len() }))
-            }
-            "TransactGetItems" => {
-                let gets = request["TransactItems"].as_array().into_iter().flatten();
-                let item = |item| json!({ "Item": item });
-                let found = gets.map(|get| self.at(&get["Get"]["Key"]).map_or(json!({}), item));
-                (200, json!({ "Responses": found.collect::<Vec<_>>() }))
             }
             "TransactWriteItems" => self.write(request),
             other => panic!("{other} is none of the store's calls"),

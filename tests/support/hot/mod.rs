@@ -53,7 +53,7 @@ pub struct Load {
     pub rate: u64,
     /// For how many seconds.
     pub seconds: u64,
-    /// How long each may take, in milliseconds.
+    /// How long one invocation may take, in milliseconds: the function's `Timeout`.
     pub limit: i64,
     /// What draws when they come, and all chance there is.
     pub seed: u64,
@@ -74,6 +74,8 @@ pub struct Figures {
     pub busy: u64,
     /// How many ended otherwise.
     pub failed: u64,
+    /// The most invocations in flight at once.
+    pub in_flight: u64,
     /// What was sent, of what follows the stream too.
     pub traffic: Traffic,
     /// What the table has: credits left, and credits in records.
@@ -84,6 +86,9 @@ pub struct Figures {
 pub const GRANTED: u64 = 1_000_000;
 /// How often what follows the stream looks.
 const FOLLOW_MILLIS: u64 = 250;
+
+/// What a function keeps of its invocation's time for the answer, in milliseconds.
+const ANSWER_MILLIS: i64 = 500;
 
 /// How one charge ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,7 +111,10 @@ pub fn run(way: Way, load: Load) -> Figures {
             let (world, wait) = (world.clone(), Duration::from_millis(u64::try_from(wait).expect("short")));
             running.spawn(async move {
                 sleep(wait).await;
+                let in_flight = world.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+                world.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
                 let end = world.charge(nth).await;
+                world.in_flight.fetch_sub(1, Ordering::SeqCst);
                 (end, began.elapsed() <= window, (began.elapsed() - wait).as_millis())
             });
         }
@@ -124,6 +132,7 @@ pub fn run(way: Way, load: Load) -> Figures {
             in_time: u64::try_from(done.filter(|ended| ended.1).count()).expect("some"),
             busy: count(End::Busy),
             failed: count(End::Failed),
+            in_flight: world.most_in_flight.load(Ordering::SeqCst),
             millis,
             traffic,
             credits: world.credits(),
@@ -140,6 +149,8 @@ struct World {
     /// Functions that wait for an invocation.
     idle: Mutex<Vec<OneTrip>>,
     started: AtomicU64,
+    in_flight: AtomicU64,
+    most_in_flight: AtomicU64,
 }
 
 impl World {
@@ -159,8 +170,17 @@ impl World {
             callbacks,
             metrics: Metrics::default(),
         };
-        let (idle, started) = (Mutex::default(), AtomicU64::new(0));
-        let world = World { way, load, line, clock, app: Arc::new(app), idle, started };
+        let world = World {
+            way,
+            load,
+            line,
+            clock,
+            app: Arc::new(app),
+            idle: Mutex::default(),
+            started: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            most_in_flight: AtomicU64::new(0),
+        };
         match way {
             Way::Function(wallets) => {
                 for wallet in 0..wallets {
@@ -186,8 +206,7 @@ impl World {
                     "user_uuid": format!("org:{}", nth % wallets), "trans_type": "image_generation",
                     "credits": 1, "generation_uuid": generation,
                 });
-                // The function keeps half a second of Lambda's deadline for its answer.
-                let deadline = self.clock.now().plus_millis(self.load.limit + 500);
+                let deadline = self.clock.now().plus_millis(self.load.limit);
                 match invoke(&self.app, DECREASE, payload.to_string(), deadline).await {
                     Ok(_) => End::Done,
                     Err(failure) => match lambda_runtime::Diagnostic::from(failure).error_type.as_str() {
@@ -199,7 +218,8 @@ impl World {
             Way::Prototype(..) => {
                 let idle = self.idle.lock().expect("no panic").pop();
                 let mut process = idle.unwrap_or_else(|| self.process());
-                let end = process.charge("org:0", &generation, 1, true, self.load.limit).await;
+                let limit = self.load.limit - ANSWER_MILLIS;
+                let end = process.charge("org:0", &generation, 1, true, limit).await;
                 self.idle.lock().expect("no panic").push(process);
                 match end {
                     Charged::Done { .. } => End::Done,

@@ -57,10 +57,10 @@ impl Folder {
         match end {
             End::Refused(refusal) => self.keep(user, &refusal.to_string()),
             End::Differs(why) => self.keep(user, why),
-            End::Moved(_, Since::Live) => self.keep(user, "the user has records in the ledger already"),
-            End::Moved(moved, _) if moved.wallet.is_none() => self.keep(user, "no row has any credits"),
-            End::Moved(moved, _) if moved.shortfall.is_empty() => Ok(()),
-            End::Moved(moved, _) => {
+            End::Moved(_, Since::Live, _) => self.keep(user, "the user has records in the ledger already"),
+            End::Moved(moved, ..) if moved.wallet.is_none() => self.keep(user, "no row has any credits"),
+            End::Moved(moved, ..) if moved.shortfall.is_empty() => Ok(()),
+            End::Moved(moved, ..) => {
                 let parts = moved.shortfall.iter().map(|(at, credits)| {
                     json!({ "credits": credits.get(), "expired_at": at.map(|at| at.to_string()) })
                 });

@@ -3,6 +3,7 @@
 //! Killed anywhere and begun again it goes on: as of the same moment the same rows
 //! give the same records, and what is there already is left alone.
 
+mod compensation;
 mod folder;
 mod report;
 
@@ -11,10 +12,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{
-        GrantRequest, GrantType, ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp,
-        UserUuid, Wallet,
-    },
+    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp, UserUuid, Wallet},
     ledger::Ledger,
     store::Held,
 };
@@ -29,6 +27,7 @@ use crate::{
     problem::{Problem, deadline, invocation},
     progress::Progress,
 };
+use compensation::{Compensation, Part, compensate, granted_before};
 use folder::Folder;
 
 /// How many users are written at once.
@@ -42,7 +41,7 @@ pub struct Settings {
     /// Write nothing to the ledger
     #[arg(long)]
     pub dry_run: bool,
-    /// Grant what single-row charges cost users too much
+    /// Grant what single-row charges cost users too much, once for each user
     #[arg(long)]
     pub mend: bool,
     /// Only users who have a row made since then, as 2026-08-01T00:00:00Z
@@ -117,8 +116,8 @@ enum End {
     /// The user was not moved, because the balance would be another one: a mistake in
     /// the plan.
     Differs(String),
-    /// The user is in the ledger, since when.
-    Moved(Box<Moved>, Since),
+    /// The user is in the ledger, since when, and what was done about a shortfall.
+    Moved(Box<Moved>, Since, Compensation),
 }
 
 /// Since when a user is in the ledger.
@@ -145,22 +144,33 @@ async fn one(
         Ok(moved) => moved,
         Err(refusal) => return Ok(End::Refused(refusal)),
     };
-    let Some(wallet) = moved.wallet.clone() else { return Ok(End::Moved(Box::new(moved), Since::Before)) };
+    let Some(wallet) = moved.wallet.clone() else { return Ok(moved_at(moved, Since::Before)) };
     if let Some(why) = difference(&rows, &wallet, as_of) {
         return Ok(End::Differs(why));
     }
     if settings.dry_run {
-        return Ok(End::Moved(Box::new(moved), Since::DryRun));
+        return Ok(moved_at(moved, Since::DryRun));
     }
-    let since = import(&moved, wallet, user, ledger).await?;
-    if settings.mend && since != Since::Live {
-        mend(&moved, ledger, as_of).await?;
-    }
-    Ok(End::Moved(Box::new(moved), since))
+    let (since, earlier) = import(&moved, wallet, user, ledger).await?;
+    let compensation = if settings.mend && since != Since::Live {
+        compensate(&moved, &earlier, ledger, as_of).await?
+    } else {
+        Compensation::None
+    };
+    Ok(End::Moved(Box::new(moved), since, compensation))
 }
 
-/// Writes a user, and reads all of it back.
-async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger) -> Result<Since, Problem> {
+fn moved_at(moved: Moved, since: Since) -> End {
+    End::Moved(Box::new(moved), since, Compensation::None)
+}
+
+/// Writes a user, and reads all of it back, with what earlier runs granted for a shortfall.
+async fn import(
+    moved: &Moved,
+    wallet: Wallet,
+    user: &UserRows,
+    ledger: &Ledger,
+) -> Result<(Since, Vec<Part>), Problem> {
     let failed = |error| stopped(&moved.user, &error);
     let history = ImportedHistory { user: moved.user.clone(), records: with_rows(moved, user), wallet };
     let imported = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
@@ -174,7 +184,7 @@ async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger)
                 if planned.get(key).is_some_and(|(_, planned)| *planned == rows))
         };
         let is_all = all.iter().filter(is_ours).count() == planned.len();
-        return Ok(if is_all { Since::Before } else { Since::Live });
+        return Ok((if is_all { Since::Before } else { Since::Live }, granted_before(&all)));
     }
     let is_planned = |held: &Held| match held {
         Held::Wallet(wallet) => *wallet == history.wallet,
@@ -186,7 +196,8 @@ async fn import(moved: &Moved, wallet: Wallet, user: &UserRows, ledger: &Ledger)
     if all.len() != planned.len() + 1 || !all.iter().all(is_planned) {
         return Err(Problem(format!("user {}: what was read back is not what was written", history.user)));
     }
-    Ok(if imported == ImportOutcome::Written { Since::Now } else { Since::Before })
+    let since = if imported == ImportOutcome::Written { Since::Now } else { Since::Before };
+    Ok((since, Vec::new()))
 }
 
 /// The records, each with its rows; a row that is no record goes with the first.
@@ -224,24 +235,6 @@ fn difference(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Option<Stri
 pub(crate) fn old_balance(rows: &[OldRow], then: Timestamp) -> i128 {
     let counts = |row: &&OldRow| row.expired_at.is_none_or(|end| then < end);
     rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum()
-}
-
-/// Grants what the old charges cost too much, once.
-async fn mend(moved: &Moved, ledger: &Ledger, as_of: Timestamp) -> Result<(), Problem> {
-    for (nth, (expired_at, credits)) in moved.shortfall.iter().enumerate() {
-        let key = format!("migration-{}-{nth}", as_of.millis()).try_into().ok();
-        let request = GrantRequest {
-            user: moved.user.clone(),
-            trans_type: GrantType::SystemAdd,
-            credits: *credits,
-            order_no: None,
-            expired_at: *expired_at,
-            key,
-        };
-        let granted = ledger.execute(&request, &invocation(ledger)).await;
-        granted.map_err(|error| stopped(&moved.user, &error))?;
-    }
-    Ok(())
 }
 
 fn stopped(user: &UserUuid, error: &LedgerError) -> Problem {

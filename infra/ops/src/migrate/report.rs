@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use scrip::domain::{Record, Timestamp};
 use serde::Serialize;
 
-use super::{End, Since};
+use super::{Compensation, End, Since};
 use crate::{
     old::UserRows,
     plan::{Class, Refusal},
@@ -30,6 +30,12 @@ pub struct Report {
     pub balance: i128,
     /// Users whom the old charges cost too much, and how many credits, all together.
     pub short: (u64, u128),
+    /// Users whom this run granted credits for that, and how many credits, all together.
+    pub compensated: (u64, u128),
+    /// Users whom an earlier run had granted all of them.
+    pub compensated_before: u64,
+    /// Users whom an earlier run had granted other amounts, with both: this run granted none.
+    pub compensated_otherwise: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -39,6 +45,9 @@ impl Report {
 
     /// Counts a user in.
     pub(super) fn count(&mut self, user: &UserRows, end: &End) {
+        if let End::Moved(_, _, compensation) = end {
+            self.count_compensation(user, compensation);
+        }
         let (became, moved) = match end {
             End::Refused(refusal) => {
                 let why = Refusal { row: None, ..refusal.clone() }.to_string();
@@ -49,11 +58,11 @@ impl Report {
                 self.differ.insert(user.user.clone(), why.clone());
                 ("who would differ", None)
             }
-            End::Moved(moved, _) if moved.wallet.is_none() => ("without credits", None),
-            End::Moved(moved, Since::DryRun) => ("would be moved", Some(moved)),
-            End::Moved(moved, Since::Now) => ("moved", Some(moved)),
-            End::Moved(moved, Since::Before) => ("moved before", Some(moved)),
-            End::Moved(_, Since::Live) => ("in the ledger already", None),
+            End::Moved(moved, ..) if moved.wallet.is_none() => ("without credits", None),
+            End::Moved(moved, Since::DryRun, _) => ("would be moved", Some(moved)),
+            End::Moved(moved, Since::Now, _) => ("moved", Some(moved)),
+            End::Moved(moved, Since::Before, _) => ("moved before", Some(moved)),
+            End::Moved(_, Since::Live, _) => ("in the ledger already", None),
         };
         *self.users.entry(became).or_default() += 1;
         let Some(moved) = moved else {
@@ -82,6 +91,20 @@ impl Report {
         let short: u64 = moved.shortfall.iter().map(|(_, credits)| credits.get()).sum();
         self.short.0 += u64::from(short > 0);
         self.short.1 += u128::from(short);
+    }
+
+    fn count_compensation(&mut self, user: &UserRows, compensation: &Compensation) {
+        match compensation {
+            Compensation::None => {}
+            Compensation::Granted(credits) => {
+                self.compensated.0 += 1;
+                self.compensated.1 += u128::from(*credits);
+            }
+            Compensation::GrantedBefore => self.compensated_before += 1,
+            Compensation::Differs(why) => {
+                self.compensated_otherwise.insert(user.user.clone(), why.clone());
+            }
+        }
     }
 }
 
@@ -119,6 +142,17 @@ impl fmt::Display for Report {
             f,
             "{:>12} users lack {} credits that ran out while later ones were spent",
             self.short.0, self.short.1
-        )
+        )?;
+        let (users, credits) = self.compensated;
+        if users > 0 {
+            writeln!(f, "{users:>12} users were granted {credits} credits for that")?;
+        }
+        if self.compensated_before > 0 {
+            writeln!(f, "{:>12} users were granted theirs by an earlier run", self.compensated_before)?;
+        }
+        for (user, why) in &self.compensated_otherwise {
+            writeln!(f, "user {user}: {why}")?;
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What an audit finds, and what it does not mistake for damage.
 
-use scrip::domain::{Fault, UserUuid};
+use scrip::domain::{Discrepancy, UserUuid};
 use scrip_tests::{Bench, DAMAGES, Fault as OnWire};
 use tokio::task::JoinSet;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 async fn faults(bench: &Bench, user: &str) -> Vec<String> {
     let user = UserUuid::try_from(user.to_owned()).unwrap();
     let audited = bench.ledger().audit(&user, bench.clock.now().plus_millis(60_000)).await.unwrap();
-    audited.faults.iter().map(Fault::to_string).collect()
+    audited.discrepancies.iter().map(Discrepancy::to_string).collect()
 }
 
 #[tokio::test]
@@ -103,5 +103,5 @@ async fn a_first_grant_that_comes_meanwhile_is_no_drift() {
         beside.charge("u", 2, "gen-1", None).await.unwrap();
     };
     let (audited, ()) = tokio::join!(audit, grant);
-    assert_eq!(audited.unwrap().faults.len(), 0);
+    assert_eq!(audited.unwrap().discrepancies.len(), 0);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{Fault, Timestamp, UserUuid},
+    domain::{Discrepancy, Timestamp, UserUuid},
     ledger::Repair,
     store::Part,
 };
@@ -44,7 +44,7 @@ async fn repair(bench: &Bench, user: &str) -> Repair {
 /// Repairs, which writes, and looks whether all is well then.
 async fn mend(bench: &Bench, user: &str) -> Repair {
     let repaired = repair(bench, user).await;
-    assert!(repaired.written.is_some(), "{:?}", repaired.faults);
+    assert!(repaired.written.is_some(), "{:?}", repaired.discrepancies);
     assert_sound(bench, user).await;
     repaired
 }
@@ -52,11 +52,11 @@ async fn mend(bench: &Bench, user: &str) -> Repair {
 /// Nothing is wrong, and a repair finds nothing to do.
 async fn assert_sound(bench: &Bench, user: &str) {
     let (of, deadline) = asked(bench, user);
-    let found = bench.ledger().audit(&of, deadline).await.unwrap().faults;
+    let found = bench.ledger().audit(&of, deadline).await.unwrap().discrepancies;
     assert!(found.is_empty(), "{found:?}");
     let before = items(bench, user).await;
     let again = repair(bench, user).await;
-    assert_eq!((again.faults.len(), again.after, again.written), (0, None, None));
+    assert_eq!((again.discrepancies.len(), again.after, again.written), (0, None, None));
     assert_eq!(items(bench, user).await, before, "a second repair writes nothing");
 }
 
@@ -85,16 +85,21 @@ async fn what_the_records_say_is_mended_and_anything_else_is_refused() {
             let damaged = items(&bench, "u").await;
             let planned = plan(&bench, "u").await;
             assert_eq!(items(&bench, "u").await, damaged, "{says}: a plan writes nothing");
-            assert_eq!(planned.after.is_some(), then == Then::Mends, "{sort}: {says}: {:?}", planned.faults);
+            assert_eq!(
+                planned.after.is_some(),
+                then == Then::Mends,
+                "{sort}: {says}: {:?}",
+                planned.discrepancies
+            );
             if then == Then::Mends {
                 let mended = mend(&bench, "u").await;
-                assert_eq!(mended.faults, planned.faults, "{sort}: {says}");
+                assert_eq!(mended.discrepancies, planned.discrepancies, "{sort}: {says}");
                 assert_eq!(bench.balance("u").await, balance, "{sort}: {says}");
                 assert_eq!(bench.records("u").await, records, "{sort}: {says}");
                 goes_on(&bench, "u").await;
             } else {
                 let refused = repair(&bench, "u").await;
-                assert!(refused.faults.iter().any(|fault| !fault.is_of_wallet()), "{sort}: {says}");
+                assert!(refused.discrepancies.iter().any(|fault| !fault.is_repairable()), "{sort}: {says}");
                 assert_eq!((refused.written, &items(&bench, "u").await), (None, &damaged), "{sort}: {says}");
             }
         });
@@ -131,7 +136,8 @@ async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
     };
     assert_eq!(kept("before")["wallet"].as_m().unwrap(), &wallet(&before));
     assert_eq!(kept("after")["wallet"].as_m().unwrap(), &wallet(&after));
-    let faults: Vec<_> = mended.faults.iter().map(|fault| AttributeValue::S(fault.to_string())).collect();
+    let faults: Vec<_> =
+        mended.discrepancies.iter().map(|fault| AttributeValue::S(fault.to_string())).collect();
     assert_eq!(kept("faults")["faults"].as_l().unwrap(), &faults);
     assert_eq!(kept("faults")["repaired_at"], after["wallet"]["version"]);
     let version = |items: &Items| items["wallet"]["version"].as_n().unwrap().parse::<i64>().unwrap();
@@ -140,8 +146,11 @@ async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
 
     bench.damage("u", &format!("{named}#faults"), Some(|item| _ = item.remove("faults"))).await;
     let refused = repair(&bench, "u").await;
-    let faults: Vec<_> = refused.faults.iter().map(Fault::to_string).collect();
-    assert!(faults[0].contains(&named) && !refused.faults.iter().any(Fault::is_of_wallet), "{faults:?}");
+    let faults: Vec<_> = refused.discrepancies.iter().map(Discrepancy::to_string).collect();
+    assert!(
+        faults[0].contains(&named) && !refused.discrepancies.iter().any(Discrepancy::is_repairable),
+        "{faults:?}"
+    );
 }
 
 #[tokio::test]
@@ -158,7 +167,7 @@ async fn a_lost_wallet_of_any_user_is_made_of_the_records() {
         assert_eq!(repairs(&items(&bench, user).await).len(), 2, "{user}: there was no wallet before");
     }
     let nobody = repair(&bench, "nobody").await;
-    assert_eq!((nobody.faults.len(), nobody.written, nobody.records), (0, None, 0));
+    assert_eq!((nobody.discrepancies.len(), nobody.written, nobody.records), (0, None, 0));
 }
 
 /// A pack that ran out is or is not in the wallet still, a refund came before or after
@@ -248,7 +257,7 @@ async fn a_user_who_is_written_to_all_the_time_is_mended() {
         }
     };
     let (mended, ()) = join!(repair(&bench, "u"), writes);
-    assert!(mended.written.is_some(), "{:?}", mended.faults);
+    assert!(mended.written.is_some(), "{:?}", mended.discrepancies);
     assert_sound(&bench, "u").await;
     assert_eq!(bench.sound_balance("u").await, balance + 90);
 }
@@ -265,7 +274,7 @@ async fn a_repair_whose_answer_is_lost_is_done_once() {
             (is_write && std::mem::take(&mut is_first)).then(|| fault.clone())
         });
         let mended = mend(&bench, "u").await;
-        assert_eq!(mended.faults.len(), 1, "{told:?}");
+        assert_eq!(mended.discrepancies.len(), 1, "{told:?}");
         let after = items(&bench, "u").await;
         assert_eq!(repairs(&after).len(), 3, "{told:?}");
         assert!(after.contains_key(&format!("repair#{}#after", mended.written.unwrap())), "{told:?}");

@@ -3,28 +3,30 @@
 
 mod audit;
 mod credits;
+mod discrepancy;
 mod error;
-mod fault;
 mod id;
 mod record;
 mod summary;
 mod text;
 mod time;
+mod timeline;
 mod trans_no;
 mod trans_type;
 mod wallet;
 
-pub use audit::Recount;
+pub use audit::WalletRebuild;
 pub use credits::Credits;
+pub use discrepancy::Discrepancy;
 pub use error::{LedgerError, Limit};
-pub use fault::Fault;
 pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};
 pub use record::{
     Allocation, Charge, ChargeRequest, Grant, GrantRequest, Record, RecordKey, RefundRequest, Void,
 };
-pub use summary::{Entry, Summary};
+pub use summary::Summary;
 pub use text::Reason;
 pub use time::Timestamp;
+pub use timeline::Entry;
 pub use trans_no::{Nonce, TransNo};
 pub use trans_type::{ChargeType, GrantType, TransType};
 pub use wallet::{Pack, Returned, Tally, Totals, Wallet};

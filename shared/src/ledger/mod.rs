@@ -2,30 +2,35 @@
 //! try again within bounds.
 
 mod audit;
+mod audit_batch;
 mod balance;
 mod decrease;
+mod generation;
 mod grant;
-mod history;
 mod import;
 mod post;
 mod refund;
 mod repair;
 mod retry;
-mod round;
-mod whole;
+mod summary;
+mod table_scan;
+mod timeline;
+mod user_snapshot;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-pub use audit::Audited;
-pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
+pub use audit::AuditReport;
+pub use audit_batch::AuditDeadline;
+pub use generation::GenerationPage;
 pub use import::{Imported, Past};
 pub use post::Posted;
 pub use refund::{Outcome, Refunded, VoidedCharge};
 pub use repair::Repair;
-pub use round::Until;
-pub use whole::Users;
+pub use summary::SummaryRange;
+pub use table_scan::Users;
+pub use timeline::{Page, TimelineRequest};
 
 use crate::{
     domain::{Nonce, Timestamp},

@@ -5,11 +5,11 @@ use tokio::try_join;
 use super::{Ledger, retry::Tries};
 use crate::{
     domain::{
-        Charge, Credits, GenerationUuid, LedgerError, Nonce, Reason, Record, RecordKey, RefundRequest,
-        Returned, Timestamp, TransNo, UserUuid, Void, Wallet,
+        Charge, Credits, LedgerError, Nonce, Reason, Record, RecordKey, RefundRequest, Returned, Timestamp,
+        TransNo, UserUuid, Void, Wallet,
     },
     meter::{self, Move},
-    store::{Commit, End, RecordStep, Transaction, WalletStep},
+    store::{Commit, RecordStep, Transaction, WalletStep},
 };
 
 /// How many voided charges an answer names at most.
@@ -117,22 +117,6 @@ impl Ledger {
             balance: refund.wallet.balance(self.now()),
             user,
         })
-    }
-
-    /// Whose charges a generation's are, as the index knows.
-    pub(super) async fn owner(
-        &self,
-        generation: &GenerationUuid,
-        deadline: Timestamp,
-    ) -> Result<UserUuid, LedgerError> {
-        let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
-        match try_join!(end(End::First), end(End::Last))? {
-            (Some(first), Some(last)) if first == last => Ok(first),
-            (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
-            _ => Err(LedgerError::IdempotencyConflict(
-                "two users have charges of this generation: name the user_uuid",
-            )),
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::{Ledger, audit::Seen, retry::Tries};
+use super::{Ledger, retry::Tries, user_snapshot::UserSnapshot};
 use crate::{
-    domain::{Fault, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
+    domain::{Discrepancy, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
     store::{self, Commit, KeptWallet, Transaction, WalletStep},
 };
 
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
     /// All that is wrong, or was before.
-    pub faults: BTreeSet<Fault>,
+    pub discrepancies: BTreeSet<Discrepancy>,
     /// How many records the user has.
     pub records: u64,
     /// The wallet that was found; nothing where none is, or none that can be read.
@@ -29,8 +29,8 @@ impl Ledger {
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
     pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (kept, seen) = self.still(user, &mut Tries::until(deadline), deadline).await?;
-        self.planned(user, kept.as_ref(), seen, deadline).await
+        let (kept, snapshot) = self.still(user, &mut Tries::until(deadline), deadline).await?;
+        self.planned(user, kept.as_ref(), snapshot, deadline).await
     }
 
     /// Puts a user's wallet right where it alone is wrong:
@@ -48,21 +48,21 @@ impl Ledger {
         let (nonce, mut tries) = (self.nonce(), Tries::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
-            let (kept, seen) = self.still(user, &mut tries, deadline).await?;
-            let ours = seen.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
+            let (kept, snapshot) = self.still(user, &mut tries, deadline).await?;
+            let ours = snapshot.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
             // The answer to what was sent was lost.
             if let (Some(sent), Some(_)) = (&sent, ours) {
                 return Ok(Repair { written: ours, ..sent.clone() });
             }
-            let planned = self.planned(user, kept.as_ref(), seen, deadline).await?;
+            let planned = self.planned(user, kept.as_ref(), snapshot, deadline).await?;
             let Some((after, version)) =
                 planned.after.clone().and_then(|after| after.version.map(|at| (after, at)))
             else {
                 return Ok(planned);
             };
             let trans_no = TransNo::new(version, nonce);
-            let faults = planned.faults.iter().map(Fault::to_string).collect();
-            let repair = store::Repair { trans_no, faults, before: kept, after };
+            let discrepancies = planned.discrepancies.iter().map(Discrepancy::to_string).collect();
+            let repair = store::Repair { trans_no, faults: discrepancies, before: kept, after };
             let wallet = WalletStep::Repaired(&repair);
             let transaction = Transaction { user, records: Vec::new(), wallet };
             match self.commit(&transaction, &mut tries).await? {
@@ -79,12 +79,12 @@ impl Ledger {
         user: &UserUuid,
         tries: &mut Tries,
         deadline: Timestamp,
-    ) -> Result<(Option<KeptWallet>, Seen), LedgerError> {
+    ) -> Result<(Option<KeptWallet>, UserSnapshot), LedgerError> {
         loop {
             let kept = self.kept_wallet(user, deadline).await?;
-            let seen = self.records(user, None, deadline).await?;
+            let snapshot = self.records(user, None, deadline).await?;
             if self.kept_wallet(user, deadline).await? == kept {
-                return Ok((kept, seen));
+                return Ok((kept, snapshot));
             }
             self.pause(tries, LedgerError::Busy).await?;
         }
@@ -95,23 +95,23 @@ impl Ledger {
         &self,
         user: &UserUuid,
         kept: Option<&KeptWallet>,
-        seen: Seen,
+        snapshot: UserSnapshot,
         deadline: Timestamp,
     ) -> Result<Repair, LedgerError> {
         let before = kept.and_then(KeptWallet::wallet);
-        let mut seen = seen.ended_with(before.as_ref());
-        for fault in self.index_faults(user, &seen, deadline).await? {
-            seen.recount.note(fault);
+        let mut snapshot = snapshot.ended_with(before.as_ref());
+        for discrepancy in self.index_faults(user, &snapshot, deadline).await? {
+            snapshot.rebuild.note(discrepancy);
         }
-        if before.as_ref().is_some_and(|wallet| wallet.version < seen.recount.latest()) {
-            seen.recount.note(Fault::WalletBehind);
+        if before.as_ref().is_some_and(|wallet| wallet.version < snapshot.rebuild.latest()) {
+            snapshot.rebuild.note(Discrepancy::WalletBehind);
         }
-        let (recount, now) = (seen.recount, self.now());
+        let (rebuild, now) = (snapshot.rebuild, self.now());
         let none = Wallet::default();
         let compared = if kept.is_none() { Some(&none) } else { before.as_ref() };
-        let faults = recount.faults(compared, now);
-        let is_mendable = !faults.is_empty() && faults.iter().all(Fault::is_of_wallet);
-        let after = is_mendable.then(|| recount.wallet(before.as_ref(), now)).transpose()?;
-        Ok(Repair { faults, records: recount.counts().0, before, after, written: None })
+        let discrepancies = rebuild.discrepancies(compared, now);
+        let is_mendable = !discrepancies.is_empty() && discrepancies.iter().all(Discrepancy::is_repairable);
+        let after = is_mendable.then(|| rebuild.wallet(before.as_ref(), now)).transpose()?;
+        Ok(Repair { discrepancies, records: rebuild.counts().0, before, after, written: None })
     }
 }

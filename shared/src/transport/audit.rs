@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{LedgerError, Timestamp},
-    ledger::{Audited, Until},
+    ledger::{AuditDeadline, AuditReport},
     store::Part,
 };
 
@@ -80,11 +80,11 @@ impl Audit {
 
     async fn audited(self, app: &App, payload: &str, deadline: Timestamp) -> Result<Found, LedgerError> {
         let (part, after) = self.asked(payload, app.ledger.now())?;
-        let until = Until { last_begin: deadline.plus_millis(-LAST_USERS_MILLIS), deadline };
+        let until = AuditDeadline { last_begin: deadline.plus_millis(-LAST_USERS_MILLIS), deadline };
         let mut found = Found::none(part);
         let ended = app
             .ledger
-            .audit_part(part, after.as_deref(), until, |user, audited| found.add(user, audited))
+            .audit_segment(part, after.as_deref(), until, |user, audited| found.add(user, audited))
             .await;
         telemetry::count_audit(&found, &ended);
         found.unfinished_after = ended?;
@@ -130,13 +130,13 @@ impl Found {
         Found { segment, of, users: 0, records: 0, voided: 0, drifted: 0, unfinished_after: None }
     }
 
-    fn add(&mut self, user: &str, audited: &Audited) {
+    fn add(&mut self, user: &str, audited: &AuditReport) {
         self.users += 1;
         self.records += audited.records;
         self.voided += audited.voided;
-        if !audited.faults.is_empty() {
+        if !audited.discrepancies.is_empty() {
             self.drifted += 1;
-            telemetry::tell_drift(user, &audited.faults);
+            telemetry::tell_drift(user, &audited.discrepancies);
         }
     }
 }

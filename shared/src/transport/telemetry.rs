@@ -14,7 +14,7 @@ use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_hist
 
 use super::{audit::Found, failure::code};
 use crate::{
-    domain::{Fault, LedgerError},
+    domain::{Discrepancy, LedgerError},
     meter::{Move, Notes},
 };
 
@@ -199,8 +199,8 @@ pub(super) fn count_audit(found: &Found, ended: &Result<Option<String>, LedgerEr
 }
 
 /// Tells what is wrong with a user.
-pub(super) fn tell_drift(user_uuid: &str, faults: &BTreeSet<Fault>) {
-    let first: Vec<_> = faults.iter().take(FAULTS_TOLD_MAX).map(Fault::to_string).collect();
+pub(super) fn tell_drift(user_uuid: &str, faults: &BTreeSet<Discrepancy>) {
+    let first: Vec<_> = faults.iter().take(FAULTS_TOLD_MAX).map(Discrepancy::to_string).collect();
     let why: String = first.join("; ").chars().take(FAULTS_CHARS_MAX).collect();
     tracing::error!(function = "audit", user_uuid, faults = faults.len(), why, "a user has drifted");
 }

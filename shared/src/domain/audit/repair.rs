@@ -1,7 +1,7 @@
-use super::Recount;
+use super::WalletRebuild;
 use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet};
 
-impl Recount {
+impl WalletRebuild {
     /// The wallet that the records give: later than all of them and than `from`, the
     /// wallet that it takes the place of. It rests on records with which nothing is wrong.
     ///
@@ -10,7 +10,7 @@ impl Recount {
     /// has less than nothing left.
     pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, LedgerError> {
         let before = self.latest.max(from.and_then(|wallet| wallet.version));
-        let packs: Result<Vec<_>, LedgerError> = self.packs.values().map(|source| source.pack()).collect();
+        let packs: Result<Vec<_>, LedgerError> = self.packs.values().map(|rebuilt| rebuilt.pack()).collect();
         let wallet = Wallet {
             version: before,
             packs: packs?.into_iter().flatten().collect(),
@@ -22,7 +22,7 @@ impl Recount {
     }
 }
 
-impl super::Source {
+impl super::RebuiltPack {
     /// What is left, if anything.
     fn pack(&self) -> Result<Option<Pack>, LedgerError> {
         let left = u64::try_from(self.left()).ok().and_then(|left| Credits::try_from(left).ok());

@@ -1,8 +1,8 @@
 use futures_util::stream::{FuturesOrdered, StreamExt};
 
-use super::{Audited, Ledger};
+use super::{AuditReport, Ledger};
 use crate::{
-    domain::{Fault, LedgerError, Timestamp, UserUuid},
+    domain::{Discrepancy, LedgerError, Timestamp, UserUuid},
     store::Part,
 };
 
@@ -11,7 +11,7 @@ const AT_ONCE: usize = 4;
 
 /// How long a round may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Until {
+pub struct AuditDeadline {
     /// From then on nobody is begun with, but the very first user.
     pub last_begin: Timestamp,
     /// When all must have ended.
@@ -24,12 +24,12 @@ impl Ledger {
     ///
     /// # Errors
     /// What every call may end with, for all who were told before it ended so.
-    pub async fn audit_part(
+    pub async fn audit_segment(
         &self,
         part: Part,
         after: Option<&str>,
-        until: Until,
-        mut tell: impl FnMut(&str, &Audited) + Send,
+        until: AuditDeadline,
+        mut tell: impl FnMut(&str, &AuditReport) + Send,
     ) -> Result<Option<String>, LedgerError> {
         let (mut users, mut last) = (self.users(part, after), None);
         let (mut audits, mut has_begun, mut is_over) = (FuturesOrdered::new(), false, false);
@@ -56,10 +56,14 @@ impl Ledger {
         }
     }
 
-    async fn audit_named(&self, user: String, deadline: Timestamp) -> Result<(String, Audited), LedgerError> {
+    async fn audit_named(
+        &self,
+        user: String,
+        deadline: Timestamp,
+    ) -> Result<(String, AuditReport), LedgerError> {
         let audited = match UserUuid::try_from(user.clone()) {
             Ok(id) => self.audit(&id, deadline).await?,
-            Err(_) => Audited { faults: [Fault::NoUser].into(), ..Audited::default() },
+            Err(_) => AuditReport { discrepancies: [Discrepancy::NoUser].into(), ..AuditReport::default() },
         };
         Ok((user, audited))
     }

@@ -1,9 +1,12 @@
+//! The wallet that a user's records give, compared with the one that is stored.
+
 mod repair;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
-    Charge, Discrepancy, Entry, Grant, Record, RecordKey, Timestamp, Totals, TransNo, TransType, Wallet,
+    Charge, Discrepancies, Discrepancy, Entry, Grant, Record, RecordKey, Timestamp, Totals, TransNo,
+    TransType, Wallet, discrepancy::is_ahead,
 };
 
 /// What records give: packs and sums, to be held against the wallet.
@@ -23,7 +26,7 @@ pub struct WalletRebuild {
     voided: u64,
     /// The last change of all, whatever the moment that is counted as of.
     latest: Option<Timestamp>,
-    discrepancies: BTreeSet<Discrepancy>,
+    discrepancies: Discrepancies,
 }
 
 /// A pack as the records tell it.
@@ -83,7 +86,7 @@ impl WalletRebuild {
         self.latest
     }
 
-    /// Notes something that is wrong.
+    /// Adds a discrepancy that comparing the wallet does not find.
     pub fn note(&mut self, discrepancy: Discrepancy) {
         self.discrepancies.insert(discrepancy);
     }
@@ -98,10 +101,11 @@ impl WalletRebuild {
         self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(then)).map(RebuiltPack::left).sum()
     }
 
-    /// All that is wrong, with the wallet of the moment where it can be read. What is
-    /// left in packs that have run out by now is nobody's money, and is not compared.
-    pub fn discrepancies(&self, wallet: Option<&Wallet>, now: Timestamp) -> BTreeSet<Discrepancy> {
+    /// All discrepancies, with those of the wallet where it can be read. Packs that have
+    /// expired by now are not compared: no charge can take from them.
+    pub fn discrepancies(&self, wallet: Option<&Wallet>, now: Timestamp) -> Discrepancies {
         let mut discrepancies = self.discrepancies.clone();
+        discrepancies.extend(self.latest.filter(|at| is_ahead(*at, now)).map(Discrepancy::RecordsAhead));
         for RebuiltPack { grant, is_there, taken } in self.packs.values() {
             if !is_there {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
@@ -110,6 +114,8 @@ impl WalletRebuild {
             }
         }
         if let Some(wallet) = wallet {
+            let version = wallet.version.filter(|version| is_ahead(*version, now));
+            discrepancies.extend(version.map(Discrepancy::VersionAhead));
             if wallet.version.is_none() && self.records + self.fences > 0 {
                 discrepancies.insert(Discrepancy::WalletMissing);
             } else {
@@ -120,14 +126,14 @@ impl WalletRebuild {
         discrepancies
     }
 
-    fn compare_packs(&self, wallet: &Wallet, now: Timestamp, discrepancies: &mut BTreeSet<Discrepancy>) {
+    fn compare_packs(&self, wallet: &Wallet, now: Timestamp, discrepancies: &mut Discrepancies) {
         let now = wallet.version.map_or(now, |version| now.max(version));
         let mut held = BTreeMap::new();
         for pack in &wallet.packs {
             let trans_no = pack.grant.trans_no;
             held.insert(trans_no, i128::from(pack.remaining.get()));
             match self.packs.get(&trans_no) {
-                None => _ = discrepancies.insert(Discrepancy::PackUnknown(trans_no)),
+                None => discrepancies.insert(Discrepancy::PackUnknown(trans_no)),
                 Some(rebuilt) if rebuilt.grant != pack.grant => {
                     discrepancies.insert(Discrepancy::PackDiffers(trans_no));
                 }
@@ -143,7 +149,7 @@ impl WalletRebuild {
         }
     }
 
-    fn compare_sums(&self, wallet: &Wallet, discrepancies: &mut BTreeSet<Discrepancy>) {
+    fn compare_sums(&self, wallet: &Wallet, discrepancies: &mut Discrepancies) {
         for of in self.totals.keys().chain(wallet.totals.keys()) {
             let sums = |totals: &BTreeMap<TransType, Totals>| totals.get(of).copied().unwrap_or_default();
             let (by_wallet, by_records) = (sums(&wallet.totals), sums(&self.totals));

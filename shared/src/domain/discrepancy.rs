@@ -1,6 +1,16 @@
-use std::fmt;
+//! What can be wrong with a user's items, and whether a repair of the wallet corrects it.
 
-use super::{Credits, Totals, TransNo, TransType};
+use std::{collections::BTreeSet, fmt};
+
+use super::{Credits, Timestamp, Totals, TransNo, TransType};
+
+/// How far a wallet's version may be ahead of the clock, in milliseconds.
+pub const VERSION_AHEAD_MAX_MILLIS: i64 = 3_600_000;
+
+/// Whether a moment is further ahead of the clock than clocks differ.
+pub(super) fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
+    now.plus_millis(VERSION_AHEAD_MAX_MILLIS) < moment
+}
 
 /// What is wrong with a user's items.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +27,11 @@ pub enum Discrepancy {
     WalletMissing,
     /// There are records that are later than the wallet.
     WalletBehind,
+    /// The wallet's version is more than [`VERSION_AHEAD_MAX_MILLIS`] ahead of the clock.
+    VersionAhead(Timestamp),
+    /// The last change that a record shows is that far ahead, so that no version that
+    /// follows it can be set back.
+    RecordsAhead(Timestamp),
     /// A pack was charged, and there is no record of its grant.
     GrantMissing(TransNo),
     /// A charge tells a grant otherwise than its record.
@@ -52,6 +67,7 @@ impl Discrepancy {
             Discrepancy::WalletUnreadable(_)
             | Discrepancy::WalletMissing
             | Discrepancy::WalletBehind
+            | Discrepancy::VersionAhead(_)
             | Discrepancy::PackUnknown(_)
             | Discrepancy::PackDiffers(_)
             | Discrepancy::PackBalance(..)
@@ -64,6 +80,7 @@ impl Discrepancy {
             Discrepancy::NoUser
             | Discrepancy::Unreadable(_)
             | Discrepancy::Misplaced(_)
+            | Discrepancy::RecordsAhead(_)
             | Discrepancy::GrantMissing(_)
             | Discrepancy::GrantDiffers(_)
             | Discrepancy::Overdrawn(..)
@@ -71,6 +88,75 @@ impl Discrepancy {
             | Discrepancy::Timeline(_)
             | Discrepancy::Generation(_) => false,
         }
+    }
+}
+
+/// All discrepancies of a user: the first ones by name, and a count of the others, so that a
+/// user with millions of damaged records fits the memory of a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discrepancies {
+    named: BTreeSet<Discrepancy>,
+    unnamed: u64,
+    has_unrepairable: bool,
+}
+
+impl Discrepancies {
+    /// How many discrepancies have names.
+    pub const NAMED_MAX: usize = 100;
+
+    /// Adds one. Where there are too many, the greatest one loses its name.
+    pub fn insert(&mut self, discrepancy: Discrepancy) {
+        self.has_unrepairable |= !discrepancy.is_repairable();
+        self.named.insert(discrepancy);
+        if self.named.len() > Self::NAMED_MAX {
+            self.named.pop_last();
+            self.unnamed += 1;
+        }
+    }
+
+    /// Adds discrepancies of records that a repair of the wallet does not correct.
+    pub fn insert_unnamed(&mut self, count: u64) {
+        self.has_unrepairable |= count > 0;
+        self.unnamed += count;
+    }
+
+    /// Those with names, in order.
+    pub fn named(&self) -> impl Iterator<Item = &Discrepancy> {
+        self.named.iter()
+    }
+
+    /// How many there are besides. One that several records show may count several times.
+    pub fn unnamed(&self) -> u64 {
+        self.unnamed
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.named.len() as u64 + self.unnamed
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Whether there are some, and a repair of the wallet corrects all.
+    pub fn is_repairable(&self) -> bool {
+        !self.is_empty() && !self.has_unrepairable
+    }
+}
+
+impl Extend<Discrepancy> for Discrepancies {
+    fn extend<All: IntoIterator<Item = Discrepancy>>(&mut self, all: All) {
+        all.into_iter().for_each(|discrepancy| self.insert(discrepancy));
+    }
+}
+
+impl From<Discrepancy> for Discrepancies {
+    fn from(discrepancy: Discrepancy) -> Discrepancies {
+        let mut all = Discrepancies::default();
+        all.insert(discrepancy);
+        all
     }
 }
 
@@ -82,6 +168,12 @@ impl fmt::Display for Discrepancy {
             Discrepancy::Misplaced(record) => write!(f, "record {record} stands where another belongs"),
             Discrepancy::WalletMissing => f.write_str("there are records and no wallet"),
             Discrepancy::WalletBehind => f.write_str("there are records that are later than the wallet"),
+            Discrepancy::VersionAhead(version) => {
+                write!(f, "the wallet's version {version} is more than an hour ahead of the clock")
+            }
+            Discrepancy::RecordsAhead(latest) => {
+                write!(f, "the last change, of {latest}, is more than an hour ahead of the clock")
+            }
             Discrepancy::GrantMissing(pack) => {
                 write!(f, "pack {pack} was charged and has no record of its grant")
             }
@@ -125,4 +217,27 @@ fn told(Totals { made, voided }: &Totals) -> String {
         voided.credits.get(),
         voided.count
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_and_what_lost_its_name_still_forbids_a_repair() {
+        let max = Discrepancies::NAMED_MAX as u64;
+        for (repairable, unrepairable, unnamed) in
+            [(0, 0, 0), (5, 0, 0), (max, 0, 0), (max + 7, 0, 7), (0, 3, 0), (max, 3, 3), (max, max, max)]
+        {
+            let mut all = Discrepancies::default();
+            all.extend((0..repairable).map(|nth| Discrepancy::Fences(0, nth + 1)));
+            all.extend((0..unrepairable).map(|nth| Discrepancy::Fences(nth + 2, 1)));
+            assert_eq!((all.count(), all.unnamed()), (repairable + unrepairable, unnamed));
+            assert_eq!(all.named().count() as u64, all.count() - unnamed);
+            assert_eq!(all.is_repairable(), repairable > 0 && unrepairable == 0);
+        }
+        let mut all = Discrepancies::from(Discrepancy::WalletMissing);
+        all.insert_unnamed(2);
+        assert!(!all.is_repairable() && all.count() == 3);
+    }
 }

@@ -17,7 +17,7 @@ mod wallet;
 
 pub use audit::WalletRebuild;
 pub use credits::Credits;
-pub use discrepancy::Discrepancy;
+pub use discrepancy::{Discrepancies, Discrepancy, VERSION_AHEAD_MAX_MILLIS};
 pub use error::{LedgerError, Limit};
 pub use id::{GenerationUuid, Id, IdempotencyKey, OrderNo, UserUuid};
 pub use record::{

@@ -32,10 +32,13 @@ impl Entry {
         (!is_later(self.trans_no.created_at())).then_some(Entry { void, ..self })
     }
 
-    /// A number that another entry hardly has.
-    pub fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
+    /// A number by which entries with other contents differ: two hashes of 64 bits.
+    pub fn fingerprint(&self) -> u128 {
+        let hash = |seed: u8| {
+            let mut hasher = DefaultHasher::new();
+            (seed, self).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        hash(0) << 64 | hash(1)
     }
 }

@@ -1,14 +1,12 @@
-//! An audit: a user's wallet and index entries compared with the records.
+//! The audit of one user: the wallet and the index entries compared with the records.
 
-use std::collections::BTreeSet;
-
-use super::{Ledger, user_snapshot::UserSnapshot};
+use super::{Ledger, comparison::LOOKS, user_snapshot::UserSnapshot};
 use crate::{
-    domain::{Discrepancy, GenerationUuid, LedgerError, Timestamp, UserUuid, Wallet},
+    domain::{Discrepancies, Discrepancy, GenerationUuid, LedgerError, Timestamp, UserUuid, Wallet},
     store::KeptWallet,
 };
 
-/// What a user's items are found to be.
+/// The result of a user's audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
     /// How many records the user has.
@@ -17,50 +15,51 @@ pub struct AuditReport {
     pub voided: u64,
     /// One of the generations that the user was charged for.
     pub generation: Option<GenerationUuid>,
-    /// All that is wrong.
-    pub discrepancies: BTreeSet<Discrepancy>,
+    /// What the last look at the user still found.
+    pub discrepancies: Discrepancies,
 }
 
 impl Ledger {
-    /// Holds a user's wallet and index entries against the records. The user may be
-    /// written to meanwhile: it is judged as of the wallet that is read first.
+    /// Compares a user's wallet and index entries with the records. The user may be written
+    /// to meanwhile: the records are counted as of the wallet that is read first.
     ///
     /// # Errors
-    /// What every call may end with; damage is no error.
+    /// What every call may end with; a discrepancy is no error.
     pub async fn audit(&self, user: &UserUuid, deadline: Timestamp) -> Result<AuditReport, LedgerError> {
-        let (wallet, mut snapshot) = self.snapshot(user, deadline).await?;
-        for discrepancy in self.index_faults(user, &snapshot, deadline).await? {
-            snapshot.rebuild.note(discrepancy);
-        }
-        let (records, voided) = snapshot.rebuild.counts();
-        let discrepancies = snapshot.rebuild.discrepancies(wallet.as_ref(), self.now());
-        let generation = snapshot.charges.into_values().next().map(|(generation, _)| generation);
-        Ok(AuditReport { records, voided, generation, discrepancies })
+        let mut looks = 1;
+        let mut comparison = loop {
+            let (wallet, snapshot) = self.wallet_and_records(user, deadline).await?;
+            let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
+            if comparison.is_clean() || looks == LOOKS {
+                break comparison;
+            }
+            looks += 1;
+            self.wait_for_next_look(deadline).await?;
+        };
+        self.name_discrepancies(user, &mut comparison, deadline).await?;
+        let (records, voided) = comparison.snapshot.rebuild.counts();
+        let charges = comparison.snapshot.charges;
+        let generation = charges.into_values().next().map(|(generation, _)| generation);
+        Ok(AuditReport { records, voided, generation, discrepancies: comparison.discrepancies })
     }
 
-    /// The wallet, where it can be read, and then all records as of it.
-    async fn snapshot(
+    /// The wallet, where it can be read, and then the records as of it.
+    async fn wallet_and_records(
         &self,
         user: &UserUuid,
         deadline: Timestamp,
     ) -> Result<(Option<Wallet>, UserSnapshot), LedgerError> {
-        loop {
-            let kept = self.kept_wallet(user, deadline).await?;
-            let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), KeptWallet::wallet);
-            let as_of = wallet.as_ref().and_then(|wallet| wallet.version);
-            let mut snapshot = self.records(user, as_of, deadline).await?;
-            // The first grant came after the look at the wallet.
-            if kept.is_none() && snapshot.has_wallet {
-                continue;
+        let kept = self.kept_wallet(user, deadline).await?;
+        let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), KeptWallet::wallet);
+        let as_of = wallet.as_ref().and_then(|wallet| wallet.version);
+        let mut snapshot = self.snapshot(user, as_of, deadline).await?;
+        if as_of.is_some() && as_of < snapshot.rebuild.latest() {
+            let now = self.kept_wallet(user, deadline).await?;
+            let version = now.as_ref().and_then(KeptWallet::wallet).and_then(|wallet| wallet.version);
+            if version < snapshot.rebuild.latest() {
+                snapshot.rebuild.note(Discrepancy::WalletBehind);
             }
-            if as_of.is_some() && as_of < snapshot.rebuild.latest() {
-                let now = self.kept_wallet(user, deadline).await?;
-                let version = now.as_ref().and_then(KeptWallet::wallet).and_then(|wallet| wallet.version);
-                if version < snapshot.rebuild.latest() {
-                    snapshot.rebuild.note(Discrepancy::WalletBehind);
-                }
-            }
-            return Ok((wallet, snapshot));
         }
+        Ok((wallet, snapshot))
     }
 }

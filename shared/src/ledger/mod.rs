@@ -4,6 +4,7 @@
 mod audit;
 mod audit_batch;
 mod balance;
+mod comparison;
 mod decrease;
 mod generation;
 mod grant;
@@ -15,6 +16,7 @@ mod retry;
 mod summary;
 mod table_scan;
 mod timeline;
+mod timeline_sums;
 mod user_snapshot;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,7 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 pub use audit::AuditReport;
-pub use audit_batch::AuditDeadline;
+pub use audit_batch::{AuditDeadline, AuditSummary};
 pub use generation::GenerationPage;
 pub use import::{Imported, Past};
 pub use post::Posted;

@@ -1,8 +1,12 @@
-use std::collections::BTreeSet;
+//! The repair of one user's wallet by the records.
 
-use super::{Ledger, retry::Tries, user_snapshot::UserSnapshot};
+use super::{
+    Ledger,
+    comparison::{Comparison, LOOKS},
+    retry::Tries,
+};
 use crate::{
-    domain::{Discrepancy, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
+    domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
     store::{self, Commit, KeptWallet, Transaction, WalletStep},
 };
 
@@ -10,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
     /// All that is wrong, or was before.
-    pub discrepancies: BTreeSet<Discrepancy>,
+    pub discrepancies: Discrepancies,
     /// How many records the user has.
     pub records: u64,
     /// The wallet that was found; nothing where none is, or none that can be read.
@@ -29,8 +33,8 @@ impl Ledger {
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
     pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (kept, snapshot) = self.still(user, &mut Tries::until(deadline), deadline).await?;
-        self.planned(user, kept.as_ref(), snapshot, deadline).await
+        let (kept, comparison) = self.confirmed(user, &mut Tries::until(deadline), deadline).await?;
+        self.plan(user, kept.as_ref(), comparison, deadline).await
     }
 
     /// Puts a user's wallet right where it alone is wrong:
@@ -48,20 +52,20 @@ impl Ledger {
         let (nonce, mut tries) = (self.nonce(), Tries::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
-            let (kept, snapshot) = self.still(user, &mut tries, deadline).await?;
-            let ours = snapshot.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
+            let (kept, comparison) = self.confirmed(user, &mut tries, deadline).await?;
+            let ours = comparison.snapshot.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
             // The answer to what was sent was lost.
             if let (Some(sent), Some(_)) = (&sent, ours) {
                 return Ok(Repair { written: ours, ..sent.clone() });
             }
-            let planned = self.planned(user, kept.as_ref(), snapshot, deadline).await?;
+            let planned = self.plan(user, kept.as_ref(), comparison, deadline).await?;
             let Some((after, version)) =
                 planned.after.clone().and_then(|after| after.version.map(|at| (after, at)))
             else {
                 return Ok(planned);
             };
             let trans_no = TransNo::new(version, nonce);
-            let discrepancies = planned.discrepancies.iter().map(Discrepancy::to_string).collect();
+            let discrepancies = planned.discrepancies.named().map(Discrepancy::to_string).collect();
             let repair = store::Repair { trans_no, faults: discrepancies, before: kept, after };
             let wallet = WalletStep::Repaired(&repair);
             let transaction = Transaction { user, records: Vec::new(), wallet };
@@ -73,45 +77,72 @@ impl Ledger {
         }
     }
 
-    /// The wallet and all records, between which nobody wrote.
-    async fn still(
+    /// A wallet and the records that differ from it, or do not. What a repair would correct
+    /// is certain only if the wallet has not moved since the look before: a read beside a
+    /// transaction may show its wallet and not yet its record, and a repair on such a read
+    /// would lose the record's credits.
+    async fn confirmed(
         &self,
         user: &UserUuid,
         tries: &mut Tries,
         deadline: Timestamp,
-    ) -> Result<(Option<KeptWallet>, UserSnapshot), LedgerError> {
+    ) -> Result<(Option<KeptWallet>, Comparison), LedgerError> {
+        let (mut before, mut looks) = (None, 1);
         loop {
-            let kept = self.kept_wallet(user, deadline).await?;
-            let snapshot = self.records(user, None, deadline).await?;
-            if self.kept_wallet(user, deadline).await? == kept {
-                return Ok((kept, snapshot));
+            let (kept, comparison) = self.look(user, tries, deadline).await?;
+            let is_certain = if comparison.is_repairable() {
+                before.as_ref() == Some(&kept)
+            } else {
+                comparison.is_clean() || looks >= LOOKS
+            };
+            if is_certain {
+                return Ok((kept, comparison));
             }
-            self.pause(tries, LedgerError::Busy).await?;
+            (before, looks) = (Some(kept), looks + 1);
+            self.wait_for_next_look(deadline).await?;
         }
     }
 
-    /// What is wrong, and the wallet that would put it right.
-    async fn planned(
+    /// Compares the wallet with all records, where nothing was written between the reads.
+    async fn look(
+        &self,
+        user: &UserUuid,
+        tries: &mut Tries,
+        deadline: Timestamp,
+    ) -> Result<(Option<KeptWallet>, Comparison), LedgerError> {
+        loop {
+            let kept = self.kept_wallet(user, deadline).await?;
+            let snapshot = self.snapshot(user, None, deadline).await?;
+            if self.kept_wallet(user, deadline).await? != kept {
+                self.pause(tries, LedgerError::Busy).await?;
+                continue;
+            }
+            let none = kept.is_none().then(Wallet::default);
+            let wallet = kept.as_ref().and_then(KeptWallet::wallet).or(none);
+            let mut snapshot = snapshot.as_of_last_change(wallet.as_ref());
+            let version = wallet.as_ref().map(|wallet| wallet.version);
+            if kept.is_some() && version.is_some_and(|version| version < snapshot.rebuild.latest()) {
+                snapshot.rebuild.note(Discrepancy::WalletBehind);
+            }
+            let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
+            return Ok((kept, comparison));
+        }
+    }
+
+    /// The wallet that would correct what differs.
+    async fn plan(
         &self,
         user: &UserUuid,
         kept: Option<&KeptWallet>,
-        snapshot: UserSnapshot,
+        mut comparison: Comparison,
         deadline: Timestamp,
     ) -> Result<Repair, LedgerError> {
+        self.name_discrepancies(user, &mut comparison, deadline).await?;
         let before = kept.and_then(KeptWallet::wallet);
-        let mut snapshot = snapshot.ended_with(before.as_ref());
-        for discrepancy in self.index_faults(user, &snapshot, deadline).await? {
-            snapshot.rebuild.note(discrepancy);
-        }
-        if before.as_ref().is_some_and(|wallet| wallet.version < snapshot.rebuild.latest()) {
-            snapshot.rebuild.note(Discrepancy::WalletBehind);
-        }
-        let (rebuild, now) = (snapshot.rebuild, self.now());
-        let none = Wallet::default();
-        let compared = if kept.is_none() { Some(&none) } else { before.as_ref() };
-        let discrepancies = rebuild.discrepancies(compared, now);
-        let is_mendable = !discrepancies.is_empty() && discrepancies.iter().all(Discrepancy::is_repairable);
-        let after = is_mendable.then(|| rebuild.wallet(before.as_ref(), now)).transpose()?;
-        Ok(Repair { discrepancies, records: rebuild.counts().0, before, after, written: None })
+        let Comparison { snapshot, discrepancies, .. } = comparison;
+        let is_repairable = discrepancies.is_repairable();
+        let after =
+            is_repairable.then(|| snapshot.rebuild.wallet(before.as_ref(), self.now())).transpose()?;
+        Ok(Repair { discrepancies, records: snapshot.rebuild.counts().0, before, after, written: None })
     }
 }

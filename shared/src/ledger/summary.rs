@@ -3,7 +3,11 @@
 use tokio::try_join;
 
 use super::Ledger;
-use crate::domain::{LedgerError, Summary, Timestamp, TransNo, UserUuid, Wallet};
+use crate::domain::{LedgerError, Limit, Summary, Timestamp, TransNo, UserUuid, Wallet};
+
+/// How many records the summary of a range counts at most: some 60 pages of 1 MB, which a
+/// request can read before its deadline.
+const RECORDS_MAX: usize = 100_000;
 
 /// How many records a summary reads at a time; a page of DynamoDB ends by
 /// itself at 1 MB.
@@ -23,7 +27,8 @@ impl Ledger {
     /// the records made in a range, through the index, which may lag.
     ///
     /// # Errors
-    /// What every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `LimitExceeded` for a range with more than 100,000 records, and what every call
+    /// may end with: `Busy`, `StoreUnavailable`, `Internal`.
     pub async fn summary(
         &self,
         user: &UserUuid,
@@ -47,9 +52,13 @@ impl Ledger {
         deadline: Timestamp,
     ) -> Result<Summary, LedgerError> {
         let (from, mut before) = (range.from.map(TransNo::first_at), range.to.map(TransNo::first_at));
-        let mut summary = Summary::default();
+        let (mut summary, mut records) = (Summary::default(), 0);
         while from.zip(before).is_none_or(|(from, before)| from < before) {
             let (entries, is_end) = self.entries(user, from, before, SUMMED_AT_ONCE, deadline).await?;
+            records += entries.len();
+            if records > RECORDS_MAX {
+                return Err(LedgerError::LimitExceeded(Limit::SummaryRange));
+            }
             entries.iter().try_for_each(|entry| summary.count(entry))?;
             before = entries.last().map(|entry| entry.trans_no).or(before);
             if is_end {

@@ -40,7 +40,10 @@ pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem>
         let charges = ledger.generation(generation, Some(&id), None, PAGE, deadline(ledger));
         times.push(("generation", timed(charges).await.map_err(failed)?));
     }
-    let faults = audited.discrepancies.iter().map(Discrepancy::to_string).collect();
+    let mut faults: Vec<_> = audited.discrepancies.named().map(Discrepancy::to_string).collect();
+    if audited.discrepancies.unnamed() > 0 {
+        faults.push(format!("and {} more", audited.discrepancies.unnamed()));
+    }
     Ok(Look { user, records: audited.records, voided: audited.voided, faults, times })
 }
 

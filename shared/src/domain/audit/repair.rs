@@ -1,15 +1,19 @@
+//! The wallet that a repair puts in the place of the stored one.
+
 use super::WalletRebuild;
-use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet};
+use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet, discrepancy::is_ahead};
 
 impl WalletRebuild {
-    /// The wallet that the records give: later than all of them and than `from`, the
-    /// wallet that it takes the place of. It rests on records with which nothing is wrong.
+    /// The wallet that the records give: later than all of them, and later than `from`, the
+    /// wallet that it replaces, unless that one is ahead of the clock. The records must
+    /// have no discrepancies.
     ///
     /// # Errors
     /// `LimitExceeded` where they give more than a wallet holds, `Internal` where a pack
     /// has less than nothing left.
     pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, LedgerError> {
-        let before = self.latest.max(from.and_then(|wallet| wallet.version));
+        let version = from.and_then(|wallet| wallet.version).filter(|version| !is_ahead(*version, now));
+        let before = self.latest.max(version);
         let packs: Result<Vec<_>, LedgerError> = self.packs.values().map(|rebuilt| rebuilt.pack()).collect();
         let wallet = Wallet {
             version: before,

@@ -1,4 +1,4 @@
-//! What a repair mends, and what it leaves alone.
+//! What a repair corrects, and what it refuses.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -9,12 +9,11 @@ use super::{
     TransType, Wallet, discrepancy::is_ahead,
 };
 
-/// What records give: packs and sums, to be held against the wallet.
+/// The packs and sums that records give, to compare with the wallet.
 ///
 /// Every change of a wallet has a moment later than all before it, and leaves that
 /// moment in the record. So the records as of a wallet's version give that wallet,
-/// whatever has been written since: records that came later are left out, and voids
-/// that came later too.
+/// whatever has been written since: later records and later voids are left out.
 #[derive(Clone, Debug, Default)]
 pub struct WalletRebuild {
     as_of: Option<Timestamp>,
@@ -29,7 +28,7 @@ pub struct WalletRebuild {
     discrepancies: Discrepancies,
 }
 
-/// A pack as the records tell it.
+/// A pack as the records give it.
 #[derive(Clone, Debug)]
 struct RebuiltPack {
     grant: Grant,
@@ -45,7 +44,7 @@ impl WalletRebuild {
         WalletRebuild { as_of: moment, ..WalletRebuild::default() }
     }
 
-    /// Counts a record in; what a timeline shows of it, as of the moment.
+    /// Adds a record. Returns its entry in the timeline as of the moment.
     pub fn add(&mut self, key: &RecordKey, record: &Record) -> Option<Entry> {
         self.latest = self.latest.max(record.changed_at());
         if let Record::Fence(void) = record {
@@ -76,7 +75,7 @@ impl WalletRebuild {
         Some(entry)
     }
 
-    /// Counts a repair in, which changed the wallet and nothing else.
+    /// Adds a repair, which changed the wallet and nothing else.
     pub fn add_repair(&mut self, repair: TransNo) {
         self.latest = self.latest.max(Some(repair.created_at()));
     }
@@ -172,10 +171,10 @@ impl WalletRebuild {
         }
     }
 
-    /// The pack of a grant, as it was told before, or as it is told now.
+    /// The pack of a grant: the copy that came first, or this one.
     fn pack_of(&mut self, grant: &Grant) -> &mut RebuiltPack {
-        let untold = RebuiltPack { grant: grant.clone(), is_there: false, taken: 0 };
-        let rebuilt = self.packs.entry(grant.trans_no).or_insert(untold);
+        let new = RebuiltPack { grant: grant.clone(), is_there: false, taken: 0 };
+        let rebuilt = self.packs.entry(grant.trans_no).or_insert(new);
         if rebuilt.grant != *grant {
             self.discrepancies.insert(Discrepancy::GrantDiffers(grant.trans_no));
         }

@@ -12,16 +12,16 @@ pub(super) fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
     now.plus_millis(VERSION_AHEAD_MAX_MILLIS) < moment
 }
 
-/// What is wrong with a user's items.
+/// One thing that is wrong with a user's items.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Discrepancy {
-    /// The ledger writes under no such `user_uuid`.
+    /// The ledger never writes such a `user_uuid`.
     NoUser,
-    /// A record, or what is none of the ledger's items, cannot be read: its key, and why.
+    /// An item that is no readable record: its key, and why.
     Unreadable(String),
-    /// The wallet cannot be read, or has more than was written: why.
+    /// The wallet cannot be read, or has attributes that the ledger does not write: why.
     WalletUnreadable(String),
-    /// A record stands where another one belongs.
+    /// The key of a record is that of another one.
     Misplaced(TransNo),
     /// There are records and no wallet.
     WalletMissing,
@@ -34,34 +34,33 @@ pub enum Discrepancy {
     RecordsAhead(Timestamp),
     /// A pack was charged, and there is no record of its grant.
     GrantMissing(TransNo),
-    /// A charge tells a grant otherwise than its record.
+    /// A charge has another copy of the grant than the grant's record.
     GrantDiffers(TransNo),
-    /// More was taken from a pack than was granted: the one, the other.
+    /// Charges took more from a pack than was granted: what they took, what was granted.
     Overdrawn(TransNo, u128, Credits),
-    /// A pack is in the wallet, and no record tells of it.
+    /// A pack is in the wallet and in no record.
     PackUnknown(TransNo),
-    /// The wallet tells a grant otherwise than its record.
+    /// The wallet has another copy of the grant than the grant's record.
     PackDiffers(TransNo),
     /// What is left of a pack: by the wallet, by the records.
     PackBalance(TransNo, i128, i128),
     /// The sums of a trans_type: by the wallet, by the records.
     TotalsMismatch(TransType, Totals, Totals),
-    /// The wallet does not know of charges with both a generation and a key.
+    /// There are charges with both a generation and a key, and the wallet has no mark of it.
     KeyedCharges,
     /// How many fences there are: by the wallet, by the records.
     Fences(u64, u64),
     /// The records of a trans_type sum up to more than any wallet may hold.
     TooMuch(TransType),
-    /// The index of the timeline has not the record as it is.
+    /// The timeline index does not have the record as it is.
     Timeline(TransNo),
-    /// The index of generations has not the charge.
+    /// The generation index does not have the charge.
     Generation(TransNo),
 }
 
 impl Discrepancy {
-    /// Whether the wallet alone is wrong, so that the records say what it must be. A
-    /// wallet that has counted more than there is, is the only one that still knows of
-    /// what was lost.
+    /// Whether the wallet alone is wrong, so that the records give what it must be. If the
+    /// wallet counts more than exists, records are lost, and only the wallet shows it.
     pub fn is_repairable(&self) -> bool {
         match self {
             Discrepancy::WalletUnreadable(_)

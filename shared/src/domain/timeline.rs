@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Credits, GenerationUuid, OrderNo, Reason, Timestamp, TransNo, TransType};
 
-/// A record as the timeline shows it.
+/// A record without what the timeline does not show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Its identity and moment.
@@ -24,8 +24,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The same as of a moment: of a record made later nothing, and without a void that
-    /// came later.
+    /// The entry as of a moment: without a void that came later, and nothing where the
+    /// record itself came later.
     pub fn as_of(self, moment: Option<Timestamp>) -> Option<Entry> {
         let is_later = |at: Timestamp| moment.is_some_and(|moment| moment < at);
         let void = self.void.filter(|(at, _)| !is_later(*at));

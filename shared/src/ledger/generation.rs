@@ -12,7 +12,7 @@ use crate::{
 /// within the 6 MB of a synchronous Lambda response at 400 bytes each.
 const SHOWN_ALLOCATIONS_MAX: usize = 10_000;
 
-/// The charges of a generation, and whose they are.
+/// A user, and a page of that user's charges of a generation.
 pub type GenerationPage = (UserUuid, Page<Charge>);
 
 impl Ledger {
@@ -66,7 +66,7 @@ impl Ledger {
         Ok((user, Page { records, next }))
     }
 
-    /// Whose charges a generation's are, as the index knows.
+    /// The user whose charges of a generation the index shows.
     pub(super) async fn owner(
         &self,
         generation: &GenerationUuid,

@@ -10,24 +10,24 @@ use crate::{
     store::{self, Commit, KeptWallet, Transaction, WalletStep},
 };
 
-/// How a user's wallet is mended, or was.
+/// A plan to repair a user's wallet, or the result of the repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// All that is wrong, or was before.
+    /// What was wrong before.
     pub discrepancies: Discrepancies,
     /// How many records the user has.
     pub records: u64,
-    /// The wallet that was found; nothing where none is, or none that can be read.
+    /// The wallet before; absent where there is none, or none that can be read.
     pub before: Option<Wallet>,
-    /// The wallet that the records give. Nothing where nothing is wrong, and where more is
+    /// The wallet that the records give; absent where nothing is wrong, and where more is
     /// wrong than the wallet.
     pub after: Option<Wallet>,
-    /// Under which identity it was written; nothing where it was not.
+    /// The identity of the repair; absent where nothing was written.
     pub written: Option<TransNo>,
 }
 
 impl Ledger {
-    /// Says how the records would mend a user's wallet, and changes nothing.
+    /// Plans the repair of a user's wallet, and changes nothing.
     ///
     /// # Errors
     /// What every call may end with, `Busy` where the user is written to all the time, and
@@ -37,13 +37,12 @@ impl Ledger {
         self.plan(user, kept.as_ref(), comparison, deadline).await
     }
 
-    /// Puts a user's wallet right where it alone is wrong:
+    /// Repairs a user's wallet where it alone is wrong:
     ///
     /// ```text
-    /// read wallet -> read records -> read wallet -> moved: again
-    ///                                               plan -> put wallet if unmoved   -> done
-    ///                                                       put what is kept of it
-    ///                                                          wallet moved -> again
+    /// look twice, until the wallet has not moved between the looks
+    ///   -> plan -> put the wallet, if its version is unchanged, and the trail of the repair
+    ///                -> refused: look again
     /// ```
     ///
     /// # Errors
@@ -54,7 +53,7 @@ impl Ledger {
         loop {
             let (kept, comparison) = self.confirmed(user, &mut tries, deadline).await?;
             let ours = comparison.snapshot.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
-            // The answer to what was sent was lost.
+            // The transaction was done, and its answer was lost.
             if let (Some(sent), Some(_)) = (&sent, ours) {
                 return Ok(Repair { written: ours, ..sent.clone() });
             }
@@ -65,8 +64,8 @@ impl Ledger {
                 return Ok(planned);
             };
             let trans_no = TransNo::new(version, nonce);
-            let discrepancies = planned.discrepancies.named().map(Discrepancy::to_string).collect();
-            let repair = store::Repair { trans_no, faults: discrepancies, before: kept, after };
+            let faults = planned.discrepancies.named().map(Discrepancy::to_string).collect();
+            let repair = store::Repair { trans_no, faults, before: kept, after };
             let wallet = WalletStep::Repaired(&repair);
             let transaction = Transaction { user, records: Vec::new(), wallet };
             match self.commit(&transaction, &mut tries).await? {
@@ -77,8 +76,8 @@ impl Ledger {
         }
     }
 
-    /// A wallet and the records that differ from it, or do not. What a repair would correct
-    /// is certain only if the wallet has not moved since the look before: a read beside a
+    /// Compares the wallet with the records until the result is certain. What a repair would
+    /// correct is certain only if the wallet has not moved since the look before: a read beside a
     /// transaction may show its wallet and not yet its record, and a repair on such a read
     /// would lose the record's credits.
     async fn confirmed(

@@ -13,7 +13,7 @@ const RECORDS_MAX: usize = 100_000;
 /// itself at 1 MB.
 const SUMMED_AT_ONCE: usize = 5_000;
 
-/// From when to when a summary goes; at least one end is given.
+/// The range of a summary; at least one end is given.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryRange {
     /// From this moment on.

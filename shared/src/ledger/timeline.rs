@@ -3,7 +3,7 @@
 use super::Ledger;
 use crate::domain::{Entry, LedgerError, Timestamp, TransNo, UserUuid};
 
-/// How many voided records a timeline page passes over at most.
+/// How many voided records a timeline page skips at most.
 const PASSED_OVER_MAX: usize = 1_000;
 
 /// Some records, and where the next ones begin.
@@ -15,7 +15,7 @@ pub struct Page<T> {
     pub next: Option<TransNo>,
 }
 
-/// What `timeline` is asked for.
+/// A request for a page of the timeline.
 #[derive(Clone, Debug)]
 pub struct TimelineRequest {
     /// Whose records.
@@ -61,6 +61,7 @@ impl Ledger {
         }
     }
 
+    /// One read of the index, and whether that reached its end.
     pub(super) async fn entries(
         &self,
         user: &UserUuid,

@@ -118,7 +118,7 @@ impl Ledger {
             }
             let none = kept.is_none().then(Wallet::default);
             let wallet = kept.as_ref().and_then(KeptWallet::wallet).or(none);
-            let mut snapshot = snapshot.as_of_last_change(wallet.as_ref());
+            let mut snapshot = snapshot.until_last_change(wallet.as_ref());
             let version = wallet.as_ref().map(|wallet| wallet.version);
             if kept.is_some() && version.is_some_and(|version| version < snapshot.rebuild.latest()) {
                 snapshot.rebuild.note(Discrepancy::WalletBehind);

@@ -73,7 +73,7 @@ impl Ledger {
 impl UserSnapshot {
     /// Sets the moment to that of the last change in the wallet or a record, so that
     /// comparing skips later entries of the indexes.
-    pub(super) fn as_of_last_change(mut self, wallet: Option<&Wallet>) -> UserSnapshot {
+    pub(super) fn until_last_change(mut self, wallet: Option<&Wallet>) -> UserSnapshot {
         self.as_of = self.rebuild.latest().max(wallet.and_then(|wallet| wallet.version));
         self
     }

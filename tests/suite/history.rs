@@ -1,7 +1,7 @@
 //! What the history tells, and by how much at a time.
 
 use scrip::transport::functions::HISTORY;
-use scrip_tests::{Bench, Fault};
+use scrip_tests::{Bench, Fault, Sent};
 use serde_json::{Value, json};
 
 /// A page, asked for directly.
@@ -180,6 +180,37 @@ async fn the_summary_is_what_the_records_say() {
         "before {}",
         made(1)
     );
+}
+
+/// The index answers with pages of 5,000 records, so many of them.
+#[tokio::test]
+async fn a_summary_of_more_than_100_000_records_is_refused() {
+    let bench = bench(&[]).await;
+    bench.records("u").await;
+    let is_page = |sent: &Sent| sent.request["IndexName"] == "timeline";
+    let answer = bench.wire.take().into_iter().rfind(is_page).unwrap().answer.unwrap();
+    let charge = answer["Items"][0].clone();
+    let page = |records: usize, is_last: bool| -> &'static str {
+        let mut page = json!({ "Count": records, "ScannedCount": records, "Items": vec![&charge; records] });
+        if !is_last {
+            page["LastEvaluatedKey"] = json!({
+                "user_uuid": charge["user_uuid"], "sk": charge["sk"], "trans_no": charge["trans_no"],
+            });
+        }
+        page.to_string().leak()
+    };
+    let (full, last, one) = (page(5_000, false), page(5_000, true), page(1, true));
+    for (pages, end, outcome) in [(19, last, Ok(100_000)), (20, one, Err("LimitExceeded"))] {
+        let mut left = pages;
+        bench.wire.inject(move |sent| {
+            left -= i32::from(is_page(sent));
+            is_page(sent).then_some(Fault::Answered(if left >= 0 { full } else { end }))
+        });
+        let range = json!({ "operation": "summary", "user_uuid": "u", "from": "2026-01-01T00:00:00Z" });
+        let summary = bench.invoke(HISTORY, range).await;
+        let found = summary.as_ref().map(|sums| sums["spent"]["count"].as_u64().unwrap());
+        assert_eq!(found.map_err(|(code, _)| code.as_str()), outcome);
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a repair mends, and what it leaves alone.
+//! What a repair corrects, and what it refuses.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,11 +7,11 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{Fault, Timestamp, UserUuid},
+    domain::{Discrepancy, Timestamp, UserUuid},
     ledger::Repair,
     store::Part,
 };
-use scrip_tests::{Bench, Clock, DAMAGES, Damage, Fault as OnWire, Repair as Then};
+use scrip_tests::{Bench, Clock, DAMAGES, Damage, Fault as OnWire, Repair as Then, Sent};
 use serde_json::{Value, json};
 use tokio::{join, sync::Notify, task::JoinSet};
 
@@ -44,7 +44,7 @@ async fn repair(bench: &Bench, user: &str) -> Repair {
 /// Repairs, which writes, and looks whether all is well then.
 async fn mend(bench: &Bench, user: &str) -> Repair {
     let repaired = repair(bench, user).await;
-    assert!(repaired.written.is_some(), "{:?}", repaired.faults);
+    assert!(repaired.written.is_some(), "{:?}", repaired.discrepancies);
     assert_sound(bench, user).await;
     repaired
 }
@@ -52,11 +52,11 @@ async fn mend(bench: &Bench, user: &str) -> Repair {
 /// Nothing is wrong, and a repair finds nothing to do.
 async fn assert_sound(bench: &Bench, user: &str) {
     let (of, deadline) = asked(bench, user);
-    let found = bench.ledger().audit(&of, deadline).await.unwrap().faults;
+    let found = bench.ledger().audit(&of, deadline).await.unwrap().discrepancies;
     assert!(found.is_empty(), "{found:?}");
     let before = items(bench, user).await;
     let again = repair(bench, user).await;
-    assert_eq!((again.faults.len(), again.after, again.written), (0, None, None));
+    assert_eq!((again.discrepancies.count(), again.after, again.written), (0, None, None));
     assert_eq!(items(bench, user).await, before, "a second repair writes nothing");
 }
 
@@ -85,16 +85,21 @@ async fn what_the_records_say_is_mended_and_anything_else_is_refused() {
             let damaged = items(&bench, "u").await;
             let planned = plan(&bench, "u").await;
             assert_eq!(items(&bench, "u").await, damaged, "{says}: a plan writes nothing");
-            assert_eq!(planned.after.is_some(), then == Then::Mends, "{sort}: {says}: {:?}", planned.faults);
+            assert_eq!(
+                planned.after.is_some(),
+                then == Then::Mends,
+                "{sort}: {says}: {:?}",
+                planned.discrepancies
+            );
             if then == Then::Mends {
                 let mended = mend(&bench, "u").await;
-                assert_eq!(mended.faults, planned.faults, "{sort}: {says}");
+                assert_eq!(mended.discrepancies, planned.discrepancies, "{sort}: {says}");
                 assert_eq!(bench.balance("u").await, balance, "{sort}: {says}");
                 assert_eq!(bench.records("u").await, records, "{sort}: {says}");
                 goes_on(&bench, "u").await;
             } else {
                 let refused = repair(&bench, "u").await;
-                assert!(refused.faults.iter().any(|fault| !fault.is_of_wallet()), "{sort}: {says}");
+                assert!(refused.discrepancies.named().any(|fault| !fault.is_repairable()), "{sort}: {says}");
                 assert_eq!((refused.written, &items(&bench, "u").await), (None, &damaged), "{sort}: {says}");
             }
         });
@@ -131,7 +136,8 @@ async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
     };
     assert_eq!(kept("before")["wallet"].as_m().unwrap(), &wallet(&before));
     assert_eq!(kept("after")["wallet"].as_m().unwrap(), &wallet(&after));
-    let faults: Vec<_> = mended.faults.iter().map(|fault| AttributeValue::S(fault.to_string())).collect();
+    let faults: Vec<_> =
+        mended.discrepancies.named().map(|fault| AttributeValue::S(fault.to_string())).collect();
     assert_eq!(kept("faults")["faults"].as_l().unwrap(), &faults);
     assert_eq!(kept("faults")["repaired_at"], after["wallet"]["version"]);
     let version = |items: &Items| items["wallet"]["version"].as_n().unwrap().parse::<i64>().unwrap();
@@ -140,8 +146,70 @@ async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
 
     bench.damage("u", &format!("{named}#faults"), Some(|item| _ = item.remove("faults"))).await;
     let refused = repair(&bench, "u").await;
-    let faults: Vec<_> = refused.faults.iter().map(Fault::to_string).collect();
-    assert!(faults[0].contains(&named) && !refused.faults.iter().any(Fault::is_of_wallet), "{faults:?}");
+    let faults: Vec<_> = refused.discrepancies.named().map(Discrepancy::to_string).collect();
+    assert!(
+        faults[0].contains(&named) && !refused.discrepancies.named().any(Discrepancy::is_repairable),
+        "{faults:?}"
+    );
+}
+
+/// By how many hours the version and the last record are ahead of the clock.
+#[tokio::test]
+async fn a_version_ahead_of_the_clock_is_set_back_unless_the_records_are_ahead_too() {
+    const HOUR: i64 = 3_600_000;
+    for (version, record, is_ahead, is_set_back) in [
+        (30 * HOUR, 0, true, true),
+        (30 * HOUR, HOUR / 2, true, true),
+        (HOUR / 2, 0, false, false),
+        (30 * HOUR, 2 * HOUR, true, false),
+    ] {
+        let bench = Bench::with(Clock::standing()).await;
+        bench.a_user("u").await;
+        bench.clock.pass_millis(record);
+        let last = bench.charge("u", 1, "gen-last", None).await.unwrap();
+        let last = Timestamp::parse(last["created_at"].as_str().unwrap()).unwrap();
+        bench.clock.pass_millis(-record);
+        let now = bench.clock.now();
+        let update = bench.client.update_item().table_name(&bench.table);
+        let update = update.key("user_uuid", AttributeValue::S("u".to_owned()));
+        let update = update.key("sk", AttributeValue::S("wallet".to_owned()));
+        let version_at = AttributeValue::N((now.millis() + version).to_string());
+        let update = update.update_expression("SET version = :version");
+        update.expression_attribute_values(":version", version_at).send().await.unwrap();
+
+        let repaired = repair(&bench, "u").await;
+        let found = |names: fn(&Discrepancy) -> bool| repaired.discrepancies.named().any(names);
+        assert_eq!(found(|one| matches!(one, Discrepancy::VersionAhead(_))), is_ahead, "{version} {record}");
+        assert_eq!(repaired.written.is_some(), is_set_back, "{version} {record}");
+        let by_records = found(|one| matches!(one, Discrepancy::RecordsAhead(_)));
+        assert_eq!(by_records, is_ahead && !is_set_back, "{version} {record}");
+        if is_set_back {
+            let later = now.max(last.plus_millis(1));
+            assert_eq!(repaired.after.unwrap().version, Some(later), "{version} {record}");
+            assert_sound(&bench, "u").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repair_waits_until_a_record_is_visible_beside_its_wallet() {
+    let bench = Bench::new().await;
+    bench.a_user("u").await;
+    bench.damage("u", "wallet", LESS_LEFT).await;
+    bench.wire.take();
+    plan(&bench, "u").await;
+    let is_read = |sent: &Sent| sent.operation == "Query" && sent.request["IndexName"].is_null();
+    let before = bench.wire.take().into_iter().find(is_read).unwrap().answer.unwrap().to_string();
+    let before: &'static str = before.leak();
+    bench.charge("u", 1, "gen-late", None).await.unwrap();
+    let mut is_first = true;
+    bench.wire.inject(move |sent| {
+        (is_read(sent) && std::mem::take(&mut is_first)).then_some(OnWire::Answered(before))
+    });
+    let balance = bench.balance("u").await["balance"].as_u64().unwrap();
+    let mended = mend(&bench, "u").await;
+    assert_eq!(mended.discrepancies.count(), 1, "the damage alone: {:?}", mended.discrepancies);
+    assert_eq!(bench.sound_balance("u").await, balance + 3, "and the charge is not lost");
 }
 
 #[tokio::test]
@@ -158,7 +226,7 @@ async fn a_lost_wallet_of_any_user_is_made_of_the_records() {
         assert_eq!(repairs(&items(&bench, user).await).len(), 2, "{user}: there was no wallet before");
     }
     let nobody = repair(&bench, "nobody").await;
-    assert_eq!((nobody.faults.len(), nobody.written, nobody.records), (0, None, 0));
+    assert_eq!((nobody.discrepancies.count(), nobody.written, nobody.records), (0, None, 0));
 }
 
 /// A pack that ran out is or is not in the wallet still, a refund came before or after
@@ -248,7 +316,7 @@ async fn a_user_who_is_written_to_all_the_time_is_mended() {
         }
     };
     let (mended, ()) = join!(repair(&bench, "u"), writes);
-    assert!(mended.written.is_some(), "{:?}", mended.faults);
+    assert!(mended.written.is_some(), "{:?}", mended.discrepancies);
     assert_sound(&bench, "u").await;
     assert_eq!(bench.sound_balance("u").await, balance + 90);
 }
@@ -265,7 +333,7 @@ async fn a_repair_whose_answer_is_lost_is_done_once() {
             (is_write && std::mem::take(&mut is_first)).then(|| fault.clone())
         });
         let mended = mend(&bench, "u").await;
-        assert_eq!(mended.faults.len(), 1, "{told:?}");
+        assert_eq!(mended.discrepancies.count(), 1, "{told:?}");
         let after = items(&bench, "u").await;
         assert_eq!(repairs(&after).len(), 3, "{told:?}");
         assert!(after.contains_key(&format!("repair#{}#after", mended.written.unwrap())), "{told:?}");

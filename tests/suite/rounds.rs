@@ -123,6 +123,38 @@ async fn a_user_who_takes_too_long_is_the_next_run_s_first() {
 }
 
 #[tokio::test]
+async fn a_user_who_needs_more_than_a_run_fails_and_the_next_run_begins_behind() {
+    let bench = Bench::new().await;
+    some_users(&bench, 6).await;
+    let clock = bench.clock.clone();
+    let mut is_first = true;
+    bench.wire.inject(move |sent| {
+        let uses_all = sent.operation == "GetItem" && std::mem::take(&mut is_first);
+        clock.pass_millis(if uses_all { ENOUGH } else { 0 });
+        None
+    });
+    let found = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    assert_eq!((&found["failed"], found["unfinished_after"].is_string()), (&json!(1), true), "{found}");
+    let rest = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
+    let rest = bench.audit(hourly(), &rest, ENOUGH).await.unwrap();
+    assert_eq!((&rest["failed"], rest.get("unfinished_after")), (&json!(0), None), "{rest}");
+    assert_eq!(found["users"].as_u64().unwrap() + rest["users"].as_u64().unwrap(), 5, "{found} {rest}");
+}
+
+#[tokio::test]
+async fn a_run_goes_on_behind_users_whose_audit_fails() {
+    let bench = Bench::new().await;
+    some_users(&bench, 8).await;
+    bench.wire.inject(|sent| {
+        let user = &sent.request["ExpressionAttributeValues"][":user"]["S"];
+        (user == "user-3" || user == "user-6").then_some(Fault::Refused(400, "ValidationException"))
+    });
+    let found = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    assert_eq!((&found["users"], &found["failed"]), (&json!(6), &json!(2)), "{found}");
+    assert!(found.get("unfinished_after").is_none() && found["drifted"] == 0, "{found}");
+}
+
+#[tokio::test]
 async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
     let bench = Bench::new().await;
     some_users(&bench, 3).await;
@@ -189,6 +221,6 @@ async fn a_run_takes_wallets_of_any_size() {
     bench.damage("many", "wallet", None).await;
     bench.seed("many", &wallet).await;
     let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();
-    let expected = json!({ "segment": 0, "of": 1, "users": 2, "records": 10_002, "voided": 0, "drifted": 0 });
+    let expected = json!({ "segment": 0, "of": 1, "users": 2, "records": 10_002, "voided": 0, "drifted": 0, "failed": 0 });
     assert_eq!(found, expected);
 }

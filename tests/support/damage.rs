@@ -42,12 +42,19 @@ use Repair::{Mends, Refuses};
 
 /// Damages of the user that [`Bench::a_user`] makes: to the item whose sort key begins so,
 /// what an audit says of it, and what a repair does.
-pub const DAMAGES: [(&str, Damage, &str, Repair); 33] = [
+pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     ("wallet", None, "there are records and no wallet", Mends),
     ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: is missing", Mends),
     ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: is missing", Mends),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Mends),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), number(1))), "later than the wallet", Mends),
+    (
+        "wallet",
+        // In 2096.
+        Some(|item| _ = item.insert("version".to_owned(), number(4_000_000_000_000))),
+        "more than an hour ahead of the clock",
+        Mends,
+    ),
     ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Mends),
     ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys", Mends),
     ("wallet", Some(|item| _ = item.remove("fences")), "0 fences by the wallet and 1 by the records", Mends),

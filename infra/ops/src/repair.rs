@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use clap::Args;
 use scrip::{
-    domain::{Pack, Timestamp, Totals, UserUuid, Wallet},
+    domain::{Discrepancy, Pack, Timestamp, Totals, UserUuid, Wallet},
     ledger::{self, Ledger},
 };
 
@@ -46,7 +46,7 @@ pub async fn repair(ledger: &Ledger, settings: &Settings) -> Result<Report, Prob
         ledger.plan_repair(user, deadline).await
     };
     let repair = repaired.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))?;
-    if repair.before.is_none() && repair.faults.is_empty() {
+    if repair.before.is_none() && repair.discrepancies.is_empty() {
         return Err(Problem(format!("user {user}: the table has nothing of this user")));
     }
     Ok(Report { user: user.clone(), repair, at: ledger.now() })
@@ -58,23 +58,27 @@ impl Report {
     /// # Errors
     /// The first thing that no record can put right.
     pub fn ended(&self) -> Result<(), Problem> {
-        match self.repair.faults.iter().find(|fault| !fault.is_of_wallet()) {
-            None => Ok(()),
-            Some(fault) => Err(Problem(format!(
-                "user {}: nothing is written, because more is wrong than the wallet: {fault}",
-                self.user
-            ))),
+        let discrepancies = &self.repair.discrepancies;
+        if discrepancies.is_empty() || discrepancies.is_repairable() {
+            return Ok(());
         }
+        let first = discrepancies.named().find(|discrepancy| !discrepancy.is_repairable());
+        let why = first.map_or_else(|| "one of very many faults".to_owned(), Discrepancy::to_string);
+        let user = &self.user;
+        Err(Problem(format!("user {user}: nothing is written, because more is wrong than the wallet: {why}")))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ledger::Repair { faults, records, before, after, written } = &self.repair;
-        writeln!(f, "user {}, {records} records, {} faults", self.user, faults.len())?;
-        for fault in faults {
-            let by_whom = if fault.is_of_wallet() { "the wallet's" } else { "not the wallet's" };
-            writeln!(f, "    {fault}: {by_whom}")?;
+        let ledger::Repair { discrepancies, records, before, after, written } = &self.repair;
+        writeln!(f, "user {}, {records} records, {} faults", self.user, discrepancies.count())?;
+        for discrepancy in discrepancies.named() {
+            let by_whom = if discrepancy.is_repairable() { "the wallet's" } else { "not the wallet's" };
+            writeln!(f, "    {discrepancy}: {by_whom}")?;
+        }
+        if discrepancies.unnamed() > 0 {
+            writeln!(f, "    and {} more", discrepancies.unnamed())?;
         }
         let Some(after) = after else { return Ok(()) };
         writeln!(f, "what the wallet says, and what the records give:")?;

@@ -50,4 +50,6 @@ pub enum Limit {
     Total,
     /// A refund that would bring back more packs than one item holds.
     RestoredPacks,
+    /// A summary of a range with more records than one request may read.
+    SummaryRange,
 }

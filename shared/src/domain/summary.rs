@@ -1,27 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{
-    Credits, GenerationUuid, LedgerError, OrderNo, Reason, Tally, Timestamp, TransNo, TransType, Wallet,
-};
-
-/// A record as the timeline shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
-    /// Its identity and moment.
-    pub trans_no: TransNo,
-    /// What it is for; a charge's credits went, all others' came.
-    pub trans_type: TransType,
-    /// How many, as a positive number.
-    pub credits: Credits,
-    /// The order it names.
-    pub order_no: Option<OrderNo>,
-    /// The generation it names.
-    pub generation: Option<GenerationUuid>,
-    /// When a grant runs out.
-    pub expired_at: Option<Timestamp>,
-    /// When and why a charge was voided.
-    pub void: Option<(Timestamp, Reason)>,
-}
+use super::{Credits, Entry, LedgerError, Tally, Timestamp, TransType, Wallet};
 
 /// The sums of a user's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Credits, Effect, Grant, GrantType, LedgerError, Limit, Timestamp, TransNo, TransType};
+use super::{
+    Credits, Effect, Grant, GrantType, LedgerError, Limit, Timestamp, TransNo, TransType,
+    discrepancy::is_ahead,
+};
 
 /// One user's money: what is left of each grant, and what ever happened in sums.
 ///
@@ -62,9 +65,6 @@ impl Wallet {
     /// How long a pack that ran out stays: clocks differ, and what is dropped by
     /// one that is ahead is gone for all.
     const EXPIRED_STAYS_MILLIS: i64 = 60_000;
-    /// How far a wallet's version may be ahead of the clock: an hour, far more than clocks
-    /// differ.
-    pub const VERSION_AHEAD_MAX_MILLIS: i64 = 60 * 60 * 1_000;
 
     /// The sum of what is left in the usable packs.
     pub fn balance(&self, now: Timestamp) -> Credits {
@@ -167,7 +167,7 @@ impl Wallet {
     /// every change would be stamped with a time that has not come.
     pub fn begin_change(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
         let at = self.version.map_or(now, |version| now.max(version.plus_millis(1)));
-        if at.millis() - now.millis() > Self::VERSION_AHEAD_MAX_MILLIS {
+        if is_ahead(at, now) {
             return Err(LedgerError::Internal(format!("the wallet's version {at} is far ahead of {now}")));
         }
         let mut wallet = Wallet { version: Some(at), ..self.clone() };

@@ -21,14 +21,8 @@ impl Ledger {
     /// # Errors
     /// As for every read.
     pub async fn all(&self, user: &UserUuid, deadline: Timestamp) -> Result<Vec<Held>, LedgerError> {
-        let (mut all, mut from) = (Vec::new(), None);
-        loop {
-            let (page, next) = self.read(deadline, || self.store.all(user, from.clone())).await?;
-            all.extend(page);
-            from = next;
-            if from.is_none() {
-                return Ok(all);
-            }
-        }
+        let mut all = Vec::new();
+        self.each_item(user, deadline, |item| all.push(item)).await?;
+        Ok(all)
     }
 }

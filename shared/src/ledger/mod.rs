@@ -1,25 +1,32 @@
 //! The use cases: commands through one write path, and the reads, one file each.
 
 mod audit;
+mod audit_batch;
 mod balance;
+mod comparison;
 mod execute;
-mod history;
+mod generation;
 mod refund;
 mod repair;
 mod retry;
-mod round;
-mod whole;
+mod summary;
+mod table_scan;
+mod timeline;
+mod timeline_sums;
+mod user_snapshot;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-pub use audit::Audited;
+pub use audit::AuditReport;
+pub use audit_batch::{AuditDeadline, AuditSummary};
 pub use execute::Invocation;
-pub use history::{GenerationPage, Page, SummaryRange, TimelineRequest};
+pub use generation::GenerationPage;
 pub use repair::Repair;
-pub use round::Until;
-pub use whole::Users;
+pub use summary::SummaryRange;
+pub use table_scan::Users;
+pub use timeline::{Page, TimelineRequest};
 
 use crate::{
     domain::{Nonce, Timestamp},

@@ -1,45 +1,50 @@
-use std::{collections::BTreeSet, pin::pin};
+//! The repair of one user's wallet by the records.
 
-use super::{Ledger, audit::Seen, retry::RetryState};
+use std::pin::pin;
+
+use super::{
+    Ledger,
+    comparison::{Comparison, LOOKS},
+    retry::RetryState,
+};
 use crate::{
-    domain::{Fault, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
-    store::{self, Commit, KeptWallet},
+    domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
+    store::{self, Commit, KeptWallet, StoreError},
 };
 
-/// How a user's wallet is mended, or was.
+/// A plan to repair a user's wallet, or the result of the repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// All that is wrong, or was before.
-    pub faults: BTreeSet<Fault>,
+    /// What was wrong before.
+    pub discrepancies: Discrepancies,
     /// How many records the user has.
     pub records: u64,
-    /// The wallet that was found; nothing where none is, or none that can be read.
+    /// The wallet before; absent where there is none, or none that can be read.
     pub before: Option<Wallet>,
-    /// The wallet that the records give. Nothing where nothing is wrong, and where more is
+    /// The wallet that the records give; absent where nothing is wrong, and where more is
     /// wrong than the wallet.
     pub after: Option<Wallet>,
-    /// Under which identity it was written; nothing where it was not.
+    /// The identity of the repair; absent where nothing was written.
     pub written: Option<TransNo>,
 }
 
 impl Ledger {
-    /// Says how the records would mend a user's wallet, and changes nothing.
+    /// Plans the repair of a user's wallet, and changes nothing.
     ///
     /// # Errors
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
     pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (kept, seen) = self.still(user, &mut RetryState::until(deadline), deadline).await?;
-        self.planned(user, kept.as_ref(), seen, deadline).await
+        let (kept, comparison) = self.confirmed(user, &mut RetryState::until(deadline), deadline).await?;
+        self.plan(user, kept.as_ref(), comparison, deadline).await
     }
 
-    /// Puts a user's wallet right where it alone is wrong:
+    /// Repairs a user's wallet where it alone is wrong:
     ///
     /// ```text
-    /// read wallet -> read records -> read wallet -> moved: again
-    ///                                               plan -> put wallet if unmoved   -> done
-    ///                                                       put what is kept of it
-    ///                                                          wallet moved -> again
+    /// look twice, until the wallet has not moved between the looks
+    ///   -> plan -> put the wallet, if its version is unchanged, and the trail of the repair
+    ///                -> refused: look again
     /// ```
     ///
     /// # Errors
@@ -48,73 +53,116 @@ impl Ledger {
         let (nonce, mut tries) = (self.nonce(), RetryState::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
-            let (kept, seen) = self.still(user, &mut tries, deadline).await?;
-            let ours = seen.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
-            // The answer to what was sent was lost.
+            let (kept, comparison) = self.confirmed(user, &mut tries, deadline).await?;
+            let ours = comparison.snapshot.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
+            // The transaction was done, and its answer was lost.
             if let (Some(sent), Some(_)) = (&sent, ours) {
                 return Ok(Repair { written: ours, ..sent.clone() });
             }
-            let planned = self.planned(user, kept.as_ref(), seen, deadline).await?;
+            let planned = self.plan(user, kept.as_ref(), comparison, deadline).await?;
             let Some((after, version)) =
                 planned.after.clone().and_then(|after| after.version.map(|at| (after, at)))
             else {
                 return Ok(planned);
             };
             let trans_no = TransNo::new(version, nonce);
-            let faults = planned.faults.iter().map(Fault::to_string).collect();
+            let faults = planned.discrepancies.named().map(Discrepancy::to_string).collect();
             let repair = store::Repair { trans_no, faults, before: kept, after };
-            let send = pin!(self.store.commit_repair(user, &repair, self.nonce()));
-            match self.time_commit(&mut tries, send).await {
-                Ok(Commit::Done) => return Ok(Repair { written: Some(trans_no), ..planned }),
-                Ok(Commit::Refused { .. } | Commit::Conflict) => {
-                    self.pause(&mut tries, LedgerError::Busy).await?;
-                }
-                // Whether it was done is seen when the user is read again.
-                Err(error) => self.classify_failure(error, &mut tries).await?,
+            if self.commit_repair(user, &repair, &mut tries).await? {
+                return Ok(Repair { written: Some(trans_no), ..planned });
             }
+            self.pause(&mut tries, LedgerError::Busy).await?;
             sent = Some(planned);
         }
     }
 
-    /// The wallet and all records, between which nobody wrote.
-    async fn still(
+    /// Commits a repair, and resends it while its outcome is unknown; false where it was
+    /// refused, or met others.
+    async fn commit_repair(
+        &self,
+        user: &UserUuid,
+        repair: &store::Repair,
+        tries: &mut RetryState,
+    ) -> Result<bool, LedgerError> {
+        let token = self.nonce();
+        loop {
+            let send = pin!(self.store.commit_repair(user, repair, token));
+            match self.time_commit(tries, send).await {
+                Ok(Commit::Done) => return Ok(true),
+                Ok(Commit::Refused { .. } | Commit::Conflict) | Err(StoreError::TokenMismatch(_)) => {
+                    return Ok(false);
+                }
+                Err(error) => self.classify_failure(error, tries).await?,
+            }
+        }
+    }
+
+    /// Compares the wallet with the records until the result is certain. What a repair would
+    /// correct is certain only if the wallet has not moved since the look before: a read beside a
+    /// transaction may show its wallet and not yet its record, and a repair on such a read
+    /// would lose the record's credits.
+    async fn confirmed(
         &self,
         user: &UserUuid,
         tries: &mut RetryState,
         deadline: Timestamp,
-    ) -> Result<(Option<KeptWallet>, Seen), LedgerError> {
+    ) -> Result<(Option<KeptWallet>, Comparison), LedgerError> {
+        let (mut before, mut looks) = (None, 1);
         loop {
-            let kept = self.kept_wallet(user, deadline).await?;
-            let seen = self.records(user, None, deadline).await?;
-            if self.kept_wallet(user, deadline).await? == kept {
-                return Ok((kept, seen));
+            let (kept, comparison) = self.look(user, tries, deadline).await?;
+            let is_certain = if comparison.is_repairable() {
+                before.as_ref() == Some(&kept)
+            } else {
+                comparison.is_clean() || looks >= LOOKS
+            };
+            if is_certain {
+                return Ok((kept, comparison));
             }
-            self.pause(tries, LedgerError::Busy).await?;
+            (before, looks) = (Some(kept), looks + 1);
+            self.wait_for_next_look(deadline).await?;
         }
     }
 
-    /// What is wrong, and the wallet that would put it right.
-    async fn planned(
+    /// Compares the wallet with all records, where nothing was written between the reads.
+    async fn look(
+        &self,
+        user: &UserUuid,
+        tries: &mut RetryState,
+        deadline: Timestamp,
+    ) -> Result<(Option<KeptWallet>, Comparison), LedgerError> {
+        loop {
+            let kept = self.kept_wallet(user, deadline).await?;
+            let snapshot = self.snapshot(user, None, deadline).await?;
+            if self.kept_wallet(user, deadline).await? != kept {
+                self.pause(tries, LedgerError::Busy).await?;
+                continue;
+            }
+            let none = kept.is_none().then(Wallet::default);
+            let wallet = kept.as_ref().and_then(KeptWallet::wallet).or(none);
+            let mut snapshot = snapshot.until_last_change(wallet.as_ref());
+            let version = wallet.as_ref().map(|wallet| wallet.version);
+            if kept.is_some() && version.is_some_and(|version| version < snapshot.rebuild.latest()) {
+                snapshot.rebuild.note(Discrepancy::WalletBehind);
+            }
+            let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
+            return Ok((kept, comparison));
+        }
+    }
+
+    /// The wallet that would correct what differs.
+    async fn plan(
         &self,
         user: &UserUuid,
         kept: Option<&KeptWallet>,
-        seen: Seen,
+        mut comparison: Comparison,
         deadline: Timestamp,
     ) -> Result<Repair, LedgerError> {
+        self.name_discrepancies(user, &mut comparison, deadline).await?;
         let before = kept.and_then(KeptWallet::wallet);
-        let mut seen = seen.ended_with(before.as_ref());
-        for fault in self.index_faults(user, &seen, deadline).await? {
-            seen.recount.note(fault);
-        }
-        if before.as_ref().is_some_and(|wallet| wallet.version < seen.recount.latest()) {
-            seen.recount.note(Fault::WalletBehind);
-        }
-        let (recount, now) = (seen.recount, self.now());
-        let none = Wallet::default();
-        let compared = if kept.is_none() { Some(&none) } else { before.as_ref() };
-        let faults = recount.faults(compared, now);
-        let is_mendable = !faults.is_empty() && faults.iter().all(Fault::is_of_wallet);
-        let after = is_mendable.then(|| recount.wallet(before.as_ref(), now)).transpose()?;
-        Ok(Repair { faults, records: recount.counts().0, before, after, written: None })
+        let Comparison { snapshot, discrepancies, .. } = comparison;
+        let is_repairable = discrepancies.is_repairable();
+        let after =
+            is_repairable.then(|| snapshot.rebuild.wallet(before.as_ref(), self.now())).transpose()?;
+        Ok(Repair { discrepancies, records: snapshot.rebuild.counts().0, before, after, written: None })
     }
 }

@@ -1,11 +1,11 @@
-//! The function `audit`, which a schedule invokes: it holds users against their records,
-//! all of them in a week, and tells what it finds. It keeps no state: the moment for which it
-//! was scheduled says whose turn it is.
+//! The function `audit`, which a schedule invokes: it audits all users in a week, and logs
+//! the discrepancies. It stores no state: the time of the schedule selects the segment of the
+//! table.
 
 use std::time::Instant;
 
 use lambda_runtime::LambdaEvent;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::{
     domain::{LedgerError, Timestamp},
-    ledger::{Audited, Until},
+    ledger::{AuditDeadline, AuditSummary},
     store::Part,
 };
 
 const MINUTE_MILLIS: i64 = 60_000;
 const WEEK_MINUTES: i32 = 7 * 24 * 60;
 
-/// What of an invocation's time is kept for the users who were begun with, in milliseconds.
+/// How long before the deadline the last audits begin, in milliseconds.
 const LAST_USERS_MILLIS: i64 = 30_000;
 
 /// The function, by how often it runs.
@@ -32,29 +32,15 @@ pub struct Audit {
     every_minutes: i32,
 }
 
-/// What an invocation may ask for; whatever else a scheduler sends is passed over.
+/// The fields of a payload; others that a scheduler sends are ignored.
 #[derive(Deserialize)]
-struct Asked {
-    /// For when it was scheduled: it may come a little early or late, and so twice or never into
-    /// the time of a segment.
+struct AuditRequest {
+    /// The time of the schedule. The invocation itself comes a little early or late, so its
+    /// own time could select a segment twice or never.
     time: Option<Value>,
     segment: Option<i32>,
     of: Option<i32>,
     after: Option<String>,
-}
-
-/// What was found of a segment, or of a part of it.
-#[derive(Serialize)]
-pub(super) struct Found {
-    pub(super) segment: i32,
-    pub(super) of: i32,
-    pub(super) users: u64,
-    pub(super) records: u64,
-    pub(super) voided: u64,
-    pub(super) drifted: u64,
-    /// The last user who was audited, where there are more: the next payload's `after`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) unfinished_after: Option<String>,
 }
 
 impl Audit {
@@ -71,72 +57,53 @@ impl Audit {
         let began = Instant::now();
         let deadline = deadline(app.ledger.now(), &event.context);
         // In a box: as a part of this future it is too deep for the compiler.
-        let audited = Box::pin(self.audited(app, event.payload.get(), deadline));
-        let answered = guard(audited).await.flatten();
-        telemetry::tell_audit(answered.as_ref(), &event.context.request_id, began.elapsed());
-        let answer = answered.and_then(|found| Answer::ok(&found));
+        let run = Box::pin(self.run(app, event.payload.get(), deadline));
+        let ended = guard(run).await.flatten();
+        telemetry::log_audit(ended.as_ref(), &event.context.request_id, began.elapsed());
+        let answer = ended.and_then(|summary| Answer::ok(&summary));
         answer.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
     }
 
-    async fn audited(self, app: &App, payload: &str, deadline: Timestamp) -> Result<Found, LedgerError> {
-        let (part, after) = self.asked(payload, app.ledger.now())?;
-        let until = Until { last_begin: deadline.plus_millis(-LAST_USERS_MILLIS), deadline };
-        let mut found = Found::none(part);
-        let ended = app
-            .ledger
-            .audit_part(part, after.as_deref(), until, |user, audited| found.add(user, audited))
-            .await;
-        telemetry::count_audit(&found, &ended);
-        found.unfinished_after = ended?;
-        Ok(found)
+    async fn run(self, app: &App, payload: &str, deadline: Timestamp) -> Result<AuditSummary, LedgerError> {
+        let (segment, after) = self.request(payload, app.ledger.now())?;
+        let deadline = AuditDeadline { last_begin: deadline.plus_millis(-LAST_USERS_MILLIS), deadline };
+        let (summary, ended) =
+            app.ledger.audit_segment(segment, after.as_deref(), deadline, telemetry::log_audited_user).await;
+        telemetry::count_audit(&summary, ended.is_ok());
+        ended.map(|()| summary)
     }
 
-    /// Whose turn it is, by the payload or, where it names no moment, by the clock.
-    fn asked(self, payload: &str, now: Timestamp) -> Result<(Part, Option<String>), LedgerError> {
-        let refused =
+    /// The segment by the payload or, where it has neither segment nor time, by the clock.
+    fn request(self, payload: &str, now: Timestamp) -> Result<(Part, Option<String>), LedgerError> {
+        let rejected =
             |_| LedgerError::InvalidRequest("must be an object with time, segment, of and after".to_owned());
         // An object: a struct alone would be read from a list too.
-        let fields: Map<String, Value> = serde_json::from_str(payload).map_err(refused)?;
-        let asked = Asked::deserialize(Value::Object(fields)).map_err(refused)?;
-        let part = match (asked.segment, asked.of) {
-            (None, None) if asked.after.is_none() => {
-                let time = asked.time.as_ref().map_or(Ok(now), field::timestamp);
-                Some(self.part_at(time.map_err(|why| LedgerError::InvalidRequest(format!("time: {why}")))?))
+        let fields: Map<String, Value> = serde_json::from_str(payload).map_err(rejected)?;
+        let request = AuditRequest::deserialize(Value::Object(fields)).map_err(rejected)?;
+        let segment = match (request.segment, request.of) {
+            (None, None) if request.after.is_none() => {
+                let time = request.time.as_ref().map_or(Ok(now), field::timestamp);
+                Some(
+                    self.segment_at(time.map_err(|why| LedgerError::InvalidRequest(format!("time: {why}")))?),
+                )
             }
             (Some(nth), Some(of)) => Part::new(nth, of),
             _ => None,
         };
-        let part = part.ok_or_else(|| {
+        let segment = segment.ok_or_else(|| {
             LedgerError::InvalidRequest(format!(
                 "segment: from 0, less than of; of: at most {}",
                 Part::OF_MAX
             ))
         })?;
-        Ok((part, asked.after))
+        Ok((segment, request.after))
     }
 
-    /// The part of the table whose turn it is.
-    fn part_at(self, now: Timestamp) -> Part {
+    /// The segment for a time of the schedule.
+    fn segment_at(self, now: Timestamp) -> Part {
         let of = WEEK_MINUTES / self.every_minutes;
         let runs = now.millis() / (MINUTE_MILLIS * i64::from(self.every_minutes));
         let nth = i32::try_from(runs % i64::from(of)).ok();
         nth.and_then(|nth| Part::new(nth, of)).expect("a remainder is less, and a week has fewer minutes")
-    }
-}
-
-impl Found {
-    fn none(part: Part) -> Found {
-        let (segment, of) = (part.nth(), part.of());
-        Found { segment, of, users: 0, records: 0, voided: 0, drifted: 0, unfinished_after: None }
-    }
-
-    fn add(&mut self, user: &str, audited: &Audited) {
-        self.users += 1;
-        self.records += audited.records;
-        self.voided += audited.voided;
-        if !audited.faults.is_empty() {
-            self.drifted += 1;
-            telemetry::tell_drift(user, &audited.faults);
-        }
     }
 }

@@ -63,6 +63,9 @@ pub(super) fn detail(error: &LedgerError) -> String {
             Limit::RestoredPacks => {
                 "The refund would bring back more packs than one wallet holds.".to_owned()
             }
+            Limit::SummaryRange => {
+                "The range holds more than 100000 records: choose a shorter one.".to_owned()
+            }
         },
         LedgerError::PayloadTooLarge => "A request is at most 16384 bytes.".to_owned(),
         LedgerError::Busy => "Too much at once: try again.".to_owned(),

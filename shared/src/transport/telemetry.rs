@@ -5,26 +5,26 @@
 //! words, because each combination is a metric that is paid for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::{audit::Found, failure::code};
+use super::failure::code;
 use crate::{
-    domain::{Fault, LedgerError},
+    domain::{Discrepancies, Discrepancy, LedgerError},
+    ledger::{AuditReport, AuditSummary},
     meter::{Move, Notes},
 };
 
 /// Operations that move nothing, and are asked for most.
 const QUERIES: [&str; 4] = ["balance", "timeline", "summary", "generation"];
 
-/// How much is told of what is wrong with one user: of very many faults the first, and of
-/// their text so many characters.
-const FAULTS_TOLD_MAX: usize = 20;
-const FAULTS_CHARS_MAX: usize = 4_000;
+/// How many discrepancies of a user a line of the log names, and in how many characters.
+const LOGGED_DISCREPANCIES_MAX: usize = 20;
+const LOGGED_CHARS_MAX: usize = 4_000;
 
 /// What happened to one event.
 pub(super) struct Ended<'a> {
@@ -56,14 +56,15 @@ pub fn describe() {
     describe_histogram!(
         "audit_unfinished",
         Unit::Count,
-        "Of each audit: 1 if there were more users than time"
+        "Of each audit: 1 if users are left, for want of time or because theirs failed"
     );
-    describe_counter!("audited_users", Unit::Count, "Users who were held against their records");
+    describe_counter!("audited_users", Unit::Count, "Users whose wallet was compared with the records");
     describe_counter!("audited_records", Unit::Count, "Records that they have");
     describe_counter!("audited_voided", Unit::Count, "Those of them that are voided");
+    describe_histogram!("audit_failed_users", Unit::Count, "Users of each audit whose own audit failed");
     // No counter: one that stays at zero says nothing, as a dead audit does.
-    describe_histogram!("drifted_users", Unit::Count, "Users of each audit with whom something is wrong");
-    describe_histogram!("balance_accuracy", Unit::Percent, "Users of each audit with whom nothing is wrong");
+    describe_histogram!("drifted_users", Unit::Count, "Users of each audit with discrepancies");
+    describe_histogram!("balance_accuracy", Unit::Percent, "Users of each audit without discrepancies");
     describe_histogram!("voided_share", Unit::Percent, "Records of each audit that are voided");
 }
 
@@ -179,54 +180,74 @@ fn is_failure(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Busy | LedgerError::StoreUnavailable | LedgerError::Internal(_))
 }
 
-/// Counts what an audit found, before it ended so.
-pub(super) fn count_audit(found: &Found, ended: &Result<Option<String>, LedgerError>) {
-    counter!("audit_runs").increment(u64::from(ended.is_ok()));
-    histogram!("audit_unfinished").record(if matches!(ended, Ok(None)) { 0 } else { 1 });
-    counter!("audited_users").increment(found.users);
-    counter!("audited_records").increment(found.records);
-    counter!("audited_voided").increment(found.voided);
-    // A zero is good news, and no run that failed has any.
-    if ended.is_ok() || found.drifted > 0 {
-        histogram!("drifted_users").record(number(found.drifted));
+/// Counts what a run of the audit found, until it ended well or with an error.
+pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
+    let is_whole = is_ok && summary.unfinished_after.is_none() && summary.failed == 0;
+    counter!("audit_runs").increment(u64::from(is_ok));
+    histogram!("audit_unfinished").record(u32::from(!is_whole));
+    counter!("audited_users").increment(summary.users);
+    counter!("audited_records").increment(summary.records);
+    counter!("audited_voided").increment(summary.voided);
+    // A zero says that all is well, which no run that failed can say.
+    for (name, users) in [("drifted_users", summary.drifted), ("audit_failed_users", summary.failed)] {
+        if is_ok || users > 0 {
+            histogram!(name).record(number(users));
+        }
     }
-    if found.users > 0 {
-        histogram!("balance_accuracy").record(percent(found.users - found.drifted, found.users));
+    if summary.users > 0 {
+        histogram!("balance_accuracy").record(percent(summary.users - summary.drifted, summary.users));
     }
-    if found.records > 0 {
-        histogram!("voided_share").record(percent(found.voided, found.records));
+    if summary.records > 0 {
+        histogram!("voided_share").record(percent(summary.voided, summary.records));
     }
 }
 
-/// Tells what is wrong with a user.
-pub(super) fn tell_drift(user_uuid: &str, faults: &BTreeSet<Fault>) {
-    let first: Vec<_> = faults.iter().take(FAULTS_TOLD_MAX).map(Fault::to_string).collect();
-    let why: String = first.join("; ").chars().take(FAULTS_CHARS_MAX).collect();
-    tracing::error!(function = "audit", user_uuid, faults = faults.len(), why, "a user has drifted");
+/// Logs a user with discrepancies, or one whose audit failed.
+pub(super) fn log_audited_user(user_uuid: &str, audited: &Result<AuditReport, LedgerError>) {
+    match audited {
+        Ok(report) if report.discrepancies.is_empty() => {}
+        Ok(report) => log_drift(user_uuid, &report.discrepancies),
+        Err(error) => {
+            let (code, why) = (code(error), why(error));
+            tracing::error!(function = "audit", user_uuid, code, why, "the audit of a user failed");
+        }
+    }
 }
 
-/// Tells the end of an audit.
-pub(super) fn tell_audit(ended: Result<&Found, &LedgerError>, request_id: &str, took: Duration) {
+fn log_drift(user_uuid: &str, discrepancies: &Discrepancies) {
+    let named = discrepancies.named().take(LOGGED_DISCREPANCIES_MAX).map(Discrepancy::to_string);
+    let why: String = named.collect::<Vec<_>>().join("; ").chars().take(LOGGED_CHARS_MAX).collect();
+    tracing::error!(function = "audit", user_uuid, faults = discrepancies.count(), why, "a user has drifted");
+}
+
+/// Logs the end of a run.
+pub(super) fn log_audit(ended: Result<&AuditSummary, &LedgerError>, request_id: &str, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     match ended {
-        Ok(found) => tracing::info!(
+        Ok(summary) => tracing::info!(
             function = "audit",
             request_id,
             code = "ok",
-            segment = found.segment,
-            of = found.of,
-            users = found.users,
-            records = found.records,
-            voided = found.voided,
-            drifted = found.drifted,
-            unfinished_after = found.unfinished_after,
+            segment = summary.segment,
+            of = summary.of,
+            users = summary.users,
+            records = summary.records,
+            voided = summary.voided,
+            drifted = summary.drifted,
+            failed = summary.failed,
+            unfinished_after = summary.unfinished_after,
             micros,
         ),
         Err(error) => {
-            let why = if let LedgerError::Internal(why) = error { Some(why) } else { None };
-            tracing::error!(function = "audit", request_id, code = code(error), why, micros);
+            let (code, why) = (code(error), why(error));
+            tracing::error!(function = "audit", request_id, code, why, micros);
         }
     }
+}
+
+/// What the log says of an error besides its code.
+fn why(error: &LedgerError) -> Option<&str> {
+    if let LedgerError::Internal(why) = error { Some(why) } else { None }
 }
 
 #[expect(clippy::float_arithmetic, reason = "a share of users or records, never of credits")]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::{
-    domain::{Charge, ImportedRecord, Record, RecordKey, Recount, Timestamp, UserUuid},
+    domain::{Charge, ImportedRecord, Record, RecordKey, Timestamp, UserUuid, WalletRebuild},
     ledger::Ledger,
     store::Held,
 };
@@ -61,7 +61,7 @@ fn differences(
     as_of: Timestamp,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut recount = Recount::default();
+    let mut rebuild = WalletRebuild::default();
     for ImportedRecord { key, record: planned, rows: planned_rows } in with_rows(plan, rows) {
         let name = planned_rows.as_str();
         match moved.remove(&key) {
@@ -72,13 +72,13 @@ fn differences(
             Some((record, _)) if as_moved(&record, &planned) != planned => {
                 faults.push(format!("the record of the rows {name} is another one"));
             }
-            Some(_) => _ = recount.add(&key, &planned),
+            Some(_) => _ = rebuild.add(&key, &planned),
         }
     }
     faults.extend(moved.values().map(|(_, rows)| format!("a record is of rows that are not there: {rows}")));
     let ends = old.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
     for at in ends.chain([as_of]).collect::<BTreeSet<_>>() {
-        let (before, after) = (old_balance(old, at), recount.balance(at));
+        let (before, after) = (old_balance(old, at), rebuild.balance(at));
         if before.max(0) != after {
             faults.push(format!("at {at} the balance was {before} and is {after}"));
         }

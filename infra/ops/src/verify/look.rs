@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scrip::{
-    domain::{Fault, LedgerError, UserUuid},
+    domain::{Discrepancy, LedgerError, UserUuid},
     ledger::{Ledger, TimelineRequest},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Look {
 /// Looks at a user.
 pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem> {
     let Ok(id) = UserUuid::try_from(user.clone()) else {
-        let faults = vec![Fault::NoUser.to_string()];
+        let faults = vec![Discrepancy::NoUser.to_string()];
         return Ok(Look { user, records: 0, voided: 0, faults, times: Vec::new() });
     };
     let failed = |error| Problem::of_ledger(&format!("user {id}"), &error);
@@ -40,7 +40,10 @@ pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem>
         let charges = ledger.generation(generation, Some(&id), None, PAGE, deadline(ledger));
         times.push(("generation", timed(charges).await.map_err(failed)?));
     }
-    let faults = audited.faults.iter().map(Fault::to_string).collect();
+    let mut faults: Vec<_> = audited.discrepancies.named().map(Discrepancy::to_string).collect();
+    if audited.discrepancies.unnamed() > 0 {
+        faults.push(format!("and {} more", audited.discrepancies.unnamed()));
+    }
     Ok(Look { user, records: audited.records, voided: audited.voided, faults, times })
 }
 

@@ -1,16 +1,20 @@
-use super::Recount;
-use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet};
+//! The wallet that a repair puts in the place of the stored one.
 
-impl Recount {
-    /// The wallet that the records give: later than all of them and than `from`, the
-    /// wallet that it takes the place of. It rests on records with which nothing is wrong.
+use super::WalletRebuild;
+use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet, discrepancy::is_ahead};
+
+impl WalletRebuild {
+    /// The wallet that the records give: later than all of them, and later than `from`, the
+    /// wallet that it replaces, unless that one is ahead of the clock. The records must
+    /// have no discrepancies.
     ///
     /// # Errors
     /// `LimitExceeded` where they give more than a wallet holds, `Internal` where a pack
     /// has less than nothing left.
     pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, LedgerError> {
-        let before = self.latest.max(from.and_then(|wallet| wallet.version));
-        let packs: Result<Vec<_>, LedgerError> = self.packs.values().map(|source| source.pack()).collect();
+        let version = from.and_then(|wallet| wallet.version).filter(|version| !is_ahead(*version, now));
+        let before = self.latest.max(version);
+        let packs: Result<Vec<_>, LedgerError> = self.packs.values().map(|rebuilt| rebuilt.pack()).collect();
         let wallet = Wallet {
             version: before,
             packs: packs?.into_iter().flatten().collect(),
@@ -22,7 +26,7 @@ impl Recount {
     }
 }
 
-impl super::Source {
+impl super::RebuiltPack {
     /// What is left, if anything.
     fn pack(&self) -> Result<Option<Pack>, LedgerError> {
         let left = u64::try_from(self.left()).ok().and_then(|left| Credits::try_from(left).ok());

@@ -1,3 +1,5 @@
+//! The whole table, for operators: its users and its items, page by page.
+
 use std::collections::VecDeque;
 
 use super::Ledger;
@@ -6,7 +8,7 @@ use crate::{
     store::{PageKey, Part, Plain, Put},
 };
 
-/// The users of a part of the table, one after the other.
+/// The users of a segment of the table, one after the other.
 pub struct Users<'a> {
     ledger: &'a Ledger,
     part: Part,
@@ -16,9 +18,8 @@ pub struct Users<'a> {
     last: Option<String>,
 }
 
-/// Of the whole table, page by page: for operators, never for callers.
 impl Ledger {
-    /// Under which `user_uuid` there are items; of those behind one, where one is given.
+    /// The users who have items, behind one where one is given.
     pub fn users(&self, part: Part, after: Option<&str>) -> Users<'_> {
         Users { ledger: self, part, page: VecDeque::new(), next: Some(after.map(PageKey::after)), last: None }
     }
@@ -26,7 +27,7 @@ impl Ledger {
     /// All items, as they are.
     ///
     /// # Errors
-    /// What every call may end with, so for all here: `Busy`, `StoreUnavailable`,
+    /// What every call here may end with: `Busy`, `StoreUnavailable`,
     /// `Internal`.
     pub async fn items(
         &self,
@@ -36,7 +37,7 @@ impl Ledger {
         self.read(deadline, || self.store.items(from.clone())).await
     }
 
-    /// Puts an item where nothing is, as it was in another table or at another time.
+    /// Puts an item under a key that has none.
     pub async fn put_new(&self, item: &Plain, deadline: Timestamp) -> Result<Put, LedgerError> {
         self.read(deadline, || self.store.put_new(item.clone())).await
     }

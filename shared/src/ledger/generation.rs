@@ -1,0 +1,133 @@
+//! The charges of a generation, and the user whose they are.
+
+use tokio::try_join;
+
+use super::{Ledger, Page, retry::RetryState};
+use crate::{
+    domain::{Charge, GenerationUuid, LedgerError, Timestamp, TransNo, UserUuid},
+    store::End,
+};
+
+/// How many allocations a page of charges shows at most, so that an answer stays
+/// within the 6 MB of a synchronous Lambda response at 400 bytes each.
+const SHOWN_ALLOCATIONS_MAX: usize = 10_000;
+
+/// A user, and a page of that user's charges of a generation.
+pub type GenerationPage = (UserUuid, Page<Charge>);
+
+impl Ledger {
+    /// The charges of a generation, newest first, voided ones too; of the user
+    /// given, or of the one user whom the index shows.
+    ///
+    /// # Errors
+    /// `ChargeNotFound`, `IdempotencyConflict` where the index shows two users
+    /// and none is given, and what every call may end with: `Busy`,
+    /// `StoreUnavailable`, `Internal`.
+    pub async fn generation(
+        &self,
+        generation: &GenerationUuid,
+        user: Option<&UserUuid>,
+        before: Option<TransNo>,
+        limit: usize,
+        deadline: Timestamp,
+    ) -> Result<GenerationPage, LedgerError> {
+        let user = match user {
+            Some(user) => user.clone(),
+            None => self.owner(generation, deadline).await?,
+        };
+        let find = || self.store.generation_charges(generation, &user, before, limit + 1);
+        let mut places = self.read(deadline, find).await?;
+        if places.is_empty() && before.is_none() {
+            return Err(LedgerError::ChargeNotFound);
+        }
+        let mut has_more = places.len() > limit;
+        places.truncate(limit);
+        let found = places.len();
+        let mut records = Vec::with_capacity(found);
+        let mut tries = RetryState::until(deadline);
+        while !places.is_empty() {
+            let (mut charges, left) = self.read(deadline, || self.store.charges_at(places.clone())).await?;
+            records.append(&mut charges);
+            places = left;
+            if !places.is_empty() {
+                self.pause(&mut tries, LedgerError::Busy).await?;
+            }
+        }
+        if records.len() < found {
+            return Err(LedgerError::Internal(format!(
+                "the index shows charges of {generation} that are not there"
+            )));
+        }
+        records.sort_by_key(|charge: &Charge| std::cmp::Reverse(charge.trans_no));
+        let shown = showable(&records);
+        has_more |= shown < records.len();
+        records.truncate(shown);
+        let next = records.last().map(|charge| charge.trans_no).filter(|_| has_more);
+        Ok((user, Page { records, next }))
+    }
+
+    /// The user whose charges of a generation the index shows.
+    pub(super) async fn owner(
+        &self,
+        generation: &GenerationUuid,
+        deadline: Timestamp,
+    ) -> Result<UserUuid, LedgerError> {
+        let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
+        match try_join!(end(End::First), end(End::Last))? {
+            (Some(first), Some(last)) if first == last => Ok(first),
+            (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
+            _ => Err(LedgerError::IdempotencyConflict(
+                "two users have charges of this generation: name the user_uuid",
+            )),
+        }
+    }
+}
+
+/// How many of these charges one answer has room for; at least one.
+fn showable(charges: &[Charge]) -> usize {
+    let mut allocations = 0;
+    let fits = |charge: &&Charge| {
+        allocations += charge.allocations.len();
+        allocations <= SHOWN_ALLOCATIONS_MAX
+    };
+    charges.iter().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, Nonce};
+
+    fn charge(allocations: usize) -> Charge {
+        let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), Nonce::new(Uuid::nil()));
+        let (trans_type, credits) = (GrantType::SystemAdd.into(), Credits::ZERO);
+        let grant = Grant { trans_no, trans_type, credits, order_no: None, expired_at: None };
+        Charge {
+            trans_no,
+            trans_type: ChargeType::Chat,
+            credits,
+            generation: None,
+            order_no: None,
+            allocations: vec![Allocation { grant, credits }; allocations],
+            extra: Vec::new(),
+            live: credits,
+            void: None,
+        }
+    }
+
+    #[test]
+    fn a_page_shows_charges_while_their_allocations_fit_and_one_at_least() {
+        for (allocations, shown) in [
+            (&[1, 1, 1][..], 3),
+            (&[5_000, 5_000], 2),
+            (&[5_000, 5_000, 1], 2),
+            (&[5_000, 5_001, 1], 1),
+            (&[20_000, 1], 1),
+        ] {
+            let charges: Vec<_> = allocations.iter().map(|allocations| charge(*allocations)).collect();
+            assert_eq!(showable(&charges), shown, "{allocations:?}");
+        }
+    }
+}

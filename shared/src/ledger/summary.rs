@@ -1,0 +1,70 @@
+//! A user's sums: over all time from the wallet, or of a range from the timeline index.
+
+use tokio::try_join;
+
+use super::Ledger;
+use crate::domain::{LedgerError, Limit, Summary, Timestamp, TransNo, UserUuid, Wallet};
+
+/// How many records the summary of a range counts at most: some 60 pages of 1 MB, which a
+/// request can read before its deadline.
+const RECORDS_MAX: usize = 100_000;
+
+/// How many records a summary reads at a time; a page of DynamoDB ends by
+/// itself at 1 MB.
+const SUMMED_AT_ONCE: usize = 5_000;
+
+/// The range of a summary; at least one end is given.
+#[derive(Clone, Copy, Debug)]
+pub struct SummaryRange {
+    /// From this moment on.
+    pub from: Option<Timestamp>,
+    /// Until before this moment.
+    pub to: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// A user's sums, and the wallet of now: over all time in one read, or of
+    /// the records made in a range, through the index, which may lag.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for a range with more than 100,000 records, and what every call
+    /// may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    pub async fn summary(
+        &self,
+        user: &UserUuid,
+        range: Option<SummaryRange>,
+        deadline: Timestamp,
+    ) -> Result<(Summary, Wallet), LedgerError> {
+        let wallet = self.wallet(user, deadline);
+        match range {
+            None => {
+                let wallet = wallet.await?;
+                Ok((Summary::lifetime(&wallet, self.now())?, wallet))
+            }
+            Some(range) => try_join!(self.sum(user, range, deadline), wallet),
+        }
+    }
+
+    async fn sum(
+        &self,
+        user: &UserUuid,
+        range: SummaryRange,
+        deadline: Timestamp,
+    ) -> Result<Summary, LedgerError> {
+        let (from, mut before) = (range.from.map(TransNo::first_at), range.to.map(TransNo::first_at));
+        let (mut summary, mut records) = (Summary::default(), 0);
+        while from.zip(before).is_none_or(|(from, before)| from < before) {
+            let (entries, is_end) = self.entries(user, from, before, SUMMED_AT_ONCE, deadline).await?;
+            records += entries.len();
+            if records > RECORDS_MAX {
+                return Err(LedgerError::LimitExceeded(Limit::SummaryRange));
+            }
+            entries.iter().try_for_each(|entry| summary.count(entry))?;
+            before = entries.last().map(|entry| entry.trans_no).or(before);
+            if is_end {
+                break;
+            }
+        }
+        Ok(summary)
+    }
+}

@@ -1,0 +1,158 @@
+//! The timeline index compared with the records, in memory that does not grow with them.
+
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use super::Ledger;
+use crate::{
+    domain::{Discrepancies, Discrepancy, Entry, LedgerError, Timestamp, TransNo, UserUuid},
+    store::Held,
+};
+
+/// How many buckets the records of a user are spread over, by hash. The entries of up to
+/// [`Discrepancies::NAMED_MAX`] buckets are in memory at once, where they differ.
+const BUCKETS: usize = 4_096;
+
+/// How many entries one read of the index asks for.
+const ENTRIES_PER_PAGE: usize = 5_000;
+
+/// How many entries there are in each bucket, and the sum of their fingerprints: the same in
+/// whatever order they are added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TimelineSums(Vec<(u64, u128)>);
+
+impl Default for TimelineSums {
+    fn default() -> TimelineSums {
+        TimelineSums(vec![(0, 0); BUCKETS])
+    }
+}
+
+impl TimelineSums {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        if let Some((count, sum)) = self.0.get_mut(bucket(entry.trans_no)) {
+            (*count, *sum) = (*count + 1, sum.wrapping_add(entry.fingerprint()));
+        }
+    }
+
+    /// The buckets with other entries.
+    fn differing(&self, other: &TimelineSums) -> Vec<usize> {
+        let pairs = self.0.iter().zip(&other.0).enumerate();
+        pairs.filter(|(_, (one, other))| one != other).map(|(bucket, _)| bucket).collect()
+    }
+}
+
+fn bucket(trans_no: TransNo) -> usize {
+    let mut hasher = DefaultHasher::new();
+    trans_no.hash(&mut hasher);
+    usize::try_from(hasher.finish() % BUCKETS as u64).unwrap_or(0)
+}
+
+impl Ledger {
+    /// The buckets in which the index differs from these sums of the records.
+    pub(super) async fn differing_buckets(
+        &self,
+        user: &UserUuid,
+        sums: &TimelineSums,
+        as_of: Option<Timestamp>,
+        deadline: Timestamp,
+    ) -> Result<Vec<usize>, LedgerError> {
+        let mut in_index = TimelineSums::default();
+        self.each_entry(user, as_of, deadline, |entry| in_index.add(&entry)).await?;
+        Ok(sums.differing(&in_index))
+    }
+
+    /// Names the records of these buckets that the index does not have as they are. Reads
+    /// all again, and counts the buckets beyond the first hundred instead of naming.
+    pub(super) async fn name_timeline_discrepancies(
+        &self,
+        user: &UserUuid,
+        as_of: Option<Timestamp>,
+        buckets: &[usize],
+        deadline: Timestamp,
+    ) -> Result<Discrepancies, LedgerError> {
+        let named: BTreeSet<_> = buckets.iter().take(Discrepancies::NAMED_MAX).copied().collect();
+        let mark = |entry: Entry| {
+            named.contains(&bucket(entry.trans_no)).then(|| (entry.trans_no, entry.fingerprint()))
+        };
+        let (mut in_table, mut in_index_alone) = (BTreeSet::new(), BTreeSet::new());
+        self.each_item(user, deadline, |item| {
+            if let Held::Record { record, .. } = item {
+                in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(mark));
+            }
+        })
+        .await?;
+        self.each_entry(user, as_of, deadline, |entry| {
+            in_index_alone.extend(mark(entry).filter(|mark| !in_table.remove(mark)));
+        })
+        .await?;
+        let differing: BTreeSet<_> =
+            in_table.into_iter().chain(in_index_alone).map(|(trans_no, _)| trans_no).collect();
+        let mut discrepancies = Discrepancies::default();
+        discrepancies.extend(differing.into_iter().map(Discrepancy::Timeline));
+        discrepancies.insert_unnamed((buckets.len() - named.len()) as u64);
+        Ok(discrepancies)
+    }
+
+    /// Passes on the entries of the index as of a moment, page by page.
+    async fn each_entry(
+        &self,
+        user: &UserUuid,
+        as_of: Option<Timestamp>,
+        deadline: Timestamp,
+        mut take: impl FnMut(Entry) + Send,
+    ) -> Result<(), LedgerError> {
+        let mut before = None;
+        loop {
+            let (entries, is_end) = self.entries(user, None, before, ENTRIES_PER_PAGE, deadline).await?;
+            before = entries.last().map(|entry| entry.trans_no).or(before);
+            entries.into_iter().filter_map(|entry| entry.as_of(as_of)).for_each(&mut take);
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Credits, GrantType, Nonce};
+
+    fn entry(nth: u128, credits: u64) -> Entry {
+        let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), Nonce::new(Uuid::from_u128(nth)));
+        Entry {
+            trans_no,
+            trans_type: GrantType::SystemAdd.into(),
+            credits: Credits::try_from(credits).unwrap(),
+            order_no: None,
+            generation: None,
+            expired_at: None,
+            void: None,
+        }
+    }
+
+    fn sums(entries: impl IntoIterator<Item = Entry>) -> TimelineSums {
+        let mut sums = TimelineSums::default();
+        entries.into_iter().for_each(|entry| sums.add(&entry));
+        sums
+    }
+
+    #[test]
+    fn sums_differ_in_the_bucket_of_each_entry_that_differs_and_in_no_other() {
+        let all = || (1..1_000).map(|nth| entry(nth, 5));
+        let of = |nth| vec![bucket(entry(nth, 0).trans_no)];
+        for (other, differing) in [
+            (sums(all().rev()), Vec::new()),
+            (sums(all().skip(1)), of(1)),
+            (sums(all().chain([entry(5_000, 5)])), of(5_000)),
+            (sums(all().skip(1).chain([entry(1, 6)])), of(1)),
+            (sums(all().chain([entry(1, 5)])), of(1)),
+        ] {
+            assert_eq!(sums(all()).differing(&other), differing);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! All of a user's items, read one after the other and counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Ledger, timeline_sums::TimelineSums};
+use crate::{
+    domain::{
+        Discrepancy, GenerationUuid, LedgerError, Record, RecordKey, Timestamp, TransNo, UserUuid, Wallet,
+        WalletRebuild,
+    },
+    store::{Held, KeptWallet},
+};
+
+/// How many of a user's charges an audit looks up in the generation index, one read each.
+const GENERATION_LOOKUPS_MAX: usize = 10;
+
+/// A user's items, as of a moment. Its size grows with the user's grants and repairs, and not
+/// with the charges.
+#[derive(Default)]
+pub(super) struct UserSnapshot {
+    pub(super) as_of: Option<Timestamp>,
+    pub(super) rebuild: WalletRebuild,
+    /// All repairs, also those after the moment.
+    pub(super) repairs: BTreeSet<TransNo>,
+    /// What the timeline index must have.
+    pub(super) timeline: TimelineSums,
+    /// The charges to look up in the generation index, by their fingerprints.
+    pub(super) charges: BTreeMap<u128, (GenerationUuid, TransNo)>,
+}
+
+impl Ledger {
+    /// The wallet as it is stored, readable or not.
+    pub(super) async fn kept_wallet(
+        &self,
+        user: &UserUuid,
+        deadline: Timestamp,
+    ) -> Result<Option<KeptWallet>, LedgerError> {
+        self.read(deadline, || self.store.kept_wallet(user)).await
+    }
+
+    /// The records as of a moment, or all of them.
+    pub(super) async fn snapshot(
+        &self,
+        user: &UserUuid,
+        as_of: Option<Timestamp>,
+        deadline: Timestamp,
+    ) -> Result<UserSnapshot, LedgerError> {
+        let rebuild = WalletRebuild::as_of(as_of);
+        let mut snapshot = UserSnapshot { as_of, rebuild, ..UserSnapshot::default() };
+        self.each_item(user, deadline, |item| snapshot.add(item)).await?;
+        Ok(snapshot)
+    }
+
+    /// Passes on all of a user's items, page by page.
+    pub(super) async fn each_item(
+        &self,
+        user: &UserUuid,
+        deadline: Timestamp,
+        mut take: impl FnMut(Held) + Send,
+    ) -> Result<(), LedgerError> {
+        let mut from = None;
+        loop {
+            let (page, next) = self.read(deadline, || self.store.all(user, from.clone())).await?;
+            page.into_iter().for_each(&mut take);
+            from = next;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl UserSnapshot {
+    /// Sets the moment to that of the last change in the wallet or a record, so that
+    /// comparing skips later entries of the indexes.
+    pub(super) fn until_last_change(mut self, wallet: Option<&Wallet>) -> UserSnapshot {
+        self.as_of = self.rebuild.latest().max(wallet.and_then(|wallet| wallet.version));
+        self
+    }
+
+    fn add(&mut self, item: Held) {
+        match item {
+            Held::Wallet(_) => {}
+            Held::UnreadableWallet(why) => self.rebuild.note(Discrepancy::WalletUnreadable(why)),
+            Held::Unreadable(why) => self.rebuild.note(Discrepancy::Unreadable(why)),
+            Held::Repair(repair) => {
+                self.rebuild.add_repair(repair);
+                self.repairs.insert(repair);
+            }
+            Held::Record { key, record, .. } => self.add_record(&key, &record),
+        }
+    }
+
+    fn add_record(&mut self, key: &RecordKey, record: &Record) {
+        let Some(entry) = self.rebuild.add(key, record) else { return };
+        self.timeline.add(&entry);
+        if let Some(generation) = &entry.generation {
+            self.charges.insert(entry.fingerprint(), (generation.clone(), entry.trans_no));
+        }
+        if self.charges.len() > GENERATION_LOOKUPS_MAX {
+            self.charges.pop_last();
+        }
+    }
+}

@@ -193,8 +193,8 @@ impl fmt::Display for Discrepancy {
             Discrepancy::TotalsMismatch(of, by_wallet, by_records) => write!(
                 f,
                 "the sums of {of} are {} by the wallet and {} by the records",
-                told(by_wallet),
-                told(by_records)
+                describe(by_wallet),
+                describe(by_records)
             ),
             Discrepancy::KeyedCharges => f.write_str("the wallet does not know of charges with keys"),
             Discrepancy::Fences(by_wallet, by_records) => {
@@ -209,7 +209,7 @@ impl fmt::Display for Discrepancy {
     }
 }
 
-fn told(Totals { made, voided }: &Totals) -> String {
+fn describe(Totals { made, voided }: &Totals) -> String {
     format!(
         "{} credits of {} records, {} of {} voided",
         made.credits.get(),

@@ -25,7 +25,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// One that nobody repeats by itself.
+    /// One that is delivered once.
     pub fn until(deadline: Timestamp) -> Invocation {
         Invocation { deadline, delivery: None }
     }

@@ -29,7 +29,7 @@ pub(super) struct RetryState {
     has_moved: bool,
     /// Since when the work meets contention.
     contended_since: Option<Timestamp>,
-    /// Whether a transaction may have been committed that nobody has heard of.
+    /// Whether a transaction of unknown outcome was left behind.
     is_unknown: bool,
     /// How long the last transaction took.
     round_trip_millis: i64,

@@ -65,7 +65,7 @@ impl Command for ChargeRequest {
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let place = self.place(view);
         match view.record(&place) {
-            // Whoever learns of a record must not read a balance from before it afterwards.
+            // After an answer that reveals a record, no balance from before it may be read.
             Some(record) if view.is_behind(record) => Ok(Step::Read(Read::Wallet)),
             Some(Record::Charge(charge)) => self.conflict(charge, view).map_or(Ok(Step::Done), Err),
             Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),

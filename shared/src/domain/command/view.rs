@@ -168,7 +168,7 @@ impl View {
         if let Some(wallet) = plan.wallet {
             self.wallet = wallet;
         }
-        // Nobody else has moved the wallet in between.
+        // The plan was committed on that version, so no other change came in between.
         if was_complete {
             self.set_complete();
         }

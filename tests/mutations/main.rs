@@ -18,20 +18,29 @@ type Mutation = (&'static str, &'static str, &'static str, &'static str, u32);
 const WRITE: &str = "shared/src/store/write.rs";
 const READ: &str = "shared/src/store/read.rs";
 const WALLET: &str = "shared/src/domain/wallet.rs";
-const POST: &str = "shared/src/ledger/post.rs";
-const REFUND: &str = "shared/src/ledger/refund.rs";
+const COMMAND: &str = "shared/src/domain/command/mod.rs";
+const CHARGE: &str = "shared/src/domain/command/charge.rs";
+const REFUND: &str = "shared/src/domain/command/refund.rs";
+const OWNER: &str = "shared/src/ledger/refund.rs";
+const EXECUTE: &str = "shared/src/ledger/execute.rs";
 const RETRY: &str = "shared/src/ledger/retry.rs";
 
-const MUTATIONS: [Mutation; 20] = [
+const MUTATIONS: [Mutation; 26] = [
     (
         "void what is void already",
         WRITE,
-        r#""is_voided = :live""#,
-        r#""attribute_exists(sk) AND :live = :live""#,
+        r#"["is_voided = :live AND ""#,
+        r#"["attribute_exists(sk) AND :live = :live AND ""#,
         1_000,
     ),
     ("write over a record", WRITE, r#""attribute_not_exists(sk)""#, r#""attribute_not_exists(absent)""#, 300),
-    ("compute from a stale wallet", WRITE, r#"("version = :from", Item"#, r#"(":from = :from", Item"#, 300),
+    (
+        "compute from a stale wallet",
+        WRITE,
+        r#"("version = :from", values)"#,
+        r#"(":from = :from", values)"#,
+        300,
+    ),
     (
         "write over a first wallet",
         WRITE,
@@ -39,12 +48,12 @@ const MUTATIONS: [Mutation; 20] = [
         r#""attribute_not_exists(absent)""#,
         300,
     ),
-    ("forget the fence", REFUND, "is_fenced || self.fence(&key).await?", "is_fenced || true", 300),
+    ("forget the fence", REFUND, "        self.fence(view, now)", "        Ok(Step::Done)", 300),
     (
         "answer insufficient before looking for a replay",
-        POST,
-        "Err(refusal) if !is_identified =>",
-        "Err(refusal) if !is_identified || key == key.clone() =>",
+        COMMAND,
+        "if is_own || view.is_snapshot_of([place]) {",
+        "if is_own || place == place || view.is_snapshot_of([place]) {",
         300,
     ),
     (
@@ -56,9 +65,9 @@ const MUTATIONS: [Mutation; 20] = [
     ),
     (
         "spend what has run out",
-        WALLET,
-        "filter(|pack| pack.grant.is_usable(now)) {",
-        "filter(|pack| pack.grant.is_usable(Timestamp::from_millis(0).unwrap_or(now))) {",
+        CHARGE,
+        "filter(|pack| pack.grant.is_usable(now))",
+        "filter(|pack| pack.grant.is_usable(Timestamp::from_millis(0).unwrap_or(now)))",
         500,
     ),
     (
@@ -70,16 +79,16 @@ const MUTATIONS: [Mutation; 20] = [
     ),
     (
         "the same token for another payload",
-        RETRY,
-        "let token = self.nonce();",
-        "let token = crate::domain::Nonce::new(uuid::Uuid::from_u128(tries.deadline.millis() as u128));",
+        EXECUTE,
+        "(self.ledger, self.ledger.nonce());",
+        "(self.ledger, Nonce::new(Uuid::from_u128(self.retries.deadline().millis() as u128)));",
         300,
     ),
     (
         "read an old wallet",
         READ,
-        ".set_key(Some(key::of(user, sort)))\n            .consistent_read(true)",
-        ".set_key(Some(key::of(user, sort)))\n            .consistent_read(false)",
+        ".set_key(Some(key.of(user)))\n            .consistent_read(true)",
+        ".set_key(Some(key.of(user)))\n            .consistent_read(false)",
         300,
     ),
     (
@@ -90,46 +99,111 @@ const MUTATIONS: [Mutation; 20] = [
         300,
     ),
     (
+        "read a snapshot item by item",
+        READ,
+        "let records = keys.iter().map(|key| ItemKey::Record(key.clone()));",
+        "let (wallet, mut found) = (self.wallet(user).await?, Vec::new());
+        for key in keys {
+            found.push(self.record(user, key).await?);
+        }
+        if found.len() == keys.len() {
+            return Ok((wallet, found));
+        }
+        let records = keys.iter().map(|key| ItemKey::Record(key.clone()));",
+        4_000,
+    ),
+    (
         "believe an index that shows nothing to refund",
-        REFUND,
-        "let is_queried =",
-        "if ledger.owner(&self.request.generation, deadline).await.is_err() { return Ok(Some(Outcome::Fenced)); }\n        let is_queried =",
+        OWNER,
+        "let refunded = self.execute",
+        "if self.owner(&request.generation, invocation.deadline).await.is_err() {
+            return Ok(Refunded {
+                outcome: crate::domain::RefundOutcome::Fenced,
+                user,
+                returned: crate::domain::RestoredCredits::default(),
+                charges: Vec::new(),
+                truncated: false,
+                balance: crate::domain::Credits::ZERO,
+            });
+        }
+        let refunded = self.execute",
         300,
     ),
     (
         "tell one's own write as a replay",
-        POST,
-        "replayed: !is_of(&record, nonce)",
-        "replayed: true || !is_of(&record, nonce)",
+        CHARGE,
+        "let replayed = !record.trans_no.is_of(view.invocation);",
+        "let replayed = true || !record.trans_no.is_of(view.invocation);",
         300,
     ),
     (
-        "tell a balance from before the record",
-        POST,
-        "record.changed_at() > wallet.version",
-        "false && record.changed_at() > wallet.version",
-        700,
+        "reveal a charge before its wallet",
+        CHARGE,
+        "Some(record) if view.is_behind(record)",
+        "Some(record) if record.entry().is_none() && view.is_behind(record)",
+        2_000,
+    ),
+    (
+        "refuse one's own charge that was refunded since",
+        CHARGE,
+        "if charge.trans_no.is_of(view.invocation) {",
+        "if charge.void.is_none() && charge.trans_no.is_of(view.invocation) {",
+        2_000,
     ),
     (
         "say Busy of what may be done",
-        RETRY,
-        "Err(StoreError::Contended) if is_unknown =>",
-        "Err(StoreError::Contended) if false && is_unknown =>",
+        EXECUTE,
+        "Ok(Commit::Conflict) if is_unknown =>",
+        "Ok(Commit::Conflict) if false && is_unknown =>",
         4_000,
     ),
-    ("call a refund whole that others came into", REFUND, "!self.disturbed } else", "true } else", 700),
+    (
+        "call a plan of unknown outcome undone",
+        RETRY,
+        "self.is_unknown = true;",
+        "self.is_unknown = false;",
+        4_000,
+    ),
+    (
+        "call a token that is another's a fault",
+        EXECUTE,
+        "Err(StoreError::TokenMismatch(_)) if is_unknown =>",
+        "Err(StoreError::TokenMismatch(_)) if false && is_unknown =>",
+        2_000,
+    ),
+    (
+        "do a delivery twice",
+        EXECUTE,
+        "invocation.delivery.unwrap_or(id)",
+        "invocation.delivery.map_or(id, |_| id)",
+        1_000,
+    ),
+    (
+        "call a refund whole that others came into",
+        REFUND,
+        "if is_session && !view.is_complete() {",
+        "if is_session && !view.is_queried() {",
+        1_000,
+    ),
     (
         "void by a wallet from before the charge",
         REFUND,
-        "record.changed_at() > self.wallet.version",
-        "false && record.changed_at() > self.wallet.version",
-        300,
+        "any(|(_, record)| view.is_behind(record))",
+        "any(|(_, record)| record.entry().is_none() && view.is_behind(record))",
+        2_000,
+    ),
+    (
+        "call what two reads contradict a fault",
+        REFUND,
+        "Err(refusal) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
+        "Err(refusal) if !group.is_empty() =>",
+        2_000,
     ),
     (
         "tell one's own void as another's",
         REFUND,
-        "voided_by(record) == Some(self.nonce)",
-        "false && voided_by(record) == Some(self.nonce)",
+        "if void.by == view.invocation {",
+        "if view.has_committed() && void.by == view.invocation {",
         4_000,
     ),
     ("stamp two changes with one moment", WALLET, "now.max(version.plus_millis(1))", "now.max(version)", 300),

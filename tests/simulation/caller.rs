@@ -10,8 +10,9 @@ use scrip::{
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{WEBHOOK_SECRET, http_event, invoke, signature};
+use scrip_tests::{WEBHOOK_SECRET, deliver, http_event, signature};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     history::{Deed, Op, Sight},
@@ -27,6 +28,8 @@ pub struct Attempt {
     pub tag: String,
     /// What was asked for.
     pub call: Call,
+    /// The request id of the event. Deliveries of one event share it.
+    pub delivery: String,
     /// When a pack runs out that it grants, in milliseconds since 1970.
     pub expired_at: Option<i64>,
     /// When it began.
@@ -115,30 +118,32 @@ impl Attempt {
     /// Whether it can have written at this place.
     pub fn is_for(&self, of: &str, sort: &str) -> bool {
         match &self.call {
-            Call::Grant { user, .. } => {
-                *user == of
-                    && self.identity().map_or(sort.starts_with("grant#unkeyed#"), |place| place == sort)
-            }
-            Call::Charge { user, .. } => {
-                *user == of && self.identity().map_or(sort.starts_with("charge###"), |place| place == sort)
+            Call::Grant { user, .. } | Call::Charge { user, .. } => {
+                *user == of && self.identity().is_some_and(|place| place == sort)
             }
             Call::Refund { user, .. } => user.is_none_or(|user| user == of) && self.addresses(sort),
             _ => false,
         }
     }
 
-    /// Where what it asks for stands, if anything makes it the same twice.
+    /// The place of the record that a grant or a charge asks for. Without an identity of its
+    /// own it has that of its delivery.
     pub fn identity(&self) -> Option<String> {
         match &self.call {
             Call::Grant { grant: Grant::NewUser, .. } => Some("grant#new_user#".to_owned()),
             Call::Grant { grant: Grant::Order(order_no), .. } => Some(format!("grant#order#{order_no}")),
-            Call::Grant { grant: Grant::Added(key), .. } => key.map(|key| format!("grant#key#{key}")),
-            Call::Charge { generation: None, key: None, .. } => None,
+            Call::Grant { grant: Grant::Added(None), .. } => Some(format!("grant#unkeyed#{}", self.place())),
+            Call::Grant { grant: Grant::Added(Some(key)), .. } => Some(format!("grant#key#{key}")),
+            Call::Charge { generation: None, key: None, .. } => Some(format!("charge###{}", self.place())),
             Call::Charge { generation, key, .. } => {
                 Some(format!("charge#{}#{}", generation.unwrap_or_default(), key.unwrap_or_default()))
             }
             _ => None,
         }
+    }
+
+    fn place(&self) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, self.delivery.as_bytes())
     }
 
     /// Whether a record at its place is what it asks for.
@@ -177,7 +182,7 @@ struct Request {
 }
 
 /// Invokes the function of a step, through its door.
-pub async fn ask(app: &Arc<App>, step: &Step, tag: &str, expired_at: Option<i64>) -> End {
+pub async fn ask(app: &Arc<App>, step: &Step, tag: &str, delivery: &str, expired_at: Option<i64>) -> End {
     let Request { function, method, url, payload } = request(&step.call, tag, expired_at);
     let payload = if step.over_http {
         let body = if method == "POST" { payload.to_string() } else { String::new() };
@@ -187,7 +192,7 @@ pub async fn ask(app: &Arc<App>, step: &Step, tag: &str, expired_at: Option<i64>
         payload
     };
     let deadline = app.ledger.now().plus_millis(i64::try_from(step.limit).expect("some seconds"));
-    match invoke(app, function, payload.to_string(), deadline).await {
+    match deliver(app, function, payload.to_string(), deadline, delivery).await {
         Ok(Reply::Direct(answer)) => End::Answered(serde_json::from_str(answer.get()).expect("JSON")),
         Ok(Reply::Http(answer)) => {
             let body = serde_json::from_slice(answer.body.as_deref().unwrap_or_default()).expect("JSON");

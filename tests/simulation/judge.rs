@@ -1,6 +1,5 @@
 //! Whether a run was right, by what its callers asked and were told, and by the
-//! table at the end. The judge sees nothing else, but for whether a token was
-//! ever said to be another's: then alone a call may fail inside.
+//! table at the end. The judge sees nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +10,7 @@ use crate::{
     caller::{Attempt, End},
     history::{self, Deed, Op},
     model::{Account, Event, Record, State, accounts, text},
-    plan::{Call, Fault, Grant},
+    plan::{Call, Grant},
     sight,
     world::Run,
 };
@@ -26,13 +25,9 @@ pub type Verdict = Result<(), String>;
 pub fn judge(run: &Run) -> Verdict {
     let accounts = accounts(&run.items);
     let case = Case { attempts: &run.attempts, accounts: &accounts };
-    // Only a token that was another's has no better answer.
-    let may_fail_inside = run.log.faults.contains_key(&Fault::TokenMismatch);
     for attempt in &run.attempts {
         let inside = match &attempt.end {
-            End::Refused { code, detail, .. } if code == "Internal" && !may_fail_inside => {
-                Err(detail.clone())
-            }
+            End::Refused { code, detail, .. } if code == "Internal" => Err(detail.clone()),
             _ => Ok(()),
         };
         let judged = inside.and_then(|()| case.check_told(attempt));

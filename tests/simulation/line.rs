@@ -1,7 +1,7 @@
 //! What lies between the SDK of one process and the engine.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -53,6 +53,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     ways: Ways,
+    /// The tokens of the transactions that were sent.
+    tokens: BTreeSet<String>,
     is_dead: bool,
 }
 
@@ -111,8 +113,13 @@ impl Line {
         }
         let way = self.state().ways.lock().expect("as above").pop_front().unwrap_or_default();
         let is_write = operation == "TransactWriteItems";
-        let applies = |fault: &Fault| is_write || !matches!(fault, Fault::Conflict | Fault::TokenMismatch);
-        let fault = way.fault.filter(applies);
+        let token = request["ClientRequestToken"].to_string();
+        let is_resent = is_write && !self.state().tokens.insert(token);
+        let fault = way.fault.filter(|fault| match fault {
+            Fault::Conflict => is_write,
+            Fault::TokenMismatch => is_resent,
+            _ => true,
+        });
         if let Some(fault) = fault {
             self.note(&format!("{fault:?}: {operation} {request}"));
             *self.0.log.lock().expect("as above").faults.entry(fault.kind()).or_default() += 1;

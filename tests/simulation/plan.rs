@@ -39,6 +39,9 @@ pub struct Step {
     pub over_http: bool,
     /// How often the caller asks, while it does not learn what became of it.
     pub tries: usize,
+    /// Whether these are deliveries of one event, by Lambda, which may deliver it again
+    /// even after an answer.
+    pub is_redelivered: bool,
     /// After how many milliseconds an invocation is cut off.
     pub limit: u64,
     /// What becomes of its requests to the engine, in order; those beyond the
@@ -56,6 +59,7 @@ impl Step {
             is_cold: false,
             over_http: false,
             tries: 1,
+            is_redelivered: false,
             limit: 29 * SECOND,
             ways: Vec::new(),
         }
@@ -162,7 +166,8 @@ pub enum Fault {
     Failed,
     /// It is done, and the engine says that it failed inside.
     FailedAfterwards,
-    /// It is refused: its token was another request's.
+    /// It is refused: its token was another request's. Only a request that was sent before
+    /// can meet it.
     TokenMismatch,
     /// The process dies before it is sent.
     Killed,
@@ -204,19 +209,12 @@ fn steps(faulty: f64, generations: &'static [&str]) -> impl Strategy<Value = Ste
         0..3usize,
         any::<bool>(),
         any::<bool>(),
-        1..4usize,
+        (1..4usize, prop::bool::weighted(0.2)),
         limit,
         vec(ways(faulty), 0..8),
     )
-        .prop_map(|(wait, call, machine, is_cold, over_http, tries, limit, ways)| Step {
-            wait,
-            call,
-            machine,
-            is_cold,
-            over_http,
-            tries,
-            limit,
-            ways,
+        .prop_map(|(wait, call, machine, is_cold, over_http, (tries, is_redelivered), limit, ways)| {
+            Step { wait, call, machine, is_cold, over_http, tries, is_redelivered, limit, ways }
         })
 }
 

@@ -116,7 +116,9 @@ impl World {
         };
         for attempt in 0..step.tries {
             let tag = format!("s{number}.{attempt}");
-            if self.attempt(&step, tag, expired_at, &ways, false).await {
+            let delivery = if step.is_redelivered { format!("s{number}") } else { tag.clone() };
+            let is_over = self.attempt(&step, tag, delivery, expired_at, &ways, false).await;
+            if is_over && !step.is_redelivered {
                 return;
             }
             sleep(Duration::from_millis(50)).await;
@@ -129,7 +131,8 @@ impl World {
         let calls = USERS.into_iter().flat_map(of_user).chain(GENERATIONS.map(Call::Generation));
         for (number, call) in calls.enumerate() {
             let step = Step { is_cold: true, ..Step::new(0, call) };
-            self.attempt(&step, format!("quiet{number}"), None, &Arc::default(), true).await;
+            let tag = format!("quiet{number}");
+            self.attempt(&step, tag.clone(), tag, None, &Arc::default(), true).await;
         }
     }
 
@@ -138,6 +141,7 @@ impl World {
         &self,
         step: &Step,
         tag: String,
+        delivery: String,
         expired_at: Option<i64>,
         ways: &Ways,
         is_quiet: bool,
@@ -148,7 +152,7 @@ impl World {
         let limit = Duration::from_millis(step.limit);
         let end = tokio::select! {
             biased;
-            end = ask(&process.app, step, &tag, expired_at) => end,
+            end = ask(&process.app, step, &tag, &delivery, expired_at) => end,
             () = process.line.died() => End::CutOff,
             () = sleep(limit) => {
                 process.line.die();
@@ -159,7 +163,7 @@ impl World {
             self.idle.lock().expect("no panic")[step.machine].push(process);
         }
         let (call, ended) = (step.call.clone(), self.moment());
-        let attempt = Attempt { tag, call, expired_at, began, ended, end, is_quiet };
+        let attempt = Attempt { tag, delivery, call, expired_at, began, ended, end, is_quiet };
         let is_over = attempt.is_over();
         self.attempts.lock().expect("no panic").push(attempt);
         is_over

@@ -37,6 +37,19 @@ pub async fn invoke(
     function.handle(app, direct_event(payload, deadline)).await
 }
 
+/// The same under a request id: Lambda may deliver an event more than once.
+pub async fn deliver(
+    app: &Arc<App>,
+    function: Function,
+    payload: String,
+    deadline: Timestamp,
+    request_id: &str,
+) -> Result<Reply, Failure> {
+    let mut event = direct_event(payload, deadline);
+    event.context.request_id = request_id.to_owned();
+    function.handle(app, event).await
+}
+
 /// How many events have been made: each has a request id of its own.
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 

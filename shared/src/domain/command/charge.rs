@@ -77,7 +77,7 @@ impl Command for ChargeRequest {
                     let changes = vec![RecordChange::Create(place, Record::Charge(charge))];
                     Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
                 }
-                Err(refusal) => refuse(refusal, self.identity().as_ref(), view),
+                Err(refusal) => refuse(refusal, &place, view),
             },
         }
     }

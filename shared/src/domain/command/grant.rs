@@ -64,7 +64,7 @@ impl Command for GrantRequest {
                     let changes = vec![RecordChange::Create(place, Record::Grant(grant))];
                     Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
                 }
-                Err(refusal) => refuse(refusal, self.identity().as_ref(), view),
+                Err(refusal) => refuse(refusal, &place, view),
             },
         }
     }

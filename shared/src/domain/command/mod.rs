@@ -107,11 +107,18 @@ pub struct Written<T> {
     pub replayed: bool,
 }
 
-/// A refusal that rests on the wallet, and on the absence of an earlier record where
-/// the request has an identity.
-fn refuse(refusal: LedgerError, identity: Option<&RecordKey>, view: &View) -> Result<Step, LedgerError> {
-    match identity {
-        Some(key) if !view.is_snapshot_of([key]) => Ok(Step::Read(Read::Snapshot(vec![key.clone()]))),
-        _ => Err(refusal),
+/// A refusal that rests on the wallet, and on the absence of an earlier record in its place,
+/// where there can be one.
+fn refuse(refusal: LedgerError, place: &RecordKey, view: &View) -> Result<Step, LedgerError> {
+    let is_own = matches!(
+        place,
+        RecordKey::UnkeyedGrant(id) | RecordKey::UnkeyedCharge(id) if *id == view.invocation
+    );
+    if is_own || view.is_snapshot_of([place]) {
+        return Err(refusal);
     }
+    Ok(Step::Read(Read::Snapshot(vec![place.clone()])))
 }
+
+#[cfg(test)]
+mod tests;

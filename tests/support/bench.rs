@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server};
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::{LedgerError, Nonce, Plan, Wallet},
+    domain::{Nonce, Plan, Wallet},
     ledger::Ledger,
     store::{Commit, Store, Transaction, UnknownAttributes},
     transport::{
@@ -324,8 +324,8 @@ fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
         Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
         Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
         Err(failure) => {
-            if let LedgerError::Internal(why) = &failure.0 {
-                eprintln!("Internal: {why}");
+            if let Some(reason) = failure.0.internal_reason() {
+                eprintln!("Internal: {reason}");
             }
             let Diagnostic { error_type, error_message } = failure.into();
             Err((error_type, error_message))

@@ -5,9 +5,9 @@ use aws_sdk_sfn::{
 };
 use serde_json::json;
 
-use super::timeouts;
+use super::{CallbackError, timeouts};
 use crate::{
-    domain::{GenerationUuid, LedgerError, Reason},
+    domain::{GenerationUuid, Reason},
     sdk,
 };
 
@@ -54,7 +54,7 @@ impl Executions {
         token: &TaskToken,
         generation: &GenerationUuid,
         end: End<'_>,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<bool, CallbackError> {
         match end {
             End::Succeeded => {
                 let output = json!({ "generation_uuid": generation.as_str(), "status": "succeeded" });
@@ -71,7 +71,7 @@ impl Executions {
 
 /// Whether anybody waited, by the errors of the API reference of `SendTaskSuccess`
 /// and `SendTaskFailure`.
-fn heard<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, LedgerError>
+fn heard<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, CallbackError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -79,6 +79,6 @@ where
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     match code {
         Some("InvalidToken" | "TaskDoesNotExist" | "TaskTimedOut") => Ok(false),
-        _ => Err(LedgerError::Internal(format!("the execution cannot be told: {}", sdk::why(&error)))),
+        _ => Err(CallbackError::Service(format!("the execution cannot be told: {}", sdk::why(&error)))),
     }
 }

@@ -12,7 +12,20 @@ pub use executions::Executions;
 pub(crate) use executions::{End, TaskToken};
 pub use secrets::{Secret, Secrets};
 
-use crate::domain::{LedgerError, Timestamp};
+use thiserror::Error;
+
+use crate::domain::Timestamp;
+
+/// How a call-back fails.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum CallbackError {
+    /// The signature does not admit the caller; says why.
+    #[error("{0}")]
+    Signature(&'static str),
+    /// Secrets Manager or Step Functions failed. The reason is for the log.
+    #[error("{0}")]
+    Service(String),
+}
 
 /// How long a call to Secrets Manager or Step Functions may take.
 fn timeouts() -> TimeoutConfig {
@@ -44,14 +57,14 @@ impl Callbacks {
         header: Option<&str>,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let header = header.ok_or(LedgerError::Unauthorized("There is no X-Signature."))?;
-        let signature = signature::Signature::parse(header, now).map_err(LedgerError::Unauthorized)?;
+    ) -> Result<(), CallbackError> {
+        let header = header.ok_or(CallbackError::Signature("There is no X-Signature."))?;
+        let signature = signature::Signature::parse(header, now).map_err(CallbackError::Signature)?;
         let secrets = self.secrets.at(now).await?;
         if secrets.iter().any(|secret| signature.is_by(secret, body)) {
             Ok(())
         } else {
-            Err(LedgerError::Unauthorized("No v1 of X-Signature is the signature of this body."))
+            Err(CallbackError::Signature("No v1 of X-Signature is the signature of this body."))
         }
     }
 }

@@ -6,11 +6,8 @@ use aws_sdk_secretsmanager::{
 };
 use tokio::sync::Mutex;
 
-use super::timeouts;
-use crate::{
-    domain::{LedgerError, Timestamp},
-    sdk,
-};
+use super::{CallbackError, timeouts};
+use crate::{domain::Timestamp, sdk};
 
 /// For how long secrets are used before they are read again, in milliseconds.
 const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
@@ -89,10 +86,10 @@ impl Secrets {
     }
 
     /// The secrets of now.
-    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, LedgerError> {
+    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         match &self.0 {
             Source::Given(secrets) if secrets.is_empty() => {
-                Err(LedgerError::Internal("no webhook secret is configured".to_owned()))
+                Err(CallbackError::Service("no webhook secret is configured".to_owned()))
             }
             Source::Given(secrets) => Ok(secrets.clone()),
             Source::Kept(kept) => kept.at(now).await,
@@ -103,7 +100,7 @@ impl Secrets {
 impl Kept {
     /// Where they cannot be read again, those of before go on: call-backs are not
     /// turned away for it.
-    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, LedgerError> {
+    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
             Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),
@@ -111,7 +108,7 @@ impl Kept {
                 tracing::error!(why, "webhook secrets cannot be read again");
                 before.clone()
             }),
-            None => self.read().await.map_err(LedgerError::Internal)?,
+            None => self.read().await.map_err(CallbackError::Service)?,
         };
         *last = Some((now, secrets.clone()));
         Ok(secrets)

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
-use super::event::Claims;
-use crate::domain::{LedgerError, UserUuid};
+use super::{error::RequestError, event::Claims};
+use crate::domain::UserUuid;
 
 /// The scope that lets a caller grant, decrease and refund for any user.
 const WRITE: &str = "credits:write";
@@ -34,28 +34,28 @@ impl Caller {
     }
 
     /// Whether the caller may change anything.
-    pub(super) fn may_write(&self) -> Result<(), LedgerError> {
+    pub(super) fn may_write(&self) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_write: true, .. } => Ok(()),
-            Caller::Bearer { .. } => Err(LedgerError::Forbidden),
+            Caller::Bearer { .. } => Err(RequestError::Forbidden),
         }
     }
 
     /// Whether the caller may read this user.
-    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), LedgerError> {
+    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
             Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
-            Caller::Bearer { .. } => Err(LedgerError::Forbidden),
+            Caller::Bearer { .. } => Err(RequestError::Forbidden),
         }
     }
 
     /// The one user whom the caller may read, if it may not read all.
-    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, LedgerError> {
+    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
             Caller::Bearer { subject: Some(subject), .. } => Ok(Some(subject)),
-            Caller::Bearer { subject: None, .. } => Err(LedgerError::Forbidden),
+            Caller::Bearer { subject: None, .. } => Err(RequestError::Forbidden),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::domain::LedgerError;
+use super::error::RequestError;
 
 /// The most that a request's body may be, in bytes, after base64.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -131,14 +131,14 @@ struct ContextProbe {
 }
 
 impl Event {
-    pub(super) fn parse(payload: &RawValue) -> Result<Event, LedgerError> {
+    pub(super) fn parse(payload: &RawValue) -> Result<Event, RequestError> {
         let payload = payload.get();
         match serde_json::from_str(payload) {
             Ok(request) => Ok(Event::Http(request)),
             Err(_) if serde_json::from_str::<Probe>(payload).is_ok() => {
-                Err(LedgerError::InvalidRequest("no event of an HTTP API, payload format 2.0".to_owned()))
+                Err(RequestError::Invalid("no event of an HTTP API, payload format 2.0".to_owned()))
             }
-            Err(_) if payload.len() > BODY_BYTES_MAX => Err(LedgerError::PayloadTooLarge),
+            Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),
             Err(_) => Ok(Event::Direct(payload.as_bytes().to_vec())),
         }
     }
@@ -177,18 +177,18 @@ impl HttpRequest {
     }
 
     /// The bytes of the body; none where there is no body.
-    pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, LedgerError> {
+    pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
         let text = self.body.as_deref().unwrap_or_default();
         // Looked at before it is decoded: four characters of base64 are three bytes.
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
-            return Err(LedgerError::PayloadTooLarge);
+            return Err(RequestError::PayloadTooLarge);
         }
         let body = if self.is_base64_encoded {
             let decoded = BASE64_STANDARD.decode(text);
-            Cow::from(decoded.map_err(|_| LedgerError::InvalidRequest("the body is no base64".to_owned()))?)
+            Cow::from(decoded.map_err(|_| RequestError::Invalid("the body is no base64".to_owned()))?)
         } else {
             Cow::from(text.as_bytes())
         };
-        if body.len() > BODY_BYTES_MAX { Err(LedgerError::PayloadTooLarge) } else { Ok(body) }
+        if body.len() > BODY_BYTES_MAX { Err(RequestError::PayloadTooLarge) } else { Ok(body) }
     }
 }

@@ -7,7 +7,7 @@ use serde::{
 };
 use serde_json::{Value, error::Category, value::RawValue};
 
-use crate::domain::LedgerError;
+use super::error::RequestError;
 
 /// How many problems an error names.
 const NAMED_MAX: usize = 20;
@@ -23,7 +23,7 @@ pub(super) struct Form {
 
 impl Form {
     /// The fields of a JSON object; no bytes are an object without fields.
-    pub(super) fn from_json(body: &[u8]) -> Result<Form, LedgerError> {
+    pub(super) fn from_json(body: &[u8]) -> Result<Form, RequestError> {
         let body = if body.is_empty() { b"{}" } else { body };
         let Object(pairs) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
         let mut form = Form { fields: BTreeMap::new(), problems: Vec::new() };
@@ -82,7 +82,7 @@ impl Form {
     }
 
     /// The command that was read, or every problem, unknown fields among them.
-    pub(super) fn finish<T>(mut self, command: Option<T>) -> Result<T, LedgerError> {
+    pub(super) fn finish<T>(mut self, command: Option<T>) -> Result<T, RequestError> {
         self.problems.extend(self.fields.keys().map(|name| format!("{}: unknown", shown(name))));
         match command {
             Some(command) if self.problems.is_empty() => Ok(command),
@@ -91,11 +91,11 @@ impl Form {
     }
 
     /// Every problem so far.
-    pub(super) fn refusal(mut self) -> LedgerError {
+    pub(super) fn refusal(mut self) -> RequestError {
         let more = self.problems.len().saturating_sub(NAMED_MAX);
         self.problems.truncate(NAMED_MAX);
         let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-        LedgerError::InvalidRequest(self.problems.join("; ") + &tail)
+        RequestError::Invalid(self.problems.join("; ") + &tail)
     }
 
     fn add(&mut self, name: String, value: Value) {
@@ -108,8 +108,8 @@ impl Form {
 
 /// Says where a body stops being JSON; never what stands there, which may be a
 /// secret.
-fn unreadable(error: &serde_json::Error) -> LedgerError {
-    LedgerError::InvalidRequest(match error.classify() {
+fn unreadable(error: &serde_json::Error) -> RequestError {
+    RequestError::Invalid(match error.classify() {
         Category::Data => "must be a JSON object".to_owned(),
         Category::Io | Category::Syntax | Category::Eof => {
             format!("malformed JSON at line {} column {}", error.line(), error.column())

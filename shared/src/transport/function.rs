@@ -1,14 +1,15 @@
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::Pin, time::Instant};
+use std::{collections::BTreeMap, ops::RangeInclusive, panic::AssertUnwindSafe, pin::Pin, time::Instant};
 
 use futures_util::FutureExt;
 use lambda_runtime::{Context, LambdaEvent};
 
 use super::{
     caller::Caller,
+    error::RequestError,
     event::{Claims, Event, HttpRequest, Payload},
     failure::Failure,
     form::Form,
-    reply::{Answer, ErrorForm, Reply, http_answer, http_error},
+    reply::{Answer, ErrorForm, HttpError, Reply, http_answer},
     route::{ROUTES, Route},
     telemetry::{self, Ended, Metrics},
 };
@@ -25,6 +26,10 @@ const ANSWER_MILLIS: i64 = 500;
 /// How long an invocation may take that has no deadline ahead of it: `cargo
 /// lambda watch` gives all of them one of the year 1970.
 const UNTOLD_MILLIS: i64 = 30_000;
+
+/// The range of `Retry-After`, in seconds. A random value in it spreads the next tries of
+/// callers who failed together.
+const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 
 /// A Lambda function: its name and what it does.
 #[derive(Clone, Copy)]
@@ -58,15 +63,15 @@ pub(super) type Run = for<'a> fn(&'a App, Call) -> Answering<'a>;
 type Admission = for<'a> fn(
     &'a App,
     &'a HttpRequest,
-) -> Pin<Box<dyn Future<Output = Result<Caller, LedgerError>> + Send + 'a>>;
+) -> Pin<Box<dyn Future<Output = Result<Caller, RequestError>> + Send + 'a>>;
 
-pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, LedgerError>> + Send + 'a>>;
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + Send + 'a>>;
 
 /// Work on the heap, made there: `Box::pin` takes it ready and copies it, and it is several
 /// kilobytes.
 pub(super) fn boxed<'a, Work>(work: impl FnOnce() -> Work) -> Answering<'a>
 where
-    Work: Future<Output = Result<Answer, LedgerError>> + Send + 'a,
+    Work: Future<Output = Result<Answer, RequestError>> + Send + 'a,
 {
     let boxed: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
     boxed
@@ -152,13 +157,13 @@ impl Function {
     async fn told(
         self,
         app: &App,
-        answering: impl Future<Output = Result<Answer, LedgerError>>,
+        answering: impl Future<Output = Result<Answer, RequestError>>,
         request_id: &str,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Answer, RequestError> {
         let began = Instant::now();
         let ended = guard(meter::noted(answering)).await;
         // What was noted is lost with a panic.
-        let (answered, notes) = ended.unwrap_or_else(|panic| (Err(panic), Notes::default()));
+        let (answered, notes) = ended.unwrap_or_else(|panic| (Err(panic.into()), Notes::default()));
         let (function, error, took) = (self.name, answered.as_ref().err(), began.elapsed());
         telemetry::tell(&app.metrics, &Ended { function, request_id, error, took }, &notes);
         answered
@@ -177,7 +182,12 @@ impl Function {
         let answering = async { answer_http(self, operation?, app, request, invocation).await };
         match self.told(app, answering, request_id).await {
             Ok(answer) => http_answer(answer),
-            Err(error) => http_error(&error, self.error_form(path), path, Some(request_id)),
+            Err(error) => {
+                let retry_after =
+                    error.kind().has_retry_after().then(|| app.ledger.random_number(RETRY_AFTER_SECONDS));
+                HttpError { error: &error, form: self.error_form(path), path, request_id, retry_after }
+                    .reply()
+            }
         }
     }
 
@@ -193,14 +203,14 @@ impl Function {
     }
 
     /// The operation at a path, and the path's named segments.
-    fn operation_at(&self, method: &str, path: &str) -> Result<(Operation, Segments), LedgerError> {
+    fn operation_at(&self, method: &str, path: &str) -> Result<(Operation, Segments), RequestError> {
         for operation in self.operations.iter().filter(|operation| operation.route.method == method) {
             if let Some(segments) = operation.route.parameters(path) {
                 return Ok((*operation, segments));
             }
         }
         let is_path = ROUTES.iter().any(|route| route.method != method && route.parameters(path).is_some());
-        Err(if is_path { LedgerError::MethodNotAllowed } else { LedgerError::NotFound })
+        Err(if is_path { RequestError::MethodNotAllowed } else { RequestError::NotFound })
     }
 
     /// Notes which operation it is.
@@ -213,7 +223,7 @@ impl Function {
         app: &App,
         payload: &[u8],
         invocation: Invocation,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Answer, RequestError> {
         let mut form = Form::from_json(payload)?;
         let named = |name: &str| self.operations.iter().find(|operation| operation.name == Some(name));
         let operation = if self.operations.iter().all(|operation| operation.name.is_none()) {
@@ -239,7 +249,7 @@ async fn answer_http(
     app: &App,
     request: &HttpRequest,
     invocation: Invocation,
-) -> Result<Answer, LedgerError> {
+) -> Result<Answer, RequestError> {
     function.note(&operation);
     let caller = match operation.admit_signed {
         Some(admit_signed) => admit_signed(app, request).await?,
@@ -261,16 +271,16 @@ async fn answer_http(
     (operation.run)(app, Call { caller, form, invocation }).await
 }
 
-fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, LedgerError> {
+fn admit(app: &App, claims: Option<&Claims>) -> Result<Caller, RequestError> {
     match claims {
         Some(claims) => Ok(Caller::from_claims(claims)),
         None if app.admits_anyone => Ok(Caller::Trusted),
-        None => Err(LedgerError::Unauthorized("No valid caller.")),
+        None => Err(RequestError::Unauthorized("No valid caller.")),
     }
 }
 
 /// Whoever has signed the body may do with it what the operation does.
-async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, LedgerError> {
+async fn admit_signed(app: &App, request: &HttpRequest) -> Result<Caller, RequestError> {
     app.callbacks.admit(request.signature(), &request.body()?, app.ledger.now()).await?;
     Ok(Caller::Trusted)
 }

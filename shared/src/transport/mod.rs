@@ -10,6 +10,7 @@ mod answer;
 mod audit;
 mod caller;
 mod cursor;
+mod error;
 mod event;
 mod failure;
 mod field;
@@ -23,6 +24,7 @@ mod runtime;
 pub mod telemetry;
 
 pub use audit::Audit;
+pub use error::{ErrorKind, RequestError};
 pub use event::Payload;
 pub use failure::Failure;
 pub use function::{App, Function};

@@ -12,7 +12,7 @@ use std::{
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::failure::code;
+use super::error::RequestError;
 use crate::{
     domain::{Discrepancies, Discrepancy, LedgerError},
     ledger::{AuditReport, AuditSummary},
@@ -30,7 +30,7 @@ const LOGGED_CHARS_MAX: usize = 4_000;
 pub(super) struct Ended<'a> {
     pub(super) function: &'static str,
     pub(super) request_id: &'a str,
-    pub(super) error: Option<&'a LedgerError>,
+    pub(super) error: Option<&'a RequestError>,
     pub(super) took: Duration,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn tell(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
                 function = ended.function,
                 operation = notes.operation,
                 request_id = ended.request_id,
-                code = ended.error.map_or("ok", code),
+                code = ended.error.map_or("ok", |error| error.kind().code),
                 user_uuid = notes.user.as_deref(),
                 generation_uuid = notes.generation.as_deref(),
                 outcome = notes.outcome,
@@ -93,9 +93,9 @@ pub(super) fn tell(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
             )
         };
     }
-    match ended.error {
-        Some(LedgerError::Internal(why)) => line!(error, why),
-        _ => line!(info,),
+    match ended.error.and_then(RequestError::internal_reason) {
+        Some(why) => line!(error, why),
+        None => line!(info,),
     }
 }
 
@@ -154,8 +154,8 @@ fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
         histogram!("query_latency").record(ended.took);
     }
     if let Some(error) = ended.error {
-        counter!("errors", "operation" => operation, "code" => code(error)).increment(1);
-        if is_failure(error) {
+        counter!("errors", "operation" => operation, "code" => error.kind().code).increment(1);
+        if error.kind().is_failure() {
             counter!("failures", "operation" => operation).increment(1);
         }
     }
@@ -173,11 +173,6 @@ fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
     for anomaly in &notes.anomalies {
         counter!("anomalies", "anomaly" => *anomaly).increment(1);
     }
-}
-
-/// Whether the service is at fault.
-fn is_failure(error: &LedgerError) -> bool {
-    matches!(error, LedgerError::Busy | LedgerError::StoreUnavailable | LedgerError::Internal(_))
 }
 
 /// Counts what a run of the audit found, until it ended well or with an error.
@@ -208,7 +203,8 @@ pub(super) fn log_audited_user(user_uuid: &str, audited: &Result<AuditReport, Le
         Ok(report) if report.discrepancies.is_empty() => {}
         Ok(report) => log_drift(user_uuid, &report.discrepancies),
         Err(error) => {
-            let (code, why) = (code(error), why(error));
+            let error = RequestError::from(error.clone());
+            let (code, why) = (error.kind().code, error.internal_reason());
             tracing::error!(function = "audit", user_uuid, code, why, "the audit of a user failed");
         }
     }
@@ -221,7 +217,7 @@ fn log_drift(user_uuid: &str, discrepancies: &Discrepancies) {
 }
 
 /// Logs the end of a run.
-pub(super) fn log_audit(ended: Result<&AuditSummary, &LedgerError>, request_id: &str, took: Duration) {
+pub(super) fn log_audit(ended: Result<&AuditSummary, &RequestError>, request_id: &str, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     match ended {
         Ok(summary) => tracing::info!(
@@ -239,15 +235,10 @@ pub(super) fn log_audit(ended: Result<&AuditSummary, &LedgerError>, request_id: 
             micros,
         ),
         Err(error) => {
-            let (code, why) = (code(error), why(error));
+            let (code, why) = (error.kind().code, error.internal_reason());
             tracing::error!(function = "audit", request_id, code, why, micros);
         }
     }
-}
-
-/// What the log says of an error besides its code.
-fn why(error: &LedgerError) -> Option<&str> {
-    if let LedgerError::Internal(why) = error { Some(why) } else { None }
 }
 
 #[expect(clippy::float_arithmetic, reason = "a share of users or records, never of credits")]

@@ -1,9 +1,8 @@
 use crate::{
-    domain::LedgerError,
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError, Route,
         answer::{BalanceAnswer, UserCreditsAnswer},
         field,
         function::{Call, Operation, boxed},
@@ -21,7 +20,7 @@ pub const BALANCE: Function = Function {
     ],
 };
 
-async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError> {
+async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, RequestError> {
     let user = call.form.required("user_uuid", field::id);
     let user = call.form.finish(user)?;
     meter::about(Some(&user), None);
@@ -31,7 +30,7 @@ async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError>
 }
 
 /// The old front end's call.
-async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError> {
+async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, RequestError> {
     let user = match call.caller.subject() {
         Some(subject) => call.form.optional("user_uuid", field::id).or_else(|| Some(subject.clone())),
         None => call.form.required("user_uuid", field::id),

@@ -1,9 +1,9 @@
 use crate::{
-    domain::{ChargeRequest, LedgerError},
+    domain::ChargeRequest,
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError, Route,
         answer::ChargeAnswer,
         field,
         form::Form,
@@ -19,7 +19,7 @@ pub const DECREASE: Function = Function {
         .with_key_header()],
 };
 
-async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
+async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, RequestError> {
     let request = read(call.form)?;
     meter::about(Some(&request.user), request.generation.as_ref());
     let posted = ledger.execute(&request, &call.invocation).await?;
@@ -29,7 +29,7 @@ async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     Answer::ok(&ChargeAnswer::new(&request.user, &posted))
 }
 
-fn read(mut form: Form) -> Result<ChargeRequest, LedgerError> {
+fn read(mut form: Form) -> Result<ChargeRequest, RequestError> {
     let user = form.required("user_uuid", field::id);
     let trans_type = form.required("trans_type", field::charge_type);
     let credits = form.required("credits", field::credits);

@@ -1,9 +1,9 @@
 use crate::{
-    domain::{GrantRequest, GrantType, LedgerError},
+    domain::{GrantRequest, GrantType},
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError, Route,
         answer::GrantAnswer,
         field,
         form::Form,
@@ -20,14 +20,14 @@ pub const GRANT: Function = Function {
     ],
 };
 
-async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
+async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, RequestError> {
     let request = read(call.form)?;
     meter::about(Some(&request.user), None);
     let posted = ledger.execute(&request, &call.invocation).await?;
     Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
 }
 
-fn read(mut form: Form) -> Result<GrantRequest, LedgerError> {
+fn read(mut form: Form) -> Result<GrantRequest, RequestError> {
     let user = form.required("user_uuid", field::id);
     let trans_type = form.required("trans_type", field::grant_type);
     let credits = form.required("credits", field::credits);

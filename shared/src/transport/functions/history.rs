@@ -1,9 +1,9 @@
 use crate::{
-    domain::{GenerationUuid, LedgerError, TransNo},
+    domain::{GenerationUuid, TransNo},
     ledger::{Ledger, SummaryRange, TimelineRequest},
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError, Route,
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
         cursor::Cursors,
         field,
@@ -24,7 +24,7 @@ pub const HISTORY: Function = Function {
     ],
 };
 
-async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
+async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, RequestError> {
     let Call { caller, mut form, invocation } = call;
     let deadline = invocation.deadline;
     let user = form.required("user_uuid", field::id);
@@ -43,7 +43,7 @@ async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     Answer::ok(&TimelineAnswer::new(&request.user, &page.records, cursor))
 }
 
-async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
+async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, RequestError> {
     let Call { caller, mut form, invocation } = call;
     let deadline = invocation.deadline;
     let user = form.required("user_uuid", field::id);
@@ -60,7 +60,7 @@ async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))
 }
 
-async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
+async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, RequestError> {
     let Call { caller, mut form, invocation } = call;
     let deadline = invocation.deadline;
     let generation = form.required("generation_uuid", field::id);

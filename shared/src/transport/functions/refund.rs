@@ -1,9 +1,9 @@
 use crate::{
-    domain::{LedgerError, RefundRequest},
+    domain::RefundRequest,
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError, Route,
         answer::RefundAnswer,
         field,
         form::Form,
@@ -18,14 +18,14 @@ pub const REFUND: Function = Function {
     operations: &[Operation::writing(Route::REFUND, |app, call| boxed(|| refund(&app.ledger, call)))],
 };
 
-async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
+async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, RequestError> {
     let request = read(call.form)?;
     meter::about(request.user.as_ref(), Some(&request.generation));
     let refunded = ledger.refund(&request, &call.invocation).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
 }
 
-fn read(mut form: Form) -> Result<RefundRequest, LedgerError> {
+fn read(mut form: Form) -> Result<RefundRequest, RequestError> {
     let user = form.optional("user_uuid", field::id);
     let generation = form.required("generation_uuid", field::id);
     let reason = form.required("reason", field::reason);

@@ -2,10 +2,10 @@ use serde_json::Value;
 
 use crate::{
     callback::{End, TaskToken},
-    domain::{GenerationUuid, LedgerError, Reason, RefundRequest},
+    domain::{GenerationUuid, Reason, RefundRequest},
     meter,
     transport::{
-        App, Function, Route,
+        App, Function, RequestError, Route,
         answer::WebhookAnswer,
         field,
         form::Form,
@@ -33,7 +33,7 @@ struct Callback {
 
 /// The refund comes first: credits do not wait for an execution to be told. If that
 /// fails, the provider calls again, and the refund is a repeat.
-async fn webhook(app: &App, call: Call) -> Result<Answer, LedgerError> {
+async fn webhook(app: &App, call: Call) -> Result<Answer, RequestError> {
     let Callback { generation, failed, task_token } = read(call.form)?;
     meter::about(None, Some(&generation));
     let outcome = match &failed {
@@ -51,7 +51,7 @@ async fn webhook(app: &App, call: Call) -> Result<Answer, LedgerError> {
     Answer::ok(&WebhookAnswer::new(&generation, outcome))
 }
 
-fn read(mut form: Form) -> Result<Callback, LedgerError> {
+fn read(mut form: Form) -> Result<Callback, RequestError> {
     let generation = form.required("generation_uuid", field::id);
     let has_failed = form.required("status", status);
     let user = form.optional("user_uuid", field::id);

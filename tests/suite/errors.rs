@@ -3,9 +3,9 @@
 
 use scrip::{
     store::StoreError,
-    transport::functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+    transport::functions::{BALANCE, DECREASE, FUNCTIONS, GRANT, HISTORY, REFUND},
 };
-use scrip_tests::{Bench, FUNCTIONS, Fault};
+use scrip_tests::{Bench, Fault};
 use serde_json::{Value, json};
 
 const ALL: &str = "credits:read credits:write";

@@ -12,7 +12,7 @@ use scrip::{
     ledger::Ledger,
     store::{Commit, Store, Transaction, UnknownAttributes},
     transport::{
-        App, Audit, Failure, Function, Metrics, Reply,
+        App, Audit, Failure, Function, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
@@ -335,12 +335,7 @@ fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
 
 fn app(store: Store, clock: &Clock) -> Arc<App> {
     let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-    Arc::new(App {
-        ledger: Ledger::new(store, clock.sources()),
-        admits_anyone: false,
-        callbacks,
-        metrics: Metrics::default(),
-    })
+    Arc::new(App::new(Ledger::new(store, clock.sources())).with_callbacks(callbacks))
 }
 
 /// Serves an engine of its own: its endpoint.

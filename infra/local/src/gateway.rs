@@ -15,7 +15,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::transport::{
     App, Function, Payload, Reply, Route,
-    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
+    functions::{BALANCE, FUNCTIONS},
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use tokio::net::TcpListener;
@@ -36,7 +36,6 @@ const HEAD_BYTES_MAX: usize = 10_240;
 /// How long a function may take: an HTTP API waits 30 s at most.
 const FUNCTION_MILLIS: i64 = 29_000;
 
-const FUNCTIONS: [Function; 6] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY, WEBHOOK];
 /// The function behind the default route, which answers what no route takes.
 const DEFAULT: Function = BALANCE;
 

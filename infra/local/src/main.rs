@@ -16,7 +16,7 @@ use scrip::{
     callback::{Callbacks, Secrets},
     ledger::{Ledger, Sources},
     store::{Connection, Store, StoreError, TABLE},
-    transport::{App, Metrics},
+    transport::App,
 };
 use tokio::{
     net::TcpListener,
@@ -68,8 +68,8 @@ async fn serve(options: Options) -> Result<(), String> {
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
     // There is no Step Functions here: no execution waits for a call-back.
     let callbacks = Callbacks { secrets: Secrets::given(options.webhook_secrets), executions: None };
-    let app =
-        Arc::new(App { ledger, admits_anyone: authorizer.is_none(), callbacks, metrics: Metrics::default() });
+    let app = App::new(ledger).with_callbacks(callbacks);
+    let app = Arc::new(if authorizer.is_none() { app.admitting_anyone() } else { app });
     let figures = Figures::start()?;
     let port = port_of(&listener)?;
     let signalled = signalled()?;

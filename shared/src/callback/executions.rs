@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{CallbackError, timeouts};
 use crate::{
+    aws_config::describe_error,
     domain::{GenerationUuid, Reason},
-    sdk,
 };
 
 /// The `Error` of a state that a failed generation ended.
@@ -79,6 +79,6 @@ where
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     match code {
         Some("InvalidToken" | "TaskDoesNotExist" | "TaskTimedOut") => Ok(false),
-        _ => Err(CallbackError::Service(format!("the execution cannot be told: {}", sdk::why(&error)))),
+        _ => Err(CallbackError::Service(format!("the execution cannot be told: {}", describe_error(&error)))),
     }
 }

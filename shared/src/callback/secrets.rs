@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::{
 use tokio::sync::Mutex;
 
 use super::{CallbackError, timeouts};
-use crate::{domain::Timestamp, sdk};
+use crate::{aws_config::describe_error, domain::Timestamp};
 
 /// For how long secrets are used before they are read again, in milliseconds.
 const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
@@ -116,7 +116,7 @@ impl Kept {
 
     async fn read(&self) -> Result<Arc<[Secret]>, String> {
         let got = self.client.get_secret_value().secret_id(&self.id).send().await;
-        let value = got.map_err(|error| format!("webhook secrets: {}", sdk::why(&error)))?;
+        let value = got.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
         let secrets = Secret::list(value.secret_string().unwrap_or_default())?;
         Ok(secrets.into())
     }

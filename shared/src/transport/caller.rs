@@ -51,7 +51,7 @@ impl Caller {
     }
 
     /// The one user whom the caller may read, if it may not read all.
-    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, RequestError> {
+    pub(super) fn readable_user(&self) -> Result<Option<&UserUuid>, RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
             Caller::Bearer { subject: Some(subject), .. } => Ok(Some(subject)),

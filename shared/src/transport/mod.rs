@@ -7,6 +7,7 @@
 //! form of the door it came in by.
 
 mod answer;
+mod app;
 mod audit;
 mod caller;
 mod cursor;
@@ -14,20 +15,22 @@ mod error;
 mod event;
 mod failure;
 mod field;
-mod form;
 mod function;
 pub mod functions;
 mod log;
+mod operation;
 mod reply;
+mod request_fields;
 mod route;
 mod runtime;
 pub mod telemetry;
 
+pub use app::App;
 pub use audit::Audit;
 pub use error::{ErrorKind, RequestError};
 pub use event::Payload;
 pub use failure::Failure;
-pub use function::{App, Function};
+pub use function::Function;
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
 pub use runtime::{run, run_audit, run_webhook};

@@ -8,7 +8,7 @@ use lambda_http::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{error::RequestError, route::ROUTES};
+use super::{error::RequestError, route::routes_at};
 use crate::domain::{Credits, LedgerError};
 
 /// What a function returns to Lambda.
@@ -121,18 +121,18 @@ impl HttpError<'_> {
     }
 
     fn headers(&self) -> HeaderMap {
-        let at_path = || ROUTES.iter().filter(|route| route.parameters(self.path).is_some());
         let mut headers = HeaderMap::new();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         match self.error {
             RequestError::Unauthorized(_) => {
-                let scheme = if at_path().any(|route| route.is_signed) { "X-Signature" } else { "Bearer" };
+                let scheme =
+                    if routes_at(self.path).any(|route| route.is_signed) { "X-Signature" } else { "Bearer" };
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
             }
             RequestError::MethodNotAllowed => {
-                let methods: Vec<_> = at_path().map(|route| route.method).collect();
+                let methods: Vec<_> = routes_at(self.path).map(|route| route.method).collect();
                 headers.extend(
                     HeaderValue::from_str(&methods.join(", ")).map(|methods| (header::ALLOW, methods)),
                 );

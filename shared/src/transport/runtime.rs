@@ -5,12 +5,12 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::time::timeout;
 
-use super::{App, Audit, Failure, Function, Metrics, Payload, Reply, functions::WEBHOOK, log, telemetry};
+use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
 use crate::{
+    aws_config::lambda_config,
     callback::{Callbacks, Executions, Secret, Secrets},
     environment::variable,
     ledger::{Ledger, Sources},
-    sdk,
     store::{Store, TABLE},
 };
 
@@ -59,8 +59,9 @@ async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let store = Store::of_function(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, Sources::system());
     let _ = timeout(WARMING, ledger.warm()).await;
+    let app = App::new(ledger).with_callbacks(callbacks);
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
-    App { ledger, admits_anyone, callbacks, metrics: Metrics::default() }
+    if admits_anyone { app.admitting_anyone() } else { app }
 }
 
 /// Serves a function's events until Lambda ends the process.
@@ -69,7 +70,7 @@ async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
-    let app = app(&sdk::of_function(), Callbacks::none()).await;
+    let app = app(&lambda_config(), Callbacks::none()).await;
     serve(metrics, async |event| function.handle(&app, event).await).await
 }
 
@@ -80,7 +81,7 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
 /// As [`run`]; when the secrets of the environment are out of form.
 pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
-    let sdk = sdk::of_function();
+    let sdk = lambda_config();
     let app = app(&sdk, callbacks(&sdk)?).await;
     serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
 }
@@ -96,7 +97,7 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let app = app(&sdk::of_function(), Callbacks::none()).await;
+    let app = app(&lambda_config(), Callbacks::none()).await;
     serve(metrics, async |event| audit.handle(&app, event).await).await
 }
 

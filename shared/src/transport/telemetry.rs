@@ -12,22 +12,19 @@ use std::{
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::error::RequestError;
+use super::{error::RequestError, route::ROUTES};
 use crate::{
     domain::{Discrepancies, Discrepancy, LedgerError},
     ledger::{AuditReport, AuditSummary},
     meter::{Move, Notes},
 };
 
-/// Operations that move nothing, and are asked for most.
-const QUERIES: [&str; 4] = ["balance", "timeline", "summary", "generation"];
-
 /// How many discrepancies of a user a line of the log names, and in how many characters.
 const LOGGED_DISCREPANCIES_MAX: usize = 20;
 const LOGGED_CHARS_MAX: usize = 4_000;
 
 /// What happened to one event.
-pub(super) struct Ended<'a> {
+pub(super) struct InvocationOutcome<'a> {
     pub(super) function: &'static str,
     pub(super) request_id: &'a str,
     pub(super) error: Option<&'a RequestError>,
@@ -69,7 +66,7 @@ pub fn describe() {
 }
 
 /// Tells it.
-pub(super) fn tell(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
+pub(super) fn log_invocation(metrics: &Metrics, ended: &InvocationOutcome<'_>, notes: &Notes) {
     count(metrics, ended, notes);
     for anomaly in &notes.anomalies {
         let (user_uuid, generation_uuid) = (notes.user.as_deref(), notes.generation.as_deref());
@@ -131,7 +128,7 @@ impl OfOperation {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "nobody calls DynamoDB 2^53 times")]
-    fn count(&self, ended: &Ended<'_>, notes: &Notes) {
+    fn count(&self, ended: &InvocationOutcome<'_>, notes: &Notes) {
         self.requests.increment(1);
         self.latency.record(ended.took);
         self.round_trips.record(notes.round_trips as f64);
@@ -145,12 +142,12 @@ impl OfOperation {
     }
 }
 
-fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
+fn count(metrics: &Metrics, ended: &InvocationOutcome<'_>, notes: &Notes) {
     let operation = notes.operation.unwrap_or("none");
     let mut kept = metrics.0.lock().unwrap_or_else(PoisonError::into_inner);
     kept.entry(operation).or_insert_with(|| OfOperation::new(operation)).count(ended, notes);
     drop(kept);
-    if QUERIES.contains(&operation) {
+    if ROUTES.iter().any(|route| route.is_query && route.operation == operation) {
         histogram!("query_latency").record(ended.took);
     }
     if let Some(error) = ended.error {

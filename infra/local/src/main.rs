@@ -7,6 +7,7 @@ mod cost;
 mod engine;
 mod figures;
 mod gateway;
+mod http_api;
 mod options;
 
 use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
 use crate::{
     authorizer::Authorizer, console::Console, engine::Engine, figures::Figures, gateway::Gateway,
-    options::Options,
+    http_api::HttpApi, options::Options,
 };
 
 /// How long requests under way may take to end after a signal.
@@ -75,8 +76,9 @@ async fn serve(options: Options) -> Result<(), String> {
     let signalled = signalled()?;
     // In one write, and one that may fail: whoever reads may stop after a line.
     let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
-    let console = Console::of(client);
-    let gateway = Gateway { app, authorizer, figures: figures.clone(), console };
+    let api = Arc::new(HttpApi { app, authorizer });
+    let console = Console::new(api.clone(), client);
+    let gateway = Gateway { api, figures: figures.clone(), console };
     let served = gateway::serve(listener, gateway, signalled, SHUTDOWN).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN, engine.stop()).await;

@@ -1,6 +1,7 @@
 //! What each operation costs, counted on the wire: round trips, and units of the
 //! table. Engines disagree on the units of indexes inside a transaction.
 
+use aws_sdk_dynamodb::types::{AttributeValue, Get, ReturnConsumedCapacity, TransactGetItem};
 use scrip::transport::functions::{GRANT, HISTORY};
 use scrip_tests::{Bench, Sent, engine_is_external};
 use serde_json::json;
@@ -99,4 +100,22 @@ fn counted(costs: &[impl AsRef<str>]) -> Vec<&str> {
     let round_trips = |cost: &'_ str| cost.find(" round trips").unwrap();
     let costs = costs.iter().map(AsRef::as_ref);
     costs.map(|cost| if engine_is_external() { &cost[..round_trips(cost)] } else { cost }).collect()
+}
+
+#[tokio::test]
+async fn a_transaction_of_reads_costs_two_units_an_item_whether_it_is_there_or_not() {
+    let bench = Bench::new().await;
+    bench.grant("u", 1, None).await;
+    let get = |sort: &str| {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let get = Get::builder().table_name(&bench.table).key("user_uuid", text("u")).key("sk", text(sort));
+        TransactGetItem::builder().get(get.build().unwrap()).build()
+    };
+    let read =
+        bench.client.transact_get_items().transact_items(get("wallet")).transact_items(get("charge#g#"));
+    let read = read.return_consumed_capacity(ReturnConsumedCapacity::Indexes).send().await.unwrap();
+    let is_there: Vec<_> = read.responses().iter().map(|response| response.item().is_some()).collect();
+    assert_eq!(is_there, [true, false], "in the order of the request");
+    let units = read.consumed_capacity()[0].table().unwrap().capacity_units().unwrap();
+    assert!((units - 4.0).abs() < f64::EPSILON, "{units}");
 }

@@ -1,24 +1,39 @@
 //! Many at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use scrip::transport::functions::GRANT;
 use scrip_tests::Bench;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 type Ended = Result<Value, (String, String)>;
 
-/// Runs this many at once, and gives what each ended with.
+/// Runs this many at once, and returns how each ended. Callers retry `Busy`, as the
+/// contract asks them to.
 async fn race<F>(callers: usize, call: impl Fn(usize) -> F) -> Vec<Ended>
 where
     F: Future<Output = Ended> + Send + 'static,
 {
     let mut running = JoinSet::new();
-    for caller in 0..callers {
-        running.spawn(call(caller));
+    let run = |running: &mut JoinSet<_>, caller, pause| {
+        let called = call(caller);
+        running.spawn(async move {
+            sleep(pause).await;
+            (caller, called.await)
+        });
+    };
+    (0..callers).for_each(|caller| run(&mut running, caller, Duration::ZERO));
+    let mut all = Vec::new();
+    while let Some(joined) = running.join_next().await {
+        match joined.expect("no panic") {
+            (caller, Err((code, _))) if code == "Busy" => {
+                run(&mut running, caller, Duration::from_secs(1));
+            }
+            (_, ended) => all.push(ended),
+        }
     }
-    running.join_all().await
+    all
 }
 
 /// How many ended with this field, or this error.

@@ -165,7 +165,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     (
         "charge#gen-1#",
         Some(|item| _ = item.insert("is_voided".to_owned(), AttributeValue::Bool(true))),
-        "half",
+        "incomplete",
         Refuses,
     ),
     ("charge#gen-2#", Some(|item| _ = item.remove("voided_by")), "incomplete", Refuses),

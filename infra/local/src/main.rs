@@ -32,7 +32,7 @@ use crate::{
     http_api::HttpApi, options::Options,
 };
 
-/// How long requests under way may take to end after a signal.
+/// The time that pending requests have to end after a signal.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
@@ -74,7 +74,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let figures = Figures::start()?;
     let port = port_of(&listener)?;
     let signalled = signalled()?;
-    // In one write, and one that may fail: whoever reads may stop after a line.
+    // One write, whose error is ignored: a reader may close the pipe after the first line.
     let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
     let api = Arc::new(HttpApi { app, authorizer });
     let console = Console::new(api.clone(), client);
@@ -122,8 +122,8 @@ Ctrl-C ends it.
     )
 }
 
-/// What is done when the process is told to end: Ctrl-C, or SIGTERM. From this
-/// call on, not from the first poll, neither ends it by itself.
+/// Waits for Ctrl-C or SIGTERM. From this call on, not from the first poll, neither ends the
+/// process by itself.
 fn signalled() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

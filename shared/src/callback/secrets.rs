@@ -1,3 +1,5 @@
+//! The secrets that sign call-backs.
+
 use std::{fmt, sync::Arc};
 
 use aws_sdk_secretsmanager::{
@@ -9,13 +11,13 @@ use tokio::sync::Mutex;
 use super::{CallbackError, timeouts};
 use crate::{aws_config::describe_error, domain::Timestamp};
 
-/// For how long secrets are used before they are read again, in milliseconds.
+/// The time after which secrets are read again, in milliseconds.
 const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
 
-/// What a provider signs with: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
+/// A secret of a provider: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
 ///
-/// No brace and no quote, so that JSON, where a plain text was meant, is not taken
-/// for secrets: its names could be guessed.
+/// It has no brace and no quote, so that JSON is not read as secrets by mistake: its field
+/// names could be guessed.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -24,10 +26,10 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// The secrets of a text, which white space separates; at least one.
+    /// The secrets of a text, separated by white space; at least one.
     ///
     /// # Errors
-    /// Says what a secret is, and nothing of the text.
+    /// Describes a valid secret and repeats nothing of the text.
     pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
         let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
         if secrets.is_empty() { Err("no webhook secret is there") } else { Ok(secrets) }
@@ -53,8 +55,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that a call-back may be signed with: each of them, so that one can
-/// be changed without a gap.
+/// The secrets that may sign a call-back. Several are valid at once, so that one can be
+/// replaced without a gap.
 #[derive(Debug)]
 pub struct Secrets(Source);
 
@@ -64,7 +66,7 @@ enum Source {
     Kept(Kept),
 }
 
-/// In Secrets Manager, as a text that [`Secret::list`] reads.
+/// Secrets in Secrets Manager, as a text for [`Secret::list`].
 #[derive(Debug)]
 struct Kept {
     client: Client,
@@ -73,19 +75,19 @@ struct Kept {
 }
 
 impl Secrets {
-    /// These, for as long as the process lives.
+    /// These secrets, for the lifetime of the process.
     pub fn given(secrets: Vec<Secret>) -> Secrets {
         Secrets(Source::Given(secrets.into()))
     }
 
-    /// Those of Secrets Manager under this name or ARN, read when they are first
-    /// needed, and again every five minutes.
+    /// The secrets of Secrets Manager under this name or ARN, read on first use and again every
+    /// five minutes.
     pub fn kept(config: Builder, id: String) -> Secrets {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
         Secrets(Source::Kept(Kept { client: Client::from_conf(config.build()), id, last: Mutex::default() }))
     }
 
-    /// The secrets of now.
+    /// The secrets at this time.
     pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         match &self.0 {
             Source::Given(secrets) if secrets.is_empty() => {
@@ -98,8 +100,8 @@ impl Secrets {
 }
 
 impl Kept {
-    /// Where they cannot be read again, those of before go on: call-backs are not
-    /// turned away for it.
+    /// If a later read fails, the previous secrets remain valid, so that call-backs are not
+    /// rejected.
     async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {

@@ -1,3 +1,5 @@
+//! The events of Lambda: HTTP requests of API Gateway, and direct payloads.
+
 use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -12,11 +14,11 @@ use super::error::RequestError;
 /// The most that a request's body may be, in bytes, after base64.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// What Lambda hands over, as it came: read only here, because what fails to
-/// parse on the way in would carry an errorType of the runtime's own.
+/// The payload of an event, unparsed: an error of the runtime's own parser would have an
+/// `errorType` outside the contract.
 pub type Payload = Box<RawValue>;
 
-/// What an event carries.
+/// A parsed event.
 pub(super) enum Event {
     /// A request through API Gateway (HTTP API, payload format 2.0).
     Http(Box<HttpRequest>),
@@ -24,9 +26,9 @@ pub(super) enum Event {
     Direct(Vec<u8>),
 }
 
-/// What matters here of an HTTP API's event. The types of `aws_lambda_events`
-/// would refuse one whose claims are numbers or lists. What is empty may be
-/// `null`, as `cargo lambda watch` writes it.
+/// The fields of an HTTP API's event that matter here. The types of `aws_lambda_events`
+/// reject claims that are numbers or lists. Empty fields may be `null`, as `cargo lambda
+/// watch` writes them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
@@ -71,7 +73,7 @@ struct Jwt {
     claims: Option<Claims>,
 }
 
-/// What matters here of a token that API Gateway's authorizer has checked.
+/// The claims that matter here of a token that API Gateway's authorizer has checked.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: Option<Value>,
@@ -79,7 +81,7 @@ pub(super) struct Claims {
     pub(super) scp: Option<Value>,
 }
 
-/// The headers that matter here, by their names in any case; all others are passed over.
+/// The headers that matter here, by their names in any case; others are skipped.
 #[derive(Default)]
 struct Headers {
     idempotency_key: Option<String>,
@@ -117,7 +119,7 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// Tells a broken HTTP event from a direct payload.
+/// Distinguishes a broken HTTP event from a direct payload.
 #[derive(Deserialize)]
 struct Probe {
     #[serde(rename = "requestContext")]
@@ -179,7 +181,7 @@ impl HttpRequest {
     /// The bytes of the body; none where there is no body.
     pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
         let text = self.body.as_deref().unwrap_or_default();
-        // Looked at before it is decoded: four characters of base64 are three bytes.
+        // Checked before decoding: four characters of base64 are three bytes.
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
             return Err(RequestError::PayloadTooLarge);
         }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    callback::{End, TaskToken},
+    callback::{GenerationResult, TaskToken},
     domain::{GenerationUuid, Reason, RefundRequest},
     meter,
     transport::{
@@ -52,8 +52,9 @@ async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, Request
         None => None,
     };
     if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {
-        let end = failed.as_ref().map_or(End::Succeeded, |request| End::Failed(&request.reason));
-        let has_waited = executions.tell(&token, &generation, end).await?;
+        let failure = failed.as_ref().map(|refund| &refund.reason);
+        let result = failure.map_or(GenerationResult::Succeeded, GenerationResult::Failed);
+        let has_waited = executions.resume(&token, &generation, result).await?;
         if !has_waited && failed.is_none() {
             // The execution timed out and refunded, or this call-back is a repeat.
             meter::note(|notes| notes.anomalies.push("success_nobody_waits_for"));

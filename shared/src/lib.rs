@@ -4,11 +4,11 @@
 //! and beside the ledger [`transport`] -> [`callback`] -> [`domain`].
 //! `docs/ARCHITECTURE.md` is the map and lists the invariants.
 
+mod aws_config;
 pub mod callback;
 pub mod domain;
 mod environment;
 pub mod ledger;
 pub mod meter;
-mod sdk;
 pub mod store;
 pub mod transport;

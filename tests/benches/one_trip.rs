@@ -9,7 +9,7 @@ use scrip::{
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
     transport::{
-        App, Metrics,
+        App,
         functions::{DECREASE, GRANT},
     },
 };
@@ -74,12 +74,8 @@ impl Function {
         let store = Store::new(line.client(), TABLE);
         store.create_table().await.expect("a table");
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-        let app = App {
-            ledger: Ledger::new(store, Sources::system()),
-            admits_anyone: true,
-            callbacks,
-            metrics: Metrics::default(),
-        };
+        let app =
+            App::new(Ledger::new(store, Sources::system())).admitting_anyone().with_callbacks(callbacks);
         let function = Function { line, app: Arc::new(app) };
         let grant = json!({ "user_uuid": "u", "trans_type": "system_add", "credits": GRANTED });
         function.invoke(GRANT, grant.to_string()).await;

@@ -8,10 +8,9 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use scrip::{
-    callback::Callbacks,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
-    transport::{App, Metrics},
+    transport::App,
 };
 use scrip_tests::{answered, operation, stand_in};
 use serde_json::json;
@@ -55,12 +54,7 @@ impl Canned {
     /// The functions' state on it.
     pub(crate) fn app(&self) -> Arc<App> {
         let ledger = Ledger::new(Store::new(self.client(), TABLE), Sources::system());
-        Arc::new(App {
-            ledger,
-            admits_anyone: false,
-            callbacks: Callbacks::none(),
-            metrics: Metrics::default(),
-        })
+        Arc::new(App::new(ledger))
     }
 
     /// A client of it, signing as on Lambda.

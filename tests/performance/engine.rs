@@ -9,10 +9,9 @@ use aws_sdk_dynamodb::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, server};
 use scrip::{
-    callback::Callbacks,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
-    transport::{App, Metrics},
+    transport::App,
 };
 use tokio::{net::TcpListener, runtime::Builder};
 
@@ -57,12 +56,7 @@ impl Engine {
     /// The functions' state on it.
     pub(crate) fn app(&self, way: SharedHttpClient) -> Arc<App> {
         let ledger = Ledger::new(self.store(way), Sources::system());
-        Arc::new(App {
-            ledger,
-            admits_anyone: true,
-            callbacks: Callbacks::none(),
-            metrics: Metrics::default(),
-        })
+        Arc::new(App::new(ledger).admitting_anyone())
     }
 
     fn store(&self, way: SharedHttpClient) -> Store {

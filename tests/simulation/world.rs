@@ -19,7 +19,7 @@ use scrip::{
     domain::Timestamp,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
-    transport::{App, Metrics},
+    transport::App,
 };
 use scrip_tests::{Clock, WEBHOOK_SECRET, callbacks_signed_with, drawn, engine::Engine};
 use serde_json::Value;
@@ -191,12 +191,7 @@ impl World {
             random: Box::new(move || drawn(&format!("{number}/{}", nth.fetch_add(1, Ordering::SeqCst)))),
         };
         let ledger = Ledger::new(store.clone(), sources);
-        let app = App {
-            ledger,
-            admits_anyone: true,
-            callbacks: callbacks_signed_with(WEBHOOK_SECRET),
-            metrics: Metrics::default(),
-        };
+        let app = App::new(ledger).admitting_anyone().with_callbacks(callbacks_signed_with(WEBHOOK_SECRET));
         (Process { app: Arc::new(app), line }, store)
     }
 

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use scrip::{
-    callback::Callbacks,
     domain::Timestamp,
     ledger::{Ledger, Sources},
     transport::{
-        App, Function, Metrics, ROUTES, Reply,
+        App, Function, ROUTES, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
@@ -28,7 +27,7 @@ async fn every_sample_event_is_answered() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), bench.clock.sources());
     let callbacks = callbacks_signed_with("local-webhook-secret");
-    let app = Arc::new(App { ledger, admits_anyone: false, callbacks, metrics: Metrics::default() });
+    let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
     let deadline = bench.clock.now().plus_millis(60_000);
     for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND, WEBHOOK] {
         let events = events(function);
@@ -51,12 +50,7 @@ async fn every_sample_event_is_answered() {
 async fn an_event_as_cargo_lambda_writes_it_is_answered() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), Sources::system());
-    let app = Arc::new(App {
-        ledger,
-        admits_anyone: true,
-        callbacks: Callbacks::none(),
-        metrics: Metrics::default(),
-    });
+    let app = Arc::new(App::new(ledger).admitting_anyone());
     let event = json!({
         "version": "2.0", "rawPath": "/credits/u/balance", "rawQueryString": null, "headers": null,
         "body": null, "isBase64Encoded": null,

@@ -9,9 +9,8 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use scrip::{
-    callback::Callbacks,
     ledger::{Ledger, Sources},
-    transport::{App, Metrics, functions::GRANT},
+    transport::{App, functions::GRANT},
 };
 use scrip_tests::{
     Bench,
@@ -71,12 +70,7 @@ async fn a_panic_inside_a_function_fails_the_checks() {
     let sources =
         Sources { now: Box::new(move || clock.now()), random: Box::new(|| panic!("a fault of the code")) };
     let ledger = Ledger::new(bench.store(), sources);
-    let app = Arc::new(App {
-        ledger,
-        admits_anyone: true,
-        callbacks: Callbacks::none(),
-        metrics: Metrics::default(),
-    });
+    let app = Arc::new(App::new(ledger).admitting_anyone());
     let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 1 }).to_string();
     let event = http_event("POST", "/credits/grant", grant.clone().into_bytes(), None, &json!({}));
     for payload in [grant, event.to_string()] {

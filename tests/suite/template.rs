@@ -4,14 +4,13 @@ use std::{collections::BTreeSet, fs, sync::Arc};
 
 use aws_sdk_dynamodb::types::KeySchemaElement;
 use scrip::{
-    callback::Callbacks,
     ledger::Ledger,
     transport::{
-        App, Function, Metrics, ROUTES, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
+        App, Function, ROUTES, Reply,
+        functions::{BALANCE, DECREASE, FUNCTIONS, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{Bench, FUNCTIONS, Sent, http_event, invoke};
+use scrip_tests::{Bench, Sent, http_event, invoke};
 use serde_json::{Value, json};
 use yaml_serde::Value as Yaml;
 
@@ -160,12 +159,7 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them()
 async fn behind_the_default_route_nobody_gets_in_without_a_token() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), bench.clock.sources());
-    let app = Arc::new(App {
-        ledger,
-        admits_anyone: false,
-        callbacks: Callbacks::none(),
-        metrics: Metrics::default(),
-    });
+    let app = Arc::new(App::new(ledger));
     let deadline = bench.clock.now().plus_millis(60_000);
     let paths = ROUTES.map(|route| route.path.replace(['{', '}'], ""));
     let others = ["/", "/credits//balance", "/credits/u/balance/", "/$default"];

@@ -7,7 +7,7 @@ use scrip::{
     callback::{Callbacks, Executions, Secrets},
     ledger::Ledger,
     transport::{
-        App, Metrics,
+        App,
         functions::{HISTORY, WEBHOOK},
     },
 };
@@ -210,7 +210,7 @@ pub(super) async fn call(bench: &Bench, app: &Arc<App>, body: &Value, secret: &s
 
 pub(super) fn app(bench: &Bench, callbacks: Callbacks) -> Arc<App> {
     let ledger = Ledger::new(bench.store(), bench.clock.sources());
-    Arc::new(App { ledger, admits_anyone: false, callbacks, metrics: Metrics::default() })
+    Arc::new(App::new(ledger).with_callbacks(callbacks))
 }
 
 /// Step Functions at the end of this wire.

@@ -9,7 +9,7 @@ use std::{
 use lambda_runtime::Diagnostic;
 use scrip::{
     domain::{Credits, LedgerError, Limit},
-    transport::Failure,
+    transport::{Failure, RequestError},
 };
 use serde_json::{Value, json};
 
@@ -65,22 +65,21 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 }
 
 /// The code of an error of a direct invocation.
-fn code(error: LedgerError) -> String {
-    Diagnostic::from(Failure(error)).error_type
+fn code(error: impl Into<RequestError>) -> String {
+    Diagnostic::from(Failure(error.into())).error_type
 }
 
 /// Refusals of a charge: whatever came before, this call charged nothing.
 fn refusals() -> BTreeSet<String> {
     let none = Credits::requested(1).unwrap();
     [
-        LedgerError::InvalidRequest(String::new()),
-        LedgerError::PayloadTooLarge,
-        LedgerError::InsufficientCredits { balance: none, required: none },
-        LedgerError::IdempotencyConflict(""),
-        LedgerError::GenerationVoided,
-        LedgerError::LimitExceeded(Limit::Total),
+        code(RequestError::Invalid(String::new())),
+        code(RequestError::PayloadTooLarge),
+        code(LedgerError::InsufficientCredits { balance: none, required: none }),
+        code(LedgerError::IdempotencyConflict("")),
+        code(LedgerError::GenerationVoided),
+        code(LedgerError::LimitExceeded(Limit::Total)),
     ]
-    .map(code)
     .into()
 }
 
@@ -181,8 +180,8 @@ fn a_charge_is_refunded_where_it_may_have_been_done_and_only_there() {
         // where the request is out of form, or the identity is somebody else's or void.
         assert_eq!(states["Charge"]["Parameters"], states["ChargeAgain"]["Parameters"]);
         let nothing_to_refund = [
-            code(LedgerError::InvalidRequest(String::new())),
-            code(LedgerError::PayloadTooLarge),
+            code(RequestError::Invalid(String::new())),
+            code(RequestError::PayloadTooLarge),
             code(LedgerError::IdempotencyConflict("")),
             code(LedgerError::GenerationVoided),
         ];
@@ -244,7 +243,7 @@ fn reclaim_passes_by_exactly_where_nothing_was_charged() {
         let definition = definition(machine);
         let said = states(&definition).values().filter(|state| state["Type"] == "Fail");
         let said: BTreeSet<_> = said.filter_map(|state| state["Error"].as_str()).collect();
-        let input = code(LedgerError::InvalidRequest(String::new()));
+        let input = code(RequestError::Invalid(String::new()));
         assert_eq!(said, REFUNDED.into_iter().chain([input.as_str()]).collect(), "{machine}");
     }
 }

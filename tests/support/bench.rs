@@ -8,11 +8,11 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server};
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::{LedgerError, Nonce, Plan, Wallet},
+    domain::{Nonce, Plan, Wallet},
     ledger::Ledger,
     store::{Commit, Store, Transaction, UnknownAttributes},
     transport::{
-        App, Audit, Failure, Function, Metrics, Reply,
+        App, Audit, Failure, Function, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
@@ -324,8 +324,8 @@ fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
         Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
         Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
         Err(failure) => {
-            if let LedgerError::Internal(why) = &failure.0 {
-                eprintln!("Internal: {why}");
+            if let Some(reason) = failure.0.internal_reason() {
+                eprintln!("Internal: {reason}");
             }
             let Diagnostic { error_type, error_message } = failure.into();
             Err((error_type, error_message))
@@ -335,12 +335,7 @@ fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
 
 fn app(store: Store, clock: &Clock) -> Arc<App> {
     let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-    Arc::new(App {
-        ledger: Ledger::new(store, clock.sources()),
-        admits_anyone: false,
-        callbacks,
-        metrics: Metrics::default(),
-    })
+    Arc::new(App::new(Ledger::new(store, clock.sources())).with_callbacks(callbacks))
 }
 
 /// Serves an engine of its own: its endpoint.

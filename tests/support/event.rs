@@ -13,14 +13,11 @@ use scrip::{
     domain::Timestamp,
     transport::{
         App, Failure, Function, Payload, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
+        functions::{BALANCE, FUNCTIONS},
     },
 };
 use serde_json::{Value, json, value::RawValue};
 use sha2::Sha256;
-
-/// Every function with a route.
-pub const FUNCTIONS: [Function; 6] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY, WEBHOOK];
 
 /// The function whose route this is, or the default one.
 pub fn function_at(method: &str, path: &str) -> Function {

@@ -24,8 +24,7 @@ pub use callgrind::instructions;
 pub use clock::{Clock, drawn};
 pub use damage::{DAMAGES, Damage, Repair};
 pub use event::{
-    FUNCTIONS, WEBHOOK_SECRET, callbacks_signed_with, deliver, direct_event, function_at, http_event, invoke,
-    signature,
+    WEBHOOK_SECRET, callbacks_signed_with, deliver, direct_event, function_at, http_event, invoke, signature,
 };
 pub use instance::{Ended, Instance};
 pub use lambda::{ENGINE, Lambda};

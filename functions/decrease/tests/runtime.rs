@@ -268,7 +268,9 @@ async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
     assert_eq!(error_type, "StoreUnavailable");
     assert!(!message.contains("127.0.0.1"), "{message}");
     let answer = lambda.invoke(&event(&writer(), &charge("u", "g").to_string())).await.unwrap();
-    assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+    assert_eq!(answer["statusCode"], 503);
+    let retry_after = answer["headers"]["retry-after"].as_str().unwrap();
+    assert!(["1", "2", "3"].contains(&retry_after), "{retry_after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What API Gateway's JWT authorizer is on AWS, with tokens of one's own making.
+//! The JWT authorizer of API Gateway, for tokens that a shared secret signs.
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -20,7 +20,7 @@ impl Authorizer {
     }
 
     /// The claims of a request's token as API Gateway hands them to a function;
-    /// none where it would let nobody in.
+    /// none where it would reject the request.
     pub(crate) fn claims(&self, headers: &HeaderMap) -> Option<Map<String, Value>> {
         let token = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let token = token.strip_prefix("Bearer ").unwrap_or(token);

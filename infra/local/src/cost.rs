@@ -1,22 +1,21 @@
-//! What a call cost, for who looks at its answer: taken from the functions' metrics on
-//! their way.
+//! The cost of a call for the header `Server-Timing`, captured from the functions' metrics.
 
 use std::{cell::RefCell, fmt::Write, sync::Arc, time::Instant};
 
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use tokio::task_local;
 
-/// The header that says it, in a form that a browser's developer tools show.
+/// The header of the cost, which a browser's developer tools show.
 pub(crate) const SERVER_TIMING: &str = "server-timing";
 
-/// The metrics that say what a call cost; each is recorded once a call.
+/// The metrics of the cost; each is recorded once a call.
 const COSTS: [&str; 3] = ["round_trips", "read_units", "write_units"];
 
 task_local! {
     static NOTED: RefCell<Vec<(&'static str, f64)>>;
 }
 
-/// Does a call, and says how long it took and what it cost, as [`SERVER_TIMING`] has it.
+/// Makes a call and returns its duration and cost in the form of [`SERVER_TIMING`].
 pub(crate) async fn of<T>(call: impl Future<Output = T>) -> (T, String) {
     let began = Instant::now();
     let noting = async { (call.await, NOTED.with(RefCell::take)) };
@@ -30,7 +29,7 @@ pub(crate) async fn of<T>(call: impl Future<Output = T>) -> (T, String) {
     (done, text)
 }
 
-/// Passes all metrics on, and notes those that say what a call cost.
+/// Forwards all metrics, and records those of the cost of a call.
 pub(crate) struct Noting<R>(pub(crate) R);
 
 struct Noted {
@@ -41,7 +40,7 @@ struct Noted {
 impl HistogramFn for Noted {
     fn record(&self, value: f64) {
         self.passed_on.record(value);
-        // Outside of a call nobody asks.
+        // Outside of a call there is nothing to collect.
         let _ = NOTED.try_with(|noted| noted.borrow_mut().push((self.name, value)));
     }
 }

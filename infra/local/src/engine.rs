@@ -1,3 +1,5 @@
+//! The embedded DynamoDB engine, on a socket.
+
 use std::{
     fs::{self, File, TryLockError},
     path::Path,

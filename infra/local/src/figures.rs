@@ -1,5 +1,4 @@
-//! What CloudWatch is on AWS: the functions' metrics, for Prometheus, and summed up in
-//! a line.
+//! The functions' metrics, in the format of Prometheus and as a summary line.
 
 use std::time::Duration;
 
@@ -11,9 +10,9 @@ use crate::cost::Noting;
 
 /// How often values are taken into the sums; until then each is kept.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// Bounds of what is told in seconds.
+/// The buckets of metrics in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
-/// Bounds of all else: how many.
+/// The buckets of all other metrics.
 const COUNTS: [f64; 9] = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1_024.0];
 
 /// The figures since the start.

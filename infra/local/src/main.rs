@@ -7,6 +7,7 @@ mod cost;
 mod engine;
 mod figures;
 mod gateway;
+mod http_api;
 mod options;
 
 use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ use scrip::{
     callback::{Callbacks, Secrets},
     ledger::{Ledger, Sources},
     store::{Connection, Store, StoreError, TABLE},
-    transport::{App, Metrics},
+    transport::App,
 };
 use tokio::{
     net::TcpListener,
@@ -28,10 +29,10 @@ use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
 use crate::{
     authorizer::Authorizer, console::Console, engine::Engine, figures::Figures, gateway::Gateway,
-    options::Options,
+    http_api::HttpApi, options::Options,
 };
 
-/// How long requests under way may take to end after a signal.
+/// The time that pending requests have to end after a signal.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
@@ -68,15 +69,16 @@ async fn serve(options: Options) -> Result<(), String> {
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
     // There is no Step Functions here: no execution waits for a call-back.
     let callbacks = Callbacks { secrets: Secrets::given(options.webhook_secrets), executions: None };
-    let app =
-        Arc::new(App { ledger, admits_anyone: authorizer.is_none(), callbacks, metrics: Metrics::default() });
+    let app = App::new(ledger).with_callbacks(callbacks);
+    let app = Arc::new(if authorizer.is_none() { app.admitting_anyone() } else { app });
     let figures = Figures::start()?;
     let port = port_of(&listener)?;
     let signalled = signalled()?;
-    // In one write, and one that may fail: whoever reads may stop after a line.
+    // One write, whose error is ignored: a reader may close the pipe after the first line.
     let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
-    let console = Console::of(client);
-    let gateway = Gateway { app, authorizer, figures: figures.clone(), console };
+    let api = Arc::new(HttpApi { app, authorizer });
+    let console = Console::new(api.clone(), client);
+    let gateway = Gateway { api, figures: figures.clone(), console };
     let served = gateway::serve(listener, gateway, signalled, SHUTDOWN).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN, engine.stop()).await;
@@ -120,8 +122,8 @@ Ctrl-C ends it.
     )
 }
 
-/// What is done when the process is told to end: Ctrl-C, or SIGTERM. From this
-/// call on, not from the first poll, neither ends it by itself.
+/// Waits for Ctrl-C or SIGTERM. From this call on, not from the first poll, neither ends the
+/// process by itself.
 fn signalled() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

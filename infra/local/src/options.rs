@@ -1,3 +1,5 @@
+//! The options of the command line.
+
 use std::path::PathBuf;
 
 use clap::{Parser, builder::NonEmptyStringValueParser};

@@ -1,3 +1,5 @@
+//! The executions of Step Functions that wait for a call-back.
+
 use aws_sdk_sfn::{
     Client,
     config::{Builder, retry::RetryConfig},
@@ -5,16 +7,16 @@ use aws_sdk_sfn::{
 };
 use serde_json::json;
 
-use super::timeouts;
+use super::{CallbackError, timeouts};
 use crate::{
-    domain::{GenerationUuid, LedgerError, Reason},
-    sdk,
+    aws_config::describe_error,
+    domain::{GenerationUuid, Reason},
 };
 
-/// The `Error` of a state that a failed generation ended.
+/// The `Error` of a state whose generation failed.
 const FAILED: &str = "GenerationFailed";
 
-/// By whose mention an execution goes on that waits. Whoever has it can do that.
+/// The token that resumes a waiting execution. It is a credential.
 pub(crate) struct TaskToken(String);
 
 impl TryFrom<String> for TaskToken {
@@ -30,8 +32,8 @@ impl TryFrom<String> for TaskToken {
     }
 }
 
-/// How a generation ended.
-pub(crate) enum End<'a> {
+/// The result of a generation.
+pub(crate) enum GenerationResult<'a> {
     Succeeded,
     Failed(&'a Reason),
 }
@@ -41,37 +43,37 @@ pub(crate) enum End<'a> {
 pub struct Executions(Client);
 
 impl Executions {
-    /// Those that this configuration reaches.
+    /// The executions that this configuration reaches.
     pub fn new(config: Builder) -> Executions {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
         Executions(Client::from_conf(config.build()))
     }
 
-    /// Ends a wait. Whether anybody waited: an execution that has gone on, by an
-    /// earlier call-back or because its time was up, does not.
-    pub(crate) async fn tell(
+    /// Resumes an execution. Returns whether it was waiting: it is not after an earlier
+    /// call-back or after its timeout.
+    pub(crate) async fn resume(
         &self,
         token: &TaskToken,
         generation: &GenerationUuid,
-        end: End<'_>,
-    ) -> Result<bool, LedgerError> {
-        match end {
-            End::Succeeded => {
+        result: GenerationResult<'_>,
+    ) -> Result<bool, CallbackError> {
+        match result {
+            GenerationResult::Succeeded => {
                 let output = json!({ "generation_uuid": generation.as_str(), "status": "succeeded" });
                 let sent = self.0.send_task_success().task_token(&token.0).output(output.to_string());
-                heard(sent.send().await)
+                was_waiting(sent.send().await)
             }
-            End::Failed(reason) => {
+            GenerationResult::Failed(reason) => {
                 let sent = self.0.send_task_failure().task_token(&token.0).error(FAILED);
-                heard(sent.cause(reason.as_str()).send().await)
+                was_waiting(sent.cause(reason.as_str()).send().await)
             }
         }
     }
 }
 
-/// Whether anybody waited, by the errors of the API reference of `SendTaskSuccess`
+/// Whether the execution was waiting, by the errors of the API reference of `SendTaskSuccess`
 /// and `SendTaskFailure`.
-fn heard<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, LedgerError>
+fn was_waiting<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, CallbackError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -79,6 +81,9 @@ where
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     match code {
         Some("InvalidToken" | "TaskDoesNotExist" | "TaskTimedOut") => Ok(false),
-        _ => Err(LedgerError::Internal(format!("the execution cannot be told: {}", sdk::why(&error)))),
+        _ => Err(CallbackError::Service(format!(
+            "the execution cannot be resumed: {}",
+            describe_error(&error)
+        ))),
     }
 }

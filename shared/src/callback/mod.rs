@@ -1,5 +1,5 @@
-//! What a provider's call-back needs besides the ledger: the secrets that tell
-//! who calls, and the executions that wait for it.
+//! The call-backs of providers: the signatures that admit them, and the executions that wait
+//! for them.
 
 mod executions;
 mod secrets;
@@ -9,12 +9,25 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use std::time::Duration;
 
 pub use executions::Executions;
-pub(crate) use executions::{End, TaskToken};
+pub(crate) use executions::{GenerationResult, TaskToken};
 pub use secrets::{Secret, Secrets};
 
-use crate::domain::{LedgerError, Timestamp};
+use thiserror::Error;
 
-/// How long a call to Secrets Manager or Step Functions may take.
+use crate::domain::Timestamp;
+
+/// How a call-back fails.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum CallbackError {
+    /// The signature does not admit the caller; says why.
+    #[error("{0}")]
+    Signature(&'static str),
+    /// Secrets Manager or Step Functions failed. The reason is for the log.
+    #[error("{0}")]
+    Service(String),
+}
+
+/// The time limits of a call to Secrets Manager or Step Functions.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -23,35 +36,35 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// How call-backs are admitted, and whom they are told to.
+/// The secrets that admit call-backs, and the executions that wait for them.
 #[derive(Debug)]
 pub struct Callbacks {
-    /// What they are signed with.
+    /// The secrets that sign call-backs.
     pub secrets: Secrets,
-    /// Who may wait for them; nobody where there is no Step Functions.
+    /// The executions that may wait; none without Step Functions.
     pub executions: Option<Executions>,
 }
 
 impl Callbacks {
-    /// None are admitted, and nobody waits.
+    /// Admits no call-back and resumes no execution.
     pub fn none() -> Callbacks {
         Callbacks { secrets: Secrets::given(Vec::new()), executions: None }
     }
 
-    /// Admits who has signed these bytes, as the contract's `X-Signature` says.
+    /// Verifies the contract's `X-Signature` of these bytes.
     pub(crate) async fn admit(
         &self,
         header: Option<&str>,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let header = header.ok_or(LedgerError::Unauthorized("There is no X-Signature."))?;
-        let signature = signature::Signature::parse(header, now).map_err(LedgerError::Unauthorized)?;
+    ) -> Result<(), CallbackError> {
+        let header = header.ok_or(CallbackError::Signature("There is no X-Signature."))?;
+        let signature = signature::Signature::parse(header, now).map_err(CallbackError::Signature)?;
         let secrets = self.secrets.at(now).await?;
         if secrets.iter().any(|secret| signature.is_by(secret, body)) {
             Ok(())
         } else {
-            Err(LedgerError::Unauthorized("No v1 of X-Signature is the signature of this body."))
+            Err(CallbackError::Signature("No v1 of X-Signature is the signature of this body."))
         }
     }
 }

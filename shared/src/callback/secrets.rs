@@ -1,3 +1,5 @@
+//! The secrets that sign call-backs.
+
 use std::{fmt, sync::Arc};
 
 use aws_sdk_secretsmanager::{
@@ -6,19 +8,16 @@ use aws_sdk_secretsmanager::{
 };
 use tokio::sync::Mutex;
 
-use super::timeouts;
-use crate::{
-    domain::{LedgerError, Timestamp},
-    sdk,
-};
+use super::{CallbackError, timeouts};
+use crate::{aws_config::describe_error, domain::Timestamp};
 
-/// For how long secrets are used before they are read again, in milliseconds.
+/// The time after which secrets are read again, in milliseconds.
 const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
 
-/// What a provider signs with: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
+/// A secret of a provider: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
 ///
-/// No brace and no quote, so that JSON, where a plain text was meant, is not taken
-/// for secrets: its names could be guessed.
+/// It has no brace and no quote, so that JSON is not read as secrets by mistake: its field
+/// names could be guessed.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -27,10 +26,10 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// The secrets of a text, which white space separates; at least one.
+    /// The secrets of a text, separated by white space; at least one.
     ///
     /// # Errors
-    /// Says what a secret is, and nothing of the text.
+    /// Describes a valid secret and repeats nothing of the text.
     pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
         let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
         if secrets.is_empty() { Err("no webhook secret is there") } else { Ok(secrets) }
@@ -56,8 +55,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that a call-back may be signed with: each of them, so that one can
-/// be changed without a gap.
+/// The secrets that may sign a call-back. Several are valid at once, so that one can be
+/// replaced without a gap.
 #[derive(Debug)]
 pub struct Secrets(Source);
 
@@ -67,7 +66,7 @@ enum Source {
     Kept(Kept),
 }
 
-/// In Secrets Manager, as a text that [`Secret::list`] reads.
+/// Secrets in Secrets Manager, as a text for [`Secret::list`].
 #[derive(Debug)]
 struct Kept {
     client: Client,
@@ -76,23 +75,23 @@ struct Kept {
 }
 
 impl Secrets {
-    /// These, for as long as the process lives.
+    /// These secrets, for the lifetime of the process.
     pub fn given(secrets: Vec<Secret>) -> Secrets {
         Secrets(Source::Given(secrets.into()))
     }
 
-    /// Those of Secrets Manager under this name or ARN, read when they are first
-    /// needed, and again every five minutes.
+    /// The secrets of Secrets Manager under this name or ARN, read on first use and again every
+    /// five minutes.
     pub fn kept(config: Builder, id: String) -> Secrets {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
         Secrets(Source::Kept(Kept { client: Client::from_conf(config.build()), id, last: Mutex::default() }))
     }
 
-    /// The secrets of now.
-    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, LedgerError> {
+    /// The secrets at this time.
+    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         match &self.0 {
             Source::Given(secrets) if secrets.is_empty() => {
-                Err(LedgerError::Internal("no webhook secret is configured".to_owned()))
+                Err(CallbackError::Service("no webhook secret is configured".to_owned()))
             }
             Source::Given(secrets) => Ok(secrets.clone()),
             Source::Kept(kept) => kept.at(now).await,
@@ -101,9 +100,9 @@ impl Secrets {
 }
 
 impl Kept {
-    /// Where they cannot be read again, those of before go on: call-backs are not
-    /// turned away for it.
-    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, LedgerError> {
+    /// If a later read fails, the previous secrets remain valid, so that call-backs are not
+    /// rejected.
+    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
             Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),
@@ -111,7 +110,7 @@ impl Kept {
                 tracing::error!(why, "webhook secrets cannot be read again");
                 before.clone()
             }),
-            None => self.read().await.map_err(LedgerError::Internal)?,
+            None => self.read().await.map_err(CallbackError::Service)?,
         };
         *last = Some((now, secrets.clone()));
         Ok(secrets)
@@ -119,7 +118,7 @@ impl Kept {
 
     async fn read(&self) -> Result<Arc<[Secret]>, String> {
         let got = self.client.get_secret_value().secret_id(&self.id).send().await;
-        let value = got.map_err(|error| format!("webhook secrets: {}", sdk::why(&error)))?;
+        let value = got.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
         let secrets = Secret::list(value.secret_string().unwrap_or_default())?;
         Ok(secrets.into())
     }

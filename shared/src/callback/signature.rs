@@ -1,26 +1,28 @@
+//! The header `X-Signature`.
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::Secret;
 use crate::domain::Timestamp;
 
-/// How far from now a signature's time may be, either way, in seconds.
+/// The largest difference between the signature's time and now, in seconds.
 const WINDOW_SECONDS: u64 = 300;
 
 /// HMAC-SHA256, in bytes.
 type Code = [u8; 32];
 
-/// `t=<unix seconds>,v1=<hex>`: who has the secret sent these bytes, then.
+/// A parsed `t=<unix seconds>,v1=<hex>`.
 pub(super) struct Signature<'a> {
-    /// As it was written: it is part of what was signed.
+    /// The text of the time, which is part of the signed bytes.
     seconds: &'a str,
-    /// Several while a secret is being changed.
+    /// The codes of the `v1` parts: several during the replacement of a secret.
     codes: Vec<Code>,
 }
 
 impl<'a> Signature<'a> {
-    /// Reads the header. Schemes other than `v1` are passed over, so that a
-    /// provider can add one.
+    /// Parses the header. Schemes other than `v1` are skipped, so that a provider can add
+    /// one.
     pub(super) fn parse(header: &'a str, now: Timestamp) -> Result<Signature<'a>, &'static str> {
         let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
         let all = |wanted| parts().filter(move |(name, _)| *name == wanted).map(|(_, value)| value);
@@ -37,8 +39,7 @@ impl<'a> Signature<'a> {
         Ok(Signature { seconds, codes: all("v1").filter_map(code).collect() })
     }
 
-    /// Whether this secret made it of these bytes. What it takes to find out does
-    /// not depend on how much of a code is right.
+    /// Whether this secret signed these bytes. The comparison takes constant time.
     pub(super) fn is_by(&self, secret: &Secret, body: &[u8]) -> bool {
         let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
         let signed = keyed.chain_update(self.seconds).chain_update(".").chain_update(body);

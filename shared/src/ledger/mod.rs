@@ -15,7 +15,10 @@ mod timeline;
 mod timeline_sums;
 mod user_snapshot;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    ops::RangeInclusive,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use uuid::Uuid;
 
@@ -89,6 +92,12 @@ impl Ledger {
     /// Makes the way to the table, as [`Store::warm`] says.
     pub async fn warm(&self) {
         self.store.warm().await;
+    }
+
+    /// A random number of this range.
+    pub fn random_number(&self, range: RangeInclusive<u64>) -> u64 {
+        let (_, bits) = (self.sources.random)().as_u64_pair();
+        range.start() + bits % (range.end() - range.start() + 1)
     }
 
     fn nonce(&self) -> Nonce {

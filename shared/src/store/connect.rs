@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::key;
-use crate::{environment::variable, sdk};
+use crate::{aws_config::tool_config, environment::variable};
 
 /// How a tool reaches DynamoDB.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ impl Connection {
         let mut config = if anonymous {
             Store::anonymous(endpoint.as_deref())
         } else {
-            Builder::from(&sdk::loader().load().await)
+            Builder::from(&tool_config().load().await)
         };
         if let Some(region) = region {
             config.set_region(Some(Region::new(region)));

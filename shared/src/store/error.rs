@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::sdk::why;
+use crate::aws_config::describe_error;
 
 /// Why a call failed. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     fn from(error: SdkError<E>) -> StoreError {
-        let why = why(&error);
+        let why = describe_error(&error);
         let SdkError::ServiceError(service) = &error else {
             return match error {
                 SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {

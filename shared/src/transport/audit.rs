@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    App, Failure, Payload, Reply, field,
-    function::{deadline, guard},
+    App, Failure, Payload, Reply, RequestError, field,
+    function::{catch_panic, deadline},
     reply::Answer,
     telemetry,
 };
@@ -58,7 +58,7 @@ impl Audit {
         let deadline = deadline(app.ledger.now(), &event.context);
         // In a box: as a part of this future it is too deep for the compiler.
         let run = Box::pin(self.run(app, event.payload.get(), deadline));
-        let ended = guard(run).await.flatten();
+        let ended = catch_panic(run).await.flatten().map_err(RequestError::from);
         telemetry::log_audit(ended.as_ref(), &event.context.request_id, began.elapsed());
         let answer = ended.and_then(|summary| Answer::ok(&summary));
         answer.map(|answer| Reply::Direct(answer.body)).map_err(Failure)

@@ -1,20 +1,22 @@
+//! The caller of a request and what its token allows.
+
 use serde_json::Value;
 
-use super::event::Claims;
-use crate::domain::{LedgerError, UserUuid};
+use super::{error::RequestError, event::Claims};
+use crate::domain::UserUuid;
 
 /// The scope that lets a caller grant, decrease and refund for any user.
 const WRITE: &str = "credits:write";
 /// The scope that lets a caller read any user.
 const READ: &str = "credits:read";
 
-/// Who asks.
+/// The caller of an operation.
 pub(super) enum Caller {
     /// Admitted by IAM, by a signature, or by a stack that demands nothing.
     Trusted,
     /// The bearer of a token that API Gateway's authorizer has checked.
     Bearer {
-        /// The user whose token it is, where it can be one of ours.
+        /// The user of the token, if its subject can be a `user_uuid`.
         subject: Option<UserUuid>,
         can_write: bool,
         can_read: bool,
@@ -22,7 +24,7 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// Who the claims speak for.
+    /// The caller with these claims.
     pub(super) fn from_claims(claims: &Claims) -> Caller {
         let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(words).collect();
         let subject = claims.sub.as_ref().and_then(Value::as_str);
@@ -34,32 +36,32 @@ impl Caller {
     }
 
     /// Whether the caller may change anything.
-    pub(super) fn may_write(&self) -> Result<(), LedgerError> {
+    pub(super) fn may_write(&self) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_write: true, .. } => Ok(()),
-            Caller::Bearer { .. } => Err(LedgerError::Forbidden),
+            Caller::Bearer { .. } => Err(RequestError::Forbidden),
         }
     }
 
     /// Whether the caller may read this user.
-    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), LedgerError> {
+    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
             Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
-            Caller::Bearer { .. } => Err(LedgerError::Forbidden),
+            Caller::Bearer { .. } => Err(RequestError::Forbidden),
         }
     }
 
-    /// The one user whom the caller may read, if it may not read all.
-    pub(super) fn confined_to(&self) -> Result<Option<&UserUuid>, LedgerError> {
+    /// The one user whom the caller may read; none if it may read all.
+    pub(super) fn readable_user(&self) -> Result<Option<&UserUuid>, RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
             Caller::Bearer { subject: Some(subject), .. } => Ok(Some(subject)),
-            Caller::Bearer { subject: None, .. } => Err(LedgerError::Forbidden),
+            Caller::Bearer { subject: None, .. } => Err(RequestError::Forbidden),
         }
     }
 
-    /// The user whose token it is.
+    /// The user of the token.
     pub(super) fn subject(&self) -> Option<&UserUuid> {
         if let Caller::Bearer { subject, .. } = self { subject.as_ref() } else { None }
     }

@@ -1,13 +1,14 @@
+//! Cursors: the positions in the pages of a query.
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::TransNo;
 
-/// What a cursor is for: it carries a mark of this and works for nothing else.
+/// The cursors of one query. Each contains a mark of the query and works for no other.
 ///
-/// It guards against mistakes, not against forgery: a query never leaves what
-/// its caller may read.
+/// The mark prevents mistakes, not forgery: a query returns only what its caller may read.
 pub(super) struct Cursors {
     mark: Uuid,
 }
@@ -24,7 +25,7 @@ impl Cursors {
         BASE64_URL_SAFE_NO_PAD.encode([self.mark.into_bytes(), before.uuid().into_bytes()].concat())
     }
 
-    /// What [`Cursors::write`] wrote.
+    /// Reads a cursor of [`Cursors::write`].
     pub(super) fn read(&self, value: &Value) -> Result<TransNo, &'static str> {
         let bytes = value.as_str().and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
         let before = bytes.and_then(|bytes| {

@@ -1,3 +1,5 @@
+//! The events of Lambda: HTTP requests of API Gateway, and direct payloads.
+
 use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -7,16 +9,16 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::domain::LedgerError;
+use super::error::RequestError;
 
 /// The most that a request's body may be, in bytes, after base64.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// What Lambda hands over, as it came: read only here, because what fails to
-/// parse on the way in would carry an errorType of the runtime's own.
+/// The payload of an event, unparsed: an error of the runtime's own parser would have an
+/// `errorType` outside the contract.
 pub type Payload = Box<RawValue>;
 
-/// What an event carries.
+/// A parsed event.
 pub(super) enum Event {
     /// A request through API Gateway (HTTP API, payload format 2.0).
     Http(Box<HttpRequest>),
@@ -24,9 +26,9 @@ pub(super) enum Event {
     Direct(Vec<u8>),
 }
 
-/// What matters here of an HTTP API's event. The types of `aws_lambda_events`
-/// would refuse one whose claims are numbers or lists. What is empty may be
-/// `null`, as `cargo lambda watch` writes it.
+/// The fields of an HTTP API's event that matter here. The types of `aws_lambda_events`
+/// reject claims that are numbers or lists. Empty fields may be `null`, as `cargo lambda
+/// watch` writes them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
@@ -71,7 +73,7 @@ struct Jwt {
     claims: Option<Claims>,
 }
 
-/// What matters here of a token that API Gateway's authorizer has checked.
+/// The claims that matter here of a token that API Gateway's authorizer has checked.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: Option<Value>,
@@ -79,7 +81,7 @@ pub(super) struct Claims {
     pub(super) scp: Option<Value>,
 }
 
-/// The headers that matter here, by their names in any case; all others are passed over.
+/// The headers that matter here, by their names in any case; others are skipped.
 #[derive(Default)]
 struct Headers {
     idempotency_key: Option<String>,
@@ -117,7 +119,7 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// Tells a broken HTTP event from a direct payload.
+/// Distinguishes a broken HTTP event from a direct payload.
 #[derive(Deserialize)]
 struct Probe {
     #[serde(rename = "requestContext")]
@@ -131,14 +133,14 @@ struct ContextProbe {
 }
 
 impl Event {
-    pub(super) fn parse(payload: &RawValue) -> Result<Event, LedgerError> {
+    pub(super) fn parse(payload: &RawValue) -> Result<Event, RequestError> {
         let payload = payload.get();
         match serde_json::from_str(payload) {
             Ok(request) => Ok(Event::Http(request)),
             Err(_) if serde_json::from_str::<Probe>(payload).is_ok() => {
-                Err(LedgerError::InvalidRequest("no event of an HTTP API, payload format 2.0".to_owned()))
+                Err(RequestError::Invalid("no event of an HTTP API, payload format 2.0".to_owned()))
             }
-            Err(_) if payload.len() > BODY_BYTES_MAX => Err(LedgerError::PayloadTooLarge),
+            Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),
             Err(_) => Ok(Event::Direct(payload.as_bytes().to_vec())),
         }
     }
@@ -177,18 +179,18 @@ impl HttpRequest {
     }
 
     /// The bytes of the body; none where there is no body.
-    pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, LedgerError> {
+    pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
         let text = self.body.as_deref().unwrap_or_default();
-        // Looked at before it is decoded: four characters of base64 are three bytes.
+        // Checked before decoding: four characters of base64 are three bytes.
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
-            return Err(LedgerError::PayloadTooLarge);
+            return Err(RequestError::PayloadTooLarge);
         }
         let body = if self.is_base64_encoded {
             let decoded = BASE64_STANDARD.decode(text);
-            Cow::from(decoded.map_err(|_| LedgerError::InvalidRequest("the body is no base64".to_owned()))?)
+            Cow::from(decoded.map_err(|_| RequestError::Invalid("the body is no base64".to_owned()))?)
         } else {
             Cow::from(text.as_bytes())
         };
-        if body.len() > BODY_BYTES_MAX { Err(LedgerError::PayloadTooLarge) } else { Ok(body) }
+        if body.len() > BODY_BYTES_MAX { Err(RequestError::PayloadTooLarge) } else { Ok(body) }
     }
 }

@@ -1,14 +1,16 @@
+//! The log of a function, on standard output.
+
 use lambda_runtime::tracing::subscriber::{filter::LevelFilter, fmt};
 
 use crate::environment::variable;
 
-/// What is logged where the environment does not say.
+/// The level without a setting in the environment.
 const LEVEL: LevelFilter = LevelFilter::INFO;
 
 /// Starts the log, on standard output.
 pub(super) fn start() {
-    let asked = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
-    let lines = fmt().with_target(false).without_time().with_max_level(level(asked.as_deref()));
+    let setting = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
+    let lines = fmt().with_target(false).without_time().with_max_level(level(setting.as_deref()));
     if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         lines.json().with_current_span(false).init();
     } else {
@@ -16,11 +18,10 @@ pub(super) fn start() {
     }
 }
 
-/// Nothing finer than INFO, whatever is asked for: below it the runtime logs
-/// events as they came, with the tokens in their headers, and the SDK what it
-/// sends and gets.
-fn level(asked: Option<&str>) -> LevelFilter {
-    asked.and_then(|level| level.parse().ok()).unwrap_or(LEVEL).min(LEVEL)
+/// Never finer than INFO: below it the runtime logs raw events, with the tokens in their
+/// headers, and the SDK logs its requests and responses.
+fn level(setting: Option<&str>) -> LevelFilter {
+    setting.and_then(|level| level.parse().ok()).unwrap_or(LEVEL).min(LEVEL)
 }
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests {
 
     #[test]
     fn no_level_is_finer_than_info() {
-        for (asked, level) in [
+        for (setting, level) in [
             (None, LevelFilter::INFO),
             (Some("TRACE"), LevelFilter::INFO),
             (Some("debug"), LevelFilter::INFO),
@@ -37,7 +38,7 @@ mod tests {
             (Some("WARN"), LevelFilter::WARN),
             (Some("off"), LevelFilter::OFF),
         ] {
-            assert_eq!(super::level(asked), level, "{asked:?}");
+            assert_eq!(super::level(setting), level, "{setting:?}");
         }
     }
 }

@@ -1,67 +1,78 @@
+//! The routes of the HTTP API, derived from the functions' operations.
+
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-/// A method and a path, whose `{name}` segments take any text.
+use super::functions::FUNCTIONS;
+
+/// A route of the HTTP API, and the operation that serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The HTTP method.
     pub method: &'static str,
-    /// The path, as API Gateway writes it.
+    /// The path, as API Gateway writes it: a `{name}` segment takes any text.
     pub path: &'static str,
+    /// The operation's name in metrics and in the log.
+    pub operation: &'static str,
+    /// Whether the operation only reads.
+    pub is_query: bool,
     /// Whether a signature of the body admits the caller, in place of a token.
     pub is_signed: bool,
 }
 
-impl Route {
-    pub(super) const GRANT: Route = Route::post("/credits/grant");
-    pub(super) const DECREASE: Route = Route::post("/credits/decrease");
-    pub(super) const REFUND: Route = Route::post("/credits/refund");
-    pub(super) const BALANCE: Route = Route::get("/credits/{user_uuid}/balance");
-    pub(super) const USER_CREDITS: Route = Route::post("/api/get-user-credits");
-    pub(super) const TIMELINE: Route = Route::get("/credits/{user_uuid}/timeline");
-    pub(super) const SUMMARY: Route = Route::get("/credits/{user_uuid}/summary");
-    pub(super) const GENERATION: Route = Route::get("/generations/{generation_uuid}");
-    pub(super) const WEBHOOK: Route = Route { is_signed: true, ..Route::post("/webhooks/generation") };
+/// The named segments of a path, decoded.
+pub(super) type PathParameters = BTreeMap<&'static str, String>;
 
-    const fn get(path: &'static str) -> Route {
-        Route { method: "GET", path, is_signed: false }
-    }
-
-    const fn post(path: &'static str) -> Route {
-        Route { method: "POST", path, is_signed: false }
-    }
-
-    /// The named segments of a path that this route takes, decoded.
-    pub(super) fn parameters(&self, path: &str) -> Option<BTreeMap<&'static str, String>> {
-        let mut parameters = BTreeMap::new();
-        let mut segments = path.split('/');
-        for pattern in self.path.split('/') {
-            let segment = segments.next()?;
-            match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
-                Some(name) => {
-                    drop(parameters.insert(name, percent_decode_str(segment).decode_utf8_lossy().into()))
-                }
-                None if pattern == segment => {}
-                None => return None,
+/// Matches a path against the path of a route.
+pub(super) fn match_path(route_path: &'static str, path: &str) -> Option<PathParameters> {
+    let mut parameters = BTreeMap::new();
+    let mut segments = path.split('/');
+    for pattern in route_path.split('/') {
+        let segment = segments.next()?;
+        match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
+            Some(name) => {
+                drop(parameters.insert(name, percent_decode_str(segment).decode_utf8_lossy().into()))
             }
+            None if pattern == segment => {}
+            None => return None,
         }
-        segments.next().is_none().then_some(parameters)
     }
+    segments.next().is_none().then_some(parameters)
 }
 
-/// Every route of the HTTP API.
-pub const ROUTES: [Route; 9] = [
-    Route::GRANT,
-    Route::DECREASE,
-    Route::REFUND,
-    Route::BALANCE,
-    Route::USER_CREDITS,
-    Route::TIMELINE,
-    Route::SUMMARY,
-    Route::GENERATION,
-    Route::WEBHOOK,
-];
+/// The routes with this path.
+pub(super) fn routes_at(path: &str) -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(move |route| match_path(route.path, path).is_some())
+}
+
+/// Every route of the HTTP API. It is computed at compile time, because a function that
+/// reads [`FUNCTIONS`] at run time would link the operations of all functions.
+pub const ROUTES: [Route; ROUTE_COUNT] = routes();
+
+const ROUTE_COUNT: usize = {
+    let (mut count, mut nth) = (0, 0);
+    while nth < FUNCTIONS.len() {
+        count += FUNCTIONS[nth].operations.len();
+        nth += 1;
+    }
+    count
+};
+
+const fn routes() -> [Route; ROUTE_COUNT] {
+    let mut routes = [FUNCTIONS[0].route(&FUNCTIONS[0].operations[0]); ROUTE_COUNT];
+    let (mut count, mut nth) = (0, 0);
+    while nth < FUNCTIONS.len() {
+        let function = FUNCTIONS[nth];
+        let mut operation = 0;
+        while operation < function.operations.len() {
+            routes[count] = function.route(&function.operations[operation]);
+            (count, operation) = (count + 1, operation + 1);
+        }
+        nth += 1;
+    }
+    routes
+}
 
 #[cfg(test)]
 mod tests {
@@ -77,8 +88,23 @@ mod tests {
             ("/credits/u1/x/balance", None),
             ("/credits/u1/timeline", None),
         ] {
-            let parameters = Route::BALANCE.parameters(path);
+            let parameters = match_path("/credits/{user_uuid}/balance", path);
             assert_eq!(parameters.as_ref().map(|named| named["user_uuid"].as_str()), user, "{path}");
         }
+    }
+
+    #[test]
+    fn routes_are_those_of_all_operations() {
+        let routes: Vec<_> = ROUTES.iter().map(|route| (route.operation, route.path)).collect();
+        let operations = FUNCTIONS.iter().flat_map(|function| {
+            function
+                .operations
+                .iter()
+                .map(|operation| (operation.name.unwrap_or(function.name), operation.path))
+        });
+        assert_eq!(routes, operations.collect::<Vec<_>>());
+        let queries: Vec<_> =
+            ROUTES.iter().filter(|route| route.is_query).map(|route| route.operation).collect();
+        assert_eq!(queries, ["balance", "balance", "timeline", "summary", "generation"]);
     }
 }

@@ -1,3 +1,5 @@
+//! The start of a function: its configuration from the environment, and its loop of events.
+
 use std::{io::Write, time::Duration};
 
 use aws_config::SdkConfig;
@@ -5,33 +7,33 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::time::timeout;
 
-use super::{App, Audit, Failure, Function, Metrics, Payload, Reply, functions::WEBHOOK, log, telemetry};
+use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
 use crate::{
+    aws_config::lambda_config,
     callback::{Callbacks, Executions, Secret, Secrets},
     environment::variable,
     ledger::{Ledger, Sources},
-    sdk,
     store::{Store, TABLE},
 };
 
 /// The namespace of all metrics.
 const NAMESPACE: &str = "Scrip";
 
-/// How long the start may wait for the way to the table.
+/// The time limit of the first connection to the table.
 const WARMING: Duration = Duration::from_secs(1);
 
-/// How many minutes are between two audits where nobody says.
+/// The minutes between two audits without a setting.
 const HOURLY: i32 = 60;
 
-/// The endpoint of a service, where the environment has another than AWS's; an
-/// empty variable, which the SDK would not take, is none.
+/// The endpoint of a service, if the environment sets one. An empty variable counts as none;
+/// the SDK would reject it.
 fn endpoint(service: &str) -> Option<String> {
     variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| variable("AWS_ENDPOINT_URL"))
 }
 
-/// Call-backs as the environment says: their secrets from Secrets Manager, where
-/// `SCRIP_WEBHOOK_SECRET_ID` names them, or from `SCRIP_WEBHOOK_SECRETS` itself; and
-/// the executions of Step Functions.
+/// The call-backs of the environment: their secrets from Secrets Manager, if
+/// `SCRIP_WEBHOOK_SECRET_ID` names them, or else from `SCRIP_WEBHOOK_SECRETS`; and the
+/// executions of Step Functions.
 fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     use aws_sdk_secretsmanager::config::Builder as SecretsManager;
     use aws_sdk_sfn::config::Builder as StepFunctions;
@@ -48,19 +50,20 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     Ok(Callbacks { secrets, executions: Some(Executions::new(executions)) })
 }
 
-/// What the environment describes: the table that `SCRIP_TABLE` names, at
-/// `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` where there is one, and callers
-/// without claims only where `SCRIP_ADMIT_ANYONE` is `true`. An empty variable is none.
+/// The app of the environment: the table of `SCRIP_TABLE`, at `AWS_ENDPOINT_URL_DYNAMODB` or
+/// `AWS_ENDPOINT_URL` if one is set, and callers without claims only if `SCRIP_ADMIT_ANYONE`
+/// is `true`. An empty variable counts as none.
 ///
-/// The way to the table is made before the first event is asked for: until then Lambda
+/// It connects to the table before the runtime asks for the first event: until then Lambda
 /// gives a function of any size a whole processor.
 async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
     let store = Store::of_function(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, Sources::system());
     let _ = timeout(WARMING, ledger.warm()).await;
+    let app = App::new(ledger).with_callbacks(callbacks);
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
-    App { ledger, admits_anyone, callbacks, metrics: Metrics::default() }
+    if admits_anyone { app.admitting_anyone() } else { app }
 }
 
 /// Serves a function's events until Lambda ends the process.
@@ -69,24 +72,24 @@ async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
-    let app = app(&sdk::of_function(), Callbacks::none()).await;
+    let app = app(&lambda_config(), Callbacks::none()).await;
     serve(metrics, async |event| function.handle(&app, event).await).await
 }
 
-/// The same with call-backs. Apart, so that only the function that needs them carries
-/// the clients.
+/// Serves the events of the webhook. A function of its own, so that only this binary links the
+/// clients of call-backs.
 ///
 /// # Errors
 /// As [`run`]; when the secrets of the environment are out of form.
 pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
     let metrics = begin()?;
-    let sdk = sdk::of_function();
+    let sdk = lambda_config();
     let app = app(&sdk, callbacks(&sdk)?).await;
     serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
 }
 
-/// Serves the schedule of the audit until Lambda ends the process. How many minutes are
-/// between two runs is in `SCRIP_AUDIT_EVERY_MINUTES`; an hour where it says nothing.
+/// Serves the schedule of the audit until Lambda ends the process. The minutes between two
+/// runs are in `SCRIP_AUDIT_EVERY_MINUTES`; the default is an hour.
 ///
 /// # Errors
 /// When that is not from one minute to a week, or Lambda's runtime interface cannot be
@@ -96,11 +99,11 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let app = app(&sdk::of_function(), Callbacks::none()).await;
+    let app = app(&lambda_config(), Callbacks::none()).await;
     serve(metrics, async |event| audit.handle(&app, event).await).await
 }
 
-/// Starts the log, and metrics where they are asked for.
+/// Starts the log, and metrics if the environment sets them.
 fn begin() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
     log::start();
     metrics()
@@ -114,9 +117,9 @@ async fn serve(
         let request_id = event.context.request_id.clone();
         let answered = handle(event).await;
         if let Some(metrics) = metrics {
-            // Before the answer: after it the process may stand still for an hour. An
-            // answer is worth more than what is told of it. In one piece: standard output
-            // looks for the end of a line in each.
+            // Before the response: after it Lambda may freeze the process for an hour. Errors
+            // are ignored, because the response matters more. One write: standard output
+            // searches each one for the end of a line.
             let mut lines = Vec::new();
             let _ = metrics.set_property("request_id", request_id).flush(&mut lines);
             let _ = std::io::stdout().write_all(&lines);
@@ -126,8 +129,8 @@ async fn serve(
     lambda_runtime::run(service_fn(answer)).await
 }
 
-/// Metrics in CloudWatch's embedded format, among the lines of the log, where
-/// `SCRIP_STACK` says whose they are.
+/// Metrics in CloudWatch's embedded format, among the lines of the log, if `SCRIP_STACK`
+/// names their stack.
 fn metrics() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
     let Some(stack) = variable("SCRIP_STACK") else { return Ok(None) };
     let embedded = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("stack", stack).init()?;

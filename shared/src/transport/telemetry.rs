@@ -1,8 +1,8 @@
-//! What an invocation did and cost, told once at its end: metrics, and a line of the log.
+//! The metrics and the line of the log of an invocation, emitted once at its end.
 //!
-//! Metrics go through the facade of the crate `metrics`; who runs the function says
-//! where to. None has more than two labels of its own, and every label is one of a few
-//! words, because each combination is a metric that is paid for.
+//! Metrics go through the facade of the crate `metrics`; the process that runs the function
+//! installs the recorder. None has more than two labels of its own, and every label is one of a
+//! few words, because each combination is a metric that is paid for.
 
 use std::{
     collections::BTreeMap,
@@ -12,25 +12,22 @@ use std::{
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::failure::code;
+use super::{error::RequestError, route::ROUTES};
 use crate::{
     domain::{Discrepancies, Discrepancy, LedgerError},
     ledger::{AuditReport, AuditSummary},
     meter::{Move, Notes},
 };
 
-/// Operations that move nothing, and are asked for most.
-const QUERIES: [&str; 4] = ["balance", "timeline", "summary", "generation"];
-
 /// How many discrepancies of a user a line of the log names, and in how many characters.
 const LOGGED_DISCREPANCIES_MAX: usize = 20;
 const LOGGED_CHARS_MAX: usize = 4_000;
 
-/// What happened to one event.
-pub(super) struct Ended<'a> {
+/// The outcome of one event.
+pub(super) struct InvocationOutcome<'a> {
     pub(super) function: &'static str,
     pub(super) request_id: &'a str,
-    pub(super) error: Option<&'a LedgerError>,
+    pub(super) error: Option<&'a RequestError>,
     pub(super) took: Duration,
 }
 
@@ -68,38 +65,38 @@ pub fn describe() {
     describe_histogram!("voided_share", Unit::Percent, "Records of each audit that are voided");
 }
 
-/// Tells it.
-pub(super) fn tell(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
-    count(metrics, ended, notes);
+/// Emits the metrics of an invocation and writes its line of the log.
+pub(super) fn log_invocation(metrics: &Metrics, outcome: &InvocationOutcome<'_>, notes: &Notes) {
+    count(metrics, outcome, notes);
     for anomaly in &notes.anomalies {
         let (user_uuid, generation_uuid) = (notes.user.as_deref(), notes.generation.as_deref());
-        tracing::warn!(anomaly, request_id = ended.request_id, user_uuid, generation_uuid);
+        tracing::warn!(anomaly, request_id = outcome.request_id, user_uuid, generation_uuid);
     }
     macro_rules! line {
         ($level:ident, $($more:tt)*) => {
             tracing::$level!(
-                function = ended.function,
+                function = outcome.function,
                 operation = notes.operation,
-                request_id = ended.request_id,
-                code = ended.error.map_or("ok", code),
+                request_id = outcome.request_id,
+                code = outcome.error.map_or("ok", |error| error.kind().code),
                 user_uuid = notes.user.as_deref(),
                 generation_uuid = notes.generation.as_deref(),
                 outcome = notes.outcome,
                 round_trips = notes.round_trips,
                 retries = notes.retries,
                 conflicts = notes.conflicts,
-                micros = u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
+                micros = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX),
                 $($more)*
             )
         };
     }
-    match ended.error {
-        Some(LedgerError::Internal(why)) => line!(error, why),
-        _ => line!(info,),
+    match outcome.error.and_then(RequestError::internal_reason) {
+        Some(why) => line!(error, why),
+        None => line!(info,),
     }
 }
 
-/// What each event of an operation has.
+/// The metrics of every event of an operation.
 struct OfOperation {
     requests: Counter,
     latency: Histogram,
@@ -131,9 +128,9 @@ impl OfOperation {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "nobody calls DynamoDB 2^53 times")]
-    fn count(&self, ended: &Ended<'_>, notes: &Notes) {
+    fn count(&self, outcome: &InvocationOutcome<'_>, notes: &Notes) {
         self.requests.increment(1);
-        self.latency.record(ended.took);
+        self.latency.record(outcome.took);
         self.round_trips.record(notes.round_trips as f64);
         self.read_units.record(notes.read_units);
         self.write_units.record(notes.write_units);
@@ -145,17 +142,17 @@ impl OfOperation {
     }
 }
 
-fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
+fn count(metrics: &Metrics, outcome: &InvocationOutcome<'_>, notes: &Notes) {
     let operation = notes.operation.unwrap_or("none");
     let mut kept = metrics.0.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.entry(operation).or_insert_with(|| OfOperation::new(operation)).count(ended, notes);
+    kept.entry(operation).or_insert_with(|| OfOperation::new(operation)).count(outcome, notes);
     drop(kept);
-    if QUERIES.contains(&operation) {
-        histogram!("query_latency").record(ended.took);
+    if ROUTES.iter().any(|route| route.is_query && route.operation == operation) {
+        histogram!("query_latency").record(outcome.took);
     }
-    if let Some(error) = ended.error {
-        counter!("errors", "operation" => operation, "code" => code(error)).increment(1);
-        if is_failure(error) {
+    if let Some(error) = outcome.error {
+        counter!("errors", "operation" => operation, "code" => error.kind().code).increment(1);
+        if error.kind().is_failure() {
             counter!("failures", "operation" => operation).increment(1);
         }
     }
@@ -173,11 +170,6 @@ fn count(metrics: &Metrics, ended: &Ended<'_>, notes: &Notes) {
     for anomaly in &notes.anomalies {
         counter!("anomalies", "anomaly" => *anomaly).increment(1);
     }
-}
-
-/// Whether the service is at fault.
-fn is_failure(error: &LedgerError) -> bool {
-    matches!(error, LedgerError::Busy | LedgerError::StoreUnavailable | LedgerError::Internal(_))
 }
 
 /// Counts what a run of the audit found, until it ended well or with an error.
@@ -208,7 +200,8 @@ pub(super) fn log_audited_user(user_uuid: &str, audited: &Result<AuditReport, Le
         Ok(report) if report.discrepancies.is_empty() => {}
         Ok(report) => log_drift(user_uuid, &report.discrepancies),
         Err(error) => {
-            let (code, why) = (code(error), why(error));
+            let error = RequestError::from(error.clone());
+            let (code, why) = (error.kind().code, error.internal_reason());
             tracing::error!(function = "audit", user_uuid, code, why, "the audit of a user failed");
         }
     }
@@ -221,7 +214,7 @@ fn log_drift(user_uuid: &str, discrepancies: &Discrepancies) {
 }
 
 /// Logs the end of a run.
-pub(super) fn log_audit(ended: Result<&AuditSummary, &LedgerError>, request_id: &str, took: Duration) {
+pub(super) fn log_audit(ended: Result<&AuditSummary, &RequestError>, request_id: &str, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     match ended {
         Ok(summary) => tracing::info!(
@@ -239,15 +232,10 @@ pub(super) fn log_audit(ended: Result<&AuditSummary, &LedgerError>, request_id: 
             micros,
         ),
         Err(error) => {
-            let (code, why) = (code(error), why(error));
+            let (code, why) = (error.kind().code, error.internal_reason());
             tracing::error!(function = "audit", request_id, code, why, micros);
         }
     }
-}
-
-/// What the log says of an error besides its code.
-fn why(error: &LedgerError) -> Option<&str> {
-    if let LedgerError::Internal(why) = error { Some(why) } else { None }
 }
 
 #[expect(clippy::float_arithmetic, reason = "a share of users or records, never of credits")]

@@ -1,8 +1,5 @@
 use lambda_runtime::Diagnostic;
-use scrip::{
-    domain::LedgerError,
-    transport::{Failure, Reply},
-};
+use scrip::transport::{Failure, Reply};
 use serde_json::{Value, json};
 
 /// The codes of the contract, and their HTTP status.
@@ -50,11 +47,13 @@ impl Answer {
                 over_http(response.status_code, header("content-type").expect("a content type"), body)
             }
             Ok(Reply::Direct(answer)) => done(serde_json::from_str(answer.get()).expect("JSON")),
-            Err(Failure(LedgerError::Internal(why))) => Answer::Failed(why),
-            Err(failure) => {
-                let Diagnostic { error_type, error_message } = failure.into();
-                refused(&error_type, &error_message)
-            }
+            Err(Failure(error)) => match error.internal_reason() {
+                Some(reason) => Answer::Failed(reason.to_owned()),
+                None => {
+                    let Diagnostic { error_type, error_message } = Failure(error).into();
+                    refused(&error_type, &error_message)
+                }
+            },
         }
     }
 

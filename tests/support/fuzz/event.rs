@@ -1,9 +1,9 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
-use scrip::domain::Timestamp;
+use scrip::{domain::Timestamp, transport::functions::FUNCTIONS};
 use serde_json::{Value, value::RawValue};
 
 use super::world::{START, ask};
-use crate::event::{FUNCTIONS, WEBHOOK_SECRET, signature};
+use crate::event::{WEBHOOK_SECRET, signature};
 
 /// Hands a payload to every function.
 ///

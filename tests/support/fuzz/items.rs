@@ -5,12 +5,12 @@ use scrip::{
         Void, Wallet,
     },
     store::{Commit, End, Held, StoreError, Transaction, UnknownAttributes},
+    transport::functions::FUNCTIONS,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::world::{World, item, with};
-use crate::event::FUNCTIONS;
 
 /// How many items an input may have.
 const ITEMS_MAX: usize = 8;

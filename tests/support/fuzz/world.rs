@@ -8,7 +8,7 @@ use scrip::{
     domain::Timestamp,
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
-    transport::{App, Function, Metrics},
+    transport::{App, Function},
 };
 use serde_json::{Map, Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -106,7 +106,7 @@ impl World {
         let sources = Sources { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
         let ledger = Ledger::new(store.clone(), sources);
-        let app = Arc::new(App { ledger, admits_anyone: false, callbacks, metrics: Metrics::default() });
+        let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let items = ITEMS.lines().map(|line| item(&serde_json::from_str(line).expect("an object")));
         World { store, table, app, runtime, items: items.collect() }

@@ -20,7 +20,7 @@ use scrip::{
     ledger::{Ledger, Sources},
     store::{Store, TABLE},
     transport::{
-        App, Metrics,
+        App,
         functions::{DECREASE, GRANT},
     },
 };
@@ -164,12 +164,7 @@ impl World {
             random: Box::new(move || drawn(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))),
         };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-        let app = App {
-            ledger: Ledger::new(store, sources),
-            admits_anyone: true,
-            callbacks,
-            metrics: Metrics::default(),
-        };
+        let app = App::new(Ledger::new(store, sources)).admitting_anyone().with_callbacks(callbacks);
         let world = World {
             way,
             load,

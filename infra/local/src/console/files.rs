@@ -1,4 +1,4 @@
-//! The console's files: in the binary, as they stand in the repository.
+//! The console's files, embedded in the binary.
 
 use axum::{
     http::header::CONTENT_TYPE,
@@ -10,7 +10,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// Each path, with what stands there.
+/// Each path with its content type and its file.
 const FILES: [(&str, &str, &str); 15] = [
     ("/", HTML, include_str!("../../console/index.html")),
     ("/console/icon.svg", SVG, include_str!("../../console/icon.svg")),

@@ -1,8 +1,8 @@
 //! The console: what the ledger does, in a browser.
 //!
-//! It is files, and three helpers that no app has: which users there are, a user's items
-//! as DynamoDB has them, and word of every change. All else it asks of the API, as any
-//! app would.
+//! It is files, and three helpers that no app has: a list of users, a user's items as
+//! DynamoDB stores them, and a stream of changes. Everything else it reads from the API, as
+//! any app does.
 
 mod changes;
 mod files;
@@ -24,10 +24,10 @@ use axum::{
 use percent_encoding::percent_decode_str;
 use scrip::domain::UserUuid;
 
-use crate::{console::changes::Changes, gateway::Gateway};
+use crate::{console::changes::Changes, http_api::HttpApi};
 
-/// What stands in every answer: nothing comes from elsewhere, nothing inline is run,
-/// nobody frames it, and what is shown is as new as the stack.
+/// The headers of every response: no resource of another site, no inline script, no frame, no
+/// cache.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -42,73 +42,82 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// What the console needs besides the API.
+/// The console, on the API and on the engine that this client reaches.
 pub(crate) struct Console {
+    api: Arc<HttpApi>,
     client: Client,
-    /// Word of every write.
-    pub(crate) changes: Changes,
+    changes: Changes,
 }
 
 impl Console {
-    /// On the engine that this client reaches.
-    pub(crate) fn of(client: Client) -> Console {
-        Console { client, changes: Changes::default() }
+    pub(crate) fn new(api: Arc<HttpApi>, client: Client) -> Console {
+        Console { api, client, changes: Changes::default() }
+    }
+
+    /// Wakes all streams, because a request may have written.
+    pub(crate) fn notify_change(&self) {
+        self.changes.notify();
+    }
+
+    /// Ends all streams.
+    pub(crate) fn end_streams(&self) {
+        self.changes.end();
+    }
+
+    /// The response, if the request is for the console: from this machine, to a loopback name,
+    /// at a path of the console. For other requests the console does not exist.
+    pub(crate) async fn answer(&self, parts: &Parts, peer: SocketAddr) -> Option<Response> {
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        if !reads || !peer.ip().is_loopback() || !names_loopback(&parts.headers) {
+            return None;
+        }
+        let mut response = match files::at(parts.uri.path()) {
+            Some(file) => file,
+            None if parts.method == Method::GET => self.help(parts).await?,
+            None => return None,
+        };
+        let headers = response.headers_mut();
+        headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        Some(response)
+    }
+
+    /// The response of a helper.
+    async fn help(&self, parts: &Parts) -> Option<Response> {
+        let segments: Vec<_> = parts.uri.path().strip_prefix("/console/")?.split('/').collect();
+        Some(match segments[..] {
+            ["users"] => table::users(&self.api).await,
+            ["changes", user] => match self.readable(parts, user).await? {
+                Ok(user) => changes::stream(self.api.app.clone(), &self.changes, user),
+                Err(refusal) => refusal,
+            },
+            ["table", user] | ["table", user, _] => match self.readable(parts, user).await? {
+                Ok(user) => table::page(&self.client, &user, segments.get(2).map(|from| decoded(from))).await,
+                Err(refusal) => refusal,
+            },
+            _ => return None,
+        })
+    }
+
+    /// A user whom the caller may read, or the refusal. The API decides: its response to a
+    /// request for the balance is the check.
+    async fn readable(&self, parts: &Parts, user: &str) -> Option<Result<UserUuid, Response>> {
+        let request = Request::builder().uri(format!("/credits/{user}/balance")).body(()).ok()?;
+        let (mut balance, ()) = request.into_parts();
+        balance.headers = parts.headers.clone();
+        let answer = self.api.answer(&balance, &Bytes::new()).await;
+        if answer.status().is_success() {
+            UserUuid::try_from(decoded(user)).ok().map(Ok)
+        } else {
+            Some(Err(answer))
+        }
     }
 }
 
-/// What the console answers, if it is asked: from this machine, under a name of this
-/// machine, for something of its own. To others it is not there.
-pub(crate) async fn answer(gateway: &Arc<Gateway>, parts: &Parts, peer: SocketAddr) -> Option<Response> {
-    let reads = matches!(parts.method, Method::GET | Method::HEAD);
-    if !reads || !peer.ip().is_loopback() || !names_loopback(&parts.headers) {
-        return None;
-    }
-    let mut response = match files::at(parts.uri.path()) {
-        Some(file) => file,
-        None if parts.method == Method::GET => help(gateway, parts).await?,
-        None => return None,
-    };
-    let headers = response.headers_mut();
-    headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    Some(response)
-}
-
-/// Whether a request was made to a name that is this machine's in every browser: a page
-/// from elsewhere whose own name leads here says its own.
+/// Whether the `Host` is a name of this machine in every browser. A page of another site whose
+/// name resolves to this machine sends its own name.
 fn names_loopback(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     host.is_some_and(|host| matches!(host.host(), "127.0.0.1" | "localhost" | "[::1]"))
-}
-
-/// What the helpers answer.
-async fn help(gateway: &Arc<Gateway>, parts: &Parts) -> Option<Response> {
-    let segments: Vec<_> = parts.uri.path().strip_prefix("/console/")?.split('/').collect();
-    Some(match segments[..] {
-        ["users"] => table::users(gateway).await,
-        ["changes", user] => match readable(gateway, parts, user).await? {
-            Ok(user) => changes::stream(gateway.clone(), user),
-            Err(refusal) => refusal,
-        },
-        ["table", user] | ["table", user, _] => match readable(gateway, parts, user).await? {
-            Ok(user) => table::page(gateway, &user, segments.get(2).map(|from| decoded(from))).await,
-            Err(refusal) => refusal,
-        },
-        _ => return None,
-    })
-}
-
-/// A user whom the caller may read, or why not. The API decides, by its own rules: it is
-/// asked for the balance.
-async fn readable(gateway: &Gateway, parts: &Parts, user: &str) -> Option<Result<UserUuid, Response>> {
-    let request = Request::builder().uri(format!("/credits/{user}/balance")).body(()).ok()?;
-    let (mut balance, ()) = request.into_parts();
-    balance.headers = parts.headers.clone();
-    let answer = gateway.answer(&balance, &Bytes::new()).await;
-    if answer.status().is_success() {
-        UserUuid::try_from(decoded(user)).ok().map(Ok)
-    } else {
-        Some(Err(answer))
-    }
 }
 
 fn decoded(segment: &str) -> String {

@@ -1,8 +1,11 @@
-//! The table as DynamoDB has it.
+//! The items of the table as DynamoDB stores them.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, ReturnConsumedCapacity},
+};
 use axum::{
     Json,
     http::StatusCode,
@@ -15,21 +18,21 @@ use scrip::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{cost::SERVER_TIMING, gateway::Gateway};
+use crate::{cost::SERVER_TIMING, http_api::HttpApi};
 
-/// How many items a page has.
+/// The items on a page.
 const PAGE: i32 = 50;
-/// How many users are named.
+/// The users in the list at most.
 const USERS_MAX: usize = 50;
-/// How long they are looked for: the first of a large table are enough.
+/// The time limit of the scan for them: the first users of a large table are enough.
 const LOOK_MILLIS: i64 = 1_000;
 
-/// Some users who have anything; none where callers need a token, because that is asked
-/// for one user at a time.
-pub(super) async fn users(gateway: &Gateway) -> Response {
+/// Some users with items. None if callers need a token, because a token is checked for one
+/// user at a time.
+pub(super) async fn users(api: &HttpApi) -> Response {
     let mut found = Vec::new();
-    if gateway.authorizer.is_none() {
-        let ledger = &gateway.app.ledger;
+    if !api.demands_tokens() {
+        let ledger = &api.app.ledger;
         let deadline = ledger.now().plus_millis(LOOK_MILLIS);
         let mut users = ledger.users(Part::WHOLE, None);
         while found.len() < USERS_MAX
@@ -41,15 +44,13 @@ pub(super) async fn users(gateway: &Gateway) -> Response {
     Json(found).into_response()
 }
 
-/// A page of a user's items, the wallet first, from behind a sort key.
-pub(super) async fn page(gateway: &Gateway, user: &UserUuid, behind: Option<String>) -> Response {
+/// A page of a user's items, the wallet first, that begins after a sort key.
+pub(super) async fn page(client: &Client, user: &UserUuid, after: Option<String>) -> Response {
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    let key = behind.map(|sort| {
+    let key = after.map(|sort| {
         HashMap::from([("user_uuid".to_owned(), text(user.as_str())), ("sk".to_owned(), text(&sort))])
     });
-    let query = gateway
-        .console
-        .client
+    let query = client
         .query()
         .table_name(TABLE)
         .key_condition_expression("user_uuid = :user")

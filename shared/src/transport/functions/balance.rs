@@ -1,44 +1,51 @@
+//! The function `balance`.
+
 use crate::{
-    domain::LedgerError,
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError,
         answer::{BalanceAnswer, UserCreditsAnswer},
         field,
-        function::{Call, Operation, boxed},
+        operation::{Access, Operation, OperationRequest, boxed},
         reply::{Answer, ErrorForm},
     },
 };
 
-/// Tells balances.
+/// Returns balances.
 pub const BALANCE: Function = Function {
     name: "balance",
     operations: &[
-        Operation::reading(Route::BALANCE, |app, call| boxed(|| balance(&app.ledger, call))),
-        Operation::reading(Route::USER_CREDITS, |app, call| boxed(|| user_credits(&app.ledger, call)))
-            .with_errors(ErrorForm::CodeAndMessage),
+        Operation::get("/credits/{user_uuid}/balance", Access::Read, |app, request| {
+            boxed(|| balance(&app.ledger, request))
+        }),
+        Operation::post("/api/get-user-credits", Access::Read, |app, request| {
+            boxed(|| user_credits(&app.ledger, request))
+        })
+        .with_errors(ErrorForm::CodeAndMessage),
     ],
 };
 
-async fn balance(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError> {
-    let user = call.form.required("user_uuid", field::id);
-    let user = call.form.finish(user)?;
+async fn balance(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { caller, mut fields, invocation } = request;
+    let user = fields.required("user_uuid", field::id);
+    let user = fields.into_request(user)?;
     meter::about(Some(&user), None);
-    call.caller.may_read(&user)?;
-    let wallet = ledger.wallet(&user, call.invocation.deadline).await?;
+    caller.may_read(&user)?;
+    let wallet = ledger.wallet(&user, invocation.deadline).await?;
     Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
 }
 
 /// The old front end's call.
-async fn user_credits(ledger: &Ledger, mut call: Call) -> Result<Answer, LedgerError> {
-    let user = match call.caller.subject() {
-        Some(subject) => call.form.optional("user_uuid", field::id).or_else(|| Some(subject.clone())),
-        None => call.form.required("user_uuid", field::id),
+async fn user_credits(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { caller, mut fields, invocation } = request;
+    let user = match caller.subject() {
+        Some(subject) => fields.optional("user_uuid", field::id).or_else(|| Some(subject.clone())),
+        None => fields.required("user_uuid", field::id),
     };
-    let user = call.form.finish(user)?;
+    let user = fields.into_request(user)?;
     meter::about(Some(&user), None);
-    call.caller.may_read(&user)?;
-    let wallet = ledger.wallet(&user, call.invocation.deadline).await?;
+    caller.may_read(&user)?;
+    let wallet = ledger.wallet(&user, invocation.deadline).await?;
     Answer::ok(&UserCreditsAnswer::new(&wallet, ledger.now()))
 }

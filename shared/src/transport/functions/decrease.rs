@@ -1,41 +1,46 @@
+//! The function `decrease`.
+
 use crate::{
-    domain::{ChargeRequest, LedgerError},
+    domain::ChargeRequest,
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError,
         answer::ChargeAnswer,
         field,
-        form::Form,
-        function::{Call, Operation, boxed},
+        operation::{Access, Operation, OperationRequest, boxed},
         reply::Answer,
+        request_fields::RequestFields,
     },
 };
 
-/// Charges.
+/// Charges credits.
 pub const DECREASE: Function = Function {
     name: "decrease",
-    operations: &[Operation::writing(Route::DECREASE, |app, call| boxed(|| decrease(&app.ledger, call)))
-        .with_key_header()],
+    operations: &[Operation::post("/credits/decrease", Access::Write, |app, request| {
+        boxed(|| decrease(&app.ledger, request))
+    })
+    .with_key_header()],
 };
 
-async fn decrease(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let request = read(call.form)?;
+async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { fields, invocation, .. } = request;
+    let request = read(fields)?;
     meter::about(Some(&request.user), request.generation.as_ref());
-    let posted = ledger.execute(&request, &call.invocation).await?;
+    let posted = ledger.execute(&request, &invocation).await?;
     if !posted.replayed && posted.record.generation.is_none() {
         meter::note(|notes| notes.anomalies.push("charge_without_generation"));
     }
     Answer::ok(&ChargeAnswer::new(&request.user, &posted))
 }
 
-fn read(mut form: Form) -> Result<ChargeRequest, LedgerError> {
-    let user = form.required("user_uuid", field::id);
-    let trans_type = form.required("trans_type", field::charge_type);
-    let credits = form.required("credits", field::credits);
-    let generation = form.optional("generation_uuid", field::id);
-    let order_no = form.optional("order_no", field::id);
-    let key = form.optional("idempotency_key", field::id);
+fn read(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
+    let user = fields.required("user_uuid", field::id);
+    let trans_type = fields.required("trans_type", field::charge_type);
+    let credits = fields.required("credits", field::credits);
+    let generation = fields.optional("generation_uuid", field::id);
+    let order_no = fields.optional("order_no", field::id);
+    let key = fields.optional("idempotency_key", field::id);
     let request = || {
         Some(ChargeRequest {
             user: user?,
@@ -46,5 +51,5 @@ fn read(mut form: Form) -> Result<ChargeRequest, LedgerError> {
             key,
         })
     };
-    form.finish(request())
+    fields.into_request(request())
 }

@@ -1,43 +1,47 @@
+//! The function `grant`.
+
 use crate::{
-    domain::{GrantRequest, GrantType, LedgerError},
+    domain::{GrantRequest, GrantType},
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError,
         answer::GrantAnswer,
         field,
-        form::Form,
-        function::{Call, Operation, boxed},
+        operation::{Access, Operation, OperationRequest, boxed},
         reply::Answer,
+        request_fields::RequestFields,
     },
 };
 
-/// Adds packs.
+/// Grants packs.
 pub const GRANT: Function = Function {
     name: "grant",
-    operations: &[
-        Operation::writing(Route::GRANT, |app, call| boxed(|| grant(&app.ledger, call))).with_key_header()
-    ],
+    operations: &[Operation::post("/credits/grant", Access::Write, |app, request| {
+        boxed(|| grant(&app.ledger, request))
+    })
+    .with_key_header()],
 };
 
-async fn grant(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let request = read(call.form)?;
+async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { fields, invocation, .. } = request;
+    let request = read(fields)?;
     meter::about(Some(&request.user), None);
-    let posted = ledger.execute(&request, &call.invocation).await?;
+    let posted = ledger.execute(&request, &invocation).await?;
     Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
 }
 
-fn read(mut form: Form) -> Result<GrantRequest, LedgerError> {
-    let user = form.required("user_uuid", field::id);
-    let trans_type = form.required("trans_type", field::grant_type);
-    let credits = form.required("credits", field::credits);
+fn read(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
+    let user = fields.required("user_uuid", field::id);
+    let trans_type = fields.required("trans_type", field::grant_type);
+    let credits = fields.required("credits", field::credits);
     let order_no = if trans_type == Some(GrantType::OrderPay) {
-        form.required("order_no", field::id)
+        fields.required("order_no", field::id)
     } else {
-        form.optional("order_no", field::id)
+        fields.optional("order_no", field::id)
     };
-    let expired_at = form.optional("expired_at", field::timestamp);
-    let key = form.optional("idempotency_key", field::id);
+    let expired_at = fields.optional("expired_at", field::timestamp);
+    let key = fields.optional("idempotency_key", field::id);
     let request = || {
         Some(GrantRequest {
             user: user?,
@@ -48,5 +52,5 @@ fn read(mut form: Form) -> Result<GrantRequest, LedgerError> {
             key,
         })
     };
-    form.finish(request())
+    fields.into_request(request())
 }

@@ -1,41 +1,51 @@
+//! The function `history`: timeline, summary, generation.
+
 use crate::{
-    domain::{GenerationUuid, LedgerError, TransNo},
+    domain::{GenerationUuid, TransNo},
     ledger::{Ledger, SummaryRange, TimelineRequest},
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError,
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
         cursor::Cursors,
         field,
-        function::{Call, Operation, boxed},
+        operation::{Access, Operation, OperationRequest, boxed},
         reply::Answer,
     },
 };
 
-/// Tells what happened.
+/// Returns the history of users and generations.
 pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
-        Operation::reading(Route::TIMELINE, |app, call| boxed(|| timeline(&app.ledger, call)))
-            .named("timeline"),
-        Operation::reading(Route::SUMMARY, |app, call| boxed(|| summary(&app.ledger, call))).named("summary"),
-        Operation::reading(Route::GENERATION, |app, call| boxed(|| generation(&app.ledger, call)))
-            .named("generation"),
+        Operation::get("/credits/{user_uuid}/timeline", Access::Read, |app, request| {
+            boxed(|| timeline(&app.ledger, request))
+        })
+        .named("timeline"),
+        Operation::get("/credits/{user_uuid}/summary", Access::Read, |app, request| {
+            boxed(|| summary(&app.ledger, request))
+        })
+        .named("summary"),
+        Operation::get("/generations/{generation_uuid}", Access::Read, |app, request| {
+            boxed(|| generation(&app.ledger, request))
+        })
+        .named("generation"),
     ],
 };
 
-async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let Call { caller, mut form, invocation } = call;
+async fn timeline(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { caller, mut fields, invocation } = request;
     let deadline = invocation.deadline;
-    let user = form.required("user_uuid", field::id);
-    let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
-    let include_voided = form.optional("include_voided", field::boolean).unwrap_or(false);
+    let user = fields.required("user_uuid", field::id);
+    let limit = fields.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
+    let include_voided = fields.optional("include_voided", field::boolean).unwrap_or(false);
     let cursors = user.as_ref().map(|user| {
         let shown = if include_voided { "all" } else { "live" };
         Cursors::of(&["timeline", user.as_str(), shown])
     });
-    let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
-    let request = form.finish(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
+    let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let request =
+        fields.into_request(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
     meter::about(Some(&request.user), None);
     caller.may_read(&request.user)?;
     let page = ledger.timeline(&request, deadline).await?;
@@ -43,16 +53,16 @@ async fn timeline(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     Answer::ok(&TimelineAnswer::new(&request.user, &page.records, cursor))
 }
 
-async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let Call { caller, mut form, invocation } = call;
+async fn summary(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { caller, mut fields, invocation } = request;
     let deadline = invocation.deadline;
-    let user = form.required("user_uuid", field::id);
-    let from = form.optional("from", field::timestamp);
-    let to = form.optional("to", field::timestamp);
+    let user = fields.required("user_uuid", field::id);
+    let from = fields.optional("from", field::timestamp);
+    let to = fields.optional("to", field::timestamp);
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        form.refuse("from", "must be before to");
+        fields.add_problem("from", "must be before to");
     }
-    let user = form.finish(user)?;
+    let user = fields.into_request(user)?;
     meter::about(Some(&user), None);
     caller.may_read(&user)?;
     let range = from.or(to).map(|_| SummaryRange { from, to });
@@ -60,24 +70,24 @@ async fn summary(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
     Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))
 }
 
-async fn generation(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let Call { caller, mut form, invocation } = call;
+async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { caller, mut fields, invocation } = request;
     let deadline = invocation.deadline;
-    let generation = form.required("generation_uuid", field::id);
-    let limit = form.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
-    let user = caller.confined_to()?;
+    let generation = fields.required("generation_uuid", field::id);
+    let limit = fields.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
+    let user = caller.readable_user()?;
     let cursors = generation.as_ref().map(|generation: &GenerationUuid| {
         Cursors::of(&["generation", generation.as_str(), user.map_or("", |user| user.as_str())])
     });
-    let before = form.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
-    let generation = form.finish(generation)?;
+    let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let generation = fields.into_request(generation)?;
     meter::about(None, Some(&generation));
     let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
     Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))
 }
 
-/// A cursor, unless what it must belong to is itself out of form.
+/// A cursor, unless what it must belong to is itself out of fields.
 fn read_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
     cursors.map_or(Err("belongs to no valid query"), |cursors| cursors.read(value))
 }

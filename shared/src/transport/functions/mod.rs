@@ -1,4 +1,5 @@
-//! The functions, one file each: what an operation takes, does and answers.
+//! The functions, one file each: the fields of an operation, its call of the ledger, and
+//! its answer.
 
 mod balance;
 mod decrease;
@@ -13,3 +14,8 @@ pub use grant::GRANT;
 pub use history::HISTORY;
 pub use refund::REFUND;
 pub use webhook::WEBHOOK;
+
+use super::Function;
+
+/// Every function with a route. Routes and metrics derive from its operations.
+pub const FUNCTIONS: [Function; 6] = [GRANT, DECREASE, REFUND, BALANCE, HISTORY, WEBHOOK];

@@ -1,35 +1,40 @@
+//! The function `refund`.
+
 use crate::{
-    domain::{LedgerError, RefundRequest},
+    domain::RefundRequest,
     ledger::Ledger,
     meter,
     transport::{
-        Function, Route,
+        Function, RequestError,
         answer::RefundAnswer,
         field,
-        form::Form,
-        function::{Call, Operation, boxed},
+        operation::{Access, Operation, OperationRequest, boxed},
         reply::Answer,
+        request_fields::RequestFields,
     },
 };
 
 /// Voids charges.
 pub const REFUND: Function = Function {
     name: "refund",
-    operations: &[Operation::writing(Route::REFUND, |app, call| boxed(|| refund(&app.ledger, call)))],
+    operations: &[Operation::post("/credits/refund", Access::Write, |app, request| {
+        boxed(|| refund(&app.ledger, request))
+    })],
 };
 
-async fn refund(ledger: &Ledger, call: Call) -> Result<Answer, LedgerError> {
-    let request = read(call.form)?;
+async fn refund(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { fields, invocation, .. } = request;
+    let request = read(fields)?;
     meter::about(request.user.as_ref(), Some(&request.generation));
-    let refunded = ledger.refund(&request, &call.invocation).await?;
+    let refunded = ledger.refund(&request, &invocation).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
 }
 
-fn read(mut form: Form) -> Result<RefundRequest, LedgerError> {
-    let user = form.optional("user_uuid", field::id);
-    let generation = form.required("generation_uuid", field::id);
-    let reason = form.required("reason", field::reason);
-    let key = form.optional("idempotency_key", field::id);
+fn read(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
+    let user = fields.optional("user_uuid", field::id);
+    let generation = fields.required("generation_uuid", field::id);
+    let reason = fields.required("reason", field::reason);
+    let key = fields.optional("idempotency_key", field::id);
     let request = || Some(RefundRequest { user, generation: generation?, key, reason: reason? });
-    form.finish(request())
+    fields.into_request(request())
 }

@@ -1,70 +1,82 @@
+//! The function `webhook`: the call-backs of providers.
+
 use serde_json::Value;
 
 use crate::{
-    callback::{End, TaskToken},
-    domain::{GenerationUuid, LedgerError, Reason, RefundRequest},
+    callback::{GenerationResult, TaskToken},
+    domain::{GenerationUuid, Reason, RefundRequest},
     meter,
     transport::{
-        App, Function, Route,
+        App, Function, RequestError,
         answer::WebhookAnswer,
+        event::HttpRequest,
         field,
-        form::Form,
-        function::{Call, Operation, boxed},
+        operation::{Access, Operation, OperationRequest, boxed},
         reply::Answer,
+        request_fields::RequestFields,
     },
 };
 
-/// The reason of a refund whose call-back gives none.
+/// The reason of a refund whose call-back has none.
 const NO_REASON: &str = "generation failed";
 
-/// Takes the call-backs of providers.
+/// Accepts the call-backs of providers.
 pub const WEBHOOK: Function = Function {
     name: "webhook",
-    operations: &[Operation::signed(Route::WEBHOOK, |app, call| boxed(|| webhook(app, call)))],
+    operations: &[Operation::post(
+        "/webhooks/generation",
+        Access::Signed(|app, request| Box::pin(verify_signature(app, request))),
+        |app, request| boxed(|| webhook(app, request)),
+    )],
 };
 
-/// What a provider says of a generation.
+/// The call-back of a provider about a generation.
 struct Callback {
     generation: GenerationUuid,
-    /// What is to be refunded, where it failed.
+    /// The refund, if the generation failed.
     failed: Option<RefundRequest>,
     task_token: Option<TaskToken>,
 }
 
-/// The refund comes first: credits do not wait for an execution to be told. If that
-/// fails, the provider calls again, and the refund is a repeat.
-async fn webhook(app: &App, call: Call) -> Result<Answer, LedgerError> {
-    let Callback { generation, failed, task_token } = read(call.form)?;
+async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), RequestError> {
+    Ok(app.callbacks.admit(request.signature(), &request.body()?, app.ledger.now()).await?)
+}
+
+/// Refunds first, so that credits do not wait for an execution. If the execution cannot be
+/// resumed, the provider calls again and the refund is a replay.
+async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
+    let Callback { generation, failed, task_token } = read(request.fields)?;
     meter::about(None, Some(&generation));
     let outcome = match &failed {
-        Some(request) => Some(app.ledger.refund(request, &call.invocation).await?.outcome),
+        Some(refund) => Some(app.ledger.refund(refund, &request.invocation).await?.outcome),
         None => None,
     };
     if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {
-        let end = failed.as_ref().map_or(End::Succeeded, |request| End::Failed(&request.reason));
-        let has_waited = executions.tell(&token, &generation, end).await?;
+        let failure = failed.as_ref().map(|refund| &refund.reason);
+        let result = failure.map_or(GenerationResult::Succeeded, GenerationResult::Failed);
+        let has_waited = executions.resume(&token, &generation, result).await?;
         if !has_waited && failed.is_none() {
-            // Its time was up and it was refunded, or this was said before.
+            // The execution timed out and refunded, or this call-back is a repeat.
             meter::note(|notes| notes.anomalies.push("success_nobody_waits_for"));
         }
     }
     Answer::ok(&WebhookAnswer::new(&generation, outcome))
 }
 
-fn read(mut form: Form) -> Result<Callback, LedgerError> {
-    let generation = form.required("generation_uuid", field::id);
-    let has_failed = form.required("status", status);
-    let user = form.optional("user_uuid", field::id);
-    let key = form.optional("idempotency_key", field::id);
-    let error = form.optional("error", field::text);
-    let task_token = form.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
+fn read(mut fields: RequestFields) -> Result<Callback, RequestError> {
+    let generation = fields.required("generation_uuid", field::id);
+    let has_failed = fields.required("status", status);
+    let user = fields.optional("user_uuid", field::id);
+    let key = fields.optional("idempotency_key", field::id);
+    let error = fields.optional("error", field::text);
+    let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
     let reason = Reason::cut(error.as_deref().unwrap_or_default()).or_else(|| Reason::cut(NO_REASON));
     let callback = || {
         let generation: GenerationUuid = generation?;
         let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };
         Some(Callback { generation, failed: has_failed?.then_some(refund), task_token })
     };
-    form.finish(callback())
+    fields.into_request(callback())
 }
 
 /// Whether the generation failed.

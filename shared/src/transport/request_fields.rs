@@ -1,3 +1,5 @@
+//! The fields of a request, from JSON or from a URL, and the problems in them.
+
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
@@ -7,45 +9,45 @@ use serde::{
 };
 use serde_json::{Value, error::Category, value::RawValue};
 
-use crate::domain::LedgerError;
+use super::error::RequestError;
 
 /// How many problems an error names.
 const NAMED_MAX: usize = 20;
 /// How much of an unknown field's name an error repeats, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// The fields of a request, wherever they came from. Reading them collects what
-/// is wrong, so that one answer names every problem.
-pub(super) struct Form {
+/// The fields of a request, from either door. Reading them collects the problems, so that one
+/// error names every problem.
+pub(super) struct RequestFields {
     fields: BTreeMap<String, Value>,
     problems: Vec<String>,
 }
 
-impl Form {
+impl RequestFields {
     /// The fields of a JSON object; no bytes are an object without fields.
-    pub(super) fn from_json(body: &[u8]) -> Result<Form, LedgerError> {
+    pub(super) fn from_json(body: &[u8]) -> Result<RequestFields, RequestError> {
         let body = if body.is_empty() { b"{}" } else { body };
         let Object(pairs) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-        let mut form = Form { fields: BTreeMap::new(), problems: Vec::new() };
-        pairs.into_iter().for_each(|(name, value)| form.add(name, value));
-        Ok(form)
+        let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
+        pairs.into_iter().for_each(|(name, value)| request.add(name, value));
+        Ok(request)
     }
 
     /// The named segments of a path, and the query's parameters.
-    pub(super) fn from_url(segments: BTreeMap<&'static str, String>, query: &str) -> Form {
-        let mut form = Form { fields: BTreeMap::new(), problems: Vec::new() };
-        segments.into_iter().for_each(|(name, text)| form.add(name.to_owned(), Value::String(text)));
-        parameters(query).for_each(|(name, text)| form.add(name, Value::String(text)));
-        form
+    pub(super) fn from_url(segments: BTreeMap<&'static str, String>, query: &str) -> RequestFields {
+        let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
+        segments.into_iter().for_each(|(name, text)| request.add(name.to_owned(), Value::String(text)));
+        parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
+        request
     }
 
-    /// Refuses what stands in the query of a request whose fields are its body.
-    pub(super) fn refuse_query(&mut self, query: &str) {
+    /// Rejects the query of a request whose fields are in its body.
+    pub(super) fn reject_query(&mut self, query: &str) {
         self.problems
             .extend(parameters(query).map(|(name, _)| format!("{}: not taken in the query", shown(&name))));
     }
 
-    /// Takes a header for a field; both must agree where both are given.
+    /// Takes a header for a field; if both are given they must be equal.
     pub(super) fn merge_header(&mut self, name: &str, header: String) {
         match self.fields.get(name) {
             None | Some(Value::Null) => drop(self.fields.insert(name.to_owned(), Value::String(header))),
@@ -54,7 +56,7 @@ impl Form {
         }
     }
 
-    /// A field that must be there.
+    /// A field that must be present.
     pub(super) fn required<T, E: std::fmt::Display>(
         &mut self,
         name: &str,
@@ -73,29 +75,29 @@ impl Form {
         parse: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
         let value = self.fields.remove(name).filter(|value| !value.is_null())?;
-        parse(&value).map_err(|problem| self.refuse(name, problem)).ok()
+        parse(&value).map_err(|problem| self.add_problem(name, problem)).ok()
     }
 
-    /// Notes what is wrong with a field.
-    pub(super) fn refuse(&mut self, name: &str, problem: impl std::fmt::Display) {
+    /// Adds a problem of a field.
+    pub(super) fn add_problem(&mut self, name: &str, problem: impl std::fmt::Display) {
         self.problems.push(format!("{name}: {problem}"));
     }
 
-    /// The command that was read, or every problem, unknown fields among them.
-    pub(super) fn finish<T>(mut self, command: Option<T>) -> Result<T, LedgerError> {
+    /// The request, or an error that names every problem, unknown fields among them.
+    pub(super) fn into_request<T>(mut self, request: Option<T>) -> Result<T, RequestError> {
         self.problems.extend(self.fields.keys().map(|name| format!("{}: unknown", shown(name))));
-        match command {
-            Some(command) if self.problems.is_empty() => Ok(command),
-            _ => Err(self.refusal()),
+        match request {
+            Some(request) if self.problems.is_empty() => Ok(request),
+            _ => Err(self.into_error()),
         }
     }
 
-    /// Every problem so far.
-    pub(super) fn refusal(mut self) -> LedgerError {
+    /// An error that names every problem so far.
+    pub(super) fn into_error(mut self) -> RequestError {
         let more = self.problems.len().saturating_sub(NAMED_MAX);
         self.problems.truncate(NAMED_MAX);
         let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-        LedgerError::InvalidRequest(self.problems.join("; ") + &tail)
+        RequestError::Invalid(self.problems.join("; ") + &tail)
     }
 
     fn add(&mut self, name: String, value: Value) {
@@ -106,10 +108,10 @@ impl Form {
     }
 }
 
-/// Says where a body stops being JSON; never what stands there, which may be a
+/// Names the position where a body stops being JSON, never the text there, which may be a
 /// secret.
-fn unreadable(error: &serde_json::Error) -> LedgerError {
-    LedgerError::InvalidRequest(match error.classify() {
+fn unreadable(error: &serde_json::Error) -> RequestError {
+    RequestError::Invalid(match error.classify() {
         Category::Data => "must be a JSON object".to_owned(),
         Category::Io | Category::Syntax | Category::Eof => {
             format!("malformed JSON at line {} column {}", error.line(), error.column())
@@ -132,9 +134,9 @@ fn shown(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).collect()
 }
 
-/// What a field holds. No field takes a list or an object, so none is looked
-/// into: serde_json would take some objects for the number or text in them. What
-/// is no value at all, such as half a surrogate, is as good as a list.
+/// The value of a field. No field takes a list or an object, so neither is parsed:
+/// serde_json would read some objects as the number or text in them. Invalid values, such
+/// as half a surrogate, become a list too.
 fn scalar(json: &RawValue) -> Value {
     let text = Some(json.get()).filter(|text| !text.starts_with(['{', '[']));
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| Value::Array(Vec::new()))

@@ -1,4 +1,4 @@
-//! What the clients of AWS have in common.
+//! The configuration and the errors of all AWS clients.
 
 use std::iter::successors;
 
@@ -12,11 +12,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::environment::variable;
 
-/// A function's configuration, for all its clients: Lambda puts credentials and the
-/// region into the environment, so that they are searched for nowhere else, and the
-/// search is no part of the program. Each call is tried once, unless its client is
-/// told otherwise.
-pub(crate) fn of_function() -> SdkConfig {
+/// The configuration of a function's clients. Lambda puts credentials and the region into the
+/// environment, so the SDK's search for them elsewhere is not linked. Clients do not retry
+/// unless their own configuration says so.
+pub(crate) fn lambda_config() -> SdkConfig {
     let is_on = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -28,20 +27,20 @@ pub(crate) fn of_function() -> SdkConfig {
         .build()
 }
 
-/// A tool's configuration, from wherever the SDK looks for one. It tries each call
-/// once: what the environment says of retries may make the loader panic.
-pub(crate) fn loader() -> ConfigLoader {
+/// The configuration of a tool's clients, from all sources of the SDK. Retries are off,
+/// because retry settings of the environment may make the loader panic.
+pub(crate) fn tool_config() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled())
 }
 
-/// Whether what AWS says with this code repeats what was signed, which has the
-/// session's token in it.
+/// Whether the message of this code repeats the signed request, which contains the session
+/// token.
 fn repeats_the_request(code: &str) -> bool {
     matches!(code, "IncompleteSignatureException" | "InvalidSignatureException")
 }
 
-/// Why a call failed, for the log.
-pub(crate) fn why<E>(error: &SdkError<E, HttpResponse>) -> String
+/// Describes a failed call for the log.
+pub(crate) fn describe_error<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -54,8 +53,7 @@ where
     }
 }
 
-/// An error and what caused it, in their own words: none of them shows an answer
-/// as it came.
+/// The texts of an error and its causes. None of them contains a response.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

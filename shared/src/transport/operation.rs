@@ -1,0 +1,108 @@
+//! An operation: what a function does at one route, and who may call it.
+
+use std::pin::Pin;
+
+use super::{
+    App,
+    caller::Caller,
+    error::RequestError,
+    event::HttpRequest,
+    reply::{Answer, ErrorForm},
+    request_fields::RequestFields,
+};
+use crate::ledger::Invocation;
+
+/// One operation of a function.
+#[derive(Clone, Copy)]
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    /// The path, whose `{name}` segments take any text.
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    /// The value of the field `operation` that selects it in a direct payload. In a function
+    /// whose operations have no names, a direct payload always means the first.
+    pub(super) name: Option<&'static str>,
+    /// Whether the header `Idempotency-Key` may stand for the field.
+    pub(super) takes_key_header: bool,
+    pub(super) error_form: ErrorForm,
+    pub(super) run: OperationFn,
+}
+
+/// Who may call an operation over HTTP.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    /// Any caller with a token. The operation itself checks which users the caller may read.
+    Read,
+    /// A caller who may write.
+    Write,
+    /// A sender whose signature this function verifies. The pointer keeps the clients that
+    /// verification needs out of functions without such an operation.
+    Signed(VerifyFn),
+}
+
+/// Verifies the signature of a request.
+pub(super) type VerifyFn = for<'a> fn(&'a App, &'a HttpRequest) -> VerifyFuture<'a>;
+pub(super) type VerifyFuture<'a> = Pin<Box<dyn Future<Output = Result<(), RequestError>> + Send + 'a>>;
+
+/// Answers a request.
+pub(super) type OperationFn = for<'a> fn(&'a App, OperationRequest) -> AnswerFuture<'a>;
+pub(super) type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + Send + 'a>>;
+
+/// A request of either door, after its caller and its fields are parsed.
+pub(super) struct OperationRequest {
+    pub(super) caller: Caller,
+    pub(super) fields: RequestFields,
+    pub(super) invocation: Invocation,
+}
+
+/// Constructs a future on the heap. `Box::pin` would copy several kilobytes there.
+pub(super) fn boxed<'a, Work>(work: impl FnOnce() -> Work) -> AnswerFuture<'a>
+where
+    Work: Future<Output = Result<Answer, RequestError>> + Send + 'a,
+{
+    let boxed: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
+    boxed
+}
+
+impl Operation {
+    pub(super) const fn get(path: &'static str, access: Access, run: OperationFn) -> Operation {
+        Operation::at("GET", path, access, run)
+    }
+
+    pub(super) const fn post(path: &'static str, access: Access, run: OperationFn) -> Operation {
+        Operation::at("POST", path, access, run)
+    }
+
+    const fn at(method: &'static str, path: &'static str, access: Access, run: OperationFn) -> Operation {
+        let error_form = ErrorForm::Problem;
+        Operation { method, path, access, name: None, takes_key_header: false, error_form, run }
+    }
+
+    pub(super) const fn named(self, name: &'static str) -> Operation {
+        Operation { name: Some(name), ..self }
+    }
+
+    pub(super) const fn with_key_header(self) -> Operation {
+        Operation { takes_key_header: true, ..self }
+    }
+
+    pub(super) const fn with_errors(self, error_form: ErrorForm) -> Operation {
+        Operation { error_form, ..self }
+    }
+
+    /// The caller of an HTTP request, if it may use this operation.
+    pub(super) async fn caller(&self, app: &App, request: &HttpRequest) -> Result<Caller, RequestError> {
+        match self.access {
+            Access::Read => app.caller(request.claims()),
+            Access::Write => {
+                let caller = app.caller(request.claims())?;
+                caller.may_write()?;
+                Ok(caller)
+            }
+            Access::Signed(verify) => {
+                verify(app, request).await?;
+                Ok(Caller::Trusted)
+            }
+        }
+    }
+}

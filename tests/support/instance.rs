@@ -25,6 +25,7 @@ use tokio::{
     sync::{Mutex, mpsc},
     time::timeout,
 };
+use uuid::Uuid;
 
 /// The longest that an invocation may take here: a bound, never a wait.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -165,7 +166,7 @@ async fn next(State(interface): State<Arc<Interface>>) -> impl IntoResponse {
     let _ = interface.asked.send(Instant::now());
     let payload = interface.invocations.lock().await.recv().await;
     let headers = [
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+        ("lambda-runtime-aws-request-id", Uuid::new_v4().to_string()),
         ("lambda-runtime-deadline-ms", deadline().to_string()),
         (
             "lambda-runtime-invoked-function-arn",

@@ -22,6 +22,8 @@ pub enum Discrepancy {
     Unreadable(String),
     /// The wallet cannot be read, or has attributes that the ledger does not write: why.
     WalletUnreadable(String),
+    /// An item of a newer format than this version reads: its key, and which.
+    NewerFormat(String),
     /// The key of a record is that of another one.
     Misplaced(TransNo),
     /// There are records and no wallet.
@@ -79,6 +81,7 @@ impl Discrepancy {
             Discrepancy::Fences(by_wallet, by_records) => by_wallet <= by_records,
             Discrepancy::NoUser
             | Discrepancy::Unreadable(_)
+            | Discrepancy::NewerFormat(_)
             | Discrepancy::Misplaced(_)
             | Discrepancy::RecordsAhead(_)
             | Discrepancy::GrantMissing(_)
@@ -164,7 +167,9 @@ impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Discrepancy::NoUser => f.write_str("this is no user_uuid that the ledger has written"),
-            Discrepancy::Unreadable(why) | Discrepancy::WalletUnreadable(why) => f.write_str(why),
+            Discrepancy::Unreadable(why)
+            | Discrepancy::WalletUnreadable(why)
+            | Discrepancy::NewerFormat(why) => f.write_str(why),
             Discrepancy::Misplaced(record) => write!(f, "record {record} stands where another belongs"),
             Discrepancy::WalletMissing => f.write_str("there are records and no wallet"),
             Discrepancy::WalletBehind => f.write_str("there are records that are later than the wallet"),

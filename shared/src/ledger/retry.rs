@@ -61,7 +61,7 @@ impl RetryState {
 
     /// A transaction was committed: the next one has a budget of its own.
     pub(super) fn progressed(&mut self) {
-        (self.pauses, self.has_moved, self.contended_since) = (0, false, None);
+        (self.pauses, self.unanswered, self.has_moved, self.contended_since) = (0, 0, false, None);
     }
 
     /// From now on nothing may be called undone.

@@ -82,6 +82,7 @@ impl UserSnapshot {
         match item {
             Held::Wallet(_) => {}
             Held::UnreadableWallet(why) => self.rebuild.note(Discrepancy::WalletUnreadable(why)),
+            Held::NewerFormat(why) => self.rebuild.note(Discrepancy::NewerFormat(why)),
             Held::Unreadable(why) => self.rebuild.note(Discrepancy::Unreadable(why)),
             Held::Repair(repair) => {
                 self.rebuild.add_repair(repair);

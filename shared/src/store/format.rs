@@ -10,7 +10,7 @@ use super::{
     record::{Place, describe},
 };
 
-/// The newest format that this version reads; items of the first format carry no number.
+/// The newest format that this version reads. Items of the first format carry no number.
 const NEWEST: u64 = 1;
 
 /// Holds while an item is of the format that this version writes: an older version must
@@ -25,10 +25,9 @@ pub(super) fn check(place: &Place, item: &Item) -> Result<(), StoreError> {
         Some(_) => None,
     };
     match format {
-        Some(1..=NEWEST) => Ok(()),
-        Some(0) | None => Err(StoreError::Corrupt(describe(place, "its format is no number from 1"))),
-        Some(newer) => {
+        Some(newer @ 2..) => {
             Err(StoreError::NewerFormat(describe(place, &format!("is of format {newer}, not {NEWEST}"))))
         }
+        Some(0 | 1) | None => Err(StoreError::Corrupt(describe(place, "its format is no number from 2"))),
     }
 }

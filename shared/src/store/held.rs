@@ -27,7 +27,8 @@ pub(super) fn classify(mut item: Item) -> Held {
     let old_rows = item.remove(names::OLD_ROWS).and_then(|rows| rows.as_s().ok().cloned());
     let why = match read(&place, &item, is_wallet, old_rows) {
         Ok(held) => return held,
-        Err(StoreError::Corrupt(why) | StoreError::NewerFormat(why)) => why,
+        Err(StoreError::NewerFormat(why)) => return Held::NewerFormat(why),
+        Err(StoreError::Corrupt(why)) => why,
         Err(error) => describe(&place, &format!("{error:?}")),
     };
     if is_wallet { Held::UnreadableWallet(why) } else { Held::Unreadable(why) }

@@ -69,6 +69,8 @@ pub enum Held {
     Unreadable(String),
     /// The same, in the place of the wallet.
     UnreadableWallet(String),
+    /// An item of a newer format: its key, and which.
+    NewerFormat(String),
 }
 
 /// An end of a sorted range.

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use super::{
     KeptWallet, Store, StoreError,
     attribute::AttributeCodec,
+    format::IS_FORMAT,
     key::{Item, ItemKey, RepairPart, text},
     names,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, from_wallet},
@@ -65,9 +66,9 @@ impl Store {
         ItemKey::Wallet.add_to(&mut wallet, user);
         let put = self.put_item(wallet);
         let put = match before.and_then(|kept| kept.0.get(names::VERSION)) {
-            None => put.condition_expression("attribute_not_exists(version)"),
+            None => put.condition_expression(["attribute_not_exists(version) AND ", IS_FORMAT].concat()),
             Some(version) => put
-                .condition_expression("version = :from")
+                .condition_expression(["version = :from AND ", IS_FORMAT].concat())
                 .expression_attribute_values(":from", version.clone()),
         };
         Ok(TransactWriteItem::builder().put(put.build()?).build())

@@ -88,6 +88,9 @@ pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
     serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
 }
 
+/// How long an audit waits for a table that throttles, in milliseconds.
+const AUDIT_CONTENTION_MILLIS: i64 = 60_000;
+
 /// Serves the schedule of the audit until Lambda ends the process. The minutes between two
 /// runs are in `SCRIP_AUDIT_EVERY_MINUTES`; the default is an hour.
 ///
@@ -99,7 +102,8 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let app = app(&lambda_config(), Callbacks::none()).await;
+    let mut app = app(&lambda_config(), Callbacks::none()).await;
+    app.ledger = app.ledger.with_contention_budget(AUDIT_CONTENTION_MILLIS);
     serve(metrics, async |event| audit.handle(&app, event).await).await
 }
 

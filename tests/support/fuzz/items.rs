@@ -63,7 +63,7 @@ fn check(world: &World, item: &Value) -> bool {
     let places = place.read(world.wait(store.generation_charges(&generation, &user, None, 1)));
     let found = place.read(world.wait(store.charges_at(places.unwrap_or_default())));
     for held in place.read(world.wait(store.all(&user, None))).into_iter().flat_map(|(all, _)| all) {
-        if let Held::Unreadable(why) | Held::UnreadableWallet(why) = held {
+        if let Held::Unreadable(why) | Held::UnreadableWallet(why) | Held::NewerFormat(why) = held {
             assert!(why.contains(&place.named), "{why:?} does not name {}", place.named);
         }
     }

@@ -188,7 +188,7 @@ async fn import(
     }
     let is_planned = |held: &Held| match held {
         Held::Wallet(wallet) => *wallet == history.wallet,
-        Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) => false,
+        Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) | Held::NewerFormat(_) => false,
         Held::Record { key, record, old_rows } => planned
             .get(key)
             .is_some_and(|planned| (planned.0, Some(planned.1)) == (record, old_rows.as_ref())),

@@ -182,7 +182,9 @@ impl Whole {
                         .map_err(|error| unreadable(&format!("old_rows: {error}")))?;
                     whole.old.extend(rows.into_iter().map(|row| row.get().to_owned()));
                 }
-                Held::Unreadable(why) | Held::UnreadableWallet(why) => return Err(unreadable(&why)),
+                Held::Unreadable(why) | Held::UnreadableWallet(why) | Held::NewerFormat(why) => {
+                    return Err(unreadable(&why));
+                }
                 Held::Repair(_) => {}
             }
         }

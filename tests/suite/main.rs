@@ -23,3 +23,4 @@ mod secrets;
 mod template;
 mod webhook;
 mod workflows;
+mod write_path;

@@ -1,4 +1,8 @@
-use std::{collections::HashMap, env, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    env,
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::{
     Client, Config,
@@ -6,13 +10,13 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, PutRequest, WriteRequest},
 };
 use dynoxide::{Database, server};
-use lambda_runtime::Diagnostic;
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use scrip::{
     domain::{Nonce, Plan, Wallet},
     ledger::Ledger,
     store::{Commit, Store, Transaction, UnknownAttributes},
     transport::{
-        App, Audit, Failure, Function, Reply,
+        App, Audit, Failure, Function, Payload, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
@@ -22,9 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     Clock, Wire,
-    event::{
-        WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, invoke, signature,
-    },
+    event::{WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, signature},
     secrets::{self, MARK, secret},
 };
 
@@ -165,8 +167,25 @@ impl Bench {
     /// # Errors
     /// For a direct invocation.
     pub async fn send(&self, function: Function, payload: String) -> Result<Reply, Failure> {
-        let deadline = self.clock.now().plus_millis(INVOCATION_MILLIS);
-        let answered = invoke(&self.app, function, payload, deadline).await;
+        self.handle(function, direct_event(payload, self.clock.now().plus_millis(INVOCATION_MILLIS))).await
+    }
+
+    /// Invokes a function directly, under this request id of Lambda and with so many
+    /// milliseconds left.
+    pub async fn deliver(
+        &self,
+        function: Function,
+        payload: &Value,
+        request_id: &str,
+        millis: i64,
+    ) -> Result<Value, (String, String)> {
+        let mut event = direct_event(payload.to_string(), self.clock.now().plus_millis(millis));
+        request_id.clone_into(&mut event.context.request_id);
+        direct(self.handle(function, event).await)
+    }
+
+    async fn handle(&self, function: Function, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
+        let answered = function.handle(&self.app, event).await;
         let told = match &answered {
             Ok(reply) => serde_json::to_string(reply).expect("JSON"),
             Err(Failure(error)) => Diagnostic::from(Failure(error.clone())).error_message,
@@ -307,6 +326,26 @@ impl Bench {
             let written = self.client.batch_write_item().request_items(&self.table, batch).send().await;
             assert!(written.expect("an answer").unprocessed_items.is_none_or(|left| left.is_empty()));
         }
+    }
+
+    /// All items of the table by their keys, past the functions.
+    pub async fn items(&self) -> BTreeMap<[String; 2], HashMap<String, AttributeValue>> {
+        let scan = self.client.scan().table_name(&self.table).consistent_read(true);
+        let items = scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        let key = |item: &HashMap<_, AttributeValue>| {
+            ["user_uuid", "sk"].map(|name| item[name].as_s().expect("text").clone())
+        };
+        items.expect("an answer").into_iter().map(|item| (key(&item), item)).collect()
+    }
+
+    /// Sets an attribute of an item, past the functions. A name with dots and indexes in
+    /// brackets is inside a map or a list.
+    pub async fn set(&self, user: &str, sort: &str, attribute: &str, value: AttributeValue) {
+        let key = |text: &str| AttributeValue::S(text.to_owned());
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.key("user_uuid", key(user)).key("sk", key(sort));
+        let update = update.update_expression(format!("SET {attribute} = :value"));
+        update.expression_attribute_values(":value", value).send().await.expect("an answer");
     }
 
     /// An item of the table, past the functions.

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
@@ -17,6 +18,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::stand_in::{answered, asked, operation};
 
@@ -44,6 +46,8 @@ pub struct Sent {
     pub operation: String,
     /// The request's body.
     pub request: Value,
+    /// The same as it was sent, with the members in their order.
+    pub body: String,
     /// The answer's body; absent where a fault took it.
     pub answer: Option<Value>,
 }
@@ -60,6 +64,8 @@ pub enum Fault {
     AnswerLostTokenForgotten,
     /// It leaves only after so many milliseconds.
     Late(u64),
+    /// It leaves only when this is notified.
+    Held(Arc<Notify>),
     /// It arrives twice.
     Twice,
     /// It is answered with this error by DynamoDB, and not done.
@@ -95,6 +101,12 @@ impl Wire {
     /// Asks for the fault of every request from now on.
     pub fn inject(&self, faults: impl FnMut(&Sent) -> Option<Fault> + Send + 'static) {
         self.state().faults = Some(Box::new(faults));
+    }
+
+    /// Gives the first transactions from now on these faults, one each, and the others none.
+    pub fn fail_writes(&self, faults: impl IntoIterator<Item = Fault>) {
+        let mut faults: VecDeque<_> = faults.into_iter().collect();
+        self.inject(move |sent| if sent.is_write() { faults.pop_front() } else { None });
     }
 
     /// What was sent since the last call.
@@ -140,7 +152,9 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (inner, wire) = (self.inner.clone(), self.wire.clone());
         HttpConnectorFuture::new(async move {
-            let mut sent = Sent { operation: operation(&request), request: asked(&request), answer: None };
+            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+            let mut sent =
+                Sent { operation: operation(&request), request: asked(&request), body, answer: None };
             let fault = wire.state().faults.as_mut().and_then(|faults| faults(&sent));
             let ended = match fault {
                 Some(Fault::Lost) => Err(broken()),
@@ -161,6 +175,10 @@ impl HttpConnector for Connector {
                 }
                 Some(Fault::Late(millis)) => {
                     tokio::time::sleep(Duration::from_millis(millis)).await;
+                    forward(&inner, &request).await
+                }
+                Some(Fault::Held(released)) => {
+                    released.notified().await;
                     forward(&inner, &request).await
                 }
                 Some(Fault::Twice) => {

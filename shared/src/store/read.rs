@@ -50,6 +50,7 @@ impl KeptWallet {
 
 /// An item of a user's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all items are records")]
 pub enum Held {
     /// The wallet.
     Wallet(Wallet),

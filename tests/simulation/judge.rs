@@ -1,5 +1,5 @@
 //! Whether a run was right, by what its callers asked and were told, and by the
-//! table at the end. The judge sees nothing else.
+//! table at the end. The judge sees nothing else, but when a committed item was not visible.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::{
     model::{Account, Event, Record, State, accounts, text},
     plan::{Call, Grant},
     sight,
-    world::Run,
+    world::{Gaps, Run},
 };
 
 /// How many records a page holds.
@@ -24,7 +24,7 @@ pub type Verdict = Result<(), String>;
 /// Judges a run.
 pub fn judge(run: &Run) -> Verdict {
     let accounts = accounts(&run.items);
-    let case = Case { attempts: &run.attempts, accounts: &accounts };
+    let case = Case { attempts: &run.attempts, accounts: &accounts, gaps: &run.gaps };
     for attempt in &run.attempts {
         let inside = match &attempt.end {
             End::Refused { code, detail, .. } if code == "Internal" => Err(detail.clone()),
@@ -46,6 +46,7 @@ fn hold(holds: bool, else_say: &str) -> Verdict {
 struct Case<'a> {
     attempts: &'a [Attempt],
     accounts: &'a BTreeMap<String, Account>,
+    gaps: &'a Gaps,
 }
 
 impl<'a> Case<'a> {
@@ -160,7 +161,7 @@ impl<'a> Case<'a> {
         let told = self.attempts.iter().filter(|attempt| attempt.is_known() && attempt.is_about(user));
         for attempt in told {
             let records = &account.records;
-            let sights = [sight::of(attempt, records, self.attempts), sight::of_balance(attempt, records)];
+            let sights = [sight::of(attempt, records, self.gaps), sight::of_balance(attempt, records)];
             ops.extend(sights.into_iter().flatten().map(|sight| attempt.op(Deed::Look, sight)));
         }
         history::check(&ops, &states)
@@ -194,7 +195,7 @@ impl<'a> Case<'a> {
                 // It may have gone on to void what came after its fence, if that answer was lost.
                 let is_told = maker.answer().is_some() || !maker.is_known();
                 hold(maker.is_for(user, sort) && is_told, "a fence by one who was refused, or did not ask")?;
-                let seen = sight::under_a_fence(sort, maker, &account.records, self.attempts);
+                let seen = sight::under_a_fence(sort, maker, &account.records, self.gaps);
                 Ok(maker.op(Deed::Change(nth), seen))
             }
         }

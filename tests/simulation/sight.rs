@@ -9,6 +9,7 @@ use crate::{
     history::Sight,
     model::{Record, State, text},
     plan::Call,
+    world::Gaps,
 };
 
 type Records = BTreeMap<String, Record>;
@@ -38,11 +39,11 @@ pub fn under_a_fence<'a>(
     fence: &'a str,
     attempt: &'a Attempt,
     records: &'a Records,
-    attempts: &'a [Attempt],
+    gaps: &'a Gaps,
 ) -> Sight<'a> {
     Box::new(move |state| {
         let stops = |sort: &str| if fence.ends_with('#') { sort.starts_with(fence) } else { sort == fence };
-        let seen = Seen { attempt, records, state, attempts };
+        let seen = Seen { attempt, records, state, gaps };
         let mut live = state.records.iter().filter(|(sort, is_voided)| stops(sort) && !**is_voided);
         live.all(|(sort, _)| seen.may_miss(sort))
     })
@@ -50,7 +51,7 @@ pub fn under_a_fence<'a>(
 
 /// What an attempt was told besides the balance; nothing where it was told only
 /// of its own write, or by an index.
-pub fn of<'a>(attempt: &'a Attempt, records: &'a Records, attempts: &'a [Attempt]) -> Option<Sight<'a>> {
+pub fn of<'a>(attempt: &'a Attempt, records: &'a Records, gaps: &'a Gaps) -> Option<Sight<'a>> {
     let holds = match (&attempt.end, &attempt.call) {
         (End::CutOff, _) | (_, Call::Timeline(_) | Call::Generation(_)) => return None,
         (End::Refused { code, .. }, _) if code == "Busy" => return None,
@@ -61,14 +62,14 @@ pub fn of<'a>(attempt: &'a Attempt, records: &'a Records, attempts: &'a [Attempt
         (End::Answered(answer), _) if answer["replayed"] == false => return None,
         (End::Answered(_), _) => is_replayed,
     };
-    Some(Box::new(move |state| holds(&Seen { attempt, records, state, attempts })))
+    Some(Box::new(move |state| holds(&Seen { attempt, records, state, gaps })))
 }
 
 struct Seen<'a> {
     attempt: &'a Attempt,
     records: &'a Records,
     state: &'a State,
-    attempts: &'a [Attempt],
+    gaps: &'a Gaps,
 }
 
 impl Seen<'_> {
@@ -82,20 +83,18 @@ impl Seen<'_> {
         Some((&self.records[sort], *is_voided))
     }
 
-    /// Whether a refund without a key may miss this charge, because its caller had no answer
-    /// yet when the refund began: its transaction may show in the wallet, and not yet in the
-    /// charge. While the user has no charges with both a generation and a key, there is one
-    /// place to look at, and nothing can be missed.
+    /// Whether a refund without a key may miss this charge, because it was committed and not
+    /// yet visible while the refund ran: the wallet may show it, and the charge not yet. While
+    /// the user has no charges with both a generation and a key, there is one place to look
+    /// at, and nothing can be missed.
     fn may_miss(&self, sort: &str) -> bool {
-        let is_unanswered = |tag: &str| {
-            let maker = self.attempts.iter().find(|attempt| attempt.tag == tag);
-            let answered = maker.filter(|maker| maker.answer().is_some()).map(|maker| maker.ended);
-            answered.is_none_or(|ended| ended > self.attempt.began)
-        };
         let is_keyed = |sort: &String| sort.starts_with("charge#g") && !sort.ends_with('#');
+        let (began, ended) = (self.attempt.began.millis, self.attempt.ended.millis);
+        let item = &self.records[sort].item;
+        let gaps = self.gaps.get(&(text(item, "user_uuid"), sort.to_owned()));
         matches!(self.attempt.call, Call::Refund { key: None, .. })
             && self.state.records.keys().any(is_keyed)
-            && is_unanswered(&text(&self.records[sort].item, "order_no"))
+            && gaps.is_some_and(|gaps| gaps.iter().any(|(from, to)| *from <= ended && began <= *to))
     }
 
     /// Whether this holds by some time that a clock can have shown meanwhile.

@@ -3,7 +3,7 @@
 //! next.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -38,12 +38,18 @@ use crate::{
 /// After this many milliseconds without calls nothing is on its way any more.
 const QUIET_MILLIS: u64 = 60 * 60 * 1_000;
 
+/// Spans of time, by the user and the sort key of an item.
+pub type Gaps = BTreeMap<(String, String), Vec<(i64, i64)>>;
+
 /// What a run has brought about.
 pub struct Run {
     /// What was asked and answered.
     pub attempts: Vec<Attempt>,
     /// The table at the end, item by item.
     pub items: Vec<Value>,
+    /// From when to when strong reads did not show a committed item, in milliseconds since
+    /// 1970, by user and sort key.
+    pub gaps: Gaps,
     /// What happened on the way.
     pub log: Log,
 }
@@ -80,9 +86,13 @@ pub fn run(plan: Plan) -> Run {
         sleep(Duration::from_millis(QUIET_MILLIS)).await;
         world.look().await;
         let items = world.engine.scan();
+        let moment = |at: Instant| millis(at - world.began);
+        let gap = |(from, to): (Instant, Instant)| (moment(from), moment(to));
+        let gaps = world.engine.gaps().into_iter();
+        let gaps = gaps.map(|(place, all)| (place, all.into_iter().map(gap).collect())).collect();
         let attempts = std::mem::take(&mut *world.attempts.lock().expect("no panic"));
         let log = std::mem::take(&mut *world.log.lock().expect("no panic"));
-        Run { attempts, items, log }
+        Run { attempts, items, gaps, log }
     })
 }
 
@@ -206,8 +216,12 @@ impl World {
 
 /// The simulation's time, in milliseconds since 1970.
 fn now(began: Instant) -> i64 {
+    millis(began.elapsed())
+}
+
+fn millis(since_the_start: Duration) -> i64 {
     let start = Timestamp::parse(Clock::START).expect("a timestamp").millis();
-    start + i64::try_from(began.elapsed().as_millis()).expect("some days")
+    start + i64::try_from(since_the_start.as_millis()).expect("some days")
 }
 
 fn timestamp(millis: i64) -> Timestamp {

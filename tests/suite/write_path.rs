@@ -505,3 +505,65 @@ async fn a_charge_is_refused_only_by_a_wallet_and_a_record_of_one_moment() {
     let operations: Vec<_> = bench.wire.take().into_iter().map(|sent| sent.operation).collect();
     assert_eq!(operations, ["GetItem", "TransactGetItems", "TransactGetItems"]);
 }
+
+#[tokio::test]
+async fn a_charge_of_unknown_outcome_after_a_conflict_is_never_busy() {
+    let bench = bench().await;
+    let mut left = VecDeque::from([CONFLICT, Fault::AnswerLost]);
+    bench.wire.inject(move |sent| sent.is_write().then(|| left.pop_front().unwrap_or(CONFLICT)));
+    let (_, ended) = timed(&bench, &charge("gen-2", None, 1), 2_000).await;
+    bench.wire.inject(|_| None);
+    assert_eq!(bench.sound_balance("u").await, 4, "it was charged");
+    assert_eq!(ended.unwrap_err(), "StoreUnavailable");
+}
+
+#[tokio::test]
+async fn a_second_delivery_is_a_replay_where_a_new_request_would_be_refused() {
+    let bench = bench().await;
+    let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 4 });
+    let grant = json!({
+        "user_uuid": "u", "trans_type": "system_add", "credits": 4, "expired_at": "2026-01-01T03:00:00Z",
+    });
+    for (function, request) in [(DECREASE, charge), (GRANT, grant)] {
+        let first = bench.deliver(function, &request, "delivery-1", ENOUGH).await.unwrap();
+        bench.clock.pass_millis(2 * HOUR);
+        let again = bench.deliver(function, &request, "delivery-1", ENOUGH).await.unwrap();
+        assert_eq!((&again["replayed"], &again["trans_no"]), (&json!(true), &first["trans_no"]));
+    }
+}
+
+#[tokio::test]
+async fn an_audit_names_a_record_of_a_newer_format_and_goes_on() {
+    for item in ["charge#gen-1#", "charge#chat-1#m-1", "grant#order#order-1", "charge#gen-3#"] {
+        let bench = bench().await;
+        for user in ["a", "b", "z"] {
+            bench.grant(user, 1, None).await;
+        }
+        bench.set("u", item, "item_format", number(2)).await;
+        assert_eq!(audit_counts(&bench).await, [json!(4), json!(1), json!(0)], "{item}");
+        let found = discrepancies(&bench).await;
+        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 2, not 1")]);
+    }
+}
+
+#[tokio::test]
+async fn a_repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
+    let bench = bench().await;
+    bench.set("u", "wallet", "item_format", number(2)).await;
+    let before = bench.items().await;
+    let (user, deadline) = user_and_deadline(&bench);
+    let repaired = bench.ledger().repair(&user, deadline).await;
+    assert!(repaired.as_ref().map_or(true, |repair| repair.written.is_none()), "{repaired:?}");
+    assert!(bench.items().await == before, "nothing is written");
+}
+
+#[tokio::test]
+async fn a_refund_of_99_charges_passes_though_large_transactions_get_no_answer() {
+    let bench = session(99).await;
+    bench.wire.inject(|sent| {
+        let actions = sent.request["TransactItems"].as_array().map_or(0, Vec::len);
+        (sent.is_write() && actions > 10).then_some(Fault::Lost)
+    });
+    let refund = bench.refund(Some("u"), "s", None).await;
+    assert_eq!(refund.unwrap()["credits"], 99, "{:?}", voids(&bench));
+}

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 pub type Answer = (u16, Value);
 
 /// The place of an item: its user and sort key.
-type Place = (String, String);
+pub type Place = (String, String);
 
 /// How long an engine takes for a request, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +49,8 @@ struct State {
     locked: BTreeMap<Place, Value>,
     /// What the copy does not know yet, in the order in which it will learn it.
     behind: BTreeMap<(Instant, u64), Value>,
+    /// From when to when a committed item was not visible to strong reads, where that took time.
+    gaps: BTreeMap<Place, Vec<(Instant, Instant)>>,
     /// When the copy learns the last write of a place.
     learned_at: BTreeMap<Place, Instant>,
     written: u64,
@@ -95,6 +97,12 @@ impl Engine {
         answer
     }
 
+    /// From when to when committed items were not visible to strong reads, by user and sort
+    /// key, where that took time.
+    pub fn gaps(&self) -> BTreeMap<Place, Vec<(Instant, Instant)>> {
+        self.state().gaps.clone()
+    }
+
     /// Every item of the table.
     pub fn scan(&self) -> Vec<Value> {
         let mut request = json!({ "TableName": TABLE });
@@ -128,10 +136,14 @@ impl Engine {
         }
         let mut delays: Vec<_> = timing.visible.into_iter().cycle().zip(&places).collect();
         delays.sort_by_key(|(delay, _)| *delay);
-        let mut waited = 0;
+        let (mut waited, committed_at) = (0, Instant::now());
         for (delay, place) in delays {
             pause(delay - waited).await;
             waited = delay;
+            if delay > 0 {
+                let gap = (committed_at, Instant::now());
+                self.state().gaps.entry(place.clone()).or_default().push(gap);
+            }
             self.show(place, timing.lag);
             self.state().locked.remove(place);
         }

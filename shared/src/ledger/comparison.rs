@@ -41,6 +41,11 @@ impl Ledger {
         snapshot: UserSnapshot,
         deadline: Timestamp,
     ) -> Result<Comparison, LedgerError> {
+        if !snapshot.newer.is_empty() {
+            // What this version cannot read, it cannot compare.
+            let discrepancies = snapshot.newer.clone();
+            return Ok(Comparison { snapshot, discrepancies, differing_buckets: Vec::new() });
+        }
         let mut discrepancies = snapshot.rebuild.discrepancies(wallet, self.now());
         let differing = self.differing_buckets(user, &snapshot.timeline, snapshot.as_of, deadline).await;
         let differing_buckets = match differing {

@@ -192,6 +192,7 @@ impl<'a> Execution<'a> {
                     return self.read(Read::Wallet).await;
                 }
                 Err(StoreError::TokenMismatch(_)) if is_unknown => return self.look_up(&plan).await,
+                Err(StoreError::DeadlineExceeded) if is_unknown => return Err(LedgerError::StoreUnavailable),
                 Err(error) => {
                     is_unknown |= matches!(error, StoreError::Unavailable(_));
                     ledger.classify_failure(error, &mut self.retries).await?;
@@ -239,7 +240,9 @@ impl<'a> Execution<'a> {
     async fn look_up(&mut self, plan: &Plan) -> Result<(), LedgerError> {
         self.retries.set_unknown();
         let keys: Vec<_> = plan.changes.iter().map(|change| change.after().0.clone()).collect();
-        self.read_snapshot(&keys).await
+        self.read_snapshot(&keys).await?;
+        self.retries.answered();
+        Ok(())
     }
 
     /// Halves what the next transaction may change, after one of several records met

@@ -64,6 +64,11 @@ impl RetryState {
         (self.pauses, self.unanswered, self.has_moved, self.contended_since) = (0, 0, false, None);
     }
 
+    /// DynamoDB answers again: what got no answer may have been too large.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = 0;
+    }
+
     /// From now on nothing may be called undone.
     pub(super) fn set_unknown(&mut self) {
         self.is_unknown = true;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ledger, timeline_sums::TimelineSums};
 use crate::{
     domain::{
-        Discrepancy, GenerationUuid, LedgerError, Record, RecordKey, Timestamp, TransNo, UserUuid, Wallet,
-        WalletRebuild,
+        Discrepancies, Discrepancy, GenerationUuid, LedgerError, Record, RecordKey, Timestamp, TransNo,
+        UserUuid, Wallet, WalletRebuild,
     },
     store::{Held, KeptWallet},
 };
@@ -20,6 +20,8 @@ const GENERATION_LOOKUPS_MAX: usize = 10;
 pub(super) struct UserSnapshot {
     pub(super) as_of: Option<Timestamp>,
     pub(super) rebuild: WalletRebuild,
+    /// The items of a newer format.
+    pub(super) newer: Discrepancies,
     /// All repairs, also those after the moment.
     pub(super) repairs: BTreeSet<TransNo>,
     /// What the timeline index must have.
@@ -82,7 +84,7 @@ impl UserSnapshot {
         match item {
             Held::Wallet(_) => {}
             Held::UnreadableWallet(why) => self.rebuild.note(Discrepancy::WalletUnreadable(why)),
-            Held::NewerFormat(why) => self.rebuild.note(Discrepancy::NewerFormat(why)),
+            Held::NewerFormat(why) => self.newer.insert(Discrepancy::NewerFormat(why)),
             Held::Unreadable(why) => self.rebuild.note(Discrepancy::Unreadable(why)),
             Held::Repair(repair) => {
                 self.rebuild.add_repair(repair);

@@ -25,7 +25,7 @@ const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
 const RETRY: &str = "shared/src/ledger/retry.rs";
 
-const MUTATIONS: [Mutation; 26] = [
+const MUTATIONS: [Mutation; 25] = [
     (
         "void what is void already",
         WRITE,
@@ -155,13 +155,6 @@ const MUTATIONS: [Mutation; 26] = [
         EXECUTE,
         "Ok(Commit::Conflict) if is_unknown =>",
         "Ok(Commit::Conflict) if false && is_unknown =>",
-        4_000,
-    ),
-    (
-        "call a plan of unknown outcome undone",
-        RETRY,
-        "self.is_unknown = true;",
-        "self.is_unknown = false;",
         4_000,
     ),
     (

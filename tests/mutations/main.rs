@@ -23,7 +23,6 @@ const CHARGE: &str = "shared/src/domain/command/charge.rs";
 const REFUND: &str = "shared/src/domain/command/refund.rs";
 const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
-const RETRY: &str = "shared/src/ledger/retry.rs";
 
 const MUTATIONS: [Mutation; 25] = [
     (

@@ -147,7 +147,7 @@ const MUTATIONS: [Mutation; 25] = [
         CHARGE,
         "if charge.trans_no.is_of(view.invocation) {",
         "if charge.void.is_none() && charge.trans_no.is_of(view.invocation) {",
-        2_000,
+        4_000,
     ),
     (
         "say Busy of what may be done",

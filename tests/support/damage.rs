@@ -85,7 +85,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("c".to_owned(), number(11))),
-        "is told otherwise by the wallet than by its grant's record",
+        "differs between the wallet and its grant's record",
         Mends,
     ),
     (
@@ -127,13 +127,13 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     (
         "grant",
         Some(|item| _ = item.insert("credits".to_owned(), number(9))),
-        "told otherwise by a charge",
+        "differs between a charge",
         Refuses,
     ),
     (
         "grant",
         Some(|item| _ = item.insert("order_no".to_owned(), text("another"))),
-        "where another belongs",
+        "is under the key of another record",
         Refuses,
     ),
     (
@@ -159,7 +159,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     (
         "charge#gen-1#",
         Some(|item| _ = item.insert("generation_uuid".to_owned(), text("gen-9"))),
-        "where another belongs",
+        "is under the key of another record",
         Refuses,
     ),
     (

@@ -170,7 +170,7 @@ impl fmt::Display for Discrepancy {
             Discrepancy::Unreadable(why)
             | Discrepancy::WalletUnreadable(why)
             | Discrepancy::NewerFormat(why) => f.write_str(why),
-            Discrepancy::Misplaced(record) => write!(f, "record {record} stands where another belongs"),
+            Discrepancy::Misplaced(record) => write!(f, "record {record} is under the key of another record"),
             Discrepancy::WalletMissing => f.write_str("there are records and no wallet"),
             Discrepancy::WalletBehind => f.write_str("there are records that are later than the wallet"),
             Discrepancy::VersionAhead(version) => {
@@ -183,14 +183,14 @@ impl fmt::Display for Discrepancy {
                 write!(f, "pack {pack} was charged and has no record of its grant")
             }
             Discrepancy::GrantDiffers(pack) => {
-                write!(f, "pack {pack} is told otherwise by a charge than by its grant's record")
+                write!(f, "pack {pack} differs between a charge and its grant's record")
             }
             Discrepancy::Overdrawn(pack, taken, granted) => {
                 write!(f, "pack {pack} was granted {granted}, and the records took {taken} from it")
             }
             Discrepancy::PackUnknown(pack) => write!(f, "pack {pack} is in the wallet and in no record"),
             Discrepancy::PackDiffers(pack) => {
-                write!(f, "pack {pack} is told otherwise by the wallet than by its grant's record")
+                write!(f, "pack {pack} differs between the wallet and its grant's record")
             }
             Discrepancy::PackBalance(pack, by_wallet, by_records) => {
                 write!(f, "pack {pack} has {by_wallet} left by the wallet and {by_records} by the records")

@@ -19,7 +19,7 @@ pub struct Repair {
     pub discrepancies: Discrepancies,
     /// How many records the user has.
     pub records: u64,
-    /// The wallet before; absent where there is none, or none that can be read.
+    /// The wallet before; absent where it is missing or unreadable.
     pub before: Option<Wallet>,
     /// The wallet that the records give; absent where nothing is wrong, and where more is
     /// wrong than the wallet.

@@ -22,7 +22,7 @@ pub(super) struct Operation {
     /// The value of the field `operation` that selects it in a direct payload. In a function
     /// whose operations have no names, a direct payload always means the first.
     pub(super) name: Option<&'static str>,
-    /// Whether the header `Idempotency-Key` may stand for the field.
+    /// Whether the header `Idempotency-Key` may replace the field.
     pub(super) takes_key_header: bool,
     pub(super) error_form: ErrorForm,
     pub(super) run: OperationFn,

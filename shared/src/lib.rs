@@ -8,7 +8,7 @@ mod aws_config;
 pub mod callback;
 pub mod domain;
 mod environment;
+pub mod invocation_metrics;
 pub mod ledger;
-pub mod meter;
 pub mod store;
 pub mod transport;

@@ -11,8 +11,8 @@ use proptest::{
     collection::vec, option, prelude::*, sample::Index, sample::select, test_runner::FileFailurePersistence,
 };
 use scrip::domain::{
-    Allocation, Charge, ChargeRequest, ChargeType, Credits, Grant, GrantRequest, GrantType, LedgerError,
-    Nonce, Pack, RestoredCredits, Summary, Tally, Timestamp, TransType, UserUuid, Wallet,
+    Allocation, Charge, ChargeRequest, ChargeType, CreditSum, Credits, Grant, GrantRequest, GrantType,
+    InvocationId, LedgerError, Pack, RestoredCredits, Summary, Timestamp, TransType, UserId, Wallet,
 };
 use uuid::Uuid;
 
@@ -121,7 +121,7 @@ impl World {
         let (credits, expired_at) = (credits(of), lasts.map(|millis| now.plus_millis(millis)));
         let request =
             GrantRequest { user: user(), trans_type, credits, order_no: None, expired_at, key: None };
-        let planned = self.wallet.grant(&request, nonce(), clock);
+        let planned = self.wallet.grant(&request, invocation_id(), clock);
         if lasts.is_some_and(|millis| millis <= 0) {
             let refused = LedgerError::InvalidRequest("expired_at: must be in the future".to_owned());
             prop_assert_eq!(planned, Err(refused));
@@ -150,7 +150,7 @@ impl World {
             order_no: None,
             key: None,
         };
-        let planned = self.wallet.charge(&request, nonce(), clock);
+        let planned = self.wallet.charge(&request, invocation_id(), clock);
         if balance < required {
             let (balance, required) = (credits(balance), request.credits);
             prop_assert_eq!(planned, Err(LedgerError::InsufficientCredits { balance, required }));
@@ -174,7 +174,7 @@ impl World {
         let parts = || charges.iter().flat_map(|charge| &charge.allocations);
         let sum = |to_usable| {
             let given = parts().filter(|part| (now < end(&part.grant)) == to_usable);
-            credits(given.map(|part| part.credits.get()).sum())
+            credits(given.map(|part| part.credits.as_u64()).sum())
         };
         prop_assert_eq!(returned, RestoredCredits { restored: sum(true), expired: sum(false) });
         self.turn(next, moment, charges.into_iter().map(Event::Void))
@@ -198,15 +198,15 @@ impl World {
         let Self { wallet, book, .. } = self;
         let now = wallet.version.map_or(clock, |version| clock.max(version));
         let summary = book.summary(now);
-        prop_assert_eq!(wallet.fault(), None);
-        prop_assert_eq!(wallet.balance(clock).get(), book.balance(now));
+        prop_assert_eq!(wallet.validate(), Ok(()));
+        prop_assert_eq!(wallet.balance(clock).as_u64(), book.balance(now));
         prop_assert_eq!(&wallet.packs, &book.packs());
         prop_assert_eq!(wallet.is_recharged(), book.is_recharged());
         prop_assert_eq!(&Summary::lifetime(wallet, clock), &Ok(summary.clone()));
 
-        let usable: u64 = wallet.usable(clock).map(|pack| pack.remaining.get()).sum();
-        let expired = summary.expired.map_or(0, Credits::get);
-        let (granted, live) = (summary.granted.credits.get(), summary.spent.credits.get());
+        let usable: u64 = wallet.usable(clock).map(|pack| pack.remaining.as_u64()).sum();
+        let expired = summary.expired.map_or(0, Credits::as_u64);
+        let (granted, live) = (summary.granted.credits.as_u64(), summary.spent.credits.as_u64());
         prop_assert_eq!(granted, usable + live + expired, "every credit is somewhere, once");
         Ok(())
     }
@@ -253,7 +253,7 @@ impl Book {
 
     /// What no live charge took of a grant.
     fn unspent(&self, grant: &Grant) -> u64 {
-        grant.credits.get() - self.live().into_iter().map(|charge| taken(charge, grant)).sum::<u64>()
+        grant.credits.as_u64() - self.live().into_iter().map(|charge| taken(charge, grant)).sum::<u64>()
     }
 
     fn balance(&self, now: Timestamp) -> u64 {
@@ -274,7 +274,7 @@ impl Book {
             let (grant, left) = with_some.min_by_key(|(grant, _)| end(grant)).expect("the balance suffices");
             *left -= 1;
             match allocations.last_mut() {
-                Some(last) if last.grant == **grant => last.credits = credits(last.credits.get() + 1),
+                Some(last) if last.grant == **grant => last.credits = credits(last.credits.as_u64() + 1),
                 _ => allocations.push(Allocation { grant: grant.clone(), credits: credits(1) }),
             }
         }
@@ -314,7 +314,7 @@ impl Book {
 
 fn taken(charge: &Charge, grant: &Grant) -> u64 {
     let parts = charge.allocations.iter().filter(|part| part.grant.trans_no == grant.trans_no);
-    parts.map(|part| part.credits.get()).sum()
+    parts.map(|part| part.credits.as_u64()).sum()
 }
 
 /// When a grant runs out; long after every story for one that never does.
@@ -322,9 +322,9 @@ fn end(grant: &Grant) -> Timestamp {
     grant.expired_at.unwrap_or(at(10_000 * WEEK))
 }
 
-fn tally(records: impl Iterator<Item = Credits>) -> Tally {
-    let all: Vec<u64> = records.map(Credits::get).collect();
-    Tally { credits: credits(all.iter().sum()), count: all.len() as u64 }
+fn tally(records: impl Iterator<Item = Credits>) -> CreditSum {
+    let all: Vec<u64> = records.map(Credits::as_u64).collect();
+    CreditSum { credits: credits(all.iter().sum()), count: all.len() as u64 }
 }
 
 /// A moment, in milliseconds after the one in which every story begins.
@@ -336,13 +336,13 @@ fn credits(credits: u64) -> Credits {
     Credits::try_from(credits).expect("within the limit of sums")
 }
 
-fn user() -> UserUuid {
+fn user() -> UserId {
     "u".to_owned().try_into().expect("of form")
 }
 
 /// One for all: the moments already tell the records apart.
-fn nonce() -> Nonce {
-    Nonce::new(Uuid::nil())
+fn invocation_id() -> InvocationId {
+    InvocationId::new(Uuid::nil())
 }
 
 fn unexpected(error: LedgerError) -> TestCaseError {

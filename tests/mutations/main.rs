@@ -79,8 +79,8 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "the same token for another payload",
         EXECUTE,
-        "(self.ledger, self.ledger.nonce());",
-        "(self.ledger, Nonce::new(Uuid::from_u128(self.retries.deadline().millis() as u128)));",
+        "(self.ledger, self.ledger.request_token());",
+        "(self.ledger, RequestToken::new(Uuid::from_u128(self.retries.deadline().millis() as u128)));",
         300,
     ),
     (

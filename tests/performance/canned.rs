@@ -70,6 +70,6 @@ impl Canned {
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("key", "secret", Some(session), None, "bench"))
             .http_client(stand_in(answer));
-        Client::from_conf(Store::tuned(config).build())
+        Client::from_conf(Store::with_timeouts(config).build())
     }
 }

@@ -6,7 +6,8 @@ use std::hint::black_box;
 use lambda_runtime::LambdaEvent;
 use scrip::{
     domain::{
-        Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Nonce, Record, Timestamp, Wallet,
+        Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, InvocationId, Record, Timestamp,
+        Wallet,
     },
     store::{from_record, from_wallet, to_record, to_wallet},
     transport::{App, Payload, functions},
@@ -44,7 +45,7 @@ pub(crate) type Work = Box<dyn FnMut()>;
 /// The work of this name, on a wallet of so many packs.
 pub(crate) fn work(name: &str, packs: u64) -> Work {
     let wallet = wallet(packs);
-    let (now, nonce) = (moment(1), Nonce::new(Uuid::from_u128(7)));
+    let (now, nonce) = (moment(1), InvocationId::new(Uuid::from_u128(7)));
     let one = charge_request(1);
     match name {
         "Wallet::charge" => Box::new(move || drop(black_box(wallet.charge(black_box(&one), nonce, now)))),
@@ -125,7 +126,7 @@ pub(crate) fn charge_event(app: &App, user: &str, generation: &str) -> LambdaEve
 /// The wallet of a user who has spent a little of each pack.
 fn wallet(packs: u64) -> Wallet {
     let wallet = grants(packs);
-    let nonce = Nonce::new(Uuid::from_u128(9));
+    let nonce = InvocationId::new(Uuid::from_u128(9));
     wallet.charge(&charge_request(1), nonce, moment(0)).expect("enough credits").0
 }
 
@@ -135,7 +136,7 @@ fn wallet_less_one(packs: u64) -> Wallet {
 
 fn grants(packs: u64) -> Wallet {
     (0..packs).fold(Wallet::default(), |wallet, nth| {
-        let nonce = Nonce::new(Uuid::from_u128(nth.into()));
+        let nonce = InvocationId::new(Uuid::from_u128(nth.into()));
         wallet.grant(&grant_request(nth), nonce, moment(0)).expect("room for a pack").0
     })
 }
@@ -143,7 +144,7 @@ fn grants(packs: u64) -> Wallet {
 /// A charge that takes all there is from every pack, and the wallet after it.
 fn spanning(wallet: &Wallet, packs: u64) -> (Wallet, Charge) {
     let all = charge_request(1_000 * packs - 1);
-    wallet.charge(&all, Nonce::new(Uuid::from_u128(8)), moment(0)).expect("enough credits")
+    wallet.charge(&all, InvocationId::new(Uuid::from_u128(8)), moment(0)).expect("enough credits")
 }
 
 fn grant_request(nth: u64) -> GrantRequest {

@@ -50,13 +50,13 @@ impl Engine {
             .credentials_provider(Credentials::new("key", "secret", Some("s".repeat(900)), None, "bench"))
             .endpoint_url(&self.endpoint)
             .http_client(way);
-        Client::from_conf(Store::tuned(config).build())
+        Client::from_conf(Store::with_timeouts(config).build())
     }
 
     /// The functions' state on it.
     pub(crate) fn app(&self, way: SharedHttpClient) -> Arc<App> {
         let ledger = Ledger::new(self.store(way), Sources::system());
-        Arc::new(App::new(ledger).admitting_anyone())
+        Arc::new(App::new(ledger).without_authentication())
     }
 
     fn store(&self, way: SharedHttpClient) -> Store {

@@ -27,7 +27,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// What was run.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct CreditSum {
     seeds: u64,
     invocations: usize,
     requests: usize,
@@ -60,7 +60,7 @@ pub struct Errand {
 pub fn run_all(errand: &Errand) -> Result<(), String> {
     let Errand { seeds, limit, shrinks } = errand;
     let (next, began) = (AtomicU64::new(seeds.start), Instant::now());
-    let (tally, failure) = (Mutex::new(Tally::default()), Mutex::new(None));
+    let (tally, failure) = (Mutex::new(CreditSum::default()), Mutex::new(None));
     let is_over = || began.elapsed() >= *limit || failure.lock().expect("no panic").is_some();
     let work = || {
         while !is_over() {
@@ -91,7 +91,7 @@ pub fn run_all(errand: &Errand) -> Result<(), String> {
 }
 
 /// Runs a seed; a plan that fails is told as small as it can be made.
-fn run_one(seed: u64, shrinks: u32, tally: &Mutex<Tally>) -> Result<(), String> {
+fn run_one(seed: u64, shrinks: u32, tally: &Mutex<CreditSum>) -> Result<(), String> {
     let mut runner = runner(seed, shrinks);
     let tree = plans().new_tree(&mut runner).expect("a strategy that refuses nothing");
     let ended = runner.run_one(tree, |plan| {
@@ -107,7 +107,7 @@ fn run_one(seed: u64, shrinks: u32, tally: &Mutex<Tally>) -> Result<(), String> 
     ))
 }
 
-impl Tally {
+impl CreditSum {
     fn count(&mut self, run: &Run) {
         self.seeds += 1;
         self.invocations += run.attempts.len();
@@ -118,7 +118,7 @@ impl Tally {
     }
 
     fn told(&self, elapsed: Duration) -> String {
-        let Tally { seeds, invocations, requests, faults } = self;
+        let CreditSum { seeds, invocations, requests, faults } = self;
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         let (seconds, tenths) = (millis / 1_000, seeds * 10_000 / millis);
         let struck: usize = faults.values().sum();

@@ -188,7 +188,7 @@ impl World {
     fn start(&self, machine: usize) -> (Process, Store) {
         let number = self.started.fetch_add(1, Ordering::SeqCst);
         let line = Line::new(self.engine.clone(), self.log.clone(), self.began, number);
-        let config = Store::tuned(Config::builder())
+        let config = Store::with_timeouts(Config::builder())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
@@ -201,7 +201,8 @@ impl World {
             random: Box::new(move || drawn(&format!("{number}/{}", nth.fetch_add(1, Ordering::SeqCst)))),
         };
         let ledger = Ledger::new(store.clone(), sources);
-        let app = App::new(ledger).admitting_anyone().with_callbacks(callbacks_signed_with(WEBHOOK_SECRET));
+        let app =
+            App::new(ledger).without_authentication().with_callbacks(callbacks_signed_with(WEBHOOK_SECRET));
         (Process { app: Arc::new(app), line }, store)
     }
 

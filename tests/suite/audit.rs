@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use scrip::{
-    domain::{Discrepancies, Discrepancy, UserUuid},
+    domain::{Discrepancies, Discrepancy, UserId},
     ledger::AuditReport,
 };
 use scrip_tests::{Bench, DAMAGES, Fault as OnWire, Sent};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 async fn audit(bench: &Bench, user: &str) -> AuditReport {
-    let user = UserUuid::try_from(user.to_owned()).unwrap();
+    let user = UserId::try_from(user.to_owned()).unwrap();
     bench.ledger().audit(&user, bench.clock.now().plus_millis(60_000)).await.unwrap()
 }
 
@@ -95,7 +95,7 @@ async fn a_record_that_is_visible_after_its_wallet_is_no_drift_and_a_lost_one_is
         let found = faults(&bench, "u").await;
         assert_eq!(!found.is_empty(), is_drift, "{stale_reads}: {found:?}");
         let (user, deadline) =
-            (UserUuid::try_from("u".to_owned()).unwrap(), bench.clock.now().plus_millis(60_000));
+            (UserId::try_from("u".to_owned()).unwrap(), bench.clock.now().plus_millis(60_000));
         let planned = bench.ledger().plan_repair(&user, deadline).await.unwrap();
         assert_eq!((planned.discrepancies.is_empty(), planned.after), (!is_drift, None), "{stale_reads}");
     }
@@ -182,7 +182,7 @@ async fn a_first_grant_that_comes_meanwhile_is_no_drift() {
     let bench = Bench::new().await;
     let beside = bench.beside();
     bench.wire.inject(|sent| (sent.operation == "Query").then_some(OnWire::Late(300)));
-    let user = UserUuid::try_from("u".to_owned()).unwrap();
+    let user = UserId::try_from("u".to_owned()).unwrap();
     let deadline = bench.clock.now().plus_millis(60_000);
     let audit = bench.ledger().audit(&user, deadline);
     let grant = async {

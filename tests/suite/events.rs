@@ -50,7 +50,7 @@ async fn every_sample_event_is_answered() {
 async fn an_event_as_cargo_lambda_writes_it_is_answered() {
     let bench = Bench::new().await;
     let ledger = Ledger::new(bench.store(), Sources::system());
-    let app = Arc::new(App::new(ledger).admitting_anyone());
+    let app = Arc::new(App::new(ledger).without_authentication());
     let event = json!({
         "version": "2.0", "rawPath": "/credits/u/balance", "rawQueryString": null, "headers": null,
         "body": null, "isBase64Encoded": null,

@@ -1,7 +1,9 @@
 //! The contract's limits, with every field at its full length.
 
 use scrip::{
-    domain::{Credits, GrantRequest, GrantType, Nonce, Tally, Timestamp, Totals, TransType, Wallet},
+    domain::{
+        CreditSum, Credits, GrantRequest, GrantType, InvocationId, Timestamp, Totals, TransType, Wallet,
+    },
     transport::functions::{DECREASE, GRANT, REFUND},
 };
 use scrip_tests::{Bench, Clock};
@@ -25,7 +27,7 @@ fn with_packs(mut wallet: Wallet, packs: usize, name: &str) -> Wallet {
             key: None,
         };
         let now = Timestamp::parse(Clock::START).unwrap();
-        wallet = wallet.grant(&request, Nonce::new(Uuid::new_v4()), now).unwrap().0;
+        wallet = wallet.grant(&request, InvocationId::new(Uuid::new_v4()), now).unwrap().0;
     }
     wallet
 }
@@ -135,8 +137,8 @@ async fn a_hundred_types_of_charges_and_no_more() {
 #[tokio::test]
 async fn no_total_passes_what_json_holds_exactly() {
     let bench = Bench::new().await;
-    let almost = Tally { credits: Credits::try_from((1 << 53) - 11).unwrap(), count: 9_008 };
-    let totals = Totals { made: almost, voided: Tally::default() };
+    let almost = CreditSum { credits: Credits::try_from((1 << 53) - 11).unwrap(), count: 9_008 };
+    let totals = Totals { created: almost, voided: CreditSum::default() };
     let mut wallet = with_packs(Wallet::default(), 5, "a");
     wallet.totals = [(TransType::Grant(GrantType::OrderPay), totals)].into();
     bench.seed(&long("user"), &wallet).await;

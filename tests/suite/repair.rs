@@ -7,9 +7,9 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{Discrepancy, Timestamp, UserUuid},
+    domain::{Discrepancy, Timestamp, UserId},
     ledger::Repair,
-    store::Part,
+    store::ScanSegment,
 };
 use scrip_tests::{Bench, Clock, DAMAGES, Damage, Fault as OnWire, Repair as Then, Sent};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ const LESS_LEFT: Damage = Some(|item| {
     pack.insert("n".to_owned(), AttributeValue::N("1".to_owned()));
 });
 
-fn asked(bench: &Bench, user: &str) -> (UserUuid, Timestamp) {
+fn asked(bench: &Bench, user: &str) -> (UserId, Timestamp) {
     (user.to_owned().try_into().unwrap(), bench.clock.now().plus_millis(PATIENCE_MILLIS))
 }
 
@@ -369,7 +369,7 @@ async fn what_a_repair_keeps_is_copied_with_the_table_and_told_in_no_history() {
     }
     assert_eq!(items(&to, "u").await, items(&bench, "u").await);
     assert_sound(&to, "u").await;
-    let mut users = to.ledger().users(Part::WHOLE, None);
+    let mut users = to.ledger().users(ScanSegment::WHOLE, None);
     assert_eq!(users.next(deadline).await.unwrap().as_deref(), Some("u"));
     assert_eq!(users.next(deadline).await.unwrap(), None);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::{
-    domain::{Credits, Tally, TransType, UserUuid},
+    domain::{CreditSum, Credits, TransType, UserId},
     transport::Audit,
 };
 use scrip_tests::{Bench, Fault};
@@ -213,11 +213,11 @@ async fn a_run_takes_wallets_of_any_size() {
     let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();
     assert_eq!((&found["users"], &found["drifted"]), (&json!(2), &json!(1)), "the copies took something");
 
-    let user = UserUuid::try_from("many".to_owned()).unwrap();
+    let user = UserId::try_from("many".to_owned()).unwrap();
     let mut wallet = bench.store().wallet(&user).await.unwrap().wallet;
     wallet.packs[0].remaining = Credits::requested(10_000).unwrap();
     let charged = wallet.totals.iter_mut().find(|(of, _)| matches!(of, TransType::Charge(_)));
-    charged.unwrap().1.made = Tally { credits: Credits::requested(10_000).unwrap(), count: 10_000 };
+    charged.unwrap().1.created = CreditSum { credits: Credits::requested(10_000).unwrap(), count: 10_000 };
     bench.damage("many", "wallet", None).await;
     bench.seed("many", &wallet).await;
     let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();

@@ -299,7 +299,7 @@ fn kept(wire: &Wire) -> Callbacks {
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(wire.clone());
-    Callbacks { secrets: Secrets::kept(config, "scrip/webhook".to_owned()), executions: None }
+    Callbacks { secrets: Secrets::from_secrets_manager(config, "scrip/webhook".to_owned()), executions: None }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use aws_sdk_dynamodb::types::AttributeValue::{self, M, N, S};
 use scrip::{
-    domain::{Discrepancy, Timestamp, UserUuid},
+    domain::{Discrepancy, Timestamp, UserId},
     transport::{
         Audit, Function,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
@@ -134,7 +134,7 @@ async fn with_change_before_commit(
         let held = if sent.is_write() { first.take() } else { None };
         held.map(|released| {
             sends.notify_one();
-            Fault::Held(released)
+            Fault::StoredItem(released)
         })
     });
     let (answer, ()) = join!(bench.invoke(request.0, request.1), async {
@@ -169,7 +169,7 @@ async fn an_item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
 }
 
 /// The user, and when an audit or a repair must have ended.
-fn user_and_deadline(bench: &Bench) -> (UserUuid, Timestamp) {
+fn user_and_deadline(bench: &Bench) -> (UserId, Timestamp) {
     ("u".to_owned().try_into().unwrap(), bench.clock.now().plus_millis(ENOUGH))
 }
 

@@ -12,9 +12,9 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use scrip::{
-    domain::{Nonce, Plan, Wallet},
+    domain::{Plan, Wallet},
     ledger::Ledger,
-    store::{Commit, Store, Transaction, UnknownAttributes},
+    store::{Commit, RequestToken, Store, Transaction, UnknownAttributes},
     transport::{
         App, Audit, Failure, Function, Payload, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
@@ -99,7 +99,7 @@ impl Bench {
         let wire = Wire::new();
         let (key, token) = (secret("access-key"), secret("session-token"));
         let config = || {
-            Store::tuned(Config::builder())
+            Store::with_timeouts(Config::builder())
                 .behavior_version(BehaviorVersion::latest())
                 .region(Region::new("us-east-1"))
                 .credentials_provider(Credentials::new("test", &*key, Some(token.clone()), None, "test"))
@@ -299,7 +299,7 @@ impl Bench {
         let plan = Plan { wallet: Some(wallet.clone()), changes: Vec::new() };
         let unknown = UnknownAttributes::default();
         let transaction = Transaction { user: &user, version: None, unknown: &unknown, plan: &plan };
-        let token = Nonce::new(Uuid::new_v4());
+        let token = RequestToken::new(Uuid::new_v4());
         let commit = self.store().commit(&transaction, token).await.expect("a commit");
         assert!(matches!(commit, Commit::Done), "{commit:?}");
     }

@@ -79,7 +79,7 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("n".to_owned(), number(11))),
-        "a pack with nothing or too much left",
+        "a pack with no credits or more than its grant",
         Mends,
     ),
     (

@@ -64,7 +64,7 @@ pub const WEBHOOK_SECRET: &str = "planted-webhook-secret";
 /// Call-backs of who signs with this secret, for which nobody waits.
 pub fn callbacks_signed_with(secret: &str) -> Callbacks {
     let secret = Secret::try_from(secret).expect("a secret");
-    Callbacks { secrets: Secrets::given(vec![secret]), executions: None }
+    Callbacks { secrets: Secrets::fixed(vec![secret]), executions: None }
 }
 
 /// The `X-Signature` of a body, as a provider with this secret makes it.

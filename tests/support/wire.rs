@@ -65,7 +65,7 @@ pub enum Fault {
     /// It leaves only after so many milliseconds.
     Late(u64),
     /// It leaves only when this is notified.
-    Held(Arc<Notify>),
+    StoredItem(Arc<Notify>),
     /// It arrives twice.
     Twice,
     /// It is answered with this error by DynamoDB, and not done.
@@ -177,7 +177,7 @@ impl HttpConnector for Connector {
                     tokio::time::sleep(Duration::from_millis(millis)).await;
                     forward(&inner, &request).await
                 }
-                Some(Fault::Held(released)) => {
+                Some(Fault::StoredItem(released)) => {
                     released.notified().await;
                     forward(&inner, &request).await
                 }

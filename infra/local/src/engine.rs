@@ -16,7 +16,7 @@ pub(crate) struct Engine {
     pub(crate) place: String,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), String>>,
-    /// Held while the engine runs: one process a folder.
+    /// StoredItem while the engine runs: one process a folder.
     _lock: Option<File>,
 }
 

@@ -68,9 +68,9 @@ async fn serve(options: Options) -> Result<(), String> {
     let ledger = Ledger::new(store, Sources::system());
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
     // There is no Step Functions here: no execution waits for a call-back.
-    let callbacks = Callbacks { secrets: Secrets::given(options.webhook_secrets), executions: None };
+    let callbacks = Callbacks { secrets: Secrets::fixed(options.webhook_secrets), executions: None };
     let app = App::new(ledger).with_callbacks(callbacks);
-    let app = Arc::new(if authorizer.is_none() { app.admitting_anyone() } else { app });
+    let app = Arc::new(if authorizer.is_none() { app.without_authentication() } else { app });
     let figures = Figures::start()?;
     let port = port_of(&listener)?;
     let signalled = signalled()?;

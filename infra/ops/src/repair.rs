@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use clap::Args;
 use scrip::{
-    domain::{Discrepancy, Pack, Timestamp, Totals, UserUuid, Wallet},
+    domain::{Discrepancy, Pack, Timestamp, Totals, UserId, Wallet},
     ledger::{self, Ledger},
 };
 
@@ -15,20 +15,20 @@ use crate::problem::{Problem, deadline};
 pub struct Settings {
     /// Whose wallet
     #[arg(long, value_name = "USER_UUID", value_parser = user)]
-    pub user: UserUuid,
+    pub user: UserId,
     /// Do it; without this it is only told
     #[arg(long)]
     pub write: bool,
 }
 
-fn user(text: &str) -> Result<UserUuid, &'static str> {
-    UserUuid::try_from(text.to_owned())
+fn user(text: &str) -> Result<UserId, &'static str> {
+    UserId::try_from(text.to_owned())
 }
 
 /// What is wrong, and what is done about it.
 #[derive(Clone, Debug)]
 pub struct Report {
-    user: UserUuid,
+    user: UserId,
     repair: ledger::Repair,
     /// When the balances are of.
     at: Timestamp,
@@ -114,8 +114,8 @@ fn of_pack(pack: &Pack) -> String {
     format!("{} of {} {}{order}{end}", pack.remaining, grant.credits, grant.trans_type)
 }
 
-fn of_totals(Totals { made, voided }: &Totals) -> String {
-    format!("{} in {}, voided {} in {}", made.credits, made.count, voided.credits, voided.count)
+fn of_totals(Totals { created, voided }: &Totals) -> String {
+    format!("{} in {}, voided {} in {}", created.credits, created.count, voided.credits, voided.count)
 }
 
 /// What is not the same: its name, and both values.

@@ -2,7 +2,7 @@
 
 use scrip::{
     ledger::{self, Ledger},
-    store::Part,
+    store::ScanSegment,
 };
 
 use crate::problem::{Problem, deadline};
@@ -10,13 +10,13 @@ use crate::problem::{Problem, deadline};
 /// The users of the table, one after the other.
 pub struct Users<'a> {
     ledger: &'a Ledger,
-    users: ledger::Users<'a>,
+    users: ledger::UserScan<'a>,
 }
 
 impl Users<'_> {
     /// All of them.
     pub fn of(ledger: &Ledger) -> Users<'_> {
-        Users { ledger, users: ledger.users(Part::WHOLE, None) }
+        Users { ledger, users: ledger.users(ScanSegment::WHOLE, None) }
     }
 
     /// The next one.

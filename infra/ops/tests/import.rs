@@ -5,7 +5,7 @@
 use scrip::{
     domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp},
     ledger::Invocation,
-    store::Held,
+    store::StoredItem,
 };
 use scrip_ops::plan::{Found, Moved, OldRow, Placed, plan};
 use scrip_tests::{Bench, Fault};
@@ -85,11 +85,11 @@ async fn every_record_keeps_the_rows_that_it_was() {
     let mut rows: Vec<_> = all
         .into_iter()
         .filter_map(|held| match held {
-            Held::Wallet(wallet) => {
+            StoredItem::Wallet(wallet) => {
                 assert_eq!(wallet, history.wallet);
                 None
             }
-            Held::Record { old_rows, .. } => old_rows,
+            StoredItem::Record { old_rows, .. } => old_rows,
             other => panic!("{other:?}"),
         })
         .collect();

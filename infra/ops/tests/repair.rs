@@ -5,7 +5,7 @@
 mod support;
 
 use scrip::{
-    domain::{GrantRequest, GrantType, UserUuid},
+    domain::{GrantRequest, GrantType, UserId},
     ledger::Invocation,
 };
 use serde_json::json;
@@ -15,7 +15,7 @@ use support::place::{Place, fail, succeed};
 async fn grant(place: &Place, user: &str) {
     let ledger = place.ledger().await;
     let grant = GrantRequest {
-        user: UserUuid::try_from(user.to_owned()).unwrap(),
+        user: UserId::try_from(user.to_owned()).unwrap(),
         trans_type: GrantType::NewUser,
         credits: scrip::domain::Credits::requested(10).unwrap(),
         order_no: None,

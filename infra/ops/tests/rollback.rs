@@ -15,7 +15,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use scrip::{
     domain::{
-        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, Timestamp, UserUuid,
+        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, Timestamp, UserId,
     },
     ledger::{Invocation, Ledger},
 };
@@ -71,7 +71,7 @@ impl Live {
     /// All kinds of things, by very many users.
     async fn many(&self, place: &Place) {
         let (balances, generations) = (place.balances(self.ledger.now().millis()), generations(place));
-        let anew = quarantined(place).into_iter().filter(|user| UserUuid::try_from(user.clone()).is_ok());
+        let anew = quarantined(place).into_iter().filter(|user| UserId::try_from(user.clone()).is_ok());
         let users = balances.keys().cloned().chain(anew.take(20)).chain(["newcomer".to_owned()]);
         let some = users.enumerate().map(async |(nth, user)| {
             let generations = generations.get(&user).into_iter().flatten().map(String::as_str);

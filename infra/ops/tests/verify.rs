@@ -8,7 +8,7 @@ mod support;
 use std::{process::Command, thread, time::Duration};
 
 use scrip::{
-    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, UserUuid},
+    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, UserId},
     ledger::{Invocation, Ledger},
 };
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const SOME: Oddities = Oddities { seed: 3, users: 600, largest: 1_500 };
 async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
     let deadline = || ledger.now().plus_millis(60_000);
     for (nth, name) in users.into_iter().enumerate() {
-        let user = UserUuid::try_from(name).unwrap();
+        let user = UserId::try_from(name).unwrap();
         let grant = GrantRequest {
             user: user.clone(),
             trans_type: GrantType::SystemAdd,
@@ -34,7 +34,7 @@ async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
             key: None,
         };
         ledger.execute(&grant, &Invocation::until(deadline())).await.unwrap();
-        let generation: scrip::domain::GenerationUuid = format!("live-{nth}").try_into().unwrap();
+        let generation: scrip::domain::GenerationId = format!("live-{nth}").try_into().unwrap();
         let charge = ChargeRequest {
             user: user.clone(),
             trans_type: ChargeType::Chat,

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{CallbackError, timeouts};
 use crate::{
     aws_config::describe_error,
-    domain::{GenerationUuid, Reason},
+    domain::{GenerationId, Reason},
 };
 
 /// The `Error` of a state whose generation failed.
@@ -54,7 +54,7 @@ impl Executions {
     pub(crate) async fn resume(
         &self,
         token: &TaskToken,
-        generation: &GenerationUuid,
+        generation: &GenerationId,
         result: GenerationResult<'_>,
     ) -> Result<bool, CallbackError> {
         match result {

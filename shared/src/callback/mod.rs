@@ -48,7 +48,7 @@ pub struct Callbacks {
 impl Callbacks {
     /// Admits no call-back and resumes no execution.
     pub fn none() -> Callbacks {
-        Callbacks { secrets: Secrets::given(Vec::new()), executions: None }
+        Callbacks { secrets: Secrets::fixed(Vec::new()), executions: None }
     }
 
     /// Verifies the contract's `X-Signature` of these bytes.
@@ -60,7 +60,7 @@ impl Callbacks {
     ) -> Result<(), CallbackError> {
         let header = header.ok_or(CallbackError::Signature("There is no X-Signature."))?;
         let signature = signature::Signature::parse(header, now).map_err(CallbackError::Signature)?;
-        let secrets = self.secrets.at(now).await?;
+        let secrets = self.secrets.current(now).await?;
         if secrets.iter().any(|secret| signature.is_by(secret, body)) {
             Ok(())
         } else {

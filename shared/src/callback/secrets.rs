@@ -58,17 +58,17 @@ impl fmt::Debug for Secret {
 /// The secrets that may sign a call-back. Several are valid at once, so that one can be
 /// replaced without a gap.
 #[derive(Debug)]
-pub struct Secrets(Source);
+pub struct Secrets(SecretSource);
 
 #[derive(Debug)]
-enum Source {
-    Given(Arc<[Secret]>),
-    Kept(Kept),
+enum SecretSource {
+    Fixed(Arc<[Secret]>),
+    Cached(CachedSecret),
 }
 
 /// Secrets in Secrets Manager, as a text for [`Secret::list`].
 #[derive(Debug)]
-struct Kept {
+struct CachedSecret {
     client: Client,
     id: String,
     last: Mutex<Option<(Timestamp, Arc<[Secret]>)>>,
@@ -76,33 +76,37 @@ struct Kept {
 
 impl Secrets {
     /// These secrets, for the lifetime of the process.
-    pub fn given(secrets: Vec<Secret>) -> Secrets {
-        Secrets(Source::Given(secrets.into()))
+    pub fn fixed(secrets: Vec<Secret>) -> Secrets {
+        Secrets(SecretSource::Fixed(secrets.into()))
     }
 
     /// The secrets of Secrets Manager under this name or ARN, read on first use and again every
     /// five minutes.
-    pub fn kept(config: Builder, id: String) -> Secrets {
+    pub fn from_secrets_manager(config: Builder, id: String) -> Secrets {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
-        Secrets(Source::Kept(Kept { client: Client::from_conf(config.build()), id, last: Mutex::default() }))
+        Secrets(SecretSource::Cached(CachedSecret {
+            client: Client::from_conf(config.build()),
+            id,
+            last: Mutex::default(),
+        }))
     }
 
     /// The secrets at this time.
-    pub(super) async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
+    pub(super) async fn current(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         match &self.0 {
-            Source::Given(secrets) if secrets.is_empty() => {
+            SecretSource::Fixed(secrets) if secrets.is_empty() => {
                 Err(CallbackError::Service("no webhook secret is configured".to_owned()))
             }
-            Source::Given(secrets) => Ok(secrets.clone()),
-            Source::Kept(kept) => kept.at(now).await,
+            SecretSource::Fixed(secrets) => Ok(secrets.clone()),
+            SecretSource::Cached(cached) => cached.current(now).await,
         }
     }
 }
 
-impl Kept {
+impl CachedSecret {
     /// If a later read fails, the previous secrets remain valid, so that call-backs are not
     /// rejected.
-    async fn at(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
+    async fn current(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
             Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),

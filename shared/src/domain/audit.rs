@@ -63,7 +63,7 @@ impl WalletRebuild {
     fn apply(&mut self, effect: Effect<'_>) {
         let (trans_type, counted) = match effect {
             Effect::Created(trans_type, credits) => {
-                let counted = self.totals.entry(trans_type.clone()).or_default().made.add(credits);
+                let counted = self.totals.entry(trans_type.clone()).or_default().created.add(credits);
                 (trans_type, counted)
             }
             Effect::Voided(trans_type, credits) => {
@@ -71,9 +71,11 @@ impl WalletRebuild {
                 (trans_type, counted)
             }
             Effect::Granted(grant) => return self.pack_of(grant).is_there = true,
-            Effect::Taken(grant, credits) => return self.pack_of(grant).taken += u128::from(credits.get()),
+            Effect::Taken(grant, credits) => {
+                return self.pack_of(grant).taken += u128::from(credits.as_u64());
+            }
             Effect::GivenBack(grant, credits) => {
-                return self.pack_of(grant).taken -= u128::from(credits.get());
+                return self.pack_of(grant).taken -= u128::from(credits.as_u64());
             }
             Effect::Fenced => return self.fences += 1,
         };
@@ -93,7 +95,7 @@ impl WalletRebuild {
     }
 
     /// Adds a discrepancy that comparing the wallet does not find.
-    pub fn note(&mut self, discrepancy: Discrepancy) {
+    pub fn add_discrepancy(&mut self, discrepancy: Discrepancy) {
         self.discrepancies.insert(discrepancy);
     }
 
@@ -115,7 +117,7 @@ impl WalletRebuild {
         for RebuiltPack { grant, is_there, taken } in self.packs.values() {
             if !is_there {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
-            } else if *taken > u128::from(grant.credits.get()) {
+            } else if *taken > u128::from(grant.credits.as_u64()) {
                 discrepancies.insert(Discrepancy::Overdrawn(grant.trans_no, *taken, grant.credits));
             }
         }
@@ -137,7 +139,7 @@ impl WalletRebuild {
         let mut held = BTreeMap::new();
         for pack in &wallet.packs {
             let trans_no = pack.grant.trans_no;
-            held.insert(trans_no, i128::from(pack.remaining.get()));
+            held.insert(trans_no, i128::from(pack.remaining.as_u64()));
             match self.packs.get(&trans_no) {
                 None => discrepancies.insert(Discrepancy::PackUnknown(trans_no)),
                 Some(rebuilt) if rebuilt.grant != pack.grant => {
@@ -184,6 +186,6 @@ impl WalletRebuild {
 
 impl RebuiltPack {
     fn left(&self) -> i128 {
-        i128::from(self.grant.credits.get()) - i128::try_from(self.taken).unwrap_or(i128::MAX)
+        i128::from(self.grant.credits.as_u64()) - i128::try_from(self.taken).unwrap_or(i128::MAX)
     }
 }

@@ -22,12 +22,12 @@ impl Credits {
     }
 
     /// The number itself.
-    pub fn get(self) -> u64 {
+    pub fn as_u64(self) -> u64 {
         self.0
     }
 
     /// The number as a charge records it.
-    pub fn negated(self) -> i64 {
+    pub fn to_negative_i64(self) -> i64 {
         -self.0.cast_signed()
     }
 
@@ -37,12 +37,12 @@ impl Credits {
     }
 
     /// The sum, or `LimitExceeded` beyond [`Credits::TOTAL_MAX`].
-    pub fn plus(self, other: Credits) -> Result<Credits, LedgerError> {
+    pub fn checked_add(self, other: Credits) -> Result<Credits, LedgerError> {
         Credits::try_from(self.0 + other.0).map_err(|_| LedgerError::LimitExceeded(Limit::Total))
     }
 
     /// The difference, or `None` where it would be negative.
-    pub fn minus(self, other: Credits) -> Option<Credits> {
+    pub fn checked_sub(self, other: Credits) -> Option<Credits> {
         self.0.checked_sub(other.0).map(Credits)
     }
 }
@@ -58,7 +58,7 @@ impl TryFrom<u64> for Credits {
 /// Sums what [`Credits::plus`] has let into one wallet.
 impl std::iter::Sum for Credits {
     fn sum<I: Iterator<Item = Credits>>(credits: I) -> Credits {
-        Credits(credits.map(Credits::get).sum())
+        Credits(credits.map(Credits::as_u64).sum())
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_sum_stops_at_what_json_holds_exactly() {
         let one = Credits(1);
-        assert_eq!(Credits(Credits::TOTAL_MAX.0 - 1).plus(one), Ok(Credits::TOTAL_MAX));
-        assert_eq!(Credits::TOTAL_MAX.plus(one), Err(LedgerError::LimitExceeded(Limit::Total)));
+        assert_eq!(Credits(Credits::TOTAL_MAX.0 - 1).checked_add(one), Ok(Credits::TOTAL_MAX));
+        assert_eq!(Credits::TOTAL_MAX.checked_add(one), Err(LedgerError::LimitExceeded(Limit::Total)));
     }
 }

@@ -75,7 +75,7 @@ impl Discrepancy {
             | Discrepancy::PackBalance(..)
             | Discrepancy::KeyedCharges => true,
             Discrepancy::TotalsMismatch(_, by_wallet, by_records) => {
-                by_wallet.made.count <= by_records.made.count
+                by_wallet.created.count <= by_records.created.count
                     && by_wallet.voided.count <= by_records.voided.count
             }
             Discrepancy::Fences(by_wallet, by_records) => by_wallet <= by_records,
@@ -214,12 +214,12 @@ impl fmt::Display for Discrepancy {
     }
 }
 
-fn describe(Totals { made, voided }: &Totals) -> String {
+fn describe(Totals { created, voided }: &Totals) -> String {
     format!(
         "{} credits of {} records, {} of {} voided",
-        made.credits.get(),
-        made.count,
-        voided.credits.get(),
+        created.credits.as_u64(),
+        created.count,
+        voided.credits.as_u64(),
         voided.count
     )
 }

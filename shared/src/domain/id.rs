@@ -13,9 +13,9 @@ pub struct Id<Kind> {
 }
 
 /// Whose wallet it is.
-pub type UserUuid = Id<kind::User>;
+pub type UserId = Id<kind::User>;
 /// The generation, or chat session, that a charge pays for.
-pub type GenerationUuid = Id<kind::Generation>;
+pub type GenerationId = Id<kind::Generation>;
 /// The order that paid for a grant.
 pub type OrderNo = Id<kind::Order>;
 /// What makes a repeated request the same request.
@@ -86,7 +86,7 @@ mod tests {
             ("ü", false),
             ("a\n", false),
         ] {
-            assert_eq!(UserUuid::try_from(text.to_owned()).is_ok(), taken, "{text:?}");
+            assert_eq!(UserId::try_from(text.to_owned()).is_ok(), taken, "{text:?}");
         }
     }
 }

@@ -1,20 +1,20 @@
 use std::collections::BTreeMap;
 
-use super::{Credits, Entry, LedgerError, Tally, Timestamp, TransType, Wallet};
+use super::{CreditSum, Credits, Entry, LedgerError, Timestamp, TransType, Wallet};
 
 /// The sums of a user's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Grants.
-    pub granted: Tally,
+    pub granted: CreditSum,
     /// Charges that are not voided.
-    pub spent: Tally,
+    pub spent: CreditSum,
     /// Charges that are.
-    pub voided: Tally,
+    pub voided: CreditSum,
     /// What ran out before it was spent; only for the whole life of a wallet.
     pub expired: Option<Credits>,
     /// Charges that are not voided, by type.
-    pub by_trans_type: BTreeMap<TransType, Tally>,
+    pub by_trans_type: BTreeMap<TransType, CreditSum>,
 }
 
 impl Summary {
@@ -27,13 +27,13 @@ impl Summary {
         let mut summary = Summary { granted: wallet.granted()?, ..Summary::default() };
         for (trans_type, totals) in &wallet.totals {
             if let TransType::Charge(_) = trans_type {
-                let live = totals.made.without(totals.voided).ok_or_else(contradiction)?;
+                let live = totals.created.checked_sub(totals.voided).ok_or_else(contradiction)?;
                 summary.spend(trans_type, live)?;
-                summary.voided = summary.voided.plus(totals.voided)?;
+                summary.voided = summary.voided.checked_add(totals.voided)?;
             }
         }
-        let unspent = summary.granted.credits.minus(summary.spent.credits).ok_or_else(contradiction)?;
-        summary.expired = Some(unspent.minus(wallet.balance(now)).ok_or_else(contradiction)?);
+        let unspent = summary.granted.credits.checked_sub(summary.spent.credits).ok_or_else(contradiction)?;
+        summary.expired = Some(unspent.checked_sub(wallet.balance(now)).ok_or_else(contradiction)?);
         Ok(summary)
     }
 
@@ -42,20 +42,22 @@ impl Summary {
     /// # Errors
     /// `LimitExceeded` for sums.
     pub fn count(&mut self, entry: &Entry) -> Result<(), LedgerError> {
-        let one = Tally { credits: entry.credits, count: 1 };
+        let one = CreditSum { credits: entry.credits, count: 1 };
         match (&entry.trans_type, &entry.void) {
             (TransType::Charge(_), None) => self.spend(&entry.trans_type, one)?,
-            (TransType::Charge(_), Some(_)) => self.voided = self.voided.plus(one)?,
-            (TransType::Grant(_) | TransType::Refund(_), _) => self.granted = self.granted.plus(one)?,
+            (TransType::Charge(_), Some(_)) => self.voided = self.voided.checked_add(one)?,
+            (TransType::Grant(_) | TransType::Refund(_), _) => {
+                self.granted = self.granted.checked_add(one)?
+            }
         }
         Ok(())
     }
 
-    fn spend(&mut self, trans_type: &TransType, live: Tally) -> Result<(), LedgerError> {
+    fn spend(&mut self, trans_type: &TransType, live: CreditSum) -> Result<(), LedgerError> {
         if live.count > 0 {
             let tally = self.by_trans_type.entry(trans_type.clone()).or_default();
-            *tally = tally.plus(live)?;
-            self.spent = self.spent.plus(live)?;
+            *tally = tally.checked_add(live)?;
+            self.spent = self.spent.checked_add(live)?;
         }
         Ok(())
     }
@@ -63,7 +65,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wallet::tests::{a_charge, a_grant, at, credits, nonce};
+    use super::super::wallet::tests::{a_charge, a_grant, at, credits, invocation_id};
     use super::*;
     use crate::domain::{ChargeRequest, ChargeType, Grant, GrantRequest, GrantType, Record, Totals};
 
@@ -80,8 +82,8 @@ mod tests {
         ChargeType::Generation("image".to_owned())
     }
 
-    fn tally((sum, count): (u64, u64)) -> Tally {
-        Tally { credits: credits(sum), count }
+    fn tally((sum, count): (u64, u64)) -> CreditSum {
+        CreditSum { credits: credits(sum), count }
     }
 
     /// Takes the steps and compares both ways of summing with (credits, count)
@@ -99,13 +101,13 @@ mod tests {
             match step {
                 Granted(trans_type, of, expired_at) => {
                     let request = GrantRequest { trans_type: *trans_type, ..a_grant((*of, *expired_at)) };
-                    let (next, grant) = wallet.grant(&request, nonce(), at(0)).unwrap();
+                    let (next, grant) = wallet.grant(&request, invocation_id(), at(0)).unwrap();
                     wallet = next;
                     entries.extend(Record::Grant(grant).entry());
                 }
                 Charged(trans_type, of) => {
                     let request = ChargeRequest { trans_type: trans_type.clone(), ..a_charge(*of) };
-                    let (next, charge) = wallet.charge(&request, nonce(), at(0)).unwrap();
+                    let (next, charge) = wallet.charge(&request, invocation_id(), at(0)).unwrap();
                     wallet = next;
                     entries.extend(Record::Charge(charge.clone()).entry());
                     charges.push(charge);
@@ -121,7 +123,7 @@ mod tests {
         let mut expected =
             Summary { granted: tally(granted_sum), voided: tally(voided), ..Summary::default() };
         for (of, sum) in spent {
-            expected.spent = expected.spent.plus(tally(*sum)).unwrap();
+            expected.spent = expected.spent.checked_add(tally(*sum)).unwrap();
             expected.by_trans_type.insert(TransType::Charge(of.clone()), tally(*sum));
         }
         let mut counted = Summary::default();
@@ -159,29 +161,29 @@ mod tests {
 
     #[test]
     fn a_refund_of_migrated_history_was_granted() {
-        let made = tally((7, 1));
+        let created = tally((7, 1));
         let refund = TransType::Refund(ChargeType::Chat);
-        let totals = BTreeMap::from([(refund.clone(), Totals { made, ..Totals::default() })]);
-        let (_, grant) = Wallet::default().grant(&a_grant((7, None)), nonce(), at(0)).unwrap();
+        let totals = BTreeMap::from([(refund.clone(), Totals { created, ..Totals::default() })]);
+        let (_, grant) = Wallet::default().grant(&a_grant((7, None)), invocation_id(), at(0)).unwrap();
         let mut counted = Summary::default();
         let record = Record::Grant(Grant { trans_type: refund, ..grant });
         counted.count(&record.entry().unwrap()).unwrap();
         let summed = Summary::lifetime(&Wallet { totals, ..Wallet::default() }, at(0)).unwrap();
-        assert_eq!((summed.granted, counted.granted), (made, made));
+        assert_eq!((summed.granted, counted.granted), (created, created));
     }
 
     #[test]
     fn totals_that_contradict_each_other_are_not_summed() {
         let chat = || TransType::Charge(ChargeType::Chat);
-        let (wallet, _) = Wallet::default().grant(&a_grant((5, None)), nonce(), at(0)).unwrap();
-        for (contradiction, made, voided) in [
-            ("more voided than made", (3, 1), (4, 1)),
-            ("more often voided than made", (3, 1), (3, 2)),
+        let (wallet, _) = Wallet::default().grant(&a_grant((5, None)), invocation_id(), at(0)).unwrap();
+        for (contradiction, created, voided) in [
+            ("more voided than created", (3, 1), (4, 1)),
+            ("more often voided than created", (3, 1), (3, 2)),
             ("more spent than granted", (6, 1), (0, 0)),
             ("more left than granted and not spent", (1, 1), (0, 0)),
         ] {
             let mut wallet = wallet.clone();
-            wallet.totals.insert(chat(), Totals { made: tally(made), voided: tally(voided) });
+            wallet.totals.insert(chat(), Totals { created: tally(created), voided: tally(voided) });
             let summed = Summary::lifetime(&wallet, at(0));
             assert!(matches!(summed, Err(LedgerError::Internal(_))), "{contradiction}");
         }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Credits, GenerationUuid, OrderNo, Reason, Timestamp, TransNo, TransType};
+use super::{Credits, GenerationId, OrderNo, Reason, Timestamp, TransNo, TransType};
 
 /// A record without what the timeline does not show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub struct Entry {
     /// The order it names.
     pub order_no: Option<OrderNo>,
     /// The generation it names.
-    pub generation: Option<GenerationUuid>,
+    pub generation: Option<GenerationId>,
     /// When a grant runs out.
     pub expired_at: Option<Timestamp>,
     /// When and why a charge was voided.

@@ -11,20 +11,20 @@ use super::Timestamp;
 pub struct TransNo(Uuid);
 
 /// The random part of every identity that one invocation makes. A planned
-/// record is stamped anew whenever the wallet moved, but keeps its nonce: by it
+/// record is stamped anew whenever the wallet moved, but keeps its invocation_id: by it
 /// an invocation knows its own write again when the answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Nonce(Uuid);
+pub struct InvocationId(Uuid);
 
-impl Nonce {
+impl InvocationId {
     /// From a random UUID version 4.
-    pub fn new(random: Uuid) -> Nonce {
-        Nonce(random)
+    pub fn new(random: Uuid) -> InvocationId {
+        InvocationId(random)
     }
 
     /// Whether it was made of a name, as those of migrated history are, and not drawn.
-    pub fn is_of_name(self) -> bool {
+    pub fn is_named(self) -> bool {
         self.0.get_version_num() == 5
     }
 
@@ -36,9 +36,9 @@ impl Nonce {
 }
 
 impl TransNo {
-    /// The identity of a record made at this moment by the invocation of `nonce`.
-    pub fn new(created_at: Timestamp, nonce: Nonce) -> TransNo {
-        TransNo::with_tail(created_at, nonce.bytes())
+    /// The identity of a record made at this moment by the invocation of `invocation_id`.
+    pub fn new(created_at: Timestamp, invocation_id: InvocationId) -> TransNo {
+        TransNo::with_tail(created_at, invocation_id.bytes())
     }
 
     /// The least identity that a record of this moment can have. Moments
@@ -57,9 +57,9 @@ impl TransNo {
         moment_of(self.0).expect("new and try_from let no other moment in")
     }
 
-    /// Whether the invocation of `nonce` made it.
-    pub fn is_of(self, nonce: Nonce) -> bool {
-        self == TransNo::new(self.created_at(), nonce)
+    /// Whether the invocation of `invocation_id` made it.
+    pub fn is_of(self, invocation_id: InvocationId) -> bool {
+        self == TransNo::new(self.created_at(), invocation_id)
     }
 
     /// The identity as a UUID.
@@ -85,7 +85,7 @@ impl TryFrom<Uuid> for TransNo {
     }
 }
 
-impl std::fmt::Display for Nonce {
+impl std::fmt::Display for InvocationId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn it_holds_its_moment_and_knows_its_maker() {
         let moment = Timestamp::parse("2026-01-31T10:20:30.456Z").unwrap();
-        let (ours, theirs) = (Nonce::new(Uuid::from_u128(7)), Nonce::new(Uuid::from_u128(8)));
+        let (ours, theirs) = (InvocationId::new(Uuid::from_u128(7)), InvocationId::new(Uuid::from_u128(8)));
         let trans_no = TransNo::new(moment, ours);
         assert_eq!(trans_no.created_at(), moment);
         assert!(trans_no.is_of(ours) && !trans_no.is_of(theirs));

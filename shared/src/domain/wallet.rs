@@ -39,7 +39,7 @@ pub struct Pack {
 
 /// A sum of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tally {
+pub struct CreditSum {
     /// The sum of their credits, as a positive number.
     pub credits: Credits,
     /// How many there are.
@@ -50,9 +50,9 @@ pub struct Tally {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Totals {
     /// All records, voided ones too.
-    pub made: Tally,
+    pub created: CreditSum,
     /// The voided ones among them.
-    pub voided: Tally,
+    pub voided: CreditSum,
 }
 
 impl Wallet {
@@ -85,18 +85,18 @@ impl Wallet {
 
     /// The first thing wrong with a wallet that was read, if any: what the
     /// rules below rest on, and what no plan of theirs can bring about.
-    pub fn fault(&self) -> Option<&'static str> {
+    pub fn validate(&self) -> Result<(), &'static str> {
         let in_order = self.packs.is_sorted_by(|a, b| a.grant.spending_order() < b.grant.spending_order());
         let filled = |pack: &Pack| !pack.remaining.is_zero() && pack.remaining <= pack.grant.credits;
-        let sum = self.packs.iter().try_fold(Credits::ZERO, |sum, pack| sum.plus(pack.remaining));
+        let sum = self.packs.iter().try_fold(Credits::ZERO, |sum, pack| sum.checked_add(pack.remaining));
         if !in_order {
-            Some("packs out of order")
+            Err("packs out of order")
         } else if !self.packs.iter().all(filled) {
-            Some("a pack with nothing or too much left")
+            Err("a pack with no credits or more than its grant")
         } else if sum.is_err() {
-            Some("more than 2^53-1 credits")
+            Err("more than 2^53-1 credits")
         } else {
-            None
+            Ok(())
         }
     }
 
@@ -112,7 +112,7 @@ impl Wallet {
         for effect in effects {
             match effect {
                 Effect::Created(trans_type, credits) => {
-                    self.totals.entry(trans_type).or_default().made.add(credits)?;
+                    self.totals.entry(trans_type).or_default().created.add(credits)?;
                 }
                 Effect::Voided(trans_type, credits) => self.count_void(&trans_type, credits)?,
                 Effect::Granted(grant) => {
@@ -131,11 +131,11 @@ impl Wallet {
     ///
     /// # Errors
     /// `LimitExceeded` for too many packs, trans_types or credits.
-    pub(super) fn renewed(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
+    pub(super) fn normalized(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
         let (mut wallet, _) = self.begin_change(now)?;
         wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
         wallet.granted()?;
-        wallet.charged().try_fold(Tally::default(), Tally::plus)?;
+        wallet.charged().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         if wallet.packs.len() > Self::PACKS_MAX {
             return Err(LedgerError::LimitExceeded(Limit::Packs));
         }
@@ -146,15 +146,15 @@ impl Wallet {
     }
 
     /// All that was ever granted.
-    pub fn granted(&self) -> Result<Tally, LedgerError> {
+    pub fn granted(&self) -> Result<CreditSum, LedgerError> {
         let grants = self.totals.iter().filter(|(of, _)| !matches!(of, TransType::Charge(_)));
-        grants.map(|(_, totals)| totals.made).try_fold(Tally::default(), Tally::plus)
+        grants.map(|(_, totals)| totals.created).try_fold(CreditSum::default(), CreditSum::checked_add)
     }
 
     /// What was ever charged, type by type.
-    pub(super) fn charged(&self) -> impl Iterator<Item = Tally> {
+    pub(super) fn charged(&self) -> impl Iterator<Item = CreditSum> {
         let charges = self.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
-        charges.map(|(_, totals)| totals.made)
+        charges.map(|(_, totals)| totals.created)
     }
 
     /// A copy of this wallet to be changed, without the packs that expired long ago, and
@@ -180,14 +180,14 @@ impl Wallet {
             || LedgerError::Internal(format!("a void of {trans_type} contradicts the totals"));
         let totals = self.totals.get_mut(trans_type).ok_or_else(contradiction)?;
         totals.voided.add(credits)?;
-        totals.made.without(totals.voided).map(drop).ok_or_else(contradiction)
+        totals.created.checked_sub(totals.voided).map(drop).ok_or_else(contradiction)
     }
 
     fn take(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
         let place = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
         let place = place.ok_or_else(|| contradiction(grant.trans_no))?;
         let pack = &mut self.packs[place];
-        pack.remaining = pack.remaining.minus(credits).ok_or_else(|| contradiction(grant.trans_no))?;
+        pack.remaining = pack.remaining.checked_sub(credits).ok_or_else(|| contradiction(grant.trans_no))?;
         if pack.remaining.is_zero() {
             self.packs.remove(place);
         }
@@ -202,7 +202,7 @@ impl Wallet {
             self.insert(Pack { grant: grant.clone(), remaining: credits });
             return Ok(());
         };
-        pack.remaining = pack.remaining.plus(credits)?;
+        pack.remaining = pack.remaining.checked_add(credits)?;
         if pack.remaining > pack.grant.credits { Err(contradiction(grant.trans_no)) } else { Ok(()) }
     }
 
@@ -222,22 +222,25 @@ fn contradiction(trans_no: TransNo) -> LedgerError {
     LedgerError::Internal(format!("the wallet contradicts record {trans_no}"))
 }
 
-impl Tally {
+impl CreditSum {
     /// Counts one more record in.
     pub fn add(&mut self, credits: Credits) -> Result<(), LedgerError> {
-        *self = self.plus(Tally { credits, count: 1 })?;
+        *self = self.checked_add(CreditSum { credits, count: 1 })?;
         Ok(())
     }
 
     /// Both together.
-    pub fn plus(self, other: Tally) -> Result<Tally, LedgerError> {
+    pub fn checked_add(self, other: CreditSum) -> Result<CreditSum, LedgerError> {
         let count = self.count.checked_add(other.count).ok_or(LedgerError::LimitExceeded(Limit::Total))?;
-        Ok(Tally { credits: self.credits.plus(other.credits)?, count })
+        Ok(CreditSum { credits: self.credits.checked_add(other.credits)?, count })
     }
 
     /// What remains without these, which must be among them.
-    pub fn without(self, part: Tally) -> Option<Tally> {
-        Some(Tally { credits: self.credits.minus(part.credits)?, count: self.count.checked_sub(part.count)? })
+    pub fn checked_sub(self, part: CreditSum) -> Option<CreditSum> {
+        Some(CreditSum {
+            credits: self.credits.checked_sub(part.credits)?,
+            count: self.count.checked_sub(part.count)?,
+        })
     }
 }
 

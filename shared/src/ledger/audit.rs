@@ -2,8 +2,8 @@
 
 use super::{Ledger, comparison::LOOKS, user_snapshot::UserSnapshot};
 use crate::{
-    domain::{Discrepancies, Discrepancy, GenerationUuid, LedgerError, Timestamp, UserUuid, Wallet},
-    store::KeptWallet,
+    domain::{Discrepancies, Discrepancy, GenerationId, LedgerError, Timestamp, UserId, Wallet},
+    store::RawWallet,
 };
 
 /// The result of a user's audit.
@@ -14,7 +14,7 @@ pub struct AuditReport {
     /// How many of them are voided.
     pub voided: u64,
     /// One of the generations that the user was charged for.
-    pub generation: Option<GenerationUuid>,
+    pub generation: Option<GenerationId>,
     /// What the last look at the user still found.
     pub discrepancies: Discrepancies,
 }
@@ -25,7 +25,7 @@ impl Ledger {
     ///
     /// # Errors
     /// What every call may end with; a discrepancy is no error.
-    pub async fn audit(&self, user: &UserUuid, deadline: Timestamp) -> Result<AuditReport, LedgerError> {
+    pub async fn audit(&self, user: &UserId, deadline: Timestamp) -> Result<AuditReport, LedgerError> {
         let mut looks = 1;
         let mut comparison = loop {
             let (wallet, snapshot) = self.wallet_and_records(user, deadline).await?;
@@ -46,18 +46,18 @@ impl Ledger {
     /// The wallet, where it can be read, and then the records as of it.
     async fn wallet_and_records(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         deadline: Timestamp,
     ) -> Result<(Option<Wallet>, UserSnapshot), LedgerError> {
-        let kept = self.kept_wallet(user, deadline).await?;
-        let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), KeptWallet::wallet);
+        let kept = self.raw_wallet(user, deadline).await?;
+        let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), RawWallet::wallet);
         let as_of = wallet.as_ref().and_then(|wallet| wallet.version);
         let mut snapshot = self.snapshot(user, as_of, deadline).await?;
         if as_of.is_some() && as_of < snapshot.rebuild.latest() {
-            let now = self.kept_wallet(user, deadline).await?;
-            let version = now.as_ref().and_then(KeptWallet::wallet).and_then(|wallet| wallet.version);
+            let now = self.raw_wallet(user, deadline).await?;
+            let version = now.as_ref().and_then(RawWallet::wallet).and_then(|wallet| wallet.version);
             if version < snapshot.rebuild.latest() {
-                snapshot.rebuild.note(Discrepancy::WalletBehind);
+                snapshot.rebuild.add_discrepancy(Discrepancy::WalletBehind);
             }
         }
         Ok((wallet, snapshot))

@@ -3,10 +3,10 @@
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use serde::Serialize;
 
-use super::{AuditReport, Ledger, Users};
+use super::{AuditReport, Ledger, UserScan};
 use crate::{
-    domain::{Discrepancy, LedgerError, Timestamp, UserUuid},
-    store::Part,
+    domain::{Discrepancy, LedgerError, Timestamp, UserId},
+    store::ScanSegment,
 };
 
 /// How many users are audited at once.
@@ -59,7 +59,7 @@ impl Ledger {
     /// cannot be read.
     pub async fn audit_segment(
         &self,
-        segment: Part,
+        segment: ScanSegment,
         after: Option<&str>,
         deadline: AuditDeadline,
         on_user: impl FnMut(&str, &Audited) + Send,
@@ -72,7 +72,7 @@ impl Ledger {
 
     async fn audit_users(
         &self,
-        mut users: Users<'_>,
+        mut users: UserScan<'_>,
         deadline: AuditDeadline,
         summary: &mut AuditSummary,
         mut on_user: impl FnMut(&str, &Audited) + Send,
@@ -108,7 +108,7 @@ impl Ledger {
     }
 
     async fn audit_named(&self, user: String, deadline: Timestamp) -> (String, Audited) {
-        let audited = match UserUuid::try_from(user.clone()) {
+        let audited = match UserId::try_from(user.clone()) {
             Ok(id) => self.audit(&id, deadline).await,
             Err(_) => Ok(AuditReport { discrepancies: Discrepancy::NoUser.into(), ..AuditReport::default() }),
         };
@@ -117,7 +117,7 @@ impl Ledger {
 }
 
 impl AuditSummary {
-    fn new(segment: Part) -> AuditSummary {
+    fn new(segment: ScanSegment) -> AuditSummary {
         AuditSummary {
             segment: segment.nth(),
             of: segment.of(),

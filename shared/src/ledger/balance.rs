@@ -2,8 +2,8 @@
 
 use super::Ledger;
 use crate::{
-    domain::{LedgerError, Timestamp, UserUuid, Wallet},
-    store::Held,
+    domain::{LedgerError, Timestamp, UserId, Wallet},
+    store::StoredItem,
 };
 
 impl Ledger {
@@ -11,7 +11,7 @@ impl Ledger {
     ///
     /// # Errors
     /// What every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
-    pub async fn wallet(&self, user: &UserUuid, deadline: Timestamp) -> Result<Wallet, LedgerError> {
+    pub async fn wallet(&self, user: &UserId, deadline: Timestamp) -> Result<Wallet, LedgerError> {
         let stored = self.read(deadline, || self.store.wallet(user)).await?;
         Ok(stored.wallet)
     }
@@ -20,7 +20,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for every read.
-    pub async fn all(&self, user: &UserUuid, deadline: Timestamp) -> Result<Vec<Held>, LedgerError> {
+    pub async fn all(&self, user: &UserId, deadline: Timestamp) -> Result<Vec<StoredItem>, LedgerError> {
         let mut all = Vec::new();
         self.each_item(user, deadline, |item| all.push(item)).await?;
         Ok(all)

@@ -3,7 +3,7 @@
 use tokio::time::{Duration, sleep};
 
 use super::{Ledger, user_snapshot::UserSnapshot};
-use crate::domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, UserUuid, Wallet};
+use crate::domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, UserId, Wallet};
 
 /// How often a user is compared before a discrepancy is certain. A read beside a transaction
 /// may show one of its items and not yet another, and an index lags.
@@ -36,7 +36,7 @@ impl Ledger {
     /// Compares records with the wallet, where it can be read, and with the indexes.
     pub(super) async fn compare(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         wallet: Option<&Wallet>,
         snapshot: UserSnapshot,
         deadline: Timestamp,
@@ -67,7 +67,7 @@ impl Ledger {
     /// The discrepancies of the last look, with the records' names.
     pub(super) async fn name_discrepancies(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         comparison: &mut Comparison,
         deadline: Timestamp,
     ) -> Result<(), LedgerError> {

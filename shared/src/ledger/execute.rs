@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::{Ledger, retry::RetryState};
 use crate::{
     domain::{
-        Command, Effect, LedgerError, Nonce, Plan, Read, ReadRecord, RecordKey, Step, Timestamp, TransType,
-        UserUuid, View,
+        Command, Effect, InvocationId, LedgerError, Plan, Read, ReadRecord, RecordKey, Step, Timestamp,
+        TransType, UserId, View,
     },
-    meter::{self, Move},
-    store::{Commit, StoreError, StoredWallet, Transaction, UnknownAttributes},
+    invocation_metrics::{self, CreditFlow},
+    store::{Commit, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
 };
 
 /// One invocation of a command.
@@ -21,7 +21,7 @@ pub struct Invocation {
     /// When all must be done.
     pub deadline: Timestamp,
     /// Which delivery it is; absent where no delivery is ever repeated.
-    delivery: Option<Nonce>,
+    delivery: Option<InvocationId>,
 }
 
 impl Invocation {
@@ -34,7 +34,7 @@ impl Invocation {
     /// same one, and a request without an identity is then done once.
     pub fn delivered_as(self, request_id: &str) -> Invocation {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, request_id.as_bytes());
-        Invocation { delivery: (!request_id.is_empty()).then(|| Nonce::new(id)), ..self }
+        Invocation { delivery: (!request_id.is_empty()).then(|| InvocationId::new(id)), ..self }
     }
 }
 
@@ -66,12 +66,14 @@ impl Ledger {
 fn record_flows(view: &View) {
     for change in view.own_changes() {
         match change.effect {
-            Effect::Created(TransType::Grant(trans_type), credits) => meter::granted(trans_type, credits),
+            Effect::Created(TransType::Grant(trans_type), credits) => {
+                invocation_metrics::record_grant(trans_type, credits)
+            }
             Effect::Created(TransType::Charge(trans_type), credits) => {
-                meter::moved(Move::Charged, &trans_type, credits);
+                invocation_metrics::record_charge(CreditFlow::Charged, &trans_type, credits);
             }
             Effect::Voided(TransType::Charge(trans_type), credits) => {
-                meter::moved(Move::Voided, &trans_type, credits);
+                invocation_metrics::record_charge(CreditFlow::Voided, &trans_type, credits);
             }
             _ => {}
         }
@@ -81,7 +83,7 @@ fn record_flows(view: &View) {
 /// A command on its way.
 struct Execution<'a> {
     ledger: &'a Ledger,
-    user: &'a UserUuid,
+    user: &'a UserId,
     view: View,
     /// What the stored wallet has besides the view's.
     unknown: UnknownAttributes,
@@ -89,8 +91,8 @@ struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    fn new(ledger: &'a Ledger, user: &'a UserUuid, invocation: &Invocation) -> Execution<'a> {
-        let id = ledger.nonce();
+    fn new(ledger: &'a Ledger, user: &'a UserId, invocation: &Invocation) -> Execution<'a> {
+        let id = ledger.invocation_id();
         Execution {
             ledger,
             user,
@@ -172,7 +174,7 @@ impl<'a> Execution<'a> {
     /// same token until its outcome is known, so that what was done by a call whose
     /// answer was lost is not done twice.
     async fn commit(&mut self, plan: Plan) -> Result<(), LedgerError> {
-        let (ledger, token) = (self.ledger, self.ledger.nonce());
+        let (ledger, token) = (self.ledger, self.ledger.request_token());
         let mut is_unknown = false;
         loop {
             match self.send(&plan, token).await {
@@ -206,7 +208,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    async fn send(&mut self, plan: &Plan, token: Nonce) -> Result<Commit, StoreError> {
+    async fn send(&mut self, plan: &Plan, token: RequestToken) -> Result<Commit, StoreError> {
         let version = self.view.wallet().version;
         let transaction = Transaction { user: self.user, version, unknown: &self.unknown, plan };
         let call = pin!(self.ledger.store.commit(&transaction, token));

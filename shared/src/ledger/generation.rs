@@ -4,8 +4,8 @@ use tokio::try_join;
 
 use super::{Ledger, Page, retry::RetryState};
 use crate::{
-    domain::{Charge, GenerationUuid, LedgerError, Timestamp, TransNo, UserUuid},
-    store::End,
+    domain::{Charge, GenerationId, LedgerError, Timestamp, TransNo, UserId},
+    store::IndexEdge,
 };
 
 /// How many allocations a page of charges shows at most, so that an answer stays
@@ -13,7 +13,7 @@ use crate::{
 const SHOWN_ALLOCATIONS_MAX: usize = 10_000;
 
 /// A user, and a page of that user's charges of a generation.
-pub type GenerationPage = (UserUuid, Page<Charge>);
+pub type GenerationPage = (UserId, Page<Charge>);
 
 impl Ledger {
     /// The charges of a generation, newest first, voided ones too; of the user
@@ -25,8 +25,8 @@ impl Ledger {
     /// `StoreUnavailable`, `Internal`.
     pub async fn generation(
         &self,
-        generation: &GenerationUuid,
-        user: Option<&UserUuid>,
+        generation: &GenerationId,
+        user: Option<&UserId>,
         before: Option<TransNo>,
         limit: usize,
         deadline: Timestamp,
@@ -69,11 +69,11 @@ impl Ledger {
     /// The user whose charges of a generation the index shows.
     pub(super) async fn owner(
         &self,
-        generation: &GenerationUuid,
+        generation: &GenerationId,
         deadline: Timestamp,
-    ) -> Result<UserUuid, LedgerError> {
+    ) -> Result<UserId, LedgerError> {
         let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
-        match try_join!(end(End::First), end(End::Last))? {
+        match try_join!(end(IndexEdge::First), end(IndexEdge::Last))? {
             (Some(first), Some(last)) if first == last => Ok(first),
             (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
             _ => Err(LedgerError::IdempotencyConflict(
@@ -98,10 +98,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, Nonce};
+    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, InvocationId};
 
     fn charge(allocations: usize) -> Charge {
-        let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), Nonce::new(Uuid::nil()));
+        let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), InvocationId::new(Uuid::nil()));
         let (trans_type, credits) = (GrantType::SystemAdd.into(), Credits::ZERO);
         let grant = Grant { trans_no, trans_type, credits, order_no: None, expired_at: None };
         Charge {

@@ -28,12 +28,12 @@ pub use execute::Invocation;
 pub use generation::GenerationPage;
 pub use repair::Repair;
 pub use summary::SummaryRange;
-pub use table_scan::Users;
+pub use table_scan::UserScan;
 pub use timeline::{Page, TimelineRequest};
 
 use crate::{
-    domain::{Nonce, Timestamp},
-    store::Store,
+    domain::{InvocationId, Timestamp},
+    store::{RequestToken, Store},
 };
 
 /// The ledger on one table.
@@ -100,7 +100,11 @@ impl Ledger {
         range.start() + bits % (range.end() - range.start() + 1)
     }
 
-    fn nonce(&self) -> Nonce {
-        Nonce::new((self.sources.random)())
+    fn invocation_id(&self) -> InvocationId {
+        InvocationId::new((self.sources.random)())
+    }
+
+    fn request_token(&self) -> RequestToken {
+        RequestToken::new((self.sources.random)())
     }
 }

@@ -3,7 +3,7 @@
 use super::{Invocation, Ledger};
 use crate::{
     domain::{LedgerError, Refund, RefundRequest, Refunded},
-    meter,
+    invocation_metrics,
 };
 
 impl Ledger {
@@ -23,9 +23,9 @@ impl Ledger {
             Some(user) => user.clone(),
             None => self.owner(&request.generation, invocation.deadline).await?,
         };
-        meter::about(Some(&user), Some(&request.generation));
+        invocation_metrics::set_subject(Some(&user), Some(&request.generation));
         let refunded = self.execute(&Refund { user: &user, request }, invocation).await?;
-        meter::note(|notes| notes.outcome = Some(refunded.outcome.name()));
+        invocation_metrics::record(|metrics| metrics.outcome = Some(refunded.outcome.name()));
         Ok(refunded)
     }
 }

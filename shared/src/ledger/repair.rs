@@ -8,8 +8,8 @@ use super::{
     retry::RetryState,
 };
 use crate::{
-    domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, TransNo, UserUuid, Wallet},
-    store::{self, Commit, KeptWallet, StoreError},
+    domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, TransNo, UserId, Wallet},
+    store::{self, Commit, RawWallet, StoreError},
 };
 
 /// A plan to repair a user's wallet, or the result of the repair.
@@ -34,7 +34,7 @@ impl Ledger {
     /// # Errors
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
-    pub async fn plan_repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
+    pub async fn plan_repair(&self, user: &UserId, deadline: Timestamp) -> Result<Repair, LedgerError> {
         let (kept, comparison) = self.confirmed(user, &mut RetryState::until(deadline), deadline).await?;
         self.plan(user, kept.as_ref(), comparison, deadline).await
     }
@@ -49,12 +49,12 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`Ledger::plan_repair`].
-    pub async fn repair(&self, user: &UserUuid, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (nonce, mut tries) = (self.nonce(), RetryState::until(deadline));
+    pub async fn repair(&self, user: &UserId, deadline: Timestamp) -> Result<Repair, LedgerError> {
+        let (invocation_id, mut tries) = (self.invocation_id(), RetryState::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
             let (kept, comparison) = self.confirmed(user, &mut tries, deadline).await?;
-            let ours = comparison.snapshot.repairs.iter().find(|repair| repair.is_of(nonce)).copied();
+            let ours = comparison.snapshot.repairs.iter().find(|repair| repair.is_of(invocation_id)).copied();
             // The transaction was done, and its answer was lost.
             if let (Some(sent), Some(_)) = (&sent, ours) {
                 return Ok(Repair { written: ours, ..sent.clone() });
@@ -65,7 +65,7 @@ impl Ledger {
             else {
                 return Ok(planned);
             };
-            let trans_no = TransNo::new(version, nonce);
+            let trans_no = TransNo::new(version, invocation_id);
             let faults = planned.discrepancies.named().map(Discrepancy::to_string).collect();
             let repair = store::Repair { trans_no, faults, before: kept, after };
             if self.commit_repair(user, &repair, &mut tries).await? {
@@ -80,11 +80,11 @@ impl Ledger {
     /// refused, or met others.
     async fn commit_repair(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         repair: &store::Repair,
         tries: &mut RetryState,
     ) -> Result<bool, LedgerError> {
-        let token = self.nonce();
+        let token = self.request_token();
         loop {
             let send = pin!(self.store.commit_repair(user, repair, token));
             match self.time_commit(tries, send).await {
@@ -103,10 +103,10 @@ impl Ledger {
     /// would lose the record's credits.
     async fn confirmed(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         tries: &mut RetryState,
         deadline: Timestamp,
-    ) -> Result<(Option<KeptWallet>, Comparison), LedgerError> {
+    ) -> Result<(Option<RawWallet>, Comparison), LedgerError> {
         let (mut before, mut looks) = (None, 1);
         loop {
             let (kept, comparison) = self.look(user, tries, deadline).await?;
@@ -126,23 +126,23 @@ impl Ledger {
     /// Compares the wallet with all records, where nothing was written between the reads.
     async fn look(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         tries: &mut RetryState,
         deadline: Timestamp,
-    ) -> Result<(Option<KeptWallet>, Comparison), LedgerError> {
+    ) -> Result<(Option<RawWallet>, Comparison), LedgerError> {
         loop {
-            let kept = self.kept_wallet(user, deadline).await?;
+            let kept = self.raw_wallet(user, deadline).await?;
             let snapshot = self.snapshot(user, None, deadline).await?;
-            if self.kept_wallet(user, deadline).await? != kept {
+            if self.raw_wallet(user, deadline).await? != kept {
                 self.pause(tries, LedgerError::Busy).await?;
                 continue;
             }
             let none = kept.is_none().then(Wallet::default);
-            let wallet = kept.as_ref().and_then(KeptWallet::wallet).or(none);
+            let wallet = kept.as_ref().and_then(RawWallet::wallet).or(none);
             let mut snapshot = snapshot.until_last_change(wallet.as_ref());
             let version = wallet.as_ref().map(|wallet| wallet.version);
             if kept.is_some() && version.is_some_and(|version| version < snapshot.rebuild.latest()) {
-                snapshot.rebuild.note(Discrepancy::WalletBehind);
+                snapshot.rebuild.add_discrepancy(Discrepancy::WalletBehind);
             }
             let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
             return Ok((kept, comparison));
@@ -152,13 +152,13 @@ impl Ledger {
     /// The wallet that would correct what differs.
     async fn plan(
         &self,
-        user: &UserUuid,
-        kept: Option<&KeptWallet>,
+        user: &UserId,
+        kept: Option<&RawWallet>,
         mut comparison: Comparison,
         deadline: Timestamp,
     ) -> Result<Repair, LedgerError> {
         self.name_discrepancies(user, &mut comparison, deadline).await?;
-        let before = kept.and_then(KeptWallet::wallet);
+        let before = kept.and_then(RawWallet::wallet);
         let Comparison { snapshot, discrepancies, .. } = comparison;
         let is_repairable = discrepancies.is_repairable();
         let after =

@@ -7,7 +7,7 @@ use tokio::time::{Duration, sleep, timeout};
 use super::Ledger;
 use crate::{
     domain::{LedgerError, Timestamp},
-    meter,
+    invocation_metrics,
     store::{Commit, StoreError},
 };
 
@@ -55,7 +55,7 @@ impl RetryState {
     /// Whether the wallet has moved for the first time; it counts as a retry.
     pub(super) fn is_first_move(&mut self) -> bool {
         let is_first = !std::mem::replace(&mut self.has_moved, true);
-        meter::note(|notes| notes.retries += u64::from(is_first));
+        invocation_metrics::record(|metrics| metrics.retries += u64::from(is_first));
         is_first
     }
 
@@ -120,7 +120,7 @@ impl Ledger {
         };
         retries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
         if matches!(ended, Ok(Commit::Refused { .. } | Commit::Conflict)) {
-            meter::note(|notes| notes.conflicts += 1);
+            invocation_metrics::record(|metrics| metrics.conflicts += 1);
         }
         ended
     }
@@ -135,7 +135,7 @@ impl Ledger {
         let Ok(left @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
             return Err(StoreError::DeadlineExceeded);
         };
-        meter::note(|notes| notes.round_trips += 1);
+        invocation_metrics::record(|metrics| metrics.round_trips += 1);
         let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
         timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
     }
@@ -187,7 +187,7 @@ impl Ledger {
         retries: &mut RetryState,
         too_late: LedgerError,
     ) -> Result<(), LedgerError> {
-        meter::note(|notes| notes.retries += 1);
+        invocation_metrics::record(|metrics| metrics.retries += 1);
         let now = self.now();
         let too_late = if retries.is_unknown { LedgerError::StoreUnavailable } else { too_late };
         let mut left = retries.deadline.millis() - now.millis();

@@ -3,7 +3,7 @@
 use tokio::try_join;
 
 use super::Ledger;
-use crate::domain::{LedgerError, Limit, Summary, Timestamp, TransNo, UserUuid, Wallet};
+use crate::domain::{LedgerError, Limit, Summary, Timestamp, TransNo, UserId, Wallet};
 
 /// How many records the summary of a range counts at most: some 60 pages of 1 MB, which a
 /// request can read before its deadline.
@@ -31,7 +31,7 @@ impl Ledger {
     /// may end with: `Busy`, `StoreUnavailable`, `Internal`.
     pub async fn summary(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         range: Option<SummaryRange>,
         deadline: Timestamp,
     ) -> Result<(Summary, Wallet), LedgerError> {
@@ -47,7 +47,7 @@ impl Ledger {
 
     async fn sum(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         range: SummaryRange,
         deadline: Timestamp,
     ) -> Result<Summary, LedgerError> {

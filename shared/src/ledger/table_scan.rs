@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use super::Ledger;
 use crate::{
     domain::{LedgerError, Timestamp},
-    store::{PageKey, Part, Plain, Put},
+    store::{JsonItem, PageKey, PutOutcome, ScanSegment},
 };
 
 /// The users of a segment of the table, one after the other.
-pub struct Users<'a> {
+pub struct UserScan<'a> {
     ledger: &'a Ledger,
-    part: Part,
+    part: ScanSegment,
     page: VecDeque<String>,
     /// Where the next page begins; nothing after the last one.
     next: Option<Option<PageKey>>,
@@ -20,8 +20,14 @@ pub struct Users<'a> {
 
 impl Ledger {
     /// The users who have items, behind one where one is given.
-    pub fn users(&self, part: Part, after: Option<&str>) -> Users<'_> {
-        Users { ledger: self, part, page: VecDeque::new(), next: Some(after.map(PageKey::after)), last: None }
+    pub fn users(&self, part: ScanSegment, after: Option<&str>) -> UserScan<'_> {
+        UserScan {
+            ledger: self,
+            part,
+            page: VecDeque::new(),
+            next: Some(after.map(PageKey::after)),
+            last: None,
+        }
     }
 
     /// All items, as they are.
@@ -33,17 +39,17 @@ impl Ledger {
         &self,
         from: Option<PageKey>,
         deadline: Timestamp,
-    ) -> Result<(Vec<Plain>, Option<PageKey>), LedgerError> {
+    ) -> Result<(Vec<JsonItem>, Option<PageKey>), LedgerError> {
         self.read(deadline, || self.store.items(from.clone())).await
     }
 
     /// Puts an item under a key that has none.
-    pub async fn put_new(&self, item: &Plain, deadline: Timestamp) -> Result<Put, LedgerError> {
+    pub async fn put_new(&self, item: &JsonItem, deadline: Timestamp) -> Result<PutOutcome, LedgerError> {
         self.read(deadline, || self.store.put_new(item.clone())).await
     }
 }
 
-impl Users<'_> {
+impl UserScan<'_> {
     /// The next one.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A user's records from the timeline index, newest first.
 
 use super::Ledger;
-use crate::domain::{Entry, LedgerError, Timestamp, TransNo, UserUuid};
+use crate::domain::{Entry, LedgerError, Timestamp, TransNo, UserId};
 
 /// How many voided records a timeline page skips at most.
 const PASSED_OVER_MAX: usize = 1_000;
@@ -19,7 +19,7 @@ pub struct Page<T> {
 #[derive(Clone, Debug)]
 pub struct TimelineRequest {
     /// Whose records.
-    pub user: UserUuid,
+    pub user: UserId,
     /// At most how many.
     pub limit: usize,
     /// Of those before this one.
@@ -64,7 +64,7 @@ impl Ledger {
     /// One read of the index, and whether that reached its end.
     pub(super) async fn entries(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         from: Option<TransNo>,
         before: Option<TransNo>,
         limit: usize,

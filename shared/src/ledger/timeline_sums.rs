@@ -7,8 +7,8 @@ use std::{
 
 use super::Ledger;
 use crate::{
-    domain::{Discrepancies, Discrepancy, Entry, LedgerError, Timestamp, TransNo, UserUuid},
-    store::Held,
+    domain::{Discrepancies, Discrepancy, Entry, LedgerError, Timestamp, TransNo, UserId},
+    store::StoredItem,
 };
 
 /// How many buckets the records of a user are spread over, by hash. The entries of up to
@@ -53,7 +53,7 @@ impl Ledger {
     /// The buckets in which the index differs from these sums of the records.
     pub(super) async fn differing_buckets(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         sums: &TimelineSums,
         as_of: Option<Timestamp>,
         deadline: Timestamp,
@@ -67,7 +67,7 @@ impl Ledger {
     /// all again, and counts the buckets beyond the first hundred instead of naming.
     pub(super) async fn name_timeline_discrepancies(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         as_of: Option<Timestamp>,
         buckets: &[usize],
         deadline: Timestamp,
@@ -78,7 +78,7 @@ impl Ledger {
         };
         let (mut in_table, mut in_index_alone) = (BTreeSet::new(), BTreeSet::new());
         self.each_item(user, deadline, |item| {
-            if let Held::Record { record, .. } = item {
+            if let StoredItem::Record { record, .. } = item {
                 in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(mark));
             }
         })
@@ -98,7 +98,7 @@ impl Ledger {
     /// Passes on the entries of the index as of a moment, page by page.
     async fn each_entry(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         as_of: Option<Timestamp>,
         deadline: Timestamp,
         mut take: impl FnMut(Entry) + Send,
@@ -120,10 +120,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Credits, GrantType, Nonce};
+    use crate::domain::{Credits, GrantType, InvocationId};
 
     fn entry(nth: u128, credits: u64) -> Entry {
-        let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), Nonce::new(Uuid::from_u128(nth)));
+        let trans_no =
+            TransNo::new(Timestamp::from_millis(0).unwrap(), InvocationId::new(Uuid::from_u128(nth)));
         Entry {
             trans_no,
             trans_type: GrantType::SystemAdd.into(),

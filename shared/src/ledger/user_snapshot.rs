@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ledger, timeline_sums::TimelineSums};
 use crate::{
     domain::{
-        Discrepancies, Discrepancy, GenerationUuid, LedgerError, Record, RecordKey, Timestamp, TransNo,
-        UserUuid, Wallet, WalletRebuild,
+        Discrepancies, Discrepancy, GenerationId, LedgerError, Record, RecordKey, Timestamp, TransNo, UserId,
+        Wallet, WalletRebuild,
     },
-    store::{Held, KeptWallet},
+    store::{RawWallet, StoredItem},
 };
 
 /// How many of a user's charges an audit looks up in the generation index, one read each.
@@ -27,23 +27,23 @@ pub(super) struct UserSnapshot {
     /// What the timeline index must have.
     pub(super) timeline: TimelineSums,
     /// The charges to look up in the generation index, by their fingerprints.
-    pub(super) charges: BTreeMap<u128, (GenerationUuid, TransNo)>,
+    pub(super) charges: BTreeMap<u128, (GenerationId, TransNo)>,
 }
 
 impl Ledger {
     /// The wallet as it is stored, readable or not.
-    pub(super) async fn kept_wallet(
+    pub(super) async fn raw_wallet(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         deadline: Timestamp,
-    ) -> Result<Option<KeptWallet>, LedgerError> {
-        self.read(deadline, || self.store.kept_wallet(user)).await
+    ) -> Result<Option<RawWallet>, LedgerError> {
+        self.read(deadline, || self.store.raw_wallet(user)).await
     }
 
     /// The records as of a moment, or all of them.
     pub(super) async fn snapshot(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         as_of: Option<Timestamp>,
         deadline: Timestamp,
     ) -> Result<UserSnapshot, LedgerError> {
@@ -56,9 +56,9 @@ impl Ledger {
     /// Passes on all of a user's items, page by page.
     pub(super) async fn each_item(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         deadline: Timestamp,
-        mut take: impl FnMut(Held) + Send,
+        mut take: impl FnMut(StoredItem) + Send,
     ) -> Result<(), LedgerError> {
         let mut from = None;
         loop {
@@ -80,17 +80,19 @@ impl UserSnapshot {
         self
     }
 
-    fn add(&mut self, item: Held) {
+    fn add(&mut self, item: StoredItem) {
         match item {
-            Held::Wallet(_) => {}
-            Held::UnreadableWallet(why) => self.rebuild.note(Discrepancy::WalletUnreadable(why)),
-            Held::NewerFormat(why) => self.newer.insert(Discrepancy::NewerFormat(why)),
-            Held::Unreadable(why) => self.rebuild.note(Discrepancy::Unreadable(why)),
-            Held::Repair(repair) => {
+            StoredItem::Wallet(_) => {}
+            StoredItem::UnreadableWallet(why) => {
+                self.rebuild.add_discrepancy(Discrepancy::WalletUnreadable(why))
+            }
+            StoredItem::NewerFormat(why) => self.newer.insert(Discrepancy::NewerFormat(why)),
+            StoredItem::Unreadable(why) => self.rebuild.add_discrepancy(Discrepancy::Unreadable(why)),
+            StoredItem::Repair(repair) => {
                 self.rebuild.add_repair(repair);
                 self.repairs.insert(repair);
             }
-            Held::Record { key, record, .. } => self.add_record(&key, &record),
+            StoredItem::Record { key, record, .. } => self.add_record(&key, &record),
         }
     }
 

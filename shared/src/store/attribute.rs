@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::key::{Item, new_item, text};
-use crate::domain::{ChargeType, Credits, Id, Nonce, Reason, Timestamp, TransNo, TransType};
+use crate::domain::{ChargeType, Credits, Id, InvocationId, Reason, Timestamp, TransNo, TransType};
 
 /// Why an attribute cannot be read, after its name: `packs: 2: e: is no moment`. It never
 /// repeats what the item holds, because it is logged.
@@ -19,7 +19,7 @@ pub(super) trait AttributeCodec: Sized {
 
     /// # Errors
     /// When the attribute has another type, or holds what the value may not be.
-    fn of_attribute(attribute: AttributeValue) -> Result<Self, DecodeError>;
+    fn from_attribute(attribute: AttributeValue) -> Result<Self, DecodeError>;
 }
 
 /// The attributes of an item, or of a map in one.
@@ -27,7 +27,7 @@ pub(super) struct Attributes(pub(super) Item);
 
 impl Attributes {
     /// None yet, with room for so many: a map that grows inserts all of them again.
-    pub(super) fn with_room(attributes: usize) -> Attributes {
+    pub(super) fn with_capacity(attributes: usize) -> Attributes {
         Attributes(new_item(attributes))
     }
 
@@ -43,13 +43,13 @@ impl Attributes {
     }
 
     /// Adds the attributes that an earlier read did not know.
-    pub(super) fn and_unknown(mut self, unknown: Option<&Item>) -> Attributes {
+    pub(super) fn with_unknown(mut self, unknown: Option<&Item>) -> Attributes {
         self.0.extend(unknown.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         self
     }
 
     pub(super) fn take_optional<T: AttributeCodec>(&mut self, name: &str) -> Result<Option<T>, DecodeError> {
-        let value = self.0.remove(name).map(T::of_attribute).transpose();
+        let value = self.0.remove(name).map(T::from_attribute).transpose();
         value.map_err(|why| format!("{name}: {why}"))
     }
 
@@ -74,7 +74,7 @@ impl Attributes {
     }
 
     /// The attributes of a map.
-    pub(super) fn of_map(attribute: AttributeValue) -> Result<Attributes, DecodeError> {
+    pub(super) fn from_map(attribute: AttributeValue) -> Result<Attributes, DecodeError> {
         match attribute {
             AttributeValue::M(map) => Ok(Attributes(map)),
             _ => Err("is no map".to_owned()),
@@ -91,9 +91,9 @@ impl<T: AttributeCodec> AttributeCodec for Vec<T> {
         AttributeValue::L(self.iter().map(T::to_attribute).collect())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Vec<T>, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<Vec<T>, DecodeError> {
         let AttributeValue::L(list) = attribute else { return Err("is no list".to_owned()) };
-        let named = |(nth, value)| T::of_attribute(value).map_err(|why| format!("{nth}: {why}"));
+        let named = |(nth, value)| T::from_attribute(value).map_err(|why| format!("{nth}: {why}"));
         list.into_iter().enumerate().map(named).collect()
     }
 }
@@ -103,7 +103,7 @@ impl AttributeCodec for bool {
         AttributeValue::Bool(*self)
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<bool, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<bool, DecodeError> {
         attribute.as_bool().copied().map_err(|_| "is neither true nor false".to_owned())
     }
 }
@@ -113,7 +113,7 @@ impl AttributeCodec for u64 {
         AttributeValue::N(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<u64, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<u64, DecodeError> {
         integer(&attribute)
     }
 }
@@ -123,17 +123,17 @@ impl AttributeCodec for i64 {
         AttributeValue::N(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<i64, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<i64, DecodeError> {
         integer(&attribute)
     }
 }
 
 impl AttributeCodec for Credits {
     fn to_attribute(&self) -> AttributeValue {
-        self.get().to_attribute()
+        self.as_u64().to_attribute()
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Credits, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<Credits, DecodeError> {
         Ok(integer::<u64>(&attribute)?.try_into()?)
     }
 }
@@ -144,7 +144,7 @@ impl AttributeCodec for Timestamp {
         self.millis().to_attribute()
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Timestamp, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<Timestamp, DecodeError> {
         Ok(Timestamp::from_millis(integer(&attribute)?).ok_or("is no moment")?)
     }
 }
@@ -154,18 +154,18 @@ impl AttributeCodec for TransNo {
         text(&*self.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<TransNo, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<TransNo, DecodeError> {
         Ok(uuid(&attribute)?.try_into()?)
     }
 }
 
-impl AttributeCodec for Nonce {
+impl AttributeCodec for InvocationId {
     fn to_attribute(&self) -> AttributeValue {
         text(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Nonce, DecodeError> {
-        uuid(&attribute).map(Nonce::new)
+    fn from_attribute(attribute: AttributeValue) -> Result<InvocationId, DecodeError> {
+        uuid(&attribute).map(InvocationId::new)
     }
 }
 
@@ -174,7 +174,7 @@ impl AttributeCodec for String {
         text(self)
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<String, DecodeError> {
+    fn from_attribute(attribute: AttributeValue) -> Result<String, DecodeError> {
         match attribute {
             AttributeValue::S(text) => Ok(text),
             _ => Err("is no text".to_owned()),
@@ -187,8 +187,8 @@ impl AttributeCodec for TransType {
         text(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<TransType, DecodeError> {
-        Ok(String::of_attribute(attribute)?.try_into()?)
+    fn from_attribute(attribute: AttributeValue) -> Result<TransType, DecodeError> {
+        Ok(String::from_attribute(attribute)?.try_into()?)
     }
 }
 
@@ -197,8 +197,8 @@ impl AttributeCodec for ChargeType {
         text(self.to_string())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<ChargeType, DecodeError> {
-        match TransType::of_attribute(attribute)? {
+    fn from_attribute(attribute: AttributeValue) -> Result<ChargeType, DecodeError> {
+        match TransType::from_attribute(attribute)? {
             TransType::Charge(charge) => Ok(charge),
             TransType::Grant(_) | TransType::Refund(_) => Err("is no charge's".to_owned()),
         }
@@ -210,8 +210,8 @@ impl<Kind> AttributeCodec for Id<Kind> {
         text(self.as_str())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Id<Kind>, DecodeError> {
-        Ok(String::of_attribute(attribute)?.try_into()?)
+    fn from_attribute(attribute: AttributeValue) -> Result<Id<Kind>, DecodeError> {
+        Ok(String::from_attribute(attribute)?.try_into()?)
     }
 }
 
@@ -220,8 +220,8 @@ impl AttributeCodec for Reason {
         text(self.as_str())
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Reason, DecodeError> {
-        Ok(String::of_attribute(attribute)?.try_into()?)
+    fn from_attribute(attribute: AttributeValue) -> Result<Reason, DecodeError> {
+        Ok(String::from_attribute(attribute)?.try_into()?)
     }
 }
 

@@ -2,16 +2,20 @@
 
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
-use crate::meter;
+use crate::invocation_metrics;
 
 /// Records what a read consumed.
 pub(super) fn record_read<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-    meter::note(|notes| notes.read_units = consumed.into_iter().fold(notes.read_units, sum));
+    invocation_metrics::record(|metrics| {
+        metrics.read_units = consumed.into_iter().fold(metrics.read_units, sum)
+    });
 }
 
 /// Records what a write consumed.
 pub(super) fn record_write<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-    meter::note(|notes| notes.write_units = consumed.into_iter().fold(notes.write_units, sum));
+    invocation_metrics::record(|metrics| {
+        metrics.write_units = consumed.into_iter().fold(metrics.write_units, sum)
+    });
 }
 
 #[expect(clippy::float_arithmetic, reason = "DynamoDB counts half units; credits are never summed here")]

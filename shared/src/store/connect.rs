@@ -44,7 +44,7 @@ impl Connection {
             config.set_region(Some(Region::new(region)));
         }
         config.set_endpoint_url(endpoint);
-        Client::from_conf(Store::tuned(config).build())
+        Client::from_conf(Store::with_timeouts(config).build())
     }
 }
 
@@ -62,10 +62,10 @@ impl Store {
     }
 
     /// The table of this name, as a function reaches it.
-    pub fn of_function(sdk: &SdkConfig, endpoint: Option<String>, table: impl Into<String>) -> Store {
+    pub fn for_lambda(sdk: &SdkConfig, endpoint: Option<String>, table: impl Into<String>) -> Store {
         let mut config = Builder::from(sdk);
         config.set_endpoint_url(endpoint);
-        Store::new(Client::from_conf(Store::tuned(config).build()), table)
+        Store::new(Client::from_conf(Store::with_timeouts(config).build()), table)
     }
 
     /// The table of this name, through a client of its own.
@@ -95,7 +95,7 @@ impl Store {
     /// The timeouts and retries that the ledger counts on: the SDK itself tries
     /// once, because a bounded retry needs to know what failed and the deadline. How
     /// fast a body comes is not watched besides: the time for the attempt ends it.
-    pub fn tuned(config: Builder) -> Builder {
+    pub fn with_timeouts(config: Builder) -> Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(3))

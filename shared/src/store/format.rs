@@ -7,7 +7,7 @@ use super::{
     StoreError,
     key::Item,
     names,
-    record::{Place, describe},
+    record::{ItemLocation, describe},
 };
 
 /// The newest format that this version reads. Items of the first format carry no number.
@@ -18,7 +18,7 @@ const NEWEST: u64 = 1;
 pub(super) const IS_FORMAT: &str = "attribute_not_exists(item_format)";
 
 /// Refuses an item of a newer format.
-pub(super) fn check(place: &Place, item: &Item) -> Result<(), StoreError> {
+pub(super) fn check(place: &ItemLocation, item: &Item) -> Result<(), StoreError> {
     let format = match item.get(names::FORMAT) {
         None => return Ok(()),
         Some(AttributeValue::N(number)) => number.parse::<u64>().ok(),

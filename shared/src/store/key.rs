@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::RandomState, sync::LazyLock};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::names;
-use crate::domain::{GenerationUuid, Id, Nonce, RecordKey, TransNo, UserUuid};
+use crate::domain::{GenerationId, Id, InvocationId, RecordKey, TransNo, UserId};
 
 /// The sort key of the one wallet of a user.
 const WALLET: &str = "wallet";
@@ -53,14 +53,14 @@ impl ItemKey {
     }
 
     /// The whole key of a user's item.
-    pub(super) fn of(&self, user: &UserUuid) -> Item {
+    pub(super) fn of(&self, user: &UserId) -> Item {
         let mut key = new_item(2);
         self.add_to(&mut key, user);
         key
     }
 
     /// Adds the whole key to the rest of an item.
-    pub(super) fn add_to(&self, item: &mut Item, user: &UserUuid) {
+    pub(super) fn add_to(&self, item: &mut Item, user: &UserId) {
         item.insert(names::USER.to_owned(), text(user.as_str()));
         item.insert(names::SORT.to_owned(), AttributeValue::S(self.sort()));
     }
@@ -86,23 +86,23 @@ fn record_sort(key: &RecordKey) -> String {
         RecordKey::OrderGrant(order_no) => format!("grant#order#{order_no}"),
         RecordKey::NewUserGrant => "grant#new_user#".to_owned(),
         RecordKey::KeyedGrant(key) => format!("grant#key#{key}"),
-        RecordKey::UnkeyedGrant(nonce) => format!("grant#unkeyed#{nonce}"),
-        RecordKey::MigratedGrant(nonce) => format!("grant#migrated#{nonce}"),
+        RecordKey::UnkeyedGrant(invocation_id) => format!("grant#unkeyed#{invocation_id}"),
+        RecordKey::MigratedGrant(invocation_id) => format!("grant#migrated#{invocation_id}"),
         RecordKey::Charge { generation, key } => {
             format!("charge#{}#{}", part(generation.as_ref()), part(key.as_ref()))
         }
-        RecordKey::UnkeyedCharge(nonce) => format!("charge###{nonce}"),
+        RecordKey::UnkeyedCharge(invocation_id) => format!("charge###{invocation_id}"),
     }
 }
 
 /// What the sort keys of all charges of a generation begin with.
-pub(super) fn charges_of(generation: &GenerationUuid) -> String {
+pub(super) fn charges_of(generation: &GenerationId) -> String {
     format!("charge#{generation}#")
 }
 
 /// A user's place in the generation index: all of a user's charges of one
 /// generation stand together there, in the order of time.
-pub(super) fn user_trans(user: &UserUuid, trans_no: impl std::fmt::Display) -> String {
+pub(super) fn user_trans(user: &UserId, trans_no: impl std::fmt::Display) -> String {
     format!("{user}#{trans_no}")
 }
 
@@ -119,14 +119,14 @@ fn part<T: ToString>(id: Option<&T>) -> String {
 fn parse_record(sort: &str) -> Option<RecordKey> {
     let (kind, rest) = sort.split_once('#')?;
     let (first, second) = rest.split_once('#')?;
-    let nonce = || second.trim_start_matches('#').parse().ok().map(Nonce::new);
+    let invocation_id = || second.trim_start_matches('#').parse().ok().map(InvocationId::new);
     match (kind, first) {
         ("grant", "order") => id(second).map(RecordKey::OrderGrant),
         ("grant", "new_user") => second.is_empty().then_some(RecordKey::NewUserGrant),
         ("grant", "key") => id(second).map(RecordKey::KeyedGrant),
-        ("grant", "unkeyed") => nonce().map(RecordKey::UnkeyedGrant),
-        ("grant", "migrated") => nonce().map(RecordKey::MigratedGrant),
-        ("charge", "") if second.starts_with('#') => nonce().map(RecordKey::UnkeyedCharge),
+        ("grant", "unkeyed") => invocation_id().map(RecordKey::UnkeyedGrant),
+        ("grant", "migrated") => invocation_id().map(RecordKey::MigratedGrant),
+        ("charge", "") if second.starts_with('#') => invocation_id().map(RecordKey::UnkeyedCharge),
         ("charge", generation) => {
             let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Some(RecordKey::Charge {
@@ -179,18 +179,18 @@ mod tests {
 
     #[test]
     fn every_item_has_a_key_of_its_own() {
-        let nonce = Nonce::new(uuid::Uuid::from_u128(7));
-        let named = nonce.to_string();
+        let invocation_id = InvocationId::new(uuid::Uuid::from_u128(7));
+        let named = invocation_id.to_string();
         for (key, sort) in [
             (RecordKey::OrderGrant(id("o").unwrap()), "grant#order#o".to_owned()),
             (RecordKey::NewUserGrant, "grant#new_user#".to_owned()),
             (RecordKey::KeyedGrant(id("k").unwrap()), "grant#key#k".to_owned()),
-            (RecordKey::UnkeyedGrant(nonce), format!("grant#unkeyed#{named}")),
-            (RecordKey::MigratedGrant(nonce), format!("grant#migrated#{named}")),
+            (RecordKey::UnkeyedGrant(invocation_id), format!("grant#unkeyed#{named}")),
+            (RecordKey::MigratedGrant(invocation_id), format!("grant#migrated#{named}")),
             (RecordKey::Charge { generation: id("g"), key: id("k") }, "charge#g#k".to_owned()),
             (RecordKey::Charge { generation: id("g"), key: None }, "charge#g#".to_owned()),
             (RecordKey::Charge { generation: None, key: id(&named) }, format!("charge##{named}")),
-            (RecordKey::UnkeyedCharge(nonce), format!("charge###{named}")),
+            (RecordKey::UnkeyedCharge(invocation_id), format!("charge###{named}")),
         ] {
             let key = ItemKey::Record(key);
             assert_eq!(key.sort(), sort);

@@ -6,26 +6,26 @@ mod capacity;
 mod connect;
 mod error;
 mod format;
-mod held;
 mod key;
 mod names;
 mod read;
 mod record;
 mod repair;
 mod scan;
+mod stored_item;
 mod table;
 mod wallet;
 mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
-pub use read::{ChargePlace, End, Held, KeptWallet, PageKey};
+pub use read::{ChargeKey, IndexEdge, PageKey, RawWallet, StoredItem};
 #[doc(hidden)]
 pub use record::{from_record, to_record};
 pub use repair::Repair;
-pub use scan::{Part, Plain, Put};
+pub use scan::{JsonItem, PutOutcome, ScanSegment};
 pub use table::TABLE;
 pub use wallet::{StoredWallet, UnknownAttributes};
 #[doc(hidden)]
 pub use wallet::{from_wallet, to_wallet};
-pub use write::{Commit, Transaction};
+pub use write::{Commit, RequestToken, Transaction};

@@ -11,15 +11,14 @@ use aws_sdk_dynamodb::{
 use super::{
     Store, StoreError, StoredWallet, capacity,
     error::{is_conflict, is_contention},
-    held,
     key::{self, Item, ItemKey, text},
-    names, record,
+    names, record, stored_item,
     table::{GENERATION_INDEX, TIMELINE_INDEX},
     wallet::to_wallet,
 };
 use crate::{
-    domain::{Charge, Entry, GenerationUuid, ReadRecord, Record, RecordKey, TransNo, UserUuid, Wallet},
-    meter,
+    domain::{Charge, Entry, GenerationId, ReadRecord, Record, RecordKey, TransNo, UserId, Wallet},
+    invocation_metrics,
 };
 
 /// Where a read goes on.
@@ -35,13 +34,13 @@ impl PageKey {
 
 /// Where the index says that a charge stands.
 #[derive(Clone, Debug)]
-pub struct ChargePlace(Item);
+pub struct ChargeKey(Item);
 
 /// A wallet as it stands in the table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptWallet(pub(super) Item);
+pub struct RawWallet(pub(super) Item);
 
-impl KeptWallet {
+impl RawWallet {
     /// What it holds, as far as it is a wallet's.
     pub fn wallet(&self) -> Option<Wallet> {
         to_wallet(self.0.clone()).ok().map(|stored| stored.wallet)
@@ -51,7 +50,7 @@ impl KeptWallet {
 /// An item of a user's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all items are records")]
-pub enum Held {
+pub enum StoredItem {
     /// The wallet.
     Wallet(Wallet),
     /// A record, or a fence.
@@ -76,7 +75,7 @@ pub enum Held {
 
 /// An end of a sorted range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum IndexEdge {
     /// The lowest.
     First,
     /// The highest.
@@ -88,20 +87,20 @@ impl Store {
     ///
     /// # Errors
     /// As [`StoreError`] says; so for every call here.
-    pub async fn wallet(&self, user: &UserUuid) -> Result<StoredWallet, StoreError> {
+    pub async fn wallet(&self, user: &UserId) -> Result<StoredWallet, StoreError> {
         found_wallet(self.get(user, &ItemKey::Wallet).await?)
     }
 
     /// The wallet as it stands, as of now; nothing for a user who has none.
-    pub async fn kept_wallet(&self, user: &UserUuid) -> Result<Option<KeptWallet>, StoreError> {
-        Ok(self.get(user, &ItemKey::Wallet).await?.map(KeptWallet))
+    pub async fn raw_wallet(&self, user: &UserId) -> Result<Option<RawWallet>, StoreError> {
+        Ok(self.get(user, &ItemKey::Wallet).await?.map(RawWallet))
     }
 
     /// Whether the generation index has a charge. It may lag.
     pub async fn is_in_generation_index(
         &self,
-        user: &UserUuid,
-        generation: &GenerationUuid,
+        user: &UserId,
+        generation: &GenerationId,
         trans_no: TransNo,
     ) -> Result<bool, StoreError> {
         let answer = self
@@ -116,7 +115,7 @@ impl Store {
     }
 
     /// The record at a key, as of now.
-    pub async fn record(&self, user: &UserUuid, key: &RecordKey) -> Result<ReadRecord, StoreError> {
+    pub async fn record(&self, user: &UserId, key: &RecordKey) -> Result<ReadRecord, StoreError> {
         let item = self.get(user, &ItemKey::Record(key.clone())).await?;
         to_read_record(key.clone(), item)
     }
@@ -125,7 +124,7 @@ impl Store {
     /// transaction is at one of these items.
     pub async fn snapshot(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         keys: &[RecordKey],
     ) -> Result<(StoredWallet, Vec<ReadRecord>), StoreError> {
         let records = keys.iter().map(|key| ItemKey::Record(key.clone()));
@@ -156,7 +155,7 @@ impl Store {
         Ok((wallet, records.collect::<Result<_, _>>()?))
     }
 
-    async fn get(&self, user: &UserUuid, key: &ItemKey) -> Result<Option<Item>, StoreError> {
+    async fn get(&self, user: &UserId, key: &ItemKey) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -174,8 +173,8 @@ impl Store {
     /// without keys, as of now.
     pub async fn charges(
         &self,
-        user: &UserUuid,
-        generation: &GenerationUuid,
+        user: &UserId,
+        generation: &GenerationId,
         from: Option<PageKey>,
     ) -> Result<(Vec<ReadRecord>, Option<PageKey>), StoreError> {
         let answer = self
@@ -200,9 +199,9 @@ impl Store {
     /// A page of all that is a user's, as of now.
     pub async fn all(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         from: Option<PageKey>,
-    ) -> Result<(Vec<Held>, Option<PageKey>), StoreError> {
+    ) -> Result<(Vec<StoredItem>, Option<PageKey>), StoreError> {
         let answer = self
             .query()
             .key_condition_expression("user_uuid = :user")
@@ -212,7 +211,7 @@ impl Store {
             .send()
             .await?;
         capacity::record_read(&answer.consumed_capacity);
-        let all = answer.items.unwrap_or_default().into_iter().map(held::classify).collect();
+        let all = answer.items.unwrap_or_default().into_iter().map(stored_item::classify).collect();
         Ok((all, answer.last_evaluated_key.map(PageKey)))
     }
 
@@ -221,7 +220,7 @@ impl Store {
     /// end. The index may lag.
     pub async fn timeline(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         from: Option<TransNo>,
         before: Option<TransNo>,
         limit: usize,
@@ -246,14 +245,14 @@ impl Store {
     /// index may lag.
     pub async fn generation_end(
         &self,
-        generation: &GenerationUuid,
-        end: End,
-    ) -> Result<Option<UserUuid>, StoreError> {
+        generation: &GenerationId,
+        end: IndexEdge,
+    ) -> Result<Option<UserId>, StoreError> {
         let answer = self
             .query_of(GENERATION_INDEX, 1)
             .key_condition_expression("generation_uuid = :generation")
             .expression_attribute_values(":generation", text(generation.as_str()))
-            .scan_index_forward(end == End::First)
+            .scan_index_forward(end == IndexEdge::First)
             .send()
             .await?;
         capacity::record_read(&answer.consumed_capacity);
@@ -264,11 +263,11 @@ impl Store {
     /// `limit` of those before `before`. The index may lag.
     pub async fn generation_charges(
         &self,
-        generation: &GenerationUuid,
-        user: &UserUuid,
+        generation: &GenerationId,
+        user: &UserId,
         before: Option<TransNo>,
         limit: usize,
-    ) -> Result<Vec<ChargePlace>, StoreError> {
+    ) -> Result<Vec<ChargeKey>, StoreError> {
         let answer = self
             .query_of(GENERATION_INDEX, limit)
             .key_condition_expression("generation_uuid = :generation AND user_trans BETWEEN :from AND :to")
@@ -282,15 +281,15 @@ impl Store {
         let place = |item: Item| {
             item.into_iter().filter(|(name, _)| name == names::USER || name == names::SORT).collect()
         };
-        Ok(answer.items.unwrap_or_default().into_iter().map(place).map(ChargePlace).collect())
+        Ok(answer.items.unwrap_or_default().into_iter().map(place).map(ChargeKey).collect())
     }
 
     /// The charges that stand at these places, as of now and in no order, and
     /// the places that one call had no room for.
     pub async fn charges_at(
         &self,
-        places: Vec<ChargePlace>,
-    ) -> Result<(Vec<Charge>, Vec<ChargePlace>), StoreError> {
+        places: Vec<ChargeKey>,
+    ) -> Result<(Vec<Charge>, Vec<ChargeKey>), StoreError> {
         let keys = KeysAndAttributes::builder()
             .set_keys(Some(places.into_iter().map(|place| place.0).collect()))
             .consistent_read(true)
@@ -308,7 +307,7 @@ impl Store {
         let charges: Result<_, _> = items.map(record::to_charge).collect();
         let left =
             answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys);
-        Ok((charges?, left.map(ChargePlace).collect()))
+        Ok((charges?, left.map(ChargeKey).collect()))
     }
 
     /// A query of at most so many entries of an index.
@@ -324,7 +323,7 @@ impl Store {
 
 fn found_wallet(item: Option<Item>) -> Result<StoredWallet, StoreError> {
     let stored = item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?;
-    meter::note(|notes| notes.packs = Some(stored.wallet.packs.len()));
+    invocation_metrics::record(|metrics| metrics.packs = Some(stored.wallet.packs.len()));
     Ok(stored)
 }
 

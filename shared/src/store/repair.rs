@@ -4,14 +4,14 @@
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::{
-    KeptWallet, Store, StoreError,
+    RawWallet, Store, StoreError,
     attribute::AttributeCodec,
     format::IS_FORMAT,
     key::{Item, ItemKey, RepairPart, text},
     names,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, from_wallet},
 };
-use crate::domain::{TransNo, UserUuid, Wallet};
+use crate::domain::{TransNo, UserId, Wallet};
 
 /// A wallet in the place of another one, and what is kept of that.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Repair {
     /// What was wrong.
     pub faults: Vec<String>,
     /// What stands in the wallet's place, if anything does.
-    pub before: Option<KeptWallet>,
+    pub before: Option<RawWallet>,
     /// What shall stand there.
     pub after: Wallet,
 }
@@ -40,7 +40,7 @@ impl Store {
     /// The wallet, if its version is unchanged, and what is kept of the one that was there.
     pub(super) fn repair_actions(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         repair: &Repair,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let wallet = from_wallet(&repair.after)?;
@@ -59,9 +59,9 @@ impl Store {
     /// the version is none, it has to be the same none.
     fn put_wallet(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         mut wallet: Item,
-        before: Option<&KeptWallet>,
+        before: Option<&RawWallet>,
     ) -> Result<TransactWriteItem, StoreError> {
         ItemKey::Wallet.add_to(&mut wallet, user);
         let put = self.put_item(wallet);

@@ -11,26 +11,26 @@ use serde_json::{Map, Value};
 use super::{PageKey, Store, StoreError, key::Item, names, record};
 
 /// An item as plain JSON: a number is a number, a map an object.
-pub type Plain = Map<String, Value>;
+pub type JsonItem = Map<String, Value>;
 
 /// One of so many parts of a table. Each user is in one of them, and DynamoDB says in
 /// which: by a hash, so that all parts are of about one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ScanSegment {
     nth: i32,
     of: i32,
 }
 
-impl Part {
+impl ScanSegment {
     /// The whole table.
-    pub const WHOLE: Part = Part { nth: 0, of: 1 };
+    pub const WHOLE: ScanSegment = ScanSegment { nth: 0, of: 1 };
 
     /// Into how many parts DynamoDB cuts a table at most.
     pub const OF_MAX: i32 = 1_000_000;
 
     /// The part of this number, from zero, where there are so many.
-    pub fn new(nth: i32, of: i32) -> Option<Part> {
-        (of <= Part::OF_MAX && (0..of).contains(&nth)).then_some(Part { nth, of })
+    pub fn new(nth: i32, of: i32) -> Option<ScanSegment> {
+        (of <= ScanSegment::OF_MAX && (0..of).contains(&nth)).then_some(ScanSegment { nth, of })
     }
 
     /// Its number.
@@ -46,7 +46,7 @@ impl Part {
 
 /// What became of an item that was to be put where nothing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum PutOutcome {
     /// It was put there.
     Now,
     /// It was there already, the same.
@@ -64,11 +64,11 @@ impl Store {
     /// As [`StoreError`] says; so for every call here.
     pub async fn users(
         &self,
-        part: Part,
+        part: ScanSegment,
         from: Option<PageKey>,
     ) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
         let mut scan = self.scan(from).consistent_read(false).projection_expression(names::USER);
-        if part != Part::WHOLE {
+        if part != ScanSegment::WHOLE {
             scan = scan.segment(part.nth).total_segments(part.of);
         }
         let (items, next) = page(scan).await?;
@@ -79,15 +79,15 @@ impl Store {
     }
 
     /// A page of all items, as of now.
-    pub async fn items(&self, from: Option<PageKey>) -> Result<(Vec<Plain>, Option<PageKey>), StoreError> {
+    pub async fn items(&self, from: Option<PageKey>) -> Result<(Vec<JsonItem>, Option<PageKey>), StoreError> {
         let (items, next) = page(self.scan(from)).await?;
-        let items: Result<_, _> = items.into_iter().map(to_plain).collect();
+        let items: Result<_, _> = items.into_iter().map(to_json).collect();
         Ok((items?, next))
     }
 
     /// Puts an item where nothing is.
-    pub async fn put_new(&self, plain: Plain) -> Result<Put, StoreError> {
-        let item = from_plain(plain)?;
+    pub async fn put_new(&self, plain: JsonItem) -> Result<PutOutcome, StoreError> {
+        let item = from_json(plain)?;
         let put = self
             .client
             .put_item()
@@ -99,12 +99,12 @@ impl Store {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Put::Now),
+            Ok(_) => Ok(PutOutcome::Now),
             Err(SdkError::ServiceError(refused)) if refused.err().is_conditional_check_failed_exception() => {
                 let PutItemError::ConditionalCheckFailedException(refused) = refused.into_err() else {
                     return Err(StoreError::Other("a failed condition of no kind".to_owned()));
                 };
-                Ok(if refused.item == Some(item) { Put::Before } else { Put::Refused })
+                Ok(if refused.item == Some(item) { PutOutcome::Before } else { PutOutcome::Refused })
             }
             Err(error) => Err(error.into()),
         }
@@ -126,17 +126,17 @@ async fn page(scan: ScanFluentBuilder) -> Result<(Vec<Item>, Option<PageKey>), S
 }
 
 /// An item as plain JSON; one that would not come back the same is an error.
-fn to_plain(item: Item) -> Result<Plain, StoreError> {
+fn to_json(item: Item) -> Result<JsonItem, StoreError> {
     let place = record::place(&item);
-    let plain: Plain =
+    let plain: JsonItem =
         from_item(item.clone()).map_err(|error| record::corrupt(&place, &error.to_string()))?;
-    if from_plain(plain.clone())? == item {
+    if from_json(plain.clone())? == item {
         Ok(plain)
     } else {
         Err(record::corrupt(&place, "has what JSON has not"))
     }
 }
 
-fn from_plain(plain: Plain) -> Result<Item, StoreError> {
+fn from_json(plain: JsonItem) -> Result<Item, StoreError> {
     to_item(plain).map_err(|error| StoreError::Other(error.to_string()))
 }

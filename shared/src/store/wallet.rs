@@ -11,7 +11,7 @@ use super::{
     names,
     record::{PACK_BYTES_MAX, pack_attributes, read, to_pack},
 };
-use crate::domain::{Pack, Tally, Totals, TransNo, TransType, Wallet};
+use crate::domain::{CreditSum, Pack, Totals, TransNo, TransType, Wallet};
 
 /// The size that no item may pass (Service quotas of DynamoDB: 400 KB).
 pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -84,10 +84,8 @@ pub fn to_wallet(item: Item) -> Result<StoredWallet, StoreError> {
             has_keyed_charges: item.take_optional(names::KEYED)?.unwrap_or_default(),
             fences: item.take_optional(names::FENCES)?.unwrap_or_default(),
         };
-        match wallet.fault() {
-            None => Ok(StoredWallet { wallet, unknown }),
-            Some(why) => Err(why.to_owned()),
-        }
+        wallet.validate()?;
+        Ok(StoredWallet { wallet, unknown })
     })
 }
 
@@ -121,7 +119,7 @@ impl UnknownAttributes {
     fn packs_attribute(&self, packs: &[Pack]) -> AttributeValue {
         let pack = |pack: &Pack| {
             let map = pack_attributes(&pack.grant, pack.remaining);
-            map.and_unknown(self.packs.get(&pack.grant.trans_no)).into_map()
+            map.with_unknown(self.packs.get(&pack.grant.trans_no)).into_map()
         };
         AttributeValue::L(packs.iter().map(pack).collect())
     }
@@ -129,7 +127,7 @@ impl UnknownAttributes {
     fn totals_attribute(&self, totals: &BTreeMap<TransType, Totals>) -> AttributeValue {
         let mut map = new_item(totals.len());
         map.extend(totals.iter().map(|(of, totals)| {
-            let attributes = totals_attributes(totals).and_unknown(self.totals.get(of));
+            let attributes = totals_attributes(totals).with_unknown(self.totals.get(of));
             (of.to_string(), attributes.into_map())
         }));
         AttributeValue::M(map)
@@ -137,30 +135,30 @@ impl UnknownAttributes {
 }
 
 fn take_pack(attribute: AttributeValue) -> Result<(Pack, Item), DecodeError> {
-    let mut map = Attributes::of_map(attribute)?;
+    let mut map = Attributes::from_map(attribute)?;
     let (grant, remaining) = to_pack(&mut map)?;
     Ok((Pack { grant, remaining }, map.0))
 }
 
 fn totals_attributes(totals: &Totals) -> Attributes {
-    Attributes::with_room(4)
-        .put(names::TOTAL_CREDITS, &totals.made.credits)
-        .put(names::TOTAL_COUNT, &totals.made.count)
+    Attributes::with_capacity(4)
+        .put(names::TOTAL_CREDITS, &totals.created.credits)
+        .put(names::TOTAL_COUNT, &totals.created.count)
         .put_optional(names::TOTAL_VOIDED_CREDITS, non_zero(&totals.voided.credits))
         .put_optional(names::TOTAL_VOIDED_COUNT, non_zero(&totals.voided.count))
 }
 
 fn take_totals(attribute: AttributeValue) -> Result<(Totals, Item), DecodeError> {
-    let mut map = Attributes::of_map(attribute)?;
-    let made = Tally {
+    let mut map = Attributes::from_map(attribute)?;
+    let created = CreditSum {
         credits: map.take_required(names::TOTAL_CREDITS)?,
         count: map.take_required(names::TOTAL_COUNT)?,
     };
-    let voided = Tally {
+    let voided = CreditSum {
         credits: map.take_optional(names::TOTAL_VOIDED_CREDITS)?.unwrap_or_default(),
         count: map.take_optional(names::TOTAL_VOIDED_COUNT)?.unwrap_or_default(),
     };
-    Ok((Totals { made, voided }, map.0))
+    Ok((Totals { created, voided }, map.0))
 }
 
 /// A zero is not written.

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::{
         TransactWriteItem, Update,
     },
 };
+use uuid::Uuid;
 
 use super::{
     Store, StoreError, StoredWallet, UnknownAttributes,
@@ -22,15 +23,13 @@ use super::{
     repair::Repair,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
 };
-use crate::domain::{
-    Nonce, Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserUuid, Wallet,
-};
+use crate::domain::{Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserId, Wallet};
 
 /// One conditional transaction on one user's items.
 #[derive(Clone, Copy, Debug)]
 pub struct Transaction<'a> {
     /// Whose items.
-    pub user: &'a UserUuid,
+    pub user: &'a UserId,
     /// The version of the wallet that the plan began with: it must be unchanged.
     pub version: Option<Timestamp>,
     /// What that wallet has besides: it stays.
@@ -57,33 +56,48 @@ const EXTRA_MAX: usize =
 const _: () = assert!(EXTRA_MAX >= 100);
 const _: () = assert!(Transaction::ROOM.bytes >= ITEM_BYTES_MAX);
 
-/// How a transaction ended, where DynamoDB said so.
+/// The token under which DynamoDB commits a transaction at most once, for ten minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestToken(Uuid);
+
+impl RequestToken {
+    /// From a random UUID.
+    pub fn new(random: Uuid) -> RequestToken {
+        RequestToken(random)
+    }
+}
+
+/// The outcome of a transaction, where DynamoDB returned one.
 #[derive(Clone, Debug)]
 pub enum Commit {
-    /// All of it was written.
+    /// Everything was written.
     Done,
-    /// A condition failed, and nothing was written: what was found instead.
+    /// A condition failed, and nothing was written. Carries the items that failed it.
     Refused {
         /// The wallet, if its condition failed; an empty one where it has been deleted.
         wallet: Option<StoredWallet>,
         /// The records whose conditions failed.
         records: Vec<ReadRecord>,
     },
-    /// Another transaction was at one of the items, or DynamoDB throttled: nothing was
-    /// written, and nothing is known.
+    /// Another transaction was changing one of the items, or DynamoDB throttled: nothing was
+    /// written, and no item was returned.
     Conflict,
 }
 
 const OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 impl Store {
-    /// Commits, or returns what was found where a condition failed. The same transaction
-    /// may be sent again under its `token` while its outcome is unknown, and is then the
-    /// same request to the byte; another one needs another token.
+    /// Commits, or returns the items that failed their conditions. While the outcome is
+    /// unknown, the same transaction may be resent with the same token, byte for byte; any
+    /// other transaction needs a new token.
     ///
     /// # Errors
     /// As [`StoreError`] says; after `Unavailable` it may have been written.
-    pub async fn commit(&self, transaction: &Transaction<'_>, token: Nonce) -> Result<Commit, StoreError> {
+    pub async fn commit(
+        &self,
+        transaction: &Transaction<'_>,
+        token: RequestToken,
+    ) -> Result<Commit, StoreError> {
         let keys = transaction.plan.changes.iter().map(|change| change.after().0);
         match self.transact(self.actions(transaction)?, token).await? {
             Ok(()) => Ok(Commit::Done),
@@ -91,16 +105,16 @@ impl Store {
         }
     }
 
-    /// Replaces a wallet that contradicts the records. A refusal carries no wallet,
-    /// because what was found may be none that can be read.
+    /// Replaces a wallet that contradicts the records. A refusal carries no wallet, because
+    /// the stored one may be unreadable.
     ///
     /// # Errors
     /// As for [`Store::commit`].
     pub async fn commit_repair(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         repair: &Repair,
-        token: Nonce,
+        token: RequestToken,
     ) -> Result<Commit, StoreError> {
         match self.transact(self.repair_actions(user, repair)?, token).await? {
             Ok(()) => Ok(Commit::Done),
@@ -111,17 +125,17 @@ impl Store {
         }
     }
 
-    /// Sends a transaction: its reasons where it was cancelled.
+    /// Sends a transaction; returns the cancellation reasons where it was cancelled.
     async fn transact(
         &self,
         actions: Vec<TransactWriteItem>,
-        token: Nonce,
+        token: RequestToken,
     ) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
         let sent = self
             .client
             .transact_write_items()
             .set_transact_items(Some(actions))
-            .client_request_token(token.to_string())
+            .client_request_token(token.0.to_string())
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()
             .await;
@@ -161,7 +175,7 @@ impl Store {
 
     fn put(
         &self,
-        user: &UserUuid,
+        user: &UserId,
         key: &RecordKey,
         record: &Record,
         old_rows: Option<&str>,
@@ -179,12 +193,7 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    fn void(
-        &self,
-        user: &UserUuid,
-        key: &RecordKey,
-        record: &Record,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn void(&self, user: &UserId, key: &RecordKey, record: &Record) -> Result<TransactWriteItem, StoreError> {
         let Record::Charge(crate::domain::Charge { void: Some(void), .. }) = record else {
             return Err(StoreError::Other("a void of what is no voided charge".to_owned()));
         };

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    Allocation, Charge, Credits, Entry, GenerationUuid, Grant, LedgerError, OrderNo, Pack, Reason,
-    RefundOutcome, Refunded, Summary, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet, Written,
+    Allocation, Charge, CreditSum, Credits, Entry, GenerationId, Grant, LedgerError, OrderNo, Pack, Reason,
+    RefundOutcome, Refunded, Summary, Timestamp, TransNo, TransType, UserId, Wallet, Written,
 };
 
 #[derive(Serialize)]
 pub(super) struct GrantAnswer<'a> {
     trans_no: TransNo,
-    user_uuid: &'a UserUuid,
+    user_uuid: &'a UserId,
     trans_type: &'a TransType,
     credits: Credits,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub(super) struct GrantAnswer<'a> {
 }
 
 impl<'a> GrantAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, posted: &'a Written<Grant>) -> Self {
+    pub(super) fn new(user: &'a UserId, posted: &'a Written<Grant>) -> Self {
         let grant = &posted.record;
         GrantAnswer {
             trans_no: grant.trans_no,
@@ -44,9 +44,9 @@ impl<'a> GrantAnswer<'a> {
 #[derive(Serialize)]
 pub(super) struct ChargeAnswer<'a> {
     trans_no: TransNo,
-    user_uuid: &'a UserUuid,
+    user_uuid: &'a UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    generation_uuid: Option<&'a GenerationUuid>,
+    generation_uuid: Option<&'a GenerationId>,
     trans_type: String,
     credits: i64,
     allocations: Vec<AllocationView<'a>>,
@@ -56,14 +56,14 @@ pub(super) struct ChargeAnswer<'a> {
 }
 
 impl<'a> ChargeAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, posted: &'a Written<Charge>) -> Self {
+    pub(super) fn new(user: &'a UserId, posted: &'a Written<Charge>) -> Self {
         let charge = &posted.record;
         ChargeAnswer {
             trans_no: charge.trans_no,
             user_uuid: user,
             generation_uuid: charge.generation.as_ref(),
             trans_type: charge.trans_type.to_string(),
-            credits: charge.credits.negated(),
+            credits: charge.credits.to_negative_i64(),
             allocations: charge.allocations.iter().map(AllocationView::new).collect(),
             created_at: charge.trans_no.created_at(),
             balance: posted.balance,
@@ -96,8 +96,8 @@ impl<'a> AllocationView<'a> {
 #[derive(Serialize)]
 pub(super) struct RefundAnswer<'a> {
     outcome: &'static str,
-    user_uuid: &'a UserUuid,
-    generation_uuid: &'a GenerationUuid,
+    user_uuid: &'a UserId,
+    generation_uuid: &'a GenerationId,
     credits: Credits,
     restored: Credits,
     expired: Credits,
@@ -116,10 +116,10 @@ struct VoidedView<'a> {
 }
 
 impl<'a> RefundAnswer<'a> {
-    pub(super) fn new(generation: &'a GenerationUuid, refunded: &'a Refunded) -> Result<Self, LedgerError> {
+    pub(super) fn new(generation: &'a GenerationId, refunded: &'a Refunded) -> Result<Self, LedgerError> {
         let voided = refunded.charges.iter().map(|charge| VoidedView {
             trans_no: charge.trans_no,
-            credits: charge.credits.negated(),
+            credits: charge.credits.to_negative_i64(),
             voided_at: charge.voided_at,
             voided_reason: &charge.voided_reason,
         });
@@ -127,7 +127,7 @@ impl<'a> RefundAnswer<'a> {
             outcome: refunded.outcome.name(),
             user_uuid: &refunded.user,
             generation_uuid: generation,
-            credits: refunded.returned.restored.plus(refunded.returned.expired)?,
+            credits: refunded.returned.restored.checked_add(refunded.returned.expired)?,
             restored: refunded.returned.restored,
             expired: refunded.returned.expired,
             records: voided.collect(),
@@ -139,7 +139,7 @@ impl<'a> RefundAnswer<'a> {
 
 #[derive(Serialize)]
 pub(super) struct WebhookAnswer<'a> {
-    generation_uuid: &'a GenerationUuid,
+    generation_uuid: &'a GenerationId,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
@@ -147,7 +147,7 @@ pub(super) struct WebhookAnswer<'a> {
 
 impl<'a> WebhookAnswer<'a> {
     /// Only a generation that failed has an outcome.
-    pub(super) fn new(generation: &'a GenerationUuid, outcome: Option<RefundOutcome>) -> Self {
+    pub(super) fn new(generation: &'a GenerationId, outcome: Option<RefundOutcome>) -> Self {
         let status = if outcome.is_some() { "failed" } else { "succeeded" };
         WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(RefundOutcome::name) }
     }
@@ -155,7 +155,7 @@ impl<'a> WebhookAnswer<'a> {
 
 #[derive(Serialize)]
 pub(super) struct BalanceAnswer<'a> {
-    user_uuid: &'a UserUuid,
+    user_uuid: &'a UserId,
     balance: Credits,
     packs: Vec<PackView<'a>>,
 }
@@ -174,7 +174,7 @@ struct PackView<'a> {
 }
 
 impl<'a> BalanceAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, wallet: &'a Wallet, now: Timestamp) -> Self {
+    pub(super) fn new(user: &'a UserId, wallet: &'a Wallet, now: Timestamp) -> Self {
         let pack = |Pack { grant, remaining }: &'a Pack| PackView {
             trans_no: grant.trans_no,
             trans_type: &grant.trans_type,
@@ -222,7 +222,7 @@ struct RecordView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     order_no: Option<&'a OrderNo>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    generation_uuid: Option<&'a GenerationUuid>,
+    generation_uuid: Option<&'a GenerationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expired_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -239,8 +239,8 @@ impl<'a> From<&'a Entry> for RecordView<'a> {
             trans_no: entry.trans_no,
             trans_type: entry.trans_type.to_string(),
             credits: match entry.trans_type {
-                TransType::Charge(_) => entry.credits.negated(),
-                TransType::Grant(_) | TransType::Refund(_) => entry.credits.get().cast_signed(),
+                TransType::Charge(_) => entry.credits.to_negative_i64(),
+                TransType::Grant(_) | TransType::Refund(_) => entry.credits.as_u64().cast_signed(),
             },
             order_no: entry.order_no.as_ref(),
             generation_uuid: entry.generation.as_ref(),
@@ -258,7 +258,7 @@ impl<'a> From<&'a Charge> for RecordView<'a> {
         RecordView {
             trans_no: charge.trans_no,
             trans_type: charge.trans_type.to_string(),
-            credits: charge.credits.negated(),
+            credits: charge.credits.to_negative_i64(),
             order_no: charge.order_no.as_ref(),
             generation_uuid: charge.generation.as_ref(),
             expired_at: None,
@@ -272,22 +272,22 @@ impl<'a> From<&'a Charge> for RecordView<'a> {
 
 #[derive(Serialize)]
 pub(super) struct TimelineAnswer<'a> {
-    user_uuid: &'a UserUuid,
+    user_uuid: &'a UserId,
     records: Vec<RecordView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
 impl<'a> TimelineAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, entries: &'a [Entry], cursor: Option<String>) -> Self {
+    pub(super) fn new(user: &'a UserId, entries: &'a [Entry], cursor: Option<String>) -> Self {
         TimelineAnswer { user_uuid: user, records: entries.iter().map(RecordView::from).collect(), cursor }
     }
 }
 
 #[derive(Serialize)]
 pub(super) struct GenerationAnswer<'a> {
-    generation_uuid: &'a GenerationUuid,
-    user_uuid: &'a UserUuid,
+    generation_uuid: &'a GenerationId,
+    user_uuid: &'a UserId,
     charges: Vec<ChargeView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
@@ -302,8 +302,8 @@ struct ChargeView<'a> {
 
 impl<'a> GenerationAnswer<'a> {
     pub(super) fn new(
-        generation: &'a GenerationUuid,
-        user: &'a UserUuid,
+        generation: &'a GenerationId,
+        user: &'a UserId,
         charges: &'a [Charge],
         cursor: Option<String>,
     ) -> Self {
@@ -318,7 +318,7 @@ impl<'a> GenerationAnswer<'a> {
 
 #[derive(Serialize)]
 pub(super) struct SummaryAnswer<'a> {
-    user_uuid: &'a UserUuid,
+    user_uuid: &'a UserId,
     balance: Credits,
     granted: TallyView,
     spent: TallyView,
@@ -340,8 +340,8 @@ struct ExpiredView {
 }
 
 impl<'a> SummaryAnswer<'a> {
-    pub(super) fn new(user: &'a UserUuid, summary: &'a Summary, balance: Credits) -> Self {
-        let tally = |tally: &Tally| TallyView { credits: tally.credits, count: tally.count };
+    pub(super) fn new(user: &'a UserId, summary: &'a Summary, balance: Credits) -> Self {
+        let tally = |tally: &CreditSum| TallyView { credits: tally.credits, count: tally.count };
         SummaryAnswer {
             user_uuid: user,
             balance,

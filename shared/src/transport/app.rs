@@ -1,6 +1,6 @@
 //! The state that a function keeps from event to event.
 
-use super::{caller::Caller, error::RequestError, event::Claims, telemetry::Metrics};
+use super::{caller::Caller, error::RequestError, event::Claims, telemetry::MetricHandles};
 use crate::{callback::Callbacks, ledger::Ledger};
 
 /// The state of a function.
@@ -9,19 +9,19 @@ pub struct App {
     pub ledger: Ledger,
     admits_anyone: bool,
     pub(super) callbacks: Callbacks,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: MetricHandles,
 }
 
 impl App {
     /// An app on this ledger that demands claims and admits no call-back.
     pub fn new(ledger: Ledger) -> App {
-        App { ledger, admits_anyone: false, callbacks: Callbacks::none(), metrics: Metrics::default() }
+        App { ledger, admits_anyone: false, callbacks: Callbacks::none(), metrics: MetricHandles::default() }
     }
 
     /// Admits HTTP events without claims: only for a stack without an authorizer, such as the
     /// local one.
     #[must_use]
-    pub fn admitting_anyone(self) -> App {
+    pub fn without_authentication(self) -> App {
         App { admits_anyone: true, ..self }
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{LedgerError, Timestamp},
     ledger::{AuditDeadline, AuditSummary},
-    store::Part,
+    store::ScanSegment,
 };
 
 const MINUTE_MILLIS: i64 = 60_000;
@@ -74,7 +74,7 @@ impl Audit {
     }
 
     /// The segment by the payload or, where it has neither segment nor time, by the clock.
-    fn request(self, payload: &str, now: Timestamp) -> Result<(Part, Option<String>), LedgerError> {
+    fn request(self, payload: &str, now: Timestamp) -> Result<(ScanSegment, Option<String>), LedgerError> {
         let rejected =
             |_| LedgerError::InvalidRequest("must be an object with time, segment, of and after".to_owned());
         // An object: a struct alone would be read from a list too.
@@ -87,23 +87,24 @@ impl Audit {
                     self.segment_at(time.map_err(|why| LedgerError::InvalidRequest(format!("time: {why}")))?),
                 )
             }
-            (Some(nth), Some(of)) => Part::new(nth, of),
+            (Some(nth), Some(of)) => ScanSegment::new(nth, of),
             _ => None,
         };
         let segment = segment.ok_or_else(|| {
             LedgerError::InvalidRequest(format!(
                 "segment: from 0, less than of; of: at most {}",
-                Part::OF_MAX
+                ScanSegment::OF_MAX
             ))
         })?;
         Ok((segment, request.after))
     }
 
     /// The segment for a time of the schedule.
-    fn segment_at(self, now: Timestamp) -> Part {
+    fn segment_at(self, now: Timestamp) -> ScanSegment {
         let of = WEEK_MINUTES / self.every_minutes;
         let runs = now.millis() / (MINUTE_MILLIS * i64::from(self.every_minutes));
         let nth = i32::try_from(runs % i64::from(of)).ok();
-        nth.and_then(|nth| Part::new(nth, of)).expect("a remainder is less, and a week has fewer minutes")
+        nth.and_then(|nth| ScanSegment::new(nth, of))
+            .expect("a remainder is less, and a week has fewer minutes")
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{error::RequestError, event::Claims};
-use crate::domain::UserUuid;
+use crate::domain::UserId;
 
 /// The scope that lets a caller grant, decrease and refund for any user.
 const WRITE: &str = "credits:write";
@@ -17,7 +17,7 @@ pub(super) enum Caller {
     /// The bearer of a token that API Gateway's authorizer has checked.
     Bearer {
         /// The user of the token, if its subject can be a `user_uuid`.
-        subject: Option<UserUuid>,
+        subject: Option<UserId>,
         can_write: bool,
         can_read: bool,
     },
@@ -44,7 +44,7 @@ impl Caller {
     }
 
     /// Whether the caller may read this user.
-    pub(super) fn may_read(&self, user: &UserUuid) -> Result<(), RequestError> {
+    pub(super) fn may_read(&self, user: &UserId) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
             Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
@@ -53,7 +53,7 @@ impl Caller {
     }
 
     /// The one user whom the caller may read; none if it may read all.
-    pub(super) fn readable_user(&self) -> Result<Option<&UserUuid>, RequestError> {
+    pub(super) fn readable_user(&self) -> Result<Option<&UserId>, RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
             Caller::Bearer { subject: Some(subject), .. } => Ok(Some(subject)),
@@ -62,7 +62,7 @@ impl Caller {
     }
 
     /// The user of the token.
-    pub(super) fn subject(&self) -> Option<&UserUuid> {
+    pub(super) fn subject(&self) -> Option<&UserId> {
         if let Caller::Bearer { subject, .. } = self { subject.as_ref() } else { None }
     }
 }
@@ -82,7 +82,7 @@ mod tests {
         let claim = |name| claims.iter().find(|(given, _)| *given == name).map(|(_, claim)| (*claim).into());
         let caller =
             Caller::from_claims(&Claims { sub: claim("sub"), scope: claim("scope"), scp: claim("scp") });
-        let user = |name: &str| UserUuid::try_from(name.to_owned()).unwrap();
+        let user = |name: &str| UserId::try_from(name.to_owned()).unwrap();
         let found = (
             caller.may_write().is_ok(),
             caller.may_read(&user("u2")).is_ok(),

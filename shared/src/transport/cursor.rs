@@ -39,11 +39,11 @@ impl Cursors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Nonce, Timestamp};
+    use crate::domain::{InvocationId, Timestamp};
 
     #[test]
     fn a_cursor_works_for_its_own_query_alone() {
-        let before = TransNo::new(Timestamp::from_millis(1).unwrap(), Nonce::new(Uuid::max()));
+        let before = TransNo::new(Timestamp::from_millis(1).unwrap(), InvocationId::new(Uuid::max()));
         let cursors = Cursors::of(&["timeline", "u1"]);
         let cursor = cursors.write(before);
         assert_eq!(cursors.read(&Value::from(cursor.clone())), Ok(before));

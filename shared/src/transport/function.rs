@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     domain::{LedgerError, Timestamp},
+    invocation_metrics::{self, InvocationMetrics},
     ledger::Invocation,
-    meter::{self, Notes},
 };
 
 /// The part of an invocation's time that is left for the response, in milliseconds.
@@ -71,12 +71,13 @@ impl Function {
         request_id: &str,
     ) -> Result<Answer, RequestError> {
         let began = Instant::now();
-        let ended = catch_panic(meter::noted(work)).await;
+        let ended = catch_panic(invocation_metrics::collect(work)).await;
         // A panic loses what the invocation recorded.
-        let (answered, notes) = ended.unwrap_or_else(|panic| (Err(panic.into()), Notes::default()));
+        let (answered, metrics) =
+            ended.unwrap_or_else(|panic| (Err(panic.into()), InvocationMetrics::default()));
         let (function, error, took) = (self.name, answered.as_ref().err(), began.elapsed());
         let outcome = InvocationOutcome { function, request_id, error, took };
-        telemetry::log_invocation(&app.metrics, &outcome, &notes);
+        telemetry::log_invocation(&app.metrics, &outcome, &metrics);
         answered
     }
 
@@ -187,7 +188,7 @@ impl Function {
     }
 
     fn record_operation(self, operation: &Operation) {
-        meter::note(|notes| notes.operation = Some(self.operation_name(operation)));
+        invocation_metrics::record(|metrics| metrics.operation = Some(self.operation_name(operation)));
     }
 }
 

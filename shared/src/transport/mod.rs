@@ -33,4 +33,4 @@ pub use function::Function;
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
 pub use runtime::{run, run_audit, run_webhook};
-pub use telemetry::Metrics;
+pub use telemetry::MetricHandles;

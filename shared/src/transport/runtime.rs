@@ -43,9 +43,9 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     let secrets = if let Some(id) = variable("SCRIP_WEBHOOK_SECRET_ID") {
         let mut config = SecretsManager::from(sdk);
         config.set_endpoint_url(endpoint("SECRETS_MANAGER"));
-        Secrets::kept(config, id)
+        Secrets::from_secrets_manager(config, id)
     } else {
-        Secrets::given(Secret::list(&variable("SCRIP_WEBHOOK_SECRETS").unwrap_or_default())?)
+        Secrets::fixed(Secret::list(&variable("SCRIP_WEBHOOK_SECRETS").unwrap_or_default())?)
     };
     Ok(Callbacks { secrets, executions: Some(Executions::new(executions)) })
 }
@@ -58,12 +58,12 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
 /// gives a function of any size a whole processor.
 async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
-    let store = Store::of_function(sdk, endpoint("DYNAMODB"), table);
+    let store = Store::for_lambda(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, Sources::system());
     let _ = timeout(WARMING, ledger.warm()).await;
     let app = App::new(ledger).with_callbacks(callbacks);
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
-    if admits_anyone { app.admitting_anyone() } else { app }
+    if admits_anyone { app.without_authentication() } else { app }
 }
 
 /// Serves a function's events until Lambda ends the process.

@@ -15,8 +15,8 @@ use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_hist
 use super::{error::RequestError, route::ROUTES};
 use crate::{
     domain::{Discrepancies, Discrepancy, LedgerError},
+    invocation_metrics::{CreditFlow, InvocationMetrics},
     ledger::{AuditReport, AuditSummary},
-    meter::{Move, Notes},
 };
 
 /// How many discrepancies of a user a line of the log names, and in how many characters.
@@ -31,60 +31,68 @@ pub(super) struct InvocationOutcome<'a> {
     pub(super) took: Duration,
 }
 
-/// Says what each metric is, and in which unit.
+/// Describes each metric and its unit.
 pub fn describe() {
-    describe_counter!("requests", Unit::Count, "Events that were answered");
-    describe_counter!("failures", Unit::Count, "Answers that are the service's fault: 500 and 503");
-    describe_counter!("errors", Unit::Count, "Answers that are an error, by its code");
-    describe_histogram!("latency", Unit::Seconds, "From the event to its answer");
-    describe_histogram!("query_latency", Unit::Seconds, "The same, of all operations that only read");
-    describe_histogram!("round_trips", Unit::Count, "Calls to DynamoDB for one event");
-    describe_histogram!("read_units", Unit::Count, "Read units of DynamoDB for one event");
-    describe_histogram!("write_units", Unit::Count, "Write units of DynamoDB for one event");
-    describe_counter!("retries", Unit::Count, "Calls to DynamoDB that were tried again");
-    describe_counter!("conflicts", Unit::Count, "Transactions that met others, or were throttled");
-    describe_counter!("credits_granted", Unit::Count, "Credits that came");
-    describe_counter!("credits_charged", Unit::Count, "Credits that went");
-    describe_counter!("credits_voided", Unit::Count, "Credits that came back");
-    describe_counter!("refunds", Unit::Count, "Refunds, by how they ended");
-    describe_counter!("anomalies", Unit::Count, "What should not happen, and is no error");
-    describe_histogram!("wallet_packs", Unit::Count, "Packs of the wallets that were read");
-    describe_counter!("audit_runs", Unit::Count, "Audits that ended without an error");
+    describe_counter!("requests", Unit::Count, "Events handled");
+    describe_counter!("failures", Unit::Count, "Responses with a server error: 500 or 503");
+    describe_counter!("errors", Unit::Count, "Responses with an error, by code");
+    describe_histogram!("latency", Unit::Seconds, "Time from the event to its response");
+    describe_histogram!("query_latency", Unit::Seconds, "Latency of all read operations");
+    describe_histogram!("round_trips", Unit::Count, "DynamoDB calls per event");
+    describe_histogram!("read_units", Unit::Count, "DynamoDB read units per event");
+    describe_histogram!("write_units", Unit::Count, "DynamoDB write units per event");
+    describe_counter!("retries", Unit::Count, "DynamoDB calls that were retried");
+    describe_counter!("conflicts", Unit::Count, "Transactions cancelled by other writers, or throttled");
+    describe_counter!("credits_granted", Unit::Count, "Credits granted");
+    describe_counter!("credits_charged", Unit::Count, "Credits charged");
+    describe_counter!("credits_voided", Unit::Count, "Credits returned by voids");
+    describe_counter!("refunds", Unit::Count, "Refunds, by outcome");
+    describe_counter!("anomalies", Unit::Count, "Unusual requests that are no errors, by kind");
+    describe_histogram!("wallet_packs", Unit::Count, "Packs in the wallets read");
+    describe_counter!("audit_runs", Unit::Count, "Audit runs that ended without an error");
     describe_histogram!(
         "audit_unfinished",
         Unit::Count,
-        "Of each audit: 1 if users are left, for want of time or because theirs failed"
+        "Per audit run: 1 if users remain, because the time ended or their audit failed"
     );
-    describe_counter!("audited_users", Unit::Count, "Users whose wallet was compared with the records");
-    describe_counter!("audited_records", Unit::Count, "Records that they have");
-    describe_counter!("audited_voided", Unit::Count, "Those of them that are voided");
-    describe_histogram!("audit_failed_users", Unit::Count, "Users of each audit whose own audit failed");
-    // No counter: one that stays at zero says nothing, as a dead audit does.
-    describe_histogram!("drifted_users", Unit::Count, "Users of each audit with discrepancies");
-    describe_histogram!("balance_accuracy", Unit::Percent, "Users of each audit without discrepancies");
-    describe_histogram!("voided_share", Unit::Percent, "Records of each audit that are voided");
+    describe_counter!("audited_users", Unit::Count, "Users whose wallet was compared with their records");
+    describe_counter!("audited_records", Unit::Count, "Records of the audited users");
+    describe_counter!("audited_voided", Unit::Count, "Voided records of the audited users");
+    describe_histogram!("audit_failed_users", Unit::Count, "Per audit run: users whose audit failed");
+    // A histogram, because a counter at zero looks like an audit that never ran.
+    describe_histogram!("drifted_users", Unit::Count, "Per audit run: users with discrepancies");
+    describe_histogram!(
+        "balance_accuracy",
+        Unit::Percent,
+        "Per audit run: share of users without discrepancies"
+    );
+    describe_histogram!("voided_share", Unit::Percent, "Per audit run: share of records that are voided");
 }
 
 /// Emits the metrics of an invocation and writes its line of the log.
-pub(super) fn log_invocation(metrics: &Metrics, outcome: &InvocationOutcome<'_>, notes: &Notes) {
-    count(metrics, outcome, notes);
-    for anomaly in &notes.anomalies {
-        let (user_uuid, generation_uuid) = (notes.user.as_deref(), notes.generation.as_deref());
+pub(super) fn log_invocation(
+    handles: &MetricHandles,
+    outcome: &InvocationOutcome<'_>,
+    metrics: &InvocationMetrics,
+) {
+    emit(handles, outcome, metrics);
+    for anomaly in &metrics.anomalies {
+        let (user_uuid, generation_uuid) = (metrics.user.as_deref(), metrics.generation.as_deref());
         tracing::warn!(anomaly, request_id = outcome.request_id, user_uuid, generation_uuid);
     }
     macro_rules! line {
         ($level:ident, $($more:tt)*) => {
             tracing::$level!(
                 function = outcome.function,
-                operation = notes.operation,
+                operation = metrics.operation,
                 request_id = outcome.request_id,
                 code = outcome.error.map_or("ok", |error| error.kind().code),
-                user_uuid = notes.user.as_deref(),
-                generation_uuid = notes.generation.as_deref(),
-                outcome = notes.outcome,
-                round_trips = notes.round_trips,
-                retries = notes.retries,
-                conflicts = notes.conflicts,
+                user_uuid = metrics.user.as_deref(),
+                generation_uuid = metrics.generation.as_deref(),
+                outcome = metrics.outcome,
+                round_trips = metrics.round_trips,
+                retries = metrics.retries,
+                conflicts = metrics.conflicts,
                 micros = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX),
                 $($more)*
             )
@@ -96,8 +104,8 @@ pub(super) fn log_invocation(metrics: &Metrics, outcome: &InvocationOutcome<'_>,
     }
 }
 
-/// The metrics of every event of an operation.
-struct OfOperation {
+/// The metrics that every event of an operation emits.
+struct OperationMetrics {
     requests: Counter,
     latency: Histogram,
     round_trips: Histogram,
@@ -108,14 +116,14 @@ struct OfOperation {
     conflicts: Counter,
 }
 
-/// The metrics of operations, kept from event to event: to find one by its name and labels
-/// takes longer than to count.
+/// The metrics of operations, cached between events: finding one by name and labels takes
+/// longer than counting.
 #[derive(Default)]
-pub struct Metrics(Mutex<BTreeMap<&'static str, OfOperation>>);
+pub struct MetricHandles(Mutex<BTreeMap<&'static str, OperationMetrics>>);
 
-impl OfOperation {
-    fn new(operation: &'static str) -> OfOperation {
-        OfOperation {
+impl OperationMetrics {
+    fn new(operation: &'static str) -> OperationMetrics {
+        OperationMetrics {
             requests: counter!("requests", "operation" => operation),
             latency: histogram!("latency", "operation" => operation),
             round_trips: histogram!("round_trips", "operation" => operation),
@@ -127,26 +135,26 @@ impl OfOperation {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "nobody calls DynamoDB 2^53 times")]
-    fn count(&self, outcome: &InvocationOutcome<'_>, notes: &Notes) {
+    #[expect(clippy::cast_precision_loss, reason = "an invocation never makes 2^53 calls")]
+    fn count(&self, outcome: &InvocationOutcome<'_>, metrics: &InvocationMetrics) {
         self.requests.increment(1);
         self.latency.record(outcome.took);
-        self.round_trips.record(notes.round_trips as f64);
-        self.read_units.record(notes.read_units);
-        self.write_units.record(notes.write_units);
-        if let Some(packs) = notes.packs.and_then(|packs| u32::try_from(packs).ok()) {
+        self.round_trips.record(metrics.round_trips as f64);
+        self.read_units.record(metrics.read_units);
+        self.write_units.record(metrics.write_units);
+        if let Some(packs) = metrics.packs.and_then(|packs| u32::try_from(packs).ok()) {
             self.wallet_packs.record(packs);
         }
-        self.retries.increment(notes.retries);
-        self.conflicts.increment(notes.conflicts);
+        self.retries.increment(metrics.retries);
+        self.conflicts.increment(metrics.conflicts);
     }
 }
 
-fn count(metrics: &Metrics, outcome: &InvocationOutcome<'_>, notes: &Notes) {
-    let operation = notes.operation.unwrap_or("none");
-    let mut kept = metrics.0.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.entry(operation).or_insert_with(|| OfOperation::new(operation)).count(outcome, notes);
-    drop(kept);
+fn emit(handles: &MetricHandles, outcome: &InvocationOutcome<'_>, metrics: &InvocationMetrics) {
+    let operation = metrics.operation.unwrap_or("none");
+    let mut operations = handles.0.lock().unwrap_or_else(PoisonError::into_inner);
+    operations.entry(operation).or_insert_with(|| OperationMetrics::new(operation)).count(outcome, metrics);
+    drop(operations);
     if ROUTES.iter().any(|route| route.is_query && route.operation == operation) {
         histogram!("query_latency").record(outcome.took);
     }
@@ -156,23 +164,23 @@ fn count(metrics: &Metrics, outcome: &InvocationOutcome<'_>, notes: &Notes) {
             counter!("failures", "operation" => operation).increment(1);
         }
     }
-    for (way, kind, credits) in &notes.moves {
-        let name = match way {
-            Move::Granted => "credits_granted",
-            Move::Charged => "credits_charged",
-            Move::Voided => "credits_voided",
+    for (flow, kind, credits) in &metrics.flows {
+        let name = match flow {
+            CreditFlow::Granted => "credits_granted",
+            CreditFlow::Charged => "credits_charged",
+            CreditFlow::Voided => "credits_voided",
         };
-        counter!(name, "kind" => *kind).increment(credits.get());
+        counter!(name, "kind" => *kind).increment(credits.as_u64());
     }
-    if let Some(outcome) = notes.outcome {
+    if let Some(outcome) = metrics.outcome {
         counter!("refunds", "outcome" => outcome).increment(1);
     }
-    for anomaly in &notes.anomalies {
+    for anomaly in &metrics.anomalies {
         counter!("anomalies", "anomaly" => *anomaly).increment(1);
     }
 }
 
-/// Counts what a run of the audit found, until it ended well or with an error.
+/// Emits the metrics of an audit run, also of one that ended with an error.
 pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
     let is_whole = is_ok && summary.unfinished_after.is_none() && summary.failed == 0;
     counter!("audit_runs").increment(u64::from(is_ok));
@@ -180,7 +188,7 @@ pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
     counter!("audited_users").increment(summary.users);
     counter!("audited_records").increment(summary.records);
     counter!("audited_voided").increment(summary.voided);
-    // A zero says that all is well, which no run that failed can say.
+    // Zero means that all users are clean, which a failed run cannot state.
     for (name, users) in [("drifted_users", summary.drifted), ("audit_failed_users", summary.failed)] {
         if is_ok || users > 0 {
             histogram!(name).record(number(users));

@@ -1,10 +1,10 @@
 use scrip::{
     domain::{
         Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRequest, GrantType,
-        LedgerError, Nonce, Plan, ReadRecord, Record, RecordChange, RecordKey, Summary, Timestamp, TransType,
-        Void, Wallet,
+        InvocationId, LedgerError, Plan, ReadRecord, Record, RecordChange, RecordKey, Summary, Timestamp,
+        TransType, Void, Wallet,
     },
-    store::{Commit, End, Held, StoreError, Transaction, UnknownAttributes},
+    store::{Commit, IndexEdge, RequestToken, StoreError, StoredItem, Transaction, UnknownAttributes},
     transport::functions::FUNCTIONS,
 };
 use serde_json::Value;
@@ -59,11 +59,14 @@ fn check(world: &World, item: &Value) -> bool {
     let record = place.read(world.wait(store.record(&user, &key))).and_then(|read| read.record);
     let charges = place.read(world.wait(store.charges(&user, &generation, None)));
     let entries = place.read(world.wait(store.timeline(&user, None, None, 1)));
-    place.read(world.wait(store.generation_end(&generation, End::First)));
+    place.read(world.wait(store.generation_end(&generation, IndexEdge::First)));
     let places = place.read(world.wait(store.generation_charges(&generation, &user, None, 1)));
     let found = place.read(world.wait(store.charges_at(places.unwrap_or_default())));
     for held in place.read(world.wait(store.all(&user, None))).into_iter().flat_map(|(all, _)| all) {
-        if let Held::Unreadable(why) | Held::UnreadableWallet(why) | Held::NewerFormat(why) = held {
+        if let StoredItem::Unreadable(why)
+        | StoredItem::UnreadableWallet(why)
+        | StoredItem::NewerFormat(why) = held
+        {
             assert!(why.contains(&place.named), "{why:?} does not name {}", place.named);
         }
     }
@@ -95,7 +98,8 @@ fn check(world: &World, item: &Value) -> bool {
 /// The wallet and the record that failed conditions return.
 fn refused(world: &World, place: &Place) -> (Option<Wallet>, Option<Record>) {
     let key = RecordKey::Charge { generation: None, key: None };
-    let fence = Record::Fence(Void { at: now(), reason: id("it failed"), by: Nonce::new(Uuid::nil()) });
+    let fence =
+        Record::Fence(Void { at: now(), reason: id("it failed"), by: InvocationId::new(Uuid::nil()) });
     let first = Wallet { version: Some(now()), ..Wallet::default() };
     let wallet = match place.read(send(world, &Plan { wallet: Some(first), changes: Vec::new() })) {
         Some(Commit::Refused { wallet, .. }) => wallet.map(|stored| stored.wallet),
@@ -113,7 +117,7 @@ fn refused(world: &World, place: &Place) -> (Option<Wallet>, Option<Record>) {
 fn send(world: &World, plan: &Plan) -> Result<Commit, StoreError> {
     let (user, unknown) = (id("u"), UnknownAttributes::default());
     let transaction = Transaction { user: &user, version: None, unknown: &unknown, plan };
-    world.wait(world.store.commit(&transaction, Nonce::new(Uuid::nil())))
+    world.wait(world.store.commit(&transaction, RequestToken::new(Uuid::nil())))
 }
 
 fn check_entry(entry: Entry, record: Option<&Record>) {
@@ -167,7 +171,7 @@ fn check_record(world: &World, item: &Value, record: Record) {
         }
         Record::Charge(charge) => {
             check_charge(charge);
-            (charge.credits.negated().to_string(), charge.void.is_some())
+            (charge.credits.to_negative_i64().to_string(), charge.void.is_some())
         }
         Record::Fence(_) => ("0".to_owned(), true),
     };
@@ -184,8 +188,8 @@ fn check_record(world: &World, item: &Value, record: Record) {
 }
 
 fn check_charge(charge: &Charge) {
-    let sum: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.get())).sum();
-    assert_eq!(sum, u128::from(charge.credits.get()), "{charge:?}");
+    let sum: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.as_u64())).sum();
+    assert_eq!(sum, u128::from(charge.credits.as_u64()), "{charge:?}");
     for Allocation { grant, credits } in &charge.allocations {
         check_grant(grant);
         assert!(!credits.is_zero() && *credits <= grant.credits, "{charge:?}");
@@ -204,7 +208,7 @@ fn rewritten(world: &World, key: &RecordKey, record: Record) -> Value {
 }
 
 fn check_wallet(world: &World, wallet: &Wallet) {
-    assert_eq!(wallet.fault(), None);
+    assert_eq!(wallet.validate(), Ok(()));
     wallet.packs.iter().for_each(|pack| check_grant(&pack.grant));
     world.lay(Vec::new());
     commit(world, &Plan { wallet: Some(wallet.clone()), changes: Vec::new() });
@@ -222,20 +226,20 @@ fn is_sound(wallet: &Wallet) -> bool {
     let mut granted: u128 = 0;
     let mut gone: u128 = 0;
     for (of, totals) in &wallet.totals {
-        let (made, voided) = (totals.made.credits.get(), totals.voided.credits.get());
+        let (created, voided) = (totals.created.credits.as_u64(), totals.voided.credits.as_u64());
         match of {
-            TransType::Charge(_) => gone += u128::from(made.saturating_sub(voided)),
-            TransType::Grant(_) | TransType::Refund(_) => granted += u128::from(made),
+            TransType::Charge(_) => gone += u128::from(created.saturating_sub(voided)),
+            TransType::Grant(_) | TransType::Refund(_) => granted += u128::from(created),
         }
     }
-    let left: u128 = wallet.packs.iter().map(|pack| u128::from(pack.remaining.get())).sum();
+    let left: u128 = wallet.packs.iter().map(|pack| u128::from(pack.remaining.as_u64())).sum();
     let has_future = |version: Timestamp| version.plus_millis(1_000) > version;
     left + gone <= granted && wallet.version.is_none_or(has_future)
 }
 
 /// The rules on a wallet that was read: what they bring about can be read again.
 fn check_rules(wallet: &Wallet) {
-    let (now, nonce) = (now(), Nonce::new(Uuid::nil()));
+    let (now, nonce) = (now(), InvocationId::new(Uuid::nil()));
     let one = Credits::requested(1).expect("credits");
     let grant = GrantRequest {
         user: id("u"),
@@ -258,9 +262,9 @@ fn check_rules(wallet: &Wallet) {
     for (next, more, less) in [(granted, 1, 0), (charged, 0, 1)] {
         match next {
             Ok(next) => {
-                assert_eq!(next.fault(), None, "{wallet:?}");
+                assert_eq!(next.validate(), Ok(()), "{wallet:?}");
                 assert!(next.version > wallet.version, "a change is later than the one before: {wallet:?}");
-                let balance = |of: &Wallet| of.balance(next.version.unwrap_or(now)).get();
+                let balance = |of: &Wallet| of.balance(next.version.unwrap_or(now)).as_u64();
                 assert_eq!(balance(&next) + less, balance(wallet) + more, "{wallet:?}");
             }
             Err(LedgerError::InsufficientCredits { .. } | LedgerError::LimitExceeded(_)) => {}

@@ -101,7 +101,7 @@ impl World {
             .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
             .allow_no_auth()
             .http_client(client);
-        let store = Store::new(Client::from_conf(Store::tuned(config).build()), TABLE);
+        let store = Store::new(Client::from_conf(Store::with_timeouts(config).build()), TABLE);
         let (clock, chance) = (table.clone(), table.clone());
         let sources = Sources { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);

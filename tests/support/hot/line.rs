@@ -95,7 +95,7 @@ impl Line {
                 Ok(answered(status, body.to_string()))
             }
         };
-        let config = Store::tuned(Config::builder())
+        let config = Store::with_timeouts(Config::builder())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))

@@ -164,7 +164,7 @@ impl World {
             random: Box::new(move || drawn(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))),
         };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-        let app = App::new(Ledger::new(store, sources)).admitting_anyone().with_callbacks(callbacks);
+        let app = App::new(Ledger::new(store, sources)).without_authentication().with_callbacks(callbacks);
         let world = World {
             way,
             load,

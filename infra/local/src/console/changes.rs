@@ -8,7 +8,7 @@ use axum::response::{
 };
 use futures_util::stream;
 use scrip::{
-    domain::{Timestamp, UserUuid},
+    domain::{Timestamp, UserId},
     transport::App,
 };
 use tokio::{
@@ -54,7 +54,7 @@ impl Changes {
 
 /// An event for each version of a user's wallet, the current one first; versions in quick
 /// succession become one event. It ends with the stack, and when the table cannot be read.
-pub(super) fn stream(app: Arc<App>, changes: &Changes, user: UserUuid) -> Response {
+pub(super) fn stream(app: Arc<App>, changes: &Changes, user: UserId) -> Response {
     let pulses = changes.0.subscribe();
     let watch = Watch { app, user, pulses, sent: None };
     let events = stream::unfold(watch, |watch| async {
@@ -67,7 +67,7 @@ pub(super) fn stream(app: Arc<App>, changes: &Changes, user: UserUuid) -> Respon
 /// The watch of one user.
 struct Watch {
     app: Arc<App>,
-    user: UserUuid,
+    user: UserId,
     pulses: watch::Receiver<Pulse>,
     sent: Option<i64>,
 }

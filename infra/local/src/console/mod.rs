@@ -22,7 +22,7 @@ use axum::{
     response::Response,
 };
 use percent_encoding::percent_decode_str;
-use scrip::domain::UserUuid;
+use scrip::domain::UserId;
 
 use crate::{console::changes::Changes, http_api::HttpApi};
 
@@ -100,13 +100,13 @@ impl Console {
 
     /// A user whom the caller may read, or the refusal. The API decides: its response to a
     /// request for the balance is the check.
-    async fn readable(&self, parts: &Parts, user: &str) -> Option<Result<UserUuid, Response>> {
+    async fn readable(&self, parts: &Parts, user: &str) -> Option<Result<UserId, Response>> {
         let request = Request::builder().uri(format!("/credits/{user}/balance")).body(()).ok()?;
         let (mut balance, ()) = request.into_parts();
         balance.headers = parts.headers.clone();
         let answer = self.api.answer(&balance, &Bytes::new()).await;
         if answer.status().is_success() {
-            UserUuid::try_from(decoded(user)).ok().map(Ok)
+            UserId::try_from(decoded(user)).ok().map(Ok)
         } else {
             Some(Err(answer))
         }

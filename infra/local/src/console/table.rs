@@ -13,8 +13,8 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use scrip::{
-    domain::UserUuid,
-    store::{Part, TABLE},
+    domain::UserId,
+    store::{ScanSegment, TABLE},
 };
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ pub(super) async fn users(api: &HttpApi) -> Response {
     if !api.demands_tokens() {
         let ledger = &api.app.ledger;
         let deadline = ledger.now().plus_millis(LOOK_MILLIS);
-        let mut users = ledger.users(Part::WHOLE, None);
+        let mut users = ledger.users(ScanSegment::WHOLE, None);
         while found.len() < USERS_MAX
             && let Ok(Some(user)) = users.next(deadline).await
         {
@@ -45,7 +45,7 @@ pub(super) async fn users(api: &HttpApi) -> Response {
 }
 
 /// A page of a user's items, the wallet first, that begins after a sort key.
-pub(super) async fn page(client: &Client, user: &UserUuid, after: Option<String>) -> Response {
+pub(super) async fn page(client: &Client, user: &UserId, after: Option<String>) -> Response {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let key = after.map(|sort| {
         HashMap::from([("user_uuid".to_owned(), text(user.as_str())), ("sk".to_owned(), text(&sort))])

@@ -42,7 +42,7 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// Notes what is known of a call.
+    /// InvocationMetrics what is known of a call.
     pub(super) fn note(&mut self, call: Call, known: Known) {
         let book = self.users.entry(call.user).or_default();
         match call.what {

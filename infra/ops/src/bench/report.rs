@@ -101,14 +101,14 @@ impl Report {
         }
     }
 
-    /// Notes a call that arrived at a moment and left so much later.
+    /// InvocationMetrics a call that arrived at a moment and left so much later.
     pub(super) fn arrive(&mut self, at: Duration, waited: Duration) {
         self.arrived += 1;
         self.late += u64::from(waited > LATE);
         self.second(at).arrived += 1;
     }
 
-    /// Notes how a call ended that arrived at a moment and took so long from then on.
+    /// InvocationMetrics how a call ended that arrived at a moment and took so long from then on.
     pub(super) fn end(&mut self, operation: &'static str, at: Duration, took: Duration, error: Option<&str>) {
         self.latency.entry(operation).or_default().record(took);
         let second = self.second(at + took);
@@ -193,7 +193,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Notes how long one took.
+    /// InvocationMetrics how long one took.
     pub fn record(&mut self, took: Duration) {
         self.0.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
@@ -274,7 +274,7 @@ impl fmt::Display for Report {
 }
 
 impl Proof {
-    /// Notes a balance that is wrong.
+    /// InvocationMetrics a balance that is wrong.
     pub(super) fn wrong(&mut self, fault: String) {
         self.wrong += 1;
         if self.faults.len() < NAMED_MAX {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use scrip::store::Plain;
+use scrip::store::JsonItem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -41,16 +41,16 @@ impl fmt::Display for Foot {
 
 /// What the foot will say of the lines that have passed.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct CreditSum {
     items: u64,
     users: u64,
     last: Option<String>,
     hash: Sha256,
 }
 
-impl Tally {
+impl CreditSum {
     /// Counts an item in.
-    pub(super) fn item(&mut self, item: &Plain) {
+    pub(super) fn item(&mut self, item: &JsonItem) {
         self.items += 1;
         let user = text(item, USER);
         if self.last.as_deref() != Some(user) {
@@ -76,6 +76,6 @@ pub(super) const USER: &str = "user_uuid";
 pub(super) const SORT: &str = "sk";
 
 /// A part of an item's key.
-pub(super) fn text<'a>(item: &'a Plain, part: &str) -> &'a str {
+pub(super) fn text<'a>(item: &'a JsonItem, part: &str) -> &'a str {
     item.get(part).and_then(Value::as_str).unwrap_or_default()
 }

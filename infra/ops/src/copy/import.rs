@@ -13,7 +13,7 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
     ledger::Ledger,
-    store::{Plain, Put},
+    store::{JsonItem, PutOutcome},
 };
 
 use super::{
@@ -83,8 +83,8 @@ pub async fn import(ledger: &Ledger, settings: &Settings) -> Result<Report, Prob
             .map(|item| async { put_if(are_wallets, ledger, &item?).await })
             .buffer_unordered(AT_ONCE);
         while let Some(put) = puts.try_next().await? {
-            now += u64::from(put == Some(Put::Now));
-            before += u64::from(put == Some(Put::Before));
+            now += u64::from(put == Some(PutOutcome::Now));
+            before += u64::from(put == Some(PutOutcome::Before));
             progress.pass(usize::from(put.is_some()));
         }
     }
@@ -107,13 +107,13 @@ fn check(file: &Path) -> Result<Report, Problem> {
 }
 
 /// Puts an item, if it is a wallet or if it is none.
-async fn put_if(is_wallet: bool, ledger: &Ledger, item: &Plain) -> Result<Option<Put>, Problem> {
+async fn put_if(is_wallet: bool, ledger: &Ledger, item: &JsonItem) -> Result<Option<PutOutcome>, Problem> {
     if (text(item, SORT) == WALLET) != is_wallet {
         return Ok(None);
     }
     let named = || format!("item user_uuid={:?} sk={:?}", text(item, USER), text(item, SORT));
     match ledger.put_new(item, deadline(ledger)).await {
-        Ok(Put::Refused) => {
+        Ok(PutOutcome::Refused) => {
             Err(Problem(format!("{}: the table has another one there; import into an empty table", named())))
         }
         Ok(put) => Ok(Some(put)),

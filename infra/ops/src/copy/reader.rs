@@ -5,10 +5,10 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
-use scrip::store::Plain;
+use scrip::store::JsonItem;
 use serde_json::Value;
 
-use super::file::{FORM, Foot, Head, SORT, Tally};
+use super::file::{CreditSum, FORM, Foot, Head, SORT};
 use crate::problem::Problem;
 
 /// No line is longer: an item has at most 400 KiB, and JSON makes at most six characters
@@ -26,7 +26,7 @@ pub(super) struct Reader<'a> {
     /// What the first line says.
     pub(super) head: Head,
     lines: Lines,
-    tally: Tally,
+    tally: CreditSum,
 }
 
 impl<'a> Reader<'a> {
@@ -35,17 +35,17 @@ impl<'a> Reader<'a> {
         let file = File::open(path).map_err(|error| Problem::of_file(path, &error))?;
         let mut lines = Lines::of(file);
         let head = lines.head().map_err(|why| refused(path, &why))?;
-        let mut tally = Tally::default();
+        let mut tally = CreditSum::default();
         tally.line(&lines.line);
         Ok(Reader { path, head, lines, tally })
     }
 
     /// The next item; none after the foot, which must be right.
-    fn next_item(&mut self) -> Result<Option<Plain>, String> {
+    fn next_item(&mut self) -> Result<Option<JsonItem>, String> {
         if !self.lines.next()? {
             return Err(CUT_OFF.to_owned());
         }
-        let line: Plain = serde_json::from_slice(&self.lines.line).map_err(|_| CHANGED)?;
+        let line: JsonItem = serde_json::from_slice(&self.lines.line).map_err(|_| CHANGED)?;
         // An item has a key, and the foot has none.
         if line.contains_key(SORT) {
             self.tally.line(&self.lines.line);
@@ -64,9 +64,9 @@ impl<'a> Reader<'a> {
 }
 
 impl Iterator for Reader<'_> {
-    type Item = Result<Plain, Problem>;
+    type Item = Result<JsonItem, Problem>;
 
-    fn next(&mut self) -> Option<Result<Plain, Problem>> {
+    fn next(&mut self) -> Option<Result<JsonItem, Problem>> {
         self.next_item().map_err(|why| refused(self.path, &why)).transpose()
     }
 }
@@ -124,14 +124,14 @@ mod tests {
 
     use super::{super::writer::Writer, *};
 
-    fn item(user: &str, sort: &str) -> Plain {
+    fn item(user: &str, sort: &str) -> JsonItem {
         let item =
             json!({ "user_uuid": user, "sk": sort, "price": 31.245270191439438, "old_rows": "é\n\u{1}\"" });
         item.as_object().cloned().unwrap()
     }
 
     /// The items, if the file is whole.
-    fn read(path: &Path) -> Option<Vec<Plain>> {
+    fn read(path: &Path) -> Option<Vec<JsonItem>> {
         Reader::open(path).ok()?.collect::<Result<_, _>>().ok()
     }
 

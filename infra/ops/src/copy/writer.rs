@@ -5,11 +5,11 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use scrip::store::Plain;
+use scrip::store::JsonItem;
 use serde::Serialize;
 use tempfile::{Builder, NamedTempFile};
 
-use super::file::{Foot, Head, Tally};
+use super::file::{CreditSum, Foot, Head};
 use crate::problem::Problem;
 
 /// A file that is being written: beside the place where it will stand, so that a file
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 pub(super) struct Writer<'a> {
     path: &'a Path,
     lines: GzEncoder<BufWriter<NamedTempFile>>,
-    tally: Tally,
+    tally: CreditSum,
 }
 
 impl<'a> Writer<'a> {
@@ -29,13 +29,13 @@ impl<'a> Writer<'a> {
         let failed = |error| cannot_write(path, &error);
         let file = beside(path).map_err(failed)?;
         let lines = GzEncoder::new(BufWriter::new(file), Compression::default());
-        let mut writer = Writer { path, lines, tally: Tally::default() };
+        let mut writer = Writer { path, lines, tally: CreditSum::default() };
         writer.line(head).map_err(failed)?;
         Ok(writer)
     }
 
     /// Adds an item.
-    pub(super) fn item(&mut self, item: &Plain) -> Result<(), Problem> {
+    pub(super) fn item(&mut self, item: &JsonItem) -> Result<(), Problem> {
         self.tally.item(item);
         self.line(item).map_err(|error| cannot_write(self.path, &error))
     }

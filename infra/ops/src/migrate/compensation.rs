@@ -7,7 +7,7 @@
 use scrip::{
     domain::{Credits, GrantRequest, GrantType, LedgerError, Record, RecordKey, Timestamp},
     ledger::Ledger,
-    store::Held,
+    store::StoredItem,
 };
 
 use super::stopped;
@@ -61,7 +61,7 @@ pub(super) async fn compensate(
         };
         match ledger.execute(&request, &invocation(ledger)).await {
             Ok(written) if written.replayed => {}
-            Ok(_) => granted += credits.get(),
+            Ok(_) => granted += credits.as_u64(),
             // Another run granted another amount since the records were read.
             Err(LedgerError::IdempotencyConflict(_)) => return Ok(differs()),
             Err(error) => return Err(stopped(&moved.user, &error)),
@@ -75,18 +75,17 @@ pub(super) async fn compensate(
 }
 
 /// What earlier runs granted, by a user's items, in the order of expiry.
-pub(super) fn granted_before(items: &[Held]) -> Vec<Part> {
-    let mut parts: Vec<_> = items
-        .iter()
-        .filter_map(|item| match item {
-            Held::Record { key: RecordKey::KeyedGrant(key), record: Record::Grant(grant), .. }
-                if is_compensation(&key.to_string()) =>
-            {
-                Some((grant.expired_at, grant.credits))
-            }
-            _ => None,
-        })
-        .collect();
+pub(super) fn granted_before(items: &[StoredItem]) -> Vec<Part> {
+    let mut parts: Vec<_> =
+        items
+            .iter()
+            .filter_map(|item| match item {
+                StoredItem::Record {
+                    key: RecordKey::KeyedGrant(key), record: Record::Grant(grant), ..
+                } if is_compensation(&key.to_string()) => Some((grant.expired_at, grant.credits)),
+                _ => None,
+            })
+            .collect();
     parts.sort_by_key(|(expired_at, _)| (expired_at.is_none(), *expired_at));
     parts
 }

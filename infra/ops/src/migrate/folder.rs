@@ -51,7 +51,7 @@ impl Folder {
         })
     }
 
-    /// Notes a user who was not moved, or has a shortfall.
+    /// InvocationMetrics a user who was not moved, or has a shortfall.
     pub(super) fn note(&mut self, user: &UserRows, end: &End) -> Result<(), Problem> {
         let name = &user.user;
         match end {
@@ -62,7 +62,7 @@ impl Folder {
             End::Moved(moved, ..) if moved.shortfall.is_empty() => Ok(()),
             End::Moved(moved, ..) => {
                 let parts = moved.shortfall.iter().map(|(at, credits)| {
-                    json!({ "credits": credits.get(), "expired_at": at.map(|at| at.to_string()) })
+                    json!({ "credits": credits.as_u64(), "expired_at": at.map(|at| at.to_string()) })
                 });
                 let line = json!({ "user_uuid": name, "short": parts.collect::<Vec<_>>() });
                 writeln!(self.shortfall, "{line}")

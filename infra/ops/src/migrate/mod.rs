@@ -12,9 +12,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp, UserUuid, Wallet},
+    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp, UserId, Wallet},
     ledger::Ledger,
-    store::Held,
+    store::StoredItem,
 };
 
 pub use folder::as_of;
@@ -179,17 +179,20 @@ async fn import(
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
     if imported == ImportOutcome::Conflict {
         // Moved by an earlier run, and used since: every record has its place still.
-        let is_ours = |held: &&Held| {
-            matches!(held, Held::Record { key, old_rows: Some(rows), .. }
+        let is_ours = |held: &&StoredItem| {
+            matches!(held, StoredItem::Record { key, old_rows: Some(rows), .. }
                 if planned.get(key).is_some_and(|(_, planned)| *planned == rows))
         };
         let is_all = all.iter().filter(is_ours).count() == planned.len();
         return Ok((if is_all { Since::Before } else { Since::Live }, granted_before(&all)));
     }
-    let is_planned = |held: &Held| match held {
-        Held::Wallet(wallet) => *wallet == history.wallet,
-        Held::Repair(_) | Held::Unreadable(_) | Held::UnreadableWallet(_) | Held::NewerFormat(_) => false,
-        Held::Record { key, record, old_rows } => planned
+    let is_planned = |held: &StoredItem| match held {
+        StoredItem::Wallet(wallet) => *wallet == history.wallet,
+        StoredItem::Repair(_)
+        | StoredItem::Unreadable(_)
+        | StoredItem::UnreadableWallet(_)
+        | StoredItem::NewerFormat(_) => false,
+        StoredItem::Record { key, record, old_rows } => planned
             .get(key)
             .is_some_and(|planned| (planned.0, Some(planned.1)) == (record, old_rows.as_ref())),
     };
@@ -226,7 +229,7 @@ fn difference(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Option<Stri
     let ends = rows.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
     ends.chain([as_of]).find_map(|at| {
         let (old, new) = (old_balance(rows, at), wallet.balance(at));
-        (i128::from(new.get()) != old.max(0))
+        (i128::from(new.as_u64()) != old.max(0))
             .then(|| format!("at {at} the balance was {old} and would be {new}"))
     })
 }
@@ -237,7 +240,7 @@ pub(crate) fn old_balance(rows: &[OldRow], then: Timestamp) -> i128 {
     rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum()
 }
 
-fn stopped(user: &UserUuid, error: &LedgerError) -> Problem {
+fn stopped(user: &UserId, error: &LedgerError) -> Problem {
     Problem::of_ledger(&format!("user {user}"), error)
 }
 

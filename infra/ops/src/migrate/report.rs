@@ -77,9 +77,9 @@ impl Report {
         }
         for placed in &moved.records {
             let (of, credits) = match &placed.record {
-                Record::Grant(grant) => (grant.trans_type.to_string(), i128::from(grant.credits.get())),
+                Record::Grant(grant) => (grant.trans_type.to_string(), i128::from(grant.credits.as_u64())),
                 Record::Charge(charge) => {
-                    let live = if charge.void.is_none() { charge.credits.negated() } else { 0 };
+                    let live = if charge.void.is_none() { charge.credits.to_negative_i64() } else { 0 };
                     (charge.trans_type.to_string(), i128::from(live))
                 }
                 Record::Fence(_) => continue,
@@ -87,8 +87,8 @@ impl Report {
             *self.after.entry(of).or_default() += credits;
         }
         let packs = moved.wallet.iter().flat_map(|wallet| &wallet.packs);
-        self.balance += packs.map(|pack| i128::from(pack.remaining.get())).sum::<i128>();
-        let short: u64 = moved.shortfall.iter().map(|(_, credits)| credits.get()).sum();
+        self.balance += packs.map(|pack| i128::from(pack.remaining.as_u64())).sum::<i128>();
+        let short: u64 = moved.shortfall.iter().map(|(_, credits)| credits.as_u64()).sum();
         self.short.0 += u64::from(short > 0);
         self.short.1 += u128::from(short);
     }

@@ -25,7 +25,7 @@ impl<'a> Sources<'a> {
         let source = |grant: &'a Grant| Source {
             grant,
             span: Span::of(grant.expired_at, now),
-            left: grant.credits.get(),
+            left: grant.credits.as_u64(),
         };
         Sources { packs: packs.iter().map(source).collect(), to_take }
     }
@@ -34,7 +34,7 @@ impl<'a> Sources<'a> {
     /// if they do not suffice, because two requests overdrew or the clocks of two
     /// machines differed, from any.
     pub(super) fn take(&mut self, credits: Credits, then: Timestamp) -> Vec<Allocation> {
-        let mut owed = credits.get();
+        let mut owed = credits.as_u64();
         let mut taken = Vec::new();
         let could = |grant: &Grant| grant.trans_no.created_at() <= then && grant.is_usable(then);
         self.take_from(&mut owed, &mut taken, could);
@@ -71,11 +71,11 @@ impl<'a> Sources<'a> {
 /// What a charge took that was given back, so that it is nobody's any more: from the
 /// packs of its time, and if they do not suffice, from any.
 pub(super) fn given_back(packs: &[Grant], credits: Credits, then: Timestamp) -> Vec<Allocation> {
-    let mut owed = credits.get();
+    let mut owed = credits.as_u64();
     let mut taken = Vec::new();
     let could = |grant: &&Grant| grant.trans_no.created_at() <= then && grant.is_usable(then);
     for grant in packs.iter().filter(could).chain(packs.iter().filter(|grant| !could(grant))) {
-        let part = owed.min(grant.credits.get());
+        let part = owed.min(grant.credits.as_u64());
         if part > 0 {
             owed -= part;
             add(&mut taken, grant, part);
@@ -87,7 +87,7 @@ pub(super) fn given_back(packs: &[Grant], credits: Credits, then: Timestamp) -> 
 /// Adds to what was taken from a pack.
 fn add(taken: &mut Vec<Allocation>, grant: &Grant, part: u64) {
     let before = taken.iter_mut().find(|allocation| allocation.grant.trans_no == grant.trans_no);
-    let sum = part + before.as_ref().map_or(0, |allocation| allocation.credits.get());
+    let sum = part + before.as_ref().map_or(0, |allocation| allocation.credits.as_u64());
     let credits = Credits::try_from(sum).expect("no more than its pack");
     match before {
         Some(allocation) => allocation.credits = credits,

@@ -1,6 +1,6 @@
 //! What each row is, by its sign, its type, and what its `order_no` is.
 
-use scrip::domain::{ChargeType, Credits, GenerationUuid, GrantType, Id, OrderNo, Timestamp, TransType};
+use scrip::domain::{ChargeType, Credits, GenerationId, GrantType, Id, OrderNo, Timestamp, TransType};
 
 use super::{Found, OldRow, Refusal, Why};
 
@@ -10,9 +10,9 @@ pub(super) enum Kind {
     /// Credits came.
     Grant(GrantType, Option<OrderNo>),
     /// Credits came back.
-    Refund(ChargeType, Option<GenerationUuid>),
+    Refund(ChargeType, Option<GenerationId>),
     /// Credits went.
-    Charge(ChargeType, Option<GenerationUuid>, Option<OrderNo>),
+    Charge(ChargeType, Option<GenerationId>, Option<OrderNo>),
     /// Nothing came or went.
     Nothing,
 }

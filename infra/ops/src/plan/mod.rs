@@ -17,8 +17,8 @@ mod span;
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
-    Charge, Credits, GenerationUuid, Grant, GrantType, Nonce, Pack, Reason, Record, RecordKey, Tally,
-    Timestamp, TransNo, TransType, UserUuid, Void, Wallet,
+    Charge, CreditSum, Credits, GenerationId, Grant, GrantType, InvocationId, Pack, Reason, Record,
+    RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
 };
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ use span::Span;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// Who it is.
-    pub user: UserUuid,
+    pub user: UserId,
     /// The wallet; none where no row moved any credits.
     pub wallet: Option<Wallet>,
     /// The records, in the order of time.
@@ -84,20 +84,21 @@ pub enum Class {
 /// # Errors
 /// Why the user cannot be moved, and stays as it is.
 pub fn plan(user: &str, rows: &[OldRow], now: Timestamp) -> Result<Moved, Refusal> {
-    let user = UserUuid::try_from(user.to_owned()).map_err(|_| Refusal::of_user(Why::UserId))?;
+    let user = UserId::try_from(user.to_owned()).map_err(|_| Refusal::of_user(Why::UserId))?;
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (row.created_at, row.id));
     let lines = rows.into_iter().map(|row| Line::of(row, now)).collect::<Result<Vec<_>, _>>()?;
-    let granted: u64 = lines.iter().filter(|line| line.row.credits > 0).map(|line| line.credits.get()).sum();
+    let granted: u64 =
+        lines.iter().filter(|line| line.row.credits > 0).map(|line| line.credits.as_u64()).sum();
     let mut pairs = pairs::pairs(&lines, now);
-    let refunded: u64 = pairs.keys().map(|charge| lines[*charge].credits.get()).sum();
+    let refunded: u64 = pairs.keys().map(|charge| lines[*charge].credits.as_u64()).sum();
     // What was given back had to be taken from something.
-    pairs.retain(|charge, _| lines[*charge].credits.get() <= granted - refunded);
+    pairs.retain(|charge, _| lines[*charge].credits.as_u64() <= granted - refunded);
     Plan { user, lines, pairs, now }.moved()
 }
 
 struct Plan<'a> {
-    user: UserUuid,
+    user: UserId,
     /// In the order of time.
     lines: Vec<Line<'a>>,
     /// Charges and their refunds, by their places.
@@ -207,13 +208,13 @@ impl Plan<'_> {
         let mut granted = BTreeMap::<Span, i128>::new();
         for pack in packs {
             *granted.entry(Span::of(pack.expired_at, self.now)).or_default() +=
-                i128::from(pack.credits.get());
+                i128::from(pack.credits.as_u64());
         }
         let mut sums = granted.clone();
         for (place, _) in self.charges().filter(|(_, void)| void.is_none()) {
             let line = &self.lines[place];
             *sums.entry(Span::of(line.row.expired_at, self.now)).or_default() -=
-                i128::from(line.credits.get());
+                i128::from(line.credits.as_u64());
         }
         if sums.get(&Span::Over).is_some_and(|over| *over < 0) {
             return Err(Refusal::of_user(Why::Overcharged));
@@ -229,7 +230,7 @@ impl Plan<'_> {
 
     /// Where the charges stand: where a generation has several, each under a key.
     fn charge_keys(&self) -> BTreeMap<usize, RecordKey> {
-        let mut counts = BTreeMap::<&GenerationUuid, usize>::new();
+        let mut counts = BTreeMap::<&GenerationId, usize>::new();
         for line in &self.lines {
             if let Kind::Charge(_, Some(generation), _) = &line.kind {
                 *counts.entry(generation).or_default() += 1;
@@ -254,7 +255,7 @@ impl Plan<'_> {
     }
 }
 
-fn class_of_charge(generation: Option<&GenerationUuid>, has_order: bool) -> Class {
+fn class_of_charge(generation: Option<&GenerationId>, has_order: bool) -> Class {
     match (generation, has_order) {
         (Some(_), _) => Class::ChargeOfGeneration,
         (None, true) => Class::ChargeOfOrder,
@@ -288,7 +289,7 @@ fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusa
             Record::Fence(_) => continue,
         };
         let totals = wallet.totals.entry(of).or_default();
-        totals.made.add(credits).map_err(too_much)?;
+        totals.created.add(credits).map_err(too_much)?;
         if is_voided {
             totals.voided.add(credits).map_err(too_much)?;
         }
@@ -297,7 +298,10 @@ fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusa
     }
     wallet.granted().map_err(too_much)?;
     let charges = wallet.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
-    let charged = charges.clone().map(|(_, totals)| totals.made).try_fold(Tally::default(), Tally::plus);
+    let charged = charges
+        .clone()
+        .map(|(_, totals)| totals.created)
+        .try_fold(CreditSum::default(), CreditSum::checked_add);
     charged.map_err(too_much)?;
     let fits = wallet.packs.len() <= Wallet::PACKS_MAX && charges.count() <= Wallet::CHARGE_TYPES_MAX;
     if fits { Ok(version.map(|_| wallet)) } else { Err(Refusal::of_user(Why::TooMuch)) }
@@ -306,7 +310,7 @@ fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusa
 /// Whether a charge was voided because the old table had a row of its refund: the
 /// ledger draws what it calls its own voids by.
 pub fn is_of_old_rows(void: &Void) -> bool {
-    void.by.is_of_name()
+    void.by.is_named()
 }
 
 /// The identity of a record that a row became.
@@ -315,8 +319,11 @@ fn trans_no(line: &Line) -> TransNo {
 }
 
 /// What tells a row from all others, the same whenever it is moved.
-fn nonce(line: &Line) -> Nonce {
-    Nonce::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("scrip migrated {}", line.row.trans_no).as_bytes()))
+fn nonce(line: &Line) -> InvocationId {
+    InvocationId::new(Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("scrip migrated {}", line.row.trans_no).as_bytes(),
+    ))
 }
 
 #[cfg(test)]

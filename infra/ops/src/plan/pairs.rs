@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scrip::domain::{ChargeType, Credits, GenerationUuid, Timestamp};
+use scrip::domain::{ChargeType, Credits, GenerationId, Timestamp};
 
 use super::{
     class::{Kind, Line},
@@ -11,7 +11,7 @@ use super::{
 
 /// What a charge and its refund have in common. Rows whose credits stop to count
 /// at different times do not cancel out, so they are no pair.
-type Common<'a> = (&'a ChargeType, &'a GenerationUuid, Credits, Span);
+type Common<'a> = (&'a ChargeType, &'a GenerationId, Credits, Span);
 
 /// Finds the refund of each charge, where it is certain, by their places among the
 /// lines, which are in the order of time: charge to refund.

@@ -26,7 +26,7 @@ pub(super) fn shortfall(
         *more.entry(Span::of(expired_at, now)).or_default() += i128::from(credits);
     }
     for pack in wallet.into_iter().flat_map(|wallet| wallet.usable(now)) {
-        *more.entry(Span::of(pack.grant.expired_at, now)).or_default() -= i128::from(pack.remaining.get());
+        *more.entry(Span::of(pack.grant.expired_at, now)).or_default() -= i128::from(pack.remaining.as_u64());
     }
     more.remove(&Span::Over);
     // What is more now, and for how long it stays so: never more than at a time before.
@@ -55,14 +55,14 @@ fn replay(lines: &[Line], pairs: &BTreeMap<usize, usize>) -> Vec<Rest> {
     for (_, line) in lines.iter().enumerate().filter(|(place, _)| !void.contains(place)) {
         match line.kind {
             Kind::Grant(..) | Kind::Refund(..) => {
-                let paid = owed.min(line.credits.get());
+                let paid = owed.min(line.credits.as_u64());
                 owed -= paid;
-                let pack = (line.row.expired_at, line.credits.get() - paid);
+                let pack = (line.row.expired_at, line.credits.as_u64() - paid);
                 let order = |(expired_at, _): &Rest| (expired_at.is_none(), *expired_at);
                 packs.insert(packs.partition_point(|other| order(other) <= order(&pack)), pack);
             }
             Kind::Charge(..) => {
-                owed += line.credits.get();
+                owed += line.credits.as_u64();
                 let is_usable = |end: Option<Timestamp>| end.is_none_or(|end| line.row.created_at < end);
                 for (_, left) in packs.iter_mut().filter(|(end, _)| is_usable(*end)) {
                     let taken = owed.min(*left);

@@ -42,7 +42,7 @@ fn old_balance(rows: &[OldRow], at: Timestamp) -> i64 {
 
 /// The new balance at a moment.
 fn new_balance(moved: &Moved, at: Timestamp) -> i64 {
-    moved.wallet.as_ref().map_or(0, |wallet| wallet.balance(at).get().cast_signed())
+    moved.wallet.as_ref().map_or(0, |wallet| wallet.balance(at).as_u64().cast_signed())
 }
 
 /// Plans rows as of a day: the rest of each pack with the day that it ends on, and
@@ -53,8 +53,8 @@ fn check(rows: &[OldRow], now: i64, expected: Result<(Rests, Rests), Why>) {
     let ends = |at: Option<Timestamp>| at.map(|at| at.millis() / DAY);
     let found = plan("u", rows, day(now)).map(|moved| {
         let packs = moved.wallet.iter().flat_map(|wallet| &wallet.packs);
-        let left = packs.map(|pack| (ends(pack.grant.expired_at), pack.remaining.get())).collect();
-        let short = moved.shortfall.iter().map(|(at, credits)| (ends(*at), credits.get())).collect();
+        let left = packs.map(|pack| (ends(pack.grant.expired_at), pack.remaining.as_u64())).collect();
+        let short = moved.shortfall.iter().map(|(at, credits)| (ends(*at), credits.as_u64())).collect();
         (left, short)
     });
     assert_eq!(found.map_err(|refusal| refusal.why), expected, "{rows:#?}");
@@ -256,11 +256,11 @@ proptest! {
 
         // The wallet is what its records give.
         let wallet = moved.wallet.as_ref().unwrap();
-        prop_assert_eq!(wallet.fault(), None);
+        prop_assert_eq!(wallet.validate(), Ok(()));
         let mut left = BTreeMap::<TransNo, i64>::new();
         for placed in &moved.records {
             match &placed.record {
-                Record::Grant(grant) => drop(left.insert(grant.trans_no, grant.credits.get().cast_signed())),
+                Record::Grant(grant) => drop(left.insert(grant.trans_no, grant.credits.as_u64().cast_signed())),
                 Record::Charge(charge) => {
                     let sum: Credits = charge.allocations.iter().map(|part| part.credits).sum();
                     prop_assert_eq!(sum, charge.credits);
@@ -272,13 +272,13 @@ proptest! {
         for placed in &moved.records {
             if let Record::Charge(Charge { void: None, allocations, .. }) = &placed.record {
                 for part in allocations {
-                    *left.get_mut(&part.grant.trans_no).unwrap() -= part.credits.get().cast_signed();
+                    *left.get_mut(&part.grant.trans_no).unwrap() -= part.credits.as_u64().cast_signed();
                 }
             }
         }
         prop_assert!(left.values().all(|left| *left >= 0));
         for pack in &wallet.packs {
-            prop_assert_eq!(left[&pack.grant.trans_no], pack.remaining.get().cast_signed());
+            prop_assert_eq!(left[&pack.grant.trans_no], pack.remaining.as_u64().cast_signed());
         }
         prop_assert!(wallet.version.unwrap() <= now);
 

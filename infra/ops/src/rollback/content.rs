@@ -42,7 +42,7 @@ fn of_charge(charge: &Charge) -> Value {
     json!({
         "trans_no": charge.trans_no,
         "trans_type": charge.trans_type.to_string(),
-        "credits": charge.credits.negated(),
+        "credits": charge.credits.to_negative_i64(),
         "generation_uuid": charge.generation,
         "order_no": charge.order_no,
         "allocations": charge.allocations.iter().map(taken).collect::<Vec<_>>(),

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{Timestamp, UserUuid},
+    domain::{Timestamp, UserId},
     ledger::Ledger,
-    store::Held,
+    store::StoredItem,
 };
 use serde_json::value::RawValue;
 
@@ -170,22 +170,24 @@ impl Whole {
     async fn of(user: &str, ledger: &Ledger, now: Timestamp) -> Result<Whole, Problem> {
         let unreadable =
             |why: &str| Problem(format!("user {user}: {why}; mend what stands there, and run again"));
-        let user = UserUuid::try_from(user.to_owned()).map_err(unreadable)?;
+        let user = UserId::try_from(user.to_owned()).map_err(unreadable)?;
         let all = ledger.all(&user, deadline(ledger)).await;
         let mut whole = Whole { old: vec![], since: vec![], balance: 0 };
         for held in all.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))? {
             match held {
-                Held::Wallet(wallet) => whole.balance = wallet.balance(now).get(),
-                Held::Record { key, record, old_rows } => {
+                StoredItem::Wallet(wallet) => whole.balance = wallet.balance(now).as_u64(),
+                StoredItem::Record { key, record, old_rows } => {
                     whole.since.extend(since(&user, &key, &record, old_rows.is_some()));
                     let rows: Vec<&RawValue> = serde_json::from_str(old_rows.as_deref().unwrap_or("[]"))
                         .map_err(|error| unreadable(&format!("old_rows: {error}")))?;
                     whole.old.extend(rows.into_iter().map(|row| row.get().to_owned()));
                 }
-                Held::Unreadable(why) | Held::UnreadableWallet(why) | Held::NewerFormat(why) => {
+                StoredItem::Unreadable(why)
+                | StoredItem::UnreadableWallet(why)
+                | StoredItem::NewerFormat(why) => {
                     return Err(unreadable(&why));
                 }
-                Held::Repair(_) => {}
+                StoredItem::Repair(_) => {}
             }
         }
         whole.since.sort_by_key(|row| row.created_at);

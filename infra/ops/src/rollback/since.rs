@@ -1,6 +1,6 @@
 //! What has happened in the ledger since the migration, as rows of the old kind. Pure.
 
-use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Timestamp, TransType, UserUuid, Void};
+use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Timestamp, TransType, UserId, Void};
 
 use super::content::content;
 use crate::plan::is_of_old_rows;
@@ -41,7 +41,7 @@ struct Event {
 }
 
 /// The rows of what a record tells and the old table does not.
-pub(super) fn since(user: &UserUuid, key: &RecordKey, record: &Record, is_migrated: bool) -> Vec<Row> {
+pub(super) fn since(user: &UserId, key: &RecordKey, record: &Record, is_migrated: bool) -> Vec<Row> {
     let (made, void) = match record {
         Record::Grant(grant) => (Some(granted(grant)), None),
         Record::Charge(charge) => {
@@ -61,13 +61,13 @@ fn granted(grant: &Grant) -> Event {
         at: grant.trans_no.created_at(),
         trans_type: grant.trans_type.to_string(),
         order_no: grant.order_no.as_ref().map(ToString::to_string),
-        parts: vec![(grant.credits.get().cast_signed(), grant.expired_at)],
+        parts: vec![(grant.credits.as_u64().cast_signed(), grant.expired_at)],
     }
 }
 
 /// A row for each pack that it took from: so each ends with its pack.
 fn charged(charge: &Charge) -> Event {
-    let part = |taken: &Allocation| (taken.credits.negated(), taken.grant.expired_at);
+    let part = |taken: &Allocation| (taken.credits.to_negative_i64(), taken.grant.expired_at);
     Event {
         kind: Kind::Charge,
         trans_no: charge.trans_no.to_string(),
@@ -79,7 +79,7 @@ fn charged(charge: &Charge) -> Event {
 }
 
 fn refunded(charge: &Charge, void: &Void) -> Event {
-    let part = |taken: &Allocation| (taken.credits.get().cast_signed(), taken.grant.expired_at);
+    let part = |taken: &Allocation| (taken.credits.as_u64().cast_signed(), taken.grant.expired_at);
     Event {
         kind: Kind::Refund,
         trans_no: format!("{}-refund", charge.trans_no),
@@ -109,7 +109,7 @@ fn reference(charge: &Charge) -> Option<String> {
     generation.or_else(|| charge.order_no.as_ref().map(ToString::to_string))
 }
 
-fn rows(user: &UserUuid, event: Event, record: &str) -> Vec<Row> {
+fn rows(user: &UserId, event: Event, record: &str) -> Vec<Row> {
     let row = |(nth, (credits, expired_at))| Row {
         kind: event.kind,
         trans_no: if nth == 0 { event.trans_no.clone() } else { format!("{}-{}", event.trans_no, nth + 1) },

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::{
-    domain::{Charge, ImportedRecord, Record, RecordKey, Timestamp, UserUuid, WalletRebuild},
+    domain::{Charge, ImportedRecord, Record, RecordKey, Timestamp, UserId, WalletRebuild},
     ledger::Ledger,
-    store::Held,
+    store::StoredItem,
 };
 
 use crate::{
@@ -27,7 +27,7 @@ pub(super) struct Compared {
 pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -> Result<Compared, Problem> {
     let old: Vec<OldRow> = rows.rows.iter().map(|(row, _)| row.clone()).collect();
     let planned = plan(&rows.user, &old, as_of);
-    let held = match UserUuid::try_from(rows.user.clone()) {
+    let held = match UserId::try_from(rows.user.clone()) {
         Ok(user) => ledger.all(&user, deadline(ledger)).await,
         Err(_) => Ok(Vec::new()),
     };
@@ -46,9 +46,9 @@ pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -
 /// A record of migrated history: what it is, and its rows.
 type OfMigration = (RecordKey, (Record, String));
 
-fn of_migration(held: Held) -> Option<OfMigration> {
+fn of_migration(held: StoredItem) -> Option<OfMigration> {
     match held {
-        Held::Record { key, record, old_rows: Some(rows) } => Some((key, (record, rows))),
+        StoredItem::Record { key, record, old_rows: Some(rows) } => Some((key, (record, rows))),
         _ => None,
     }
 }

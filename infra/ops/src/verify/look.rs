@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scrip::{
-    domain::{Discrepancy, LedgerError, UserUuid},
+    domain::{Discrepancy, LedgerError, UserId},
     ledger::{Ledger, TimelineRequest},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Look {
 
 /// Looks at a user.
 pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem> {
-    let Ok(id) = UserUuid::try_from(user.clone()) else {
+    let Ok(id) = UserId::try_from(user.clone()) else {
         let faults = vec![Discrepancy::NoUser.to_string()];
         return Ok(Look { user, records: 0, voided: 0, faults, times: Vec::new() });
     };

@@ -37,7 +37,7 @@ pub struct Report {
 pub struct Latency(Histogram<u64>);
 
 impl Report {
-    /// Notes what is wrong with a user, if anything is.
+    /// InvocationMetrics what is wrong with a user, if anything is.
     pub(super) fn note(&mut self, user: &str, faults: Vec<String>) {
         if faults.is_empty() {
             return;
@@ -48,7 +48,7 @@ impl Report {
         }
     }
 
-    /// Notes how long a read took.
+    /// InvocationMetrics how long a read took.
     pub(super) fn clock(&mut self, read: &'static str, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.latency.entry(read).or_default().0.saturating_record(micros);

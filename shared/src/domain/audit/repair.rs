@@ -22,7 +22,7 @@ impl WalletRebuild {
             has_keyed_charges: self.has_keyed_charges,
             fences: self.fences,
         };
-        wallet.renewed(now)
+        wallet.normalized(now)
     }
 }
 

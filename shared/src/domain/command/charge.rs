@@ -2,21 +2,21 @@
 
 use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
 use crate::domain::{
-    Allocation, Charge, ChargeType, Credits, GenerationUuid, IdempotencyKey, LedgerError, Limit, Nonce,
-    OrderNo, Record, RecordKey, Tally, Timestamp, TransNo, TransType, UserUuid, Wallet,
+    Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, IdempotencyKey, InvocationId,
+    LedgerError, Limit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
 };
 
 /// What `decrease` is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRequest {
     /// Whose wallet.
-    pub user: UserUuid,
+    pub user: UserId,
     /// What for.
     pub trans_type: ChargeType,
     /// How many.
     pub credits: Credits,
     /// The generation it pays for.
-    pub generation: Option<GenerationUuid>,
+    pub generation: Option<GenerationId>,
     /// The order that the caller notes.
     pub order_no: Option<OrderNo>,
     /// The caller's key.
@@ -54,7 +54,7 @@ impl ChargeRequest {
 impl Command for ChargeRequest {
     type Answer = Written<Charge>;
 
-    fn user(&self) -> &UserUuid {
+    fn user(&self) -> &UserId {
         &self.user
     }
 
@@ -101,7 +101,7 @@ impl Wallet {
     pub fn charge(
         &self,
         request: &ChargeRequest,
-        invocation: Nonce,
+        invocation: InvocationId,
         now: Timestamp,
     ) -> Result<(Wallet, Charge), LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;
@@ -126,7 +126,7 @@ impl Wallet {
         }
         wallet.apply(charge.effects(), at)?;
         // Voided charges count too, so that no void can ever pass the limit.
-        wallet.charged().try_fold(Tally::default(), Tally::plus)?;
+        wallet.charged().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
         Ok((wallet, charge))
     }
@@ -136,7 +136,7 @@ impl Wallet {
         let mut missing = credits;
         let allocation = |pack: &crate::domain::Pack| {
             let credits = missing.min(pack.remaining);
-            missing = missing.minus(credits)?;
+            missing = missing.checked_sub(credits)?;
             (!credits.is_zero()).then(|| Allocation { grant: pack.grant.clone(), credits })
         };
         self.packs.iter().filter(|pack| pack.grant.is_usable(now)).map_while(allocation).collect()

@@ -2,15 +2,15 @@
 
 use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
 use crate::domain::{
-    Credits, Grant, GrantType, IdempotencyKey, LedgerError, Limit, Nonce, OrderNo, Record, RecordKey,
-    Timestamp, TransNo, UserUuid, Wallet,
+    Credits, Grant, GrantType, IdempotencyKey, InvocationId, LedgerError, Limit, OrderNo, Record, RecordKey,
+    Timestamp, TransNo, UserId, Wallet,
 };
 
 /// What `grant` is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRequest {
     /// Whose wallet.
-    pub user: UserUuid,
+    pub user: UserId,
     /// Why.
     pub trans_type: GrantType,
     /// How many.
@@ -41,7 +41,7 @@ impl GrantRequest {
 impl Command for GrantRequest {
     type Answer = Written<Grant>;
 
-    fn user(&self) -> &UserUuid {
+    fn user(&self) -> &UserId {
         &self.user
     }
 
@@ -88,7 +88,7 @@ impl Wallet {
     pub fn grant(
         &self,
         request: &GrantRequest,
-        invocation: Nonce,
+        invocation: InvocationId,
         now: Timestamp,
     ) -> Result<(Wallet, Grant), LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;

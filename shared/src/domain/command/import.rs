@@ -1,7 +1,7 @@
 //! Import: writes a user's history from before the ledger, if the user has none.
 
 use super::{Command, Plan, Read, RecordChange, Room, Step, View};
-use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet};
+use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
 /// What an allocation takes in an item, at most. Names and keys are not counted: a part
 /// is planned with a quarter of what a transaction may have.
@@ -11,7 +11,7 @@ const ALLOCATION_BYTES: usize = 400;
 #[derive(Clone, Debug)]
 pub struct ImportedHistory {
     /// Whose.
-    pub user: UserUuid,
+    pub user: UserId,
     /// The records, each with its key.
     pub records: Vec<ImportedRecord>,
     /// What they give.
@@ -44,7 +44,7 @@ pub enum ImportOutcome {
 impl Command for ImportedHistory {
     type Answer = ImportOutcome;
 
-    fn user(&self) -> &UserUuid {
+    fn user(&self) -> &UserId {
         &self.user
     }
 

@@ -13,7 +13,7 @@ pub use import::{ImportOutcome, ImportedHistory, ImportedRecord};
 pub use refund::{Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, VoidedCharge};
 pub use view::{ReadRecord, Room, View};
 
-use super::{Credits, GenerationUuid, LedgerError, Record, RecordKey, Timestamp, UserUuid, Wallet};
+use super::{Credits, GenerationId, LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
 /// A request that moves money.
 pub trait Command {
@@ -21,7 +21,7 @@ pub trait Command {
     type Answer;
 
     /// Whose wallet it is about.
-    fn user(&self) -> &UserUuid;
+    fn user(&self) -> &UserId;
 
     /// What the first decision needs.
     fn first_read(&self, view: &View) -> Read;
@@ -61,7 +61,7 @@ pub enum Read {
     /// All charges and fences of a generation. They include every change up to the
     /// version of the wallet in the view, but for a transaction that DynamoDB is still
     /// applying.
-    Generation(GenerationUuid),
+    Generation(GenerationId),
     /// The wallet and these records as of one moment. It costs twice the read units.
     Snapshot(Vec<RecordKey>),
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{Command, Plan, Read, RecordChange, Step, View};
 use crate::domain::{
-    Charge, Credits, Effect, GenerationUuid, IdempotencyKey, LedgerError, Limit, Reason, Record, RecordKey,
-    Timestamp, TransNo, UserUuid, Void, Wallet,
+    Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError, Limit, Reason, Record, RecordKey,
+    Timestamp, TransNo, UserId, Void, Wallet,
 };
 
 /// How many voided charges an answer names at most.
@@ -19,9 +19,9 @@ const VOID_BYTES_MAX: usize = 4 * 255 + 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundRequest {
     /// Whose charges; found by the generation where absent.
-    pub user: Option<UserUuid>,
+    pub user: Option<UserId>,
     /// Of which generation.
-    pub generation: GenerationUuid,
+    pub generation: GenerationId,
     /// The charge under this key, or all charges of the generation.
     pub key: Option<IdempotencyKey>,
     /// Why.
@@ -32,7 +32,7 @@ pub struct RefundRequest {
 #[derive(Clone, Copy, Debug)]
 pub struct Refund<'a> {
     /// Whose charges.
-    pub user: &'a UserUuid,
+    pub user: &'a UserId,
     /// Which of them, and why.
     pub request: &'a RefundRequest,
 }
@@ -65,7 +65,7 @@ pub struct Refunded {
     /// How it ended.
     pub outcome: RefundOutcome,
     /// Whose charges they were.
-    pub user: UserUuid,
+    pub user: UserId,
     /// What this call gave back.
     pub returned: RestoredCredits,
     /// The voided charges that the request addresses, oldest first.
@@ -101,7 +101,7 @@ pub struct RestoredCredits {
 impl Command for Refund<'_> {
     type Answer = Refunded;
 
-    fn user(&self) -> &UserUuid {
+    fn user(&self) -> &UserId {
         self.user
     }
 
@@ -143,7 +143,7 @@ impl Command for Refund<'_> {
             let Some(void) = &charge.void else { continue };
             if void.by == view.invocation {
                 has_voided = true;
-                returned = returned.plus(charge.returned(void.at)?)?;
+                returned = returned.checked_add(charge.returned(void.at)?)?;
             }
             voided.insert(
                 charge.trans_no,
@@ -242,7 +242,7 @@ impl Wallet {
         let mut returned = RestoredCredits::default();
         for charge in charges {
             wallet.apply(charge.void_effects(), at)?;
-            returned = returned.plus(charge.returned(at)?)?;
+            returned = returned.checked_add(charge.returned(at)?)?;
         }
         if wallet.packs.len() > Wallet::PACKS_MAX {
             return Err(LedgerError::LimitExceeded(Limit::RestoredPacks));
@@ -257,7 +257,7 @@ impl Charge {
         let mut returned = RestoredCredits::default();
         for (grant, credits) in self.owned() {
             let part = if grant.is_usable(at) { &mut returned.restored } else { &mut returned.expired };
-            *part = part.plus(credits)?;
+            *part = part.checked_add(credits)?;
         }
         Ok(returned)
     }
@@ -268,10 +268,10 @@ impl RestoredCredits {
     ///
     /// # Errors
     /// `LimitExceeded` beyond the limit of sums.
-    pub fn plus(self, other: RestoredCredits) -> Result<RestoredCredits, LedgerError> {
+    pub fn checked_add(self, other: RestoredCredits) -> Result<RestoredCredits, LedgerError> {
         Ok(RestoredCredits {
-            restored: self.restored.plus(other.restored)?,
-            expired: self.expired.plus(other.expired)?,
+            restored: self.restored.checked_add(other.restored)?,
+            expired: self.expired.checked_add(other.expired)?,
         })
     }
 }

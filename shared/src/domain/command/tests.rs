@@ -4,15 +4,15 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::{
-    Charge, ChargeType, GrantType, Id, Nonce, Void,
+    Charge, ChargeType, GrantType, Id, InvocationId, Void,
     wallet::tests::{a_charge, a_grant, at, credits},
 };
 
 const OURS: u128 = 1;
 const THEIRS: u128 = 2;
 
-fn invocation(id: u128) -> Nonce {
-    Nonce::new(Uuid::from_u128(id))
+fn invocation(id: u128) -> InvocationId {
+    InvocationId::new(Uuid::from_u128(id))
 }
 
 fn id<Kind>(text: &str) -> Id<Kind> {

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{Plan, RecordChange};
-use crate::domain::{Author, Change, Charge, Nonce, Record, RecordKey, Timestamp, Wallet};
+use crate::domain::{Author, Change, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
 
 /// What one invocation knows of a user.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The invocation's own id, which it leaves in what it writes.
-    pub invocation: Nonce,
+    pub invocation: InvocationId,
     /// The id of the delivery: the same when Lambda delivers an event again.
-    pub delivery: Nonce,
+    pub delivery: InvocationId,
     /// How much fits into the next transaction.
     pub room: Room,
     wallet: Wallet,
@@ -57,7 +57,7 @@ struct Known {
 
 impl View {
     /// A view without anything read.
-    pub fn new(invocation: Nonce, delivery: Nonce, room: Room) -> View {
+    pub fn new(invocation: InvocationId, delivery: InvocationId, room: Room) -> View {
         View {
             invocation,
             delivery,

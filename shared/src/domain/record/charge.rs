@@ -4,7 +4,7 @@ use std::iter::once;
 
 use super::{Author, Change, Effect, Grant};
 use crate::domain::{
-    ChargeType, Credits, GenerationUuid, Nonce, OrderNo, Reason, Timestamp, TransNo, TransType,
+    ChargeType, Credits, GenerationId, InvocationId, OrderNo, Reason, Timestamp, TransNo, TransType,
 };
 
 /// Credits taken.
@@ -20,7 +20,7 @@ pub struct Charge {
     /// How many it took first, as a positive number.
     pub credits: Credits,
     /// The generation it pays for.
-    pub generation: Option<GenerationUuid>,
+    pub generation: Option<GenerationId>,
     /// The order that the caller noted.
     pub order_no: Option<OrderNo>,
     /// Where these came from, in the order taken. Never changed: it is the first answer.
@@ -50,7 +50,7 @@ pub struct Void {
     /// Why.
     pub reason: Reason,
     /// Which invocation did it.
-    pub by: Nonce,
+    pub by: InvocationId,
 }
 
 impl Charge {
@@ -59,7 +59,7 @@ impl Charge {
         let mut left = self.live;
         self.allocations.iter().chain(&self.extra).map_while(move |part| {
             let owned = part.credits.min(left);
-            left = left.minus(owned)?;
+            left = left.checked_sub(owned)?;
             (!owned.is_zero()).then_some((&part.grant, owned))
         })
     }

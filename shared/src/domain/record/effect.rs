@@ -2,7 +2,7 @@
 //! metrics fold over them, so that a new kind of record leaves those alone.
 
 use super::Grant;
-use crate::domain::{Credits, Nonce, Timestamp, TransNo, TransType};
+use crate::domain::{Credits, InvocationId, Timestamp, TransNo, TransType};
 
 /// One change that a record made.
 #[derive(Clone, Debug)]
@@ -38,12 +38,12 @@ pub enum Author {
     /// The identity of the record that it created.
     TransNo(TransNo),
     /// Its id.
-    Invocation(Nonce),
+    Invocation(InvocationId),
 }
 
 impl Author {
     /// Whether this invocation made the change.
-    pub fn is(self, invocation: Nonce) -> bool {
+    pub fn is(self, invocation: InvocationId) -> bool {
         match self {
             Author::TransNo(trans_no) => trans_no.is_of(invocation),
             Author::Invocation(id) => id == invocation,

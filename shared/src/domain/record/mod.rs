@@ -8,7 +8,7 @@ pub use charge::{Allocation, Charge, Void};
 pub use effect::{Author, Change, Effect};
 pub use grant::Grant;
 
-use super::{Entry, GenerationUuid, GrantType, IdempotencyKey, Nonce, OrderNo, Timestamp, TransType};
+use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransType};
 
 /// A record of a user's ledger, or the fence in the place of a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,19 +79,19 @@ pub enum RecordKey {
     /// A grant under a caller's key.
     KeyedGrant(IdempotencyKey),
     /// A grant without an identity, by the delivery that made it.
-    UnkeyedGrant(Nonce),
+    UnkeyedGrant(InvocationId),
     /// A grant of migrated history without a place of its own: a second grant of an
     /// order, a grant of no order, or a refund that was written as a grant.
-    MigratedGrant(Nonce),
+    MigratedGrant(InvocationId),
     /// A charge, or the fence against it.
     Charge {
         /// The generation it pays for.
-        generation: Option<GenerationUuid>,
+        generation: Option<GenerationId>,
         /// The caller's key; always present without a generation.
         key: Option<IdempotencyKey>,
     },
     /// A charge without an identity, by the delivery that made it.
-    UnkeyedCharge(Nonce),
+    UnkeyedCharge(InvocationId),
 }
 
 impl RecordKey {

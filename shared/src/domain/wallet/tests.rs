@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Charge, ChargeRequest, ChargeType, GrantRequest, Id, Nonce, RestoredCredits};
+use crate::domain::{Charge, ChargeRequest, ChargeType, GrantRequest, Id, InvocationId, RestoredCredits};
 
 /// A pack to be granted: its credits, which also name it here, and when it
 /// runs out.
@@ -21,8 +21,8 @@ pub(in crate::domain) fn credits(credits: u64) -> Credits {
 }
 
 /// One for all: the moments already tell the records apart.
-pub(in crate::domain) fn nonce() -> Nonce {
-    Nonce::new(Uuid::nil())
+pub(in crate::domain) fn invocation_id() -> InvocationId {
+    InvocationId::new(Uuid::nil())
 }
 
 pub(in crate::domain) fn a_grant((of, expired_at): Given) -> GrantRequest {
@@ -58,24 +58,24 @@ fn holding(packs: &[Given]) -> Wallet {
 }
 
 fn give(wallet: &mut Wallet, pack: Given) {
-    *wallet = wallet.grant(&a_grant(pack), nonce(), at(0)).unwrap().0;
+    *wallet = wallet.grant(&a_grant(pack), invocation_id(), at(0)).unwrap().0;
 }
 
 fn spend(wallet: &mut Wallet, required: u64) -> Charge {
-    let (next, charge) = wallet.charge(&a_charge(required), nonce(), at(0)).unwrap();
+    let (next, charge) = wallet.charge(&a_charge(required), invocation_id(), at(0)).unwrap();
     *wallet = next;
     charge
 }
 
 /// What is left, as (granted, remaining).
 fn left(wallet: &Wallet) -> Vec<(u64, u64)> {
-    wallet.packs.iter().map(|pack| (pack.grant.credits.get(), pack.remaining.get())).collect()
+    wallet.packs.iter().map(|pack| (pack.grant.credits.as_u64(), pack.remaining.as_u64())).collect()
 }
 
 #[track_caller]
 fn check_charge(packs: &[Given], (required, now): (u64, i64), taken: &[(u64, u64)], still: &[(u64, u64)]) {
-    let (wallet, charge) = holding(packs).charge(&a_charge(required), nonce(), at(now)).unwrap();
-    let parts = charge.allocations.iter().map(|part| (part.grant.credits.get(), part.credits.get()));
+    let (wallet, charge) = holding(packs).charge(&a_charge(required), invocation_id(), at(now)).unwrap();
+    let parts = charge.allocations.iter().map(|part| (part.grant.credits.as_u64(), part.credits.as_u64()));
     assert_eq!(parts.collect::<Vec<_>>(), taken, "taken");
     assert_eq!(left(&wallet), still, "left");
 }
@@ -122,9 +122,9 @@ fn a_pack_that_ran_out_cannot_be_spent_and_leaves_a_minute_later() {
 #[test]
 fn a_clock_that_is_behind_brings_nothing_back_that_ran_out() {
     let wallet = holding(&[(5, SOON), (7, NEVER)]);
-    let (wallet, _) = wallet.grant(&a_grant((9, NEVER)), nonce(), at(20_500)).unwrap();
+    let (wallet, _) = wallet.grant(&a_grant((9, NEVER)), invocation_id(), at(20_500)).unwrap();
     assert_eq!(wallet.balance(at(19_000)), credits(16));
-    let (_, charge) = wallet.charge(&a_charge(1), nonce(), at(19_000)).unwrap();
+    let (_, charge) = wallet.charge(&a_charge(1), invocation_id(), at(19_000)).unwrap();
     assert_eq!(charge.allocations[0].grant.credits, credits(7));
     assert_eq!(charge.trans_no.created_at(), at(20_501));
 }
@@ -132,7 +132,7 @@ fn a_clock_that_is_behind_brings_nothing_back_that_ran_out() {
 #[test]
 fn a_charge_beyond_the_balance_is_told_both() {
     for (now, balance, required) in [(0, 14, 15), (20_000, 9, 10), (80_000, 9, 14)] {
-        let refused = holding(&[(5, SOON), (9, NEVER)]).charge(&a_charge(required), nonce(), at(now));
+        let refused = holding(&[(5, SOON), (9, NEVER)]).charge(&a_charge(required), invocation_id(), at(now));
         let (balance, required) = (credits(balance), credits(required));
         assert_eq!(refused, Err(LedgerError::InsufficientCredits { balance, required }));
     }
@@ -167,7 +167,7 @@ fn what_a_void_gives_to_a_pack_that_ran_out_is_counted_apart() {
 fn a_pack_comes_back_as_it_was_granted() {
     let paid =
         GrantRequest { order_no: Some(id("o")), trans_type: GrantType::OrderPay, ..a_grant((5, SOON)) };
-    let (mut wallet, grant) = Wallet::default().grant(&paid, nonce(), at(0)).unwrap();
+    let (mut wallet, grant) = Wallet::default().grant(&paid, invocation_id(), at(0)).unwrap();
     let charge = spend(&mut wallet, 5);
     assert_eq!(wallet.packs, []);
     let (wallet, ..) = wallet.void([&charge], at(0)).unwrap();
@@ -192,7 +192,7 @@ fn a_void_of_what_a_pack_did_not_give_contradicts_the_wallet() {
 #[test]
 fn a_grant_must_run_out_in_the_future() {
     for (now, taken) in [(19_999, true), (20_000, false), (20_001, false)] {
-        let granted = Wallet::default().grant(&a_grant((5, SOON)), nonce(), at(now)).map(|_| ());
+        let granted = Wallet::default().grant(&a_grant((5, SOON)), invocation_id(), at(now)).map(|_| ());
         let refused = LedgerError::InvalidRequest("expired_at: must be in the future".to_owned());
         assert_eq!(granted, if taken { Ok(()) } else { Err(refused) }, "{now}");
     }
@@ -204,7 +204,7 @@ fn an_order_recharges_and_nothing_else_does() {
         [(GrantType::NewUser, false), (GrantType::SystemAdd, false), (GrantType::OrderPay, true)]
     {
         let request = GrantRequest { trans_type, ..a_grant((5, NEVER)) };
-        let (wallet, _) = Wallet::default().grant(&request, nonce(), at(0)).unwrap();
+        let (wallet, _) = Wallet::default().grant(&request, invocation_id(), at(0)).unwrap();
         assert_eq!(wallet.is_recharged(), recharged, "{trans_type:?}");
     }
 }
@@ -224,7 +224,7 @@ fn a_wallet_is_granted_500_packs_and_refunds_bring_it_to_1050() {
     for (wallet, now, taken) in
         [(&wallet, 0, false), (&wallet, 20_000, true), (&full, 20_000, false), (&full, 80_000, true)]
     {
-        let granted = wallet.grant(&a_grant((1, NEVER)), nonce(), at(now)).map(|_| ());
+        let granted = wallet.grant(&a_grant((1, NEVER)), invocation_id(), at(now)).map(|_| ());
         assert_eq!(
             granted,
             if taken { Ok(()) } else { Err(LedgerError::LimitExceeded(Limit::Packs)) },
@@ -240,7 +240,7 @@ fn a_wallet_is_granted_500_packs_and_refunds_bring_it_to_1050() {
 fn a_user_is_charged_for_100_trans_types() {
     let charge = |wallet: &Wallet, nth: usize| {
         let trans_type = ChargeType::Generation(nth.to_string());
-        wallet.charge(&ChargeRequest { trans_type, ..a_charge(1) }, nonce(), at(0))
+        wallet.charge(&ChargeRequest { trans_type, ..a_charge(1) }, invocation_id(), at(0))
     };
     let wallet = (0..100).fold(holding(&[(200, NEVER)]), |wallet, nth| charge(&wallet, nth).unwrap().0);
     assert_eq!(charge(&wallet, 100), Err(LedgerError::LimitExceeded(Limit::TransTypes)));
@@ -250,10 +250,10 @@ fn a_user_is_charged_for_100_trans_types() {
 /// A wallet with a pack of 9 and with a total of this type, voided where it can
 /// be, that is so far from the most that a sum may reach.
 fn nearly_full(of: TransType, room: u64) -> Wallet {
-    let made = Tally { credits: credits(Credits::TOTAL_MAX.get() - room), count: 1 };
-    let voided = if matches!(of, TransType::Charge(_)) { made } else { Tally::default() };
+    let created = CreditSum { credits: credits(Credits::TOTAL_MAX.as_u64() - room), count: 1 };
+    let voided = if matches!(of, TransType::Charge(_)) { created } else { CreditSum::default() };
     let mut wallet = holding(&[(9, NEVER)]);
-    wallet.totals.insert(of, Totals { made, voided });
+    wallet.totals.insert(of, Totals { created, voided });
     wallet
 }
 
@@ -265,7 +265,7 @@ fn all_grants_of_a_life_stay_within_the_limit_of_sums() {
         (TransType::Refund(ChargeType::Chat), 9 + 5),
     ] {
         let wallet = nearly_full(of, room);
-        let grant = |credits| wallet.grant(&a_grant((credits, NEVER)), nonce(), at(0)).map(|_| ());
+        let grant = |credits| wallet.grant(&a_grant((credits, NEVER)), invocation_id(), at(0)).map(|_| ());
         assert_eq!((grant(5), grant(6)), (Ok(()), Err(LedgerError::LimitExceeded(Limit::Total))));
     }
 }
@@ -274,7 +274,7 @@ fn all_grants_of_a_life_stay_within_the_limit_of_sums() {
 fn all_charges_of_a_life_stay_within_the_limit_so_that_no_void_passes_it() {
     for of in [ChargeType::Chat, ChargeType::Generation("a".to_owned())] {
         let mut wallet = nearly_full(TransType::Charge(of), 5);
-        let beyond = wallet.charge(&a_charge(6), nonce(), at(0));
+        let beyond = wallet.charge(&a_charge(6), invocation_id(), at(0));
         assert_eq!(beyond, Err(LedgerError::LimitExceeded(Limit::Total)));
         let charge = spend(&mut wallet, 5);
         assert!(wallet.void([&charge], at(0)).is_ok());
@@ -285,8 +285,8 @@ fn all_charges_of_a_life_stay_within_the_limit_so_that_no_void_passes_it() {
 fn every_change_is_later_than_the_one_before_whatever_the_clock_says() {
     let mut wallet = Wallet::default();
     for (now, moment) in [(0, 0), (0, 3), (-5_000, 6), (8, 9), (50, 50)] {
-        let (granted, grant) = wallet.grant(&a_grant((5, SOON)), nonce(), at(now)).unwrap();
-        let (charged, charge) = granted.charge(&a_charge(5), nonce(), at(now)).unwrap();
+        let (granted, grant) = wallet.grant(&a_grant((5, SOON)), invocation_id(), at(now)).unwrap();
+        let (charged, charge) = granted.charge(&a_charge(5), invocation_id(), at(now)).unwrap();
         let (voided, voided_at, _) = charged.void([&charge], at(now)).unwrap();
         let moments = [grant.trans_no.created_at(), charge.trans_no.created_at(), voided_at];
         assert_eq!(moments, [at(moment), at(moment + 1), at(moment + 2)], "{now}");
@@ -304,7 +304,7 @@ fn a_charge_with_a_generation_and_a_key_is_remembered() {
         (Some("g"), Some("k"), true),
     ] {
         let request = ChargeRequest { generation: generation.map(id), key: key.map(id), ..a_charge(1) };
-        let (mut wallet, charge) = holding(&[(5, NEVER)]).charge(&request, nonce(), at(0)).unwrap();
+        let (mut wallet, charge) = holding(&[(5, NEVER)]).charge(&request, invocation_id(), at(0)).unwrap();
         spend(&mut wallet, 1);
         let (wallet, ..) = wallet.void([&charge], at(0)).unwrap();
         assert_eq!(wallet.has_keyed_charges, keyed, "{request:?}");
@@ -312,19 +312,19 @@ fn a_charge_with_a_generation_and_a_key_is_remembered() {
 }
 
 #[test]
-fn a_wallet_that_no_plan_makes_has_a_fault() {
+fn validate_refuses_a_wallet_that_no_plan_makes() {
     let check = |fault: Option<&str>, change: fn(&mut Vec<Pack>)| {
         let mut wallet = holding(&[(5, SOON), (7, LATER), (9, NEVER)]);
         change(&mut wallet.packs);
-        assert_eq!(wallet.fault(), fault, "{:?}", left(&wallet));
+        assert_eq!(wallet.validate().err(), fault, "{:?}", left(&wallet));
     };
     check(None, |_| ());
     check(None, Vec::clear);
     check(None, |packs| packs[1].remaining = credits(1));
     check(Some("packs out of order"), |packs| packs.swap(1, 2));
     check(Some("packs out of order"), |packs| packs[1] = packs[0].clone());
-    check(Some("a pack with nothing or too much left"), |packs| packs[1].remaining = Credits::ZERO);
-    check(Some("a pack with nothing or too much left"), |packs| packs[1].remaining = credits(8));
+    check(Some("a pack with no credits or more than its grant"), |packs| packs[1].remaining = Credits::ZERO);
+    check(Some("a pack with no credits or more than its grant"), |packs| packs[1].remaining = credits(8));
     check(Some("more than 2^53-1 credits"), |packs| {
         packs[1].grant.credits = Credits::TOTAL_MAX;
         packs[1].remaining = Credits::TOTAL_MAX;

@@ -8,7 +8,7 @@ use super::{
     },
     put_void, take_void,
 };
-use crate::domain::{Allocation, Charge, TransNo, UserUuid, Void};
+use crate::domain::{Allocation, Charge, TransNo, UserId, Void};
 
 /// The update of a charge that a refund voids.
 pub(in crate::store) const MARK_VOID: &str =
@@ -16,7 +16,7 @@ pub(in crate::store) const MARK_VOID: &str =
 
 /// The values of that update, and of its condition.
 pub(in crate::store) fn void_values(void: &Void) -> Item {
-    let values = Attributes::with_room(5)
+    let values = Attributes::with_capacity(5)
         .put(":live", &false)
         .put(":voided", &true)
         .put(":at", &void.at)
@@ -25,12 +25,12 @@ pub(in crate::store) fn void_values(void: &Void) -> Item {
     values.0
 }
 
-pub(super) fn put(item: Attributes, user: &UserUuid, charge: &Charge) -> Attributes {
+pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attributes {
     let user_trans = charge.generation.as_ref().map(|_| key::user_trans(user, charge.trans_no));
     let item = item
         .put(names::TRANS_NO, &charge.trans_no)
         .put(names::TRANS_TYPE, &charge.trans_type)
-        .put(names::CREDITS, &charge.credits.negated())
+        .put(names::CREDITS, &charge.credits.to_negative_i64())
         .put_optional(names::GENERATION, charge.generation.as_ref())
         .put_optional(names::USER_TRANS, user_trans.as_ref())
         .put_optional(names::ORDER_NO, charge.order_no.as_ref())
@@ -55,10 +55,10 @@ pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, D
     };
     // A refund gives back what is written here, and a pack holds no more than it did.
     let is_taken = |part: &Allocation| !part.credits.is_zero() && part.credits <= part.grant.credits;
-    let allocated: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.get())).sum();
+    let allocated: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.as_u64())).sum();
     if !charge.allocations.iter().all(is_taken) {
         Err("an allocation of nothing or of more than its pack".to_owned())
-    } else if charge.credits.is_zero() || allocated != u128::from(charge.credits.get()) {
+    } else if charge.credits.is_zero() || allocated != u128::from(charge.credits.as_u64()) {
         Err("its allocations are not its credits".to_owned())
     } else {
         Ok(charge)

@@ -13,15 +13,15 @@ use super::{
     key::{Item, ItemKey},
     names,
 };
-use crate::domain::{Charge, Record, RecordKey, UserUuid, Void};
+use crate::domain::{Charge, Record, RecordKey, UserId, Void};
 
 pub(super) use charge::{MARK_VOID, void_values};
 pub(super) use entry::to_entry;
 pub(super) use pack::{PACK_BYTES_MAX, pack_attributes, to_pack};
 
 /// The attributes of a record, without its key, with room for the key and a few more.
-pub fn from_record(user: &UserUuid, record: &Record) -> Item {
-    let item = Attributes::with_room(14);
+pub fn from_record(user: &UserId, record: &Record) -> Item {
+    let item = Attributes::with_capacity(14);
     let item = match record {
         Record::Grant(grant) => grant::put(item, grant),
         Record::Charge(charge) => charge::put(item, user, charge),
@@ -89,27 +89,27 @@ fn take_void(item: &mut Attributes) -> Result<Option<Void>, DecodeError> {
 }
 
 /// Which item it is, for the message.
-pub(super) struct Place {
+pub(super) struct ItemLocation {
     pub(super) user: String,
     pub(super) sort: String,
 }
 
-pub(super) fn place(item: &Item) -> Place {
+pub(super) fn place(item: &Item) -> ItemLocation {
     let part = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    Place { user: part(names::USER), sort: part(names::SORT) }
+    ItemLocation { user: part(names::USER), sort: part(names::SORT) }
 }
 
 /// Whose item it is.
-pub(super) fn user(item: Item) -> Result<UserUuid, StoreError> {
+pub(super) fn user(item: Item) -> Result<UserId, StoreError> {
     let place = place(&item);
-    UserUuid::try_from(place.user.clone()).map_err(|why| corrupt(&place, why))
+    UserId::try_from(place.user.clone()).map_err(|why| corrupt(&place, why))
 }
 
-pub(super) fn corrupt(place: &Place, why: &str) -> StoreError {
+pub(super) fn corrupt(place: &ItemLocation, why: &str) -> StoreError {
     StoreError::Corrupt(describe(place, why))
 }
 
-pub(super) fn describe(place: &Place, why: &str) -> String {
+pub(super) fn describe(place: &ItemLocation, why: &str) -> String {
     format!("item user_uuid={:?} sk={:?}: {why}", place.user, place.sort)
 }
 

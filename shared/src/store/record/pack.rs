@@ -20,7 +20,7 @@ pub(in crate::store) const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id:
 /// The attributes of a grant, and the credits that remain in a pack or that an
 /// allocation took.
 pub(in crate::store) fn pack_attributes(grant: &Grant, credits: Credits) -> Attributes {
-    Attributes::with_room(6)
+    Attributes::with_capacity(6)
         .put(names::PACK_ID, &grant.trans_no)
         .put(names::PACK_TYPE, &grant.trans_type)
         .put_optional(names::PACK_ORDER, grant.order_no.as_ref())
@@ -46,8 +46,8 @@ impl AttributeCodec for Allocation {
         pack_attributes(&self.grant, self.credits).into_map()
     }
 
-    fn of_attribute(attribute: AttributeValue) -> Result<Allocation, DecodeError> {
-        let (grant, credits) = to_pack(&mut Attributes::of_map(attribute)?)?;
+    fn from_attribute(attribute: AttributeValue) -> Result<Allocation, DecodeError> {
+        let (grant, credits) = to_pack(&mut Attributes::from_map(attribute)?)?;
         Ok(Allocation { grant, credits })
     }
 }

@@ -1,8 +1,8 @@
 //! The function `balance`.
 
 use crate::{
+    invocation_metrics,
     ledger::Ledger,
-    meter,
     transport::{
         Function, RequestError,
         answer::{BalanceAnswer, UserCreditsAnswer},
@@ -30,7 +30,7 @@ async fn balance(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     let OperationRequest { caller, mut fields, invocation } = request;
     let user = fields.required("user_uuid", field::id);
     let user = fields.into_request(user)?;
-    meter::about(Some(&user), None);
+    invocation_metrics::set_subject(Some(&user), None);
     caller.may_read(&user)?;
     let wallet = ledger.wallet(&user, invocation.deadline).await?;
     Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
@@ -44,7 +44,7 @@ async fn user_credits(ledger: &Ledger, request: OperationRequest) -> Result<Answ
         None => fields.required("user_uuid", field::id),
     };
     let user = fields.into_request(user)?;
-    meter::about(Some(&user), None);
+    invocation_metrics::set_subject(Some(&user), None);
     caller.may_read(&user)?;
     let wallet = ledger.wallet(&user, invocation.deadline).await?;
     Answer::ok(&UserCreditsAnswer::new(&wallet, ledger.now()))

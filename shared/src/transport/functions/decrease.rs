@@ -2,8 +2,8 @@
 
 use crate::{
     domain::ChargeRequest,
+    invocation_metrics,
     ledger::Ledger,
-    meter,
     transport::{
         Function, RequestError,
         answer::ChargeAnswer,
@@ -26,10 +26,10 @@ pub const DECREASE: Function = Function {
 async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
     let request = read(fields)?;
-    meter::about(Some(&request.user), request.generation.as_ref());
+    invocation_metrics::set_subject(Some(&request.user), request.generation.as_ref());
     let posted = ledger.execute(&request, &invocation).await?;
     if !posted.replayed && posted.record.generation.is_none() {
-        meter::note(|notes| notes.anomalies.push("charge_without_generation"));
+        invocation_metrics::record(|metrics| metrics.anomalies.push("charge_without_generation"));
     }
     Answer::ok(&ChargeAnswer::new(&request.user, &posted))
 }

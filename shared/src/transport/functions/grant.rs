@@ -2,8 +2,8 @@
 
 use crate::{
     domain::{GrantRequest, GrantType},
+    invocation_metrics,
     ledger::Ledger,
-    meter,
     transport::{
         Function, RequestError,
         answer::GrantAnswer,
@@ -26,7 +26,7 @@ pub const GRANT: Function = Function {
 async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
     let request = read(fields)?;
-    meter::about(Some(&request.user), None);
+    invocation_metrics::set_subject(Some(&request.user), None);
     let posted = ledger.execute(&request, &invocation).await?;
     Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
 }

@@ -1,9 +1,9 @@
 //! The function `history`: timeline, summary, generation.
 
 use crate::{
-    domain::{GenerationUuid, TransNo},
+    domain::{GenerationId, TransNo},
+    invocation_metrics,
     ledger::{Ledger, SummaryRange, TimelineRequest},
-    meter,
     transport::{
         Function, RequestError,
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
@@ -46,7 +46,7 @@ async fn timeline(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
     let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
     let request =
         fields.into_request(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
-    meter::about(Some(&request.user), None);
+    invocation_metrics::set_subject(Some(&request.user), None);
     caller.may_read(&request.user)?;
     let page = ledger.timeline(&request, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
@@ -63,7 +63,7 @@ async fn summary(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
         fields.add_problem("from", "must be before to");
     }
     let user = fields.into_request(user)?;
-    meter::about(Some(&user), None);
+    invocation_metrics::set_subject(Some(&user), None);
     caller.may_read(&user)?;
     let range = from.or(to).map(|_| SummaryRange { from, to });
     let (summary, wallet) = ledger.summary(&user, range, deadline).await?;
@@ -76,12 +76,12 @@ async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer
     let generation = fields.required("generation_uuid", field::id);
     let limit = fields.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
     let user = caller.readable_user()?;
-    let cursors = generation.as_ref().map(|generation: &GenerationUuid| {
+    let cursors = generation.as_ref().map(|generation: &GenerationId| {
         Cursors::of(&["generation", generation.as_str(), user.map_or("", |user| user.as_str())])
     });
     let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
     let generation = fields.into_request(generation)?;
-    meter::about(None, Some(&generation));
+    invocation_metrics::set_subject(None, Some(&generation));
     let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
     Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))

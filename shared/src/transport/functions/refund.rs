@@ -2,8 +2,8 @@
 
 use crate::{
     domain::RefundRequest,
+    invocation_metrics,
     ledger::Ledger,
-    meter,
     transport::{
         Function, RequestError,
         answer::RefundAnswer,
@@ -25,7 +25,7 @@ pub const REFUND: Function = Function {
 async fn refund(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
     let request = read(fields)?;
-    meter::about(request.user.as_ref(), Some(&request.generation));
+    invocation_metrics::set_subject(request.user.as_ref(), Some(&request.generation));
     let refunded = ledger.refund(&request, &invocation).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::{
     callback::{GenerationResult, TaskToken},
-    domain::{GenerationUuid, Reason, RefundRequest},
-    meter,
+    domain::{GenerationId, Reason, RefundRequest},
+    invocation_metrics,
     transport::{
         App, Function, RequestError,
         answer::WebhookAnswer,
@@ -32,7 +32,7 @@ pub const WEBHOOK: Function = Function {
 
 /// The call-back of a provider about a generation.
 struct Callback {
-    generation: GenerationUuid,
+    generation: GenerationId,
     /// The refund, if the generation failed.
     failed: Option<RefundRequest>,
     task_token: Option<TaskToken>,
@@ -46,7 +46,7 @@ async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), Reques
 /// resumed, the provider calls again and the refund is a replay.
 async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
     let Callback { generation, failed, task_token } = read(request.fields)?;
-    meter::about(None, Some(&generation));
+    invocation_metrics::set_subject(None, Some(&generation));
     let outcome = match &failed {
         Some(refund) => Some(app.ledger.refund(refund, &request.invocation).await?.outcome),
         None => None,
@@ -57,7 +57,7 @@ async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, Request
         let has_waited = executions.resume(&token, &generation, result).await?;
         if !has_waited && failed.is_none() {
             // The execution timed out and refunded, or this call-back is a repeat.
-            meter::note(|notes| notes.anomalies.push("success_nobody_waits_for"));
+            invocation_metrics::record(|metrics| metrics.anomalies.push("success_nobody_waits_for"));
         }
     }
     Answer::ok(&WebhookAnswer::new(&generation, outcome))
@@ -72,7 +72,7 @@ fn read(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
     let reason = Reason::cut(error.as_deref().unwrap_or_default()).or_else(|| Reason::cut(NO_REASON));
     let callback = || {
-        let generation: GenerationUuid = generation?;
+        let generation: GenerationId = generation?;
         let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };
         Some(Callback { generation, failed: has_failed?.then_some(refund), task_token })
     };

@@ -1,4 +1,4 @@
-use scrip::domain::{ChargeType, Credits, GrantType, Id, Nonce, TransNo};
+use scrip::domain::{ChargeType, Credits, GrantType, Id, InvocationId, TransNo};
 use uuid::Uuid;
 
 use super::*;
@@ -11,8 +11,8 @@ fn id<Kind>(text: &str) -> Id<Kind> {
     text.to_owned().try_into().unwrap()
 }
 
-fn nonce() -> Nonce {
-    Nonce::new(Uuid::from_u128(0x4000_8000_0000_0000_0007))
+fn nonce() -> InvocationId {
+    InvocationId::new(Uuid::from_u128(0x4000_8000_0000_0000_0007))
 }
 
 /// A grant of 10 made in that second.
@@ -45,7 +45,7 @@ fn charge(generation: Option<&str>, void: Option<Void>) -> Record {
     })
 }
 
-fn void(by: Nonce) -> Void {
+fn void(by: InvocationId) -> Void {
     Void { at: second(4), reason: "why".to_owned().try_into().unwrap(), by }
 }
 
@@ -70,7 +70,7 @@ fn each_pack_that_was_touched_has_a_row() {
     let granted = ["1  order_pay 10 order Some(90) true"];
     let charged = ["3  chat -5 gen Some(90) true", "3 -2 chat -2 gen None false"];
     let refunded = ["4 -refund chat_refund 5 gen Some(90) true", "4 -refund-2 chat_refund 2 gen None false"];
-    let derived = Nonce::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, b"a row"));
+    let derived = InvocationId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, b"a row"));
     let (live, voided) = (charge(Some("gen"), None), charge(Some("gen"), Some(void(nonce()))));
     let paired = charge(Some("gen"), Some(void(derived)));
     let grant = Record::Grant(grant(1, Some(90)));

@@ -1,0 +1,95 @@
+//! The metrics of one invocation: any module except `domain` records them where they
+//! arise, and `transport` emits them at the end. Outside an invocation, as in a command
+//! line, nothing is recorded.
+
+use std::cell::RefCell;
+
+use tokio::task_local;
+
+use crate::domain::{ChargeType, Credits, GenerationId, GrantType, UserId};
+
+/// What one invocation did and cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InvocationMetrics {
+    /// The operation's name.
+    pub operation: Option<&'static str>,
+    /// The user that the request concerns.
+    pub user: Option<String>,
+    /// The generation that the request concerns.
+    pub generation: Option<String>,
+    /// Calls to DynamoDB, retries included.
+    pub round_trips: u64,
+    /// Calls to DynamoDB that were retries.
+    pub retries: u64,
+    /// Transactions that were refused because of other writers, or throttled.
+    pub conflicts: u64,
+    /// Read units, as DynamoDB counts them.
+    pub read_units: f64,
+    /// Write units, as DynamoDB counts them.
+    pub write_units: f64,
+    /// Credits that moved, with the kind of record that moved them.
+    pub flows: Vec<(CreditFlow, &'static str, Credits)>,
+    /// The packs in the wallet.
+    pub packs: Option<usize>,
+    /// The outcome of a refund.
+    pub outcome: Option<&'static str>,
+    /// Names of unusual requests that are no errors.
+    pub anomalies: Vec<&'static str>,
+}
+
+/// The direction in which credits moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreditFlow {
+    /// Into the wallet, by a grant.
+    Granted,
+    /// Out of the wallet, by a charge.
+    Charged,
+    /// Back from a charge that was voided.
+    Voided,
+}
+
+task_local! {
+    static METRICS: RefCell<InvocationMetrics>;
+}
+
+/// Runs the work and returns the metrics that it recorded.
+pub(crate) async fn collect<T>(work: impl Future<Output = T>) -> (T, InvocationMetrics) {
+    let take = async {
+        let done = work.await;
+        (done, METRICS.with(RefCell::take))
+    };
+    METRICS.scope(RefCell::default(), take).await
+}
+
+/// Records the user and the generation that the request concerns.
+pub(crate) fn set_subject(user: Option<&UserId>, generation: Option<&GenerationId>) {
+    record(|metrics| {
+        metrics.user = user.map(ToString::to_string);
+        metrics.generation = generation.map(ToString::to_string);
+    });
+}
+
+/// Changes the metrics of the current invocation, if there is one.
+pub(crate) fn record(change: impl FnOnce(&mut InvocationMetrics)) {
+    let _ = METRICS.try_with(|metrics| change(&mut metrics.borrow_mut()));
+}
+
+/// Records the credits of a grant.
+pub(crate) fn record_grant(trans_type: GrantType, credits: Credits) {
+    let kind = match trans_type {
+        GrantType::NewUser => "new_user",
+        GrantType::OrderPay => "order_pay",
+        GrantType::SystemAdd => "system_add",
+    };
+    record(|metrics| metrics.flows.push((CreditFlow::Granted, kind, credits)));
+}
+
+/// Records credits that a charge took or got back. All types of generations are one kind:
+/// there may be any number of them, and each would be a metric of its own.
+pub(crate) fn record_charge(flow: CreditFlow, trans_type: &ChargeType, credits: Credits) {
+    let kind = match trans_type {
+        ChargeType::Chat => "chat",
+        ChargeType::Generation(_) => "generation",
+    };
+    record(|metrics| metrics.flows.push((flow, kind, credits)));
+}

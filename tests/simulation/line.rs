@@ -8,11 +8,7 @@ use std::{
 };
 
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
-use scrip_tests::{
-    answered, asked,
-    engine::{Answer, Engine, Timing, conflict, refused},
-    operation, stand_in,
-};
+use scrip_tests::engine::{Answer, Engine, Timing, client, conflict, refused};
 use serde_json::Value;
 use tokio::{
     sync::Notify,
@@ -67,13 +63,7 @@ impl Line {
     /// The HTTP client at its end.
     pub fn client(&self) -> SharedHttpClient {
         let line = self.clone();
-        stand_in(move |request| {
-            let carried = line.clone().carry(operation(request), asked(request));
-            async move {
-                let (status, body) = carried.await?;
-                Ok(answered(status, body.to_string()))
-            }
-        })
+        client(move |operation, request| line.clone().carry(operation, request))
     }
 
     /// An invocation begins, whose requests have these ways.

@@ -44,8 +44,8 @@ use Repair::{Mends, Refuses};
 /// what an audit says of it, and what a repair does.
 pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     ("wallet", None, "there are records and no wallet", Mends),
-    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: is missing", Mends),
-    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: is missing", Mends),
+    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: missing", Mends),
+    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: missing", Mends),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Mends),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), number(1))), "later than the wallet", Mends),
     (

@@ -59,9 +59,9 @@ fn check(world: &World, item: &Value) -> bool {
     let record = place.read(world.wait(store.record(&user, &key))).and_then(|read| read.record);
     let charges = place.read(world.wait(store.charges(&user, &generation, None)));
     let entries = place.read(world.wait(store.timeline(&user, None, None, 1)));
-    place.read(world.wait(store.generation_end(&generation, IndexEdge::First)));
+    place.read(world.wait(store.user_at_edge(&generation, IndexEdge::First)));
     let places = place.read(world.wait(store.generation_charges(&generation, &user, None, 1)));
-    let found = place.read(world.wait(store.charges_at(places.unwrap_or_default())));
+    let found = place.read(world.wait(store.charges_by_keys(places.unwrap_or_default())));
     for held in place.read(world.wait(store.all(&user, None))).into_iter().flat_map(|(all, _)| all) {
         if let StoredItem::Unreadable(why)
         | StoredItem::UnreadableWallet(why)

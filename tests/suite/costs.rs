@@ -21,7 +21,7 @@ impl Costs {
         Costs { bench, lines: Vec::new() }
     }
 
-    /// InvocationMetrics what one call costs. Calls at once are one round trip.
+    /// Records what one call costs. Calls at once are one round trip.
     async fn note<T>(&mut self, name: &str, at_once: usize, call: impl AsyncFnOnce(&Bench) -> T) {
         self.bench.wire.take();
         call(&self.bench).await;

@@ -1,6 +1,8 @@
-//! What the documents say of the code.
+//! Documents are compared with the code and with each other.
 
 use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
 
 /// Every function of a Rust file below a folder.
 fn functions(folder: &Path, found: &mut BTreeSet<String>) {
@@ -32,4 +34,40 @@ fn every_test_case_names_a_test_that_exists() {
     for test in named {
         assert!(found.contains(test), "{test}");
     }
+}
+
+/// The names of all properties in a part of the OpenAPI document.
+fn properties(part: &Value, found: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            members.values().for_each(|member| properties(member, found));
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| properties(element, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn api_reference_has_every_route_and_field_of_the_openapi_document() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let document = fs::read_to_string(root.join("infra/openapi.yaml")).unwrap();
+    let document: Value = yaml_serde::from_str(&document).unwrap();
+    let reference = fs::read_to_string(root.join("docs/service.md")).unwrap();
+    let mut names = BTreeSet::new();
+    properties(&document, &mut names);
+    let routes = document["paths"].as_object().unwrap().iter().flat_map(|(path, operations)| {
+        let methods = operations.as_object().unwrap().keys().filter(|method| *method != "parameters");
+        methods.map(move |method| format!("`{} {path}`", method.to_uppercase()))
+    });
+    let routes: Vec<_> = routes.collect();
+    assert!(names.len() > 30 && routes.len() > 8, "the document was read: {names:?} {routes:?}");
+    let missing: Vec<_> = routes
+        .into_iter()
+        .chain(names.iter().map(|name| format!("`{name}`")))
+        .filter(|item| !reference.contains(item) && !reference.contains(&item.replace('`', "\"")))
+        .collect();
+    assert_eq!(missing, [""; 0], "docs/service.md");
 }

@@ -1,17 +1,17 @@
-//! The alarms as a stand-in of CloudWatch takes them, moto, which has metric math. What they
-//! say is tried in `tests/suite/alarms.rs`.
+//! The alarms in moto, an emulator of CloudWatch with metric math. `tests/suite/alarms.rs`
+//! evaluates them.
 
 use serde_json::{Value, json};
 
-use crate::{cloud::built, moto::form};
+use crate::{cloud::built_template, moto::form};
 
-/// The alarms of the template, where parameters have their defaults, and what else is referred
-/// to has its name.
+/// The template's alarms by name. Parameters have their defaults, and a reference to a
+/// resource has the resource's name.
 fn alarms() -> Vec<(String, Value)> {
-    let template = built();
+    let template = built_template();
     let mut resources = template["Resources"].as_object().unwrap().clone();
     resources.retain(|_, resource| resource["Type"] == "AWS::CloudWatch::Alarm");
-    // Who hears it is held in the tests of the template.
+    // The tests of the template check the actions.
     resources.values_mut().for_each(|alarm| alarm["Properties"]["AlarmActions"] = json!([]));
     let alarms = resources.into_iter();
     alarms.map(|(name, alarm)| (name, resolved(&template, &alarm["Properties"]))).collect()
@@ -26,11 +26,11 @@ fn resolved(template: &Value, value: &Value) -> Value {
             }
             if let Some(path) = fields.get("Fn::FindInMap") {
                 let path = resolved(template, path);
-                let at = |nth: usize| path[nth].as_str().unwrap().to_owned();
-                return template["Mappings"][at(0)][at(1)][at(2)].clone();
+                let key = |nth: usize| path[nth].as_str().unwrap().to_owned();
+                return template["Mappings"][key(0)][key(1)][key(2)].clone();
             }
             if let Some(function) = fields.get("Fn::Sub").or(fields.get("Fn::GetAtt")) {
-                return json!(function.as_str().unwrap_or("of a resource"));
+                return json!(function.as_str().unwrap_or("a resource"));
             }
             fields.iter().map(|(name, value)| (name.clone(), resolved(template, value))).collect()
         }
@@ -38,7 +38,7 @@ fn resolved(template: &Value, value: &Value) -> Value {
     }
 }
 
-/// The fields of a form, as the services that take forms name what is in lists and objects.
+/// The fields of a form. The services name elements of lists and objects by their path.
 fn fields(name: &str, value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Array(items) => {
@@ -54,26 +54,29 @@ fn fields(name: &str, value: &Value) -> Vec<(String, String)> {
     }
 }
 
-/// A value as it is told: the limit as a float.
+/// A value as CloudWatch returns it: a threshold is a float.
 fn in_xml(field: &str, value: &str) -> String {
     let whole = field == "Threshold" && !value.contains('.');
     value.replace('&', "&amp;").replace('>', "&gt;") + if whole { ".0" } else { "" }
 }
 
 #[test]
-#[ignore = "needs moto and what sam build made, for which .ci/run installs the tools"]
-fn each_alarm_is_taken_and_told_as_it_is_written() {
+#[ignore = "needs moto and the output of sam build, for which .ci/run installs the tools"]
+fn alarms_are_accepted_and_described_as_written() {
     for (name, alarm) in alarms() {
-        let written = fields("", &alarm);
+        let fields = fields("", &alarm);
         let mut put = vec![("Action", "PutMetricAlarm"), ("AlarmName", &name)];
-        put.extend(written.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        put.extend(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         form("monitoring", &put);
-        let told = form("monitoring", &[("Action", "DescribeAlarms"), ("AlarmNames.member.1", &name)]);
-        for (field, value) in &written {
+        let described = form("monitoring", &[("Action", "DescribeAlarms"), ("AlarmNames.member.1", &name)]);
+        for (field, value) in &fields {
             let leaf = field.rsplit('.').find(|part| part.parse::<u8>().is_err()).unwrap();
-            assert!(told.contains(&format!("<{leaf}>{}<", in_xml(leaf, value))), "{name}: {field}: {told}");
+            assert!(
+                described.contains(&format!("<{leaf}>{}<", in_xml(leaf, value))),
+                "{name}: {field}: {described}"
+            );
         }
         let metrics = alarm["Metrics"].as_array().map_or(0, Vec::len);
-        assert_eq!(told.matches("<ReturnData>").count(), metrics, "{name}: {told}");
+        assert_eq!(described.matches("<ReturnData>").count(), metrics, "{name}: {described}");
     }
 }

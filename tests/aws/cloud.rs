@@ -1,5 +1,5 @@
-//! AWS, with Scrip in it: one ministack for all tests of this process, and in it
-//! what `sam deploy` makes of what `sam build` made.
+//! The deployment that all tests of this process share: `sam deploy` of the output of
+//! `sam build` into ministack.
 
 use std::{collections::BTreeMap, fs, net::TcpStream, process::Child, sync::LazyLock};
 
@@ -14,53 +14,47 @@ use ureq::Agent;
 
 pub use crate::process::wait_until;
 use crate::{
-    http::{self, Answer, agent},
-    outside::Outside,
-    process::{PATIENCE, command, free_port, kept, tool},
+    aws_fakes::AwsFakes,
+    http::{self, Response, agent},
+    process::{TIMEOUT, command, free_port, supervised, tool},
 };
 
 const STACK: &str = "scrip-test";
-/// The stack of what is the user's own.
+/// The stack with the user's own resources.
 const USERS_STACK: &str = "users";
 
-/// Nobody checks the signature.
+/// ministack does not check the signature.
 const AUTHORIZATION: &str =
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/any/aws4_request, SignedHeaders=host, Signature=0";
 
 static CLOUD: LazyLock<Cloud> = LazyLock::new(Cloud::deploy);
 
-/// Scrip, deployed.
+/// The deployed stack.
 pub struct Cloud {
-    /// Where AWS is.
+    /// Endpoint of AWS.
     pub endpoint: String,
-    /// What the functions meet outside.
-    pub outside: Outside,
+    pub fakes: AwsFakes,
     agent: Agent,
     outputs: BTreeMap<String, String>,
-    /// What must not be let go of.
+    /// ministack ends when this is dropped.
     _ministack: Child,
 }
 
-/// An error: its type, and what it says.
-pub type Refused = (String, String);
+/// Type and message of an error.
+pub type ServiceError = (String, String);
 
 impl Cloud {
-    /// The one of this process, which the first test to ask for it starts.
+    /// The deployment of this process. The first call starts it.
     pub fn deployed() -> &'static Cloud {
         &CLOUD
     }
 
     fn deploy() -> Cloud {
         let endpoint = format!("http://127.0.0.1:{}", free_port());
-        let outside = Outside::start(&endpoint);
-        let ministack = start_ministack(&endpoint, &outside);
-        let mut cloud = Cloud {
-            endpoint,
-            outside,
-            agent: agent(PATIENCE),
-            outputs: BTreeMap::new(),
-            _ministack: ministack,
-        };
+        let fakes = AwsFakes::start(&endpoint);
+        let ministack = start_ministack(&endpoint, &fakes);
+        let mut cloud =
+            Cloud { endpoint, fakes, agent: agent(TIMEOUT), outputs: BTreeMap::new(), _ministack: ministack };
         cloud.deploy_users_step();
         cloud.sam_deploy();
         cloud.outputs.extend(cloud.outputs_of(STACK));
@@ -68,10 +62,10 @@ impl Cloud {
         cloud
     }
 
-    /// What the user has already when Scrip comes.
+    /// Deploys the resources that a user has before Scrip.
     fn deploy_users_step(&mut self) {
         let template = include_str!("users.yaml");
-        let step = format!("{}/step", self.outside.url);
+        let step = format!("{}/step", self.fakes.url);
         let form = [
             ("Action", "CreateStack"),
             ("StackName", USERS_STACK),
@@ -81,7 +75,7 @@ impl Cloud {
             ("TemplateBody", template),
         ];
         self.form(&form);
-        wait_until("the user's stack is made", || {
+        wait_until("the user's stack is created", || {
             let stack = self.form(&[("Action", "DescribeStacks"), ("StackName", USERS_STACK)]);
             assert!(!stack.contains("ROLLBACK") && !stack.contains("FAILED"), "{stack}");
             stack.contains("CREATE_COMPLETE")
@@ -91,10 +85,10 @@ impl Cloud {
 
     fn sam_deploy(&self) {
         let file = tool("aws").join("adapted.json");
-        fs::write(&file, adapted().to_string()).expect("a file");
+        fs::write(&file, adapted_template().to_string()).expect("a file");
         let step = &self.outputs["StepArn"];
         let parameters = [
-            ("TokenIssuer", self.outside.issuer()),
+            ("TokenIssuer", self.fakes.issuer()),
             ("TokenAudience", "credits"),
             ("Architecture", "x86_64"),
             ("GenerateFunction", step),
@@ -106,13 +100,13 @@ impl Cloud {
         sam.args(["deploy", "--stack-name", STACK, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"]);
         sam.args(["--no-confirm-changeset", "--no-progressbar", "--template-file"]).arg(&file);
         sam.arg("--parameter-overrides").args(parameters.map(|(name, value)| format!("{name}={value}")));
-        let ended = sam.output().expect("sam starts");
-        let said = [ended.stdout, ended.stderr].concat();
-        assert!(ended.status.success(), "sam deploy failed: {}", String::from_utf8_lossy(&said));
+        let output = sam.output().expect("sam starts");
+        let text = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "sam deploy failed: {}", String::from_utf8_lossy(&text));
     }
 
-    /// What the provider signs with, put in by hand as its owner would. The one that
-    /// ministack makes has punctuation in it, though the template excludes that.
+    /// Sets the webhook secret. The one that ministack generates contains punctuation, which
+    /// the template excludes.
     fn put_webhook_secret(&self) {
         let secret = json!({ "SecretId": self.output("WebhookSecretArn"), "SecretString": WEBHOOK_SECRET });
         self.call("secretsmanager.PutSecretValue", &secret).expect("a secret");
@@ -123,49 +117,50 @@ impl Cloud {
         self.outputs.get(name).unwrap_or_else(|| panic!("no output {name} among {:?}", self.outputs))
     }
 
-    /// Calls a service that speaks JSON, by its target: `AWSStepFunctions.StartExecution`.
-    pub fn call(&self, target: &str, request: &Value) -> Result<Value, Refused> {
+    /// Calls a service with a JSON protocol by its target, such as
+    /// `AWSStepFunctions.StartExecution`.
+    pub fn call(&self, target: &str, request: &Value) -> Result<Value, ServiceError> {
         let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.0")];
-        let answer = self.send("POST", "/", &headers, &request.to_string());
-        if answer.status == 200 {
-            return Ok(answer.body);
+        let response = self.send("POST", "/", &headers, &request.to_string());
+        if response.status == 200 {
+            return Ok(response.body);
         }
-        let kind = answer.text("__type");
+        let kind = response.text("__type");
         let kind = kind.rsplit('#').next().expect("one part").to_owned();
-        Err((kind, answer.text("message") + &answer.text("Message")))
+        Err((kind, response.text("message") + &response.text("Message")))
     }
 
-    /// Invokes a function of the stack directly, by its alias: its answer, or its error.
-    pub fn invoke(&self, function: &str, payload: &Value) -> Result<Value, Refused> {
-        let answer = self.invocation(function, "RequestResponse", payload);
-        assert_eq!(answer.status, 200, "{function}: {answer:?}");
-        if answer.headers.contains_key("x-amz-function-error") {
-            return Err((answer.text("errorType"), answer.text("errorMessage")));
+    /// Invokes a function of the stack directly, by its alias.
+    pub fn invoke(&self, function: &str, payload: &Value) -> Result<Value, ServiceError> {
+        let response = self.invocation(function, "RequestResponse", payload);
+        assert_eq!(response.status, 200, "{function}: {response:?}");
+        if response.headers.contains_key("x-amz-function-error") {
+            return Err((response.text("errorType"), response.text("errorMessage")));
         }
-        Ok(answer.body)
+        Ok(response.body)
     }
 
     /// Invokes a function of the stack asynchronously.
-    pub fn invoke_later(&self, function: &str, payload: &Value) {
+    pub fn invoke_async(&self, function: &str, payload: &Value) {
         assert_eq!(self.invocation(function, "Event", payload).status, 202);
     }
 
-    fn invocation(&self, function: &str, kind: &str, payload: &Value) -> Answer {
+    fn invocation(&self, function: &str, kind: &str, payload: &Value) -> Response {
         let (first, rest) = function.split_at(1);
         let arn = self.output(&format!("{}{rest}Arn", first.to_uppercase()));
         let path = format!("/2015-03-31/functions/{arn}/invocations");
         self.send("POST", &path, &[("x-amz-invocation-type", kind)], &payload.to_string())
     }
 
-    /// Sends a request to the HTTP API, with a token of these claims where there are any.
-    pub fn http(&self, method: &str, path: &str, body: &Value, claims: Option<&Value>) -> Answer {
-        let token = claims.map(|claims| format!("Bearer {}", self.outside.token(claims)));
+    /// Sends a request to the HTTP API, with a token if there are claims.
+    pub fn http(&self, method: &str, path: &str, body: &Value, claims: Option<&Value>) -> Response {
+        let token = claims.map(|claims| format!("Bearer {}", self.fakes.token(claims)));
         let header = token.as_deref().map(|token| ("authorization", token));
         self.http_with(method, path, &body.to_string(), header.as_slice())
     }
 
     /// Sends a request to the HTTP API, with these headers.
-    pub fn http_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+    pub fn http_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Response {
         let url = self.output("ApiUrl");
         let api = url.trim_start_matches("http://").split('.').next().expect("one part");
         let url = format!("{}/_aws/execute-api/{api}/$default{path}", self.endpoint);
@@ -173,13 +168,13 @@ impl Cloud {
         http::send(&self.agent, method, &url, headers, body)
     }
 
-    /// DynamoDB for whoever has the role of this function.
+    /// A client of DynamoDB with the role of this function.
     pub fn dynamodb_as(&self, function: &str) -> Client {
         let path = format!("/2015-03-31/functions/{STACK}-{function}/configuration");
         let role = self.send("GET", &path, &[], "").text("Role");
-        let told = self.form(&[("Action", "AssumeRole"), ("RoleArn", &role), ("RoleSessionName", "test")]);
-        let part = |tag: &str| element(&told, tag);
-        let (key, secret, token) = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
+        let assumed = self.form(&[("Action", "AssumeRole"), ("RoleArn", &role), ("RoleSessionName", "test")]);
+        let [key, secret, token] =
+            ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|tag| element(&assumed, tag));
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -188,8 +183,8 @@ impl Cloud {
         Client::from_conf(config.build())
     }
 
-    /// Calls the webhook as a provider does that signs with this secret.
-    pub fn call_back(&self, body: &Value, secret: &str) -> Answer {
+    /// Sends a call-back that is signed with this secret.
+    pub fn call_back(&self, body: &Value, secret: &str) -> Response {
         let (body, now) = (body.to_string(), (Sources::system().now)());
         let signed = signature(secret, now, body.as_bytes());
         self.http_with("POST", "/webhooks/generation", &body, &[("x-signature", &signed)])
@@ -201,7 +196,6 @@ impl Cloud {
         self.invoke("grant", &pack).expect("a grant");
     }
 
-    /// What a user has left.
     pub fn balance(&self, user: &str) -> u64 {
         let balance = self.invoke("balance", &json!({ "user_uuid": user })).expect("a balance");
         balance["balance"].as_u64().expect("credits")
@@ -209,67 +203,66 @@ impl Cloud {
 
     /// A user's records, newest first, voided ones too.
     pub fn records(&self, user: &str) -> Vec<Value> {
-        let asked =
+        let request =
             json!({ "operation": "timeline", "user_uuid": user, "limit": 100, "include_voided": true });
-        let mut page = self.invoke("history", &asked).expect("a page");
+        let mut page = self.invoke("history", &request).expect("a page");
         assert!(page["cursor"].is_null(), "more than a page");
         page["records"].as_array_mut().expect("records").drain(..).collect()
     }
 
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         let headers = [&[("authorization", AUTHORIZATION)], headers].concat();
         http::send(&self.agent, method, &format!("{}{path}", self.endpoint), &headers, body)
     }
 
-    /// Calls a service that takes forms and answers in XML.
+    /// Calls a service with a query protocol. Returns its XML.
     fn form(&self, form: &[(&str, &str)]) -> String {
         let request = self.agent.post(&self.endpoint).header("authorization", AUTHORIZATION);
-        let answer = request.send_form(form.iter().copied()).expect("an answer");
-        answer.into_body().read_to_string().expect("text")
+        let response = request.send_form(form.iter().copied()).expect("a response");
+        response.into_body().read_to_string().expect("text")
     }
 
     fn outputs_of(&self, stack: &str) -> BTreeMap<String, String> {
-        let told = self.form(&[("Action", "DescribeStacks"), ("StackName", stack)]);
-        let outputs = told.split("<Outputs>").nth(1).expect("outputs").split("<member>").skip(1);
+        let description = self.form(&[("Action", "DescribeStacks"), ("StackName", stack)]);
+        let outputs = description.split("<Outputs>").nth(1).expect("outputs").split("<member>").skip(1);
         outputs.map(|output| (element(output, "OutputKey"), element(output, "OutputValue"))).collect()
     }
 }
 
-/// What the first element of this name says.
+/// The text of the first element of this name.
 fn element(xml: &str, name: &str) -> String {
     let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {xml}"));
     rest.split('<').next().expect("one part").to_owned()
 }
 
-/// The template as it was built.
-pub fn built() -> Value {
-    let text = fs::read_to_string(tool("aws/template.yaml")).expect("what sam build made");
-    yaml_serde::from_str(&text).expect("YAML without tags, as sam writes it")
+/// The template that `sam build` wrote.
+pub fn built_template() -> Value {
+    let text = fs::read_to_string(tool("aws/template.yaml")).expect("the output of sam build");
+    yaml_serde::from_str(&text).expect("YAML without tags")
 }
 
-/// The template as it was built, but for what ministack lacks.
-fn adapted() -> Value {
-    let mut template = built();
-    // It has no CodeDeploy: every deployment is at once.
+/// The built template without the features that ministack lacks.
+fn adapted_template() -> Value {
+    let mut template = built_template();
+    // It has no CodeDeploy: every deployment is immediate.
     let functions = template["Resources"].as_object_mut().expect("resources").values_mut();
     let functions = functions.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
     for function in functions {
-        without(&mut function["Properties"], "DeploymentPreference");
+        remove(&mut function["Properties"], "DeploymentPreference");
     }
-    without(&mut template["Globals"]["Function"], "DeploymentPreference");
-    // It has no metric math. tests/suite/alarms.rs tries what alarms say.
+    remove(&mut template["Globals"]["Function"], "DeploymentPreference");
+    // It has no metric math. tests/suite/alarms.rs evaluates the alarms.
     let alarms = template["Resources"].as_object_mut().expect("resources").values_mut();
     let alarms = alarms.filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm");
     let alarms = alarms.map(|alarm| &mut alarm["Properties"]).filter(|alarm| alarm["Metrics"].is_array());
     for alarm in alarms {
-        without(alarm, "Metrics");
+        remove(alarm, "Metrics");
         alarm["Namespace"] = json!("none");
         alarm["MetricName"] = json!("none");
     }
-    // It asks the issuer for its keys, as API Gateway does, but would trust no
-    // certificate that a test can make.
+    // It reads the issuer's keys, as API Gateway does, but trusts no certificate of a test.
     template["Parameters"]["TokenIssuer"]["AllowedPattern"] = json!("http://.+");
-    // Whose task a token is of it does not ask: such a call acts on anything.
+    // It does not find the machine of a task token: such a call applies to any resource.
     let statements =
         &mut template["Resources"]["WebhookRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
     for statement in statements.as_array_mut().expect("statements") {
@@ -277,37 +270,34 @@ fn adapted() -> Value {
             statement["Resource"] = json!("*");
         }
     }
-    // It refers to a secret by its name, where AWS has the ARN.
+    // Its reference to a secret is the name, where AWS has the ARN.
     let by_arn =
         template.to_string().replace(r#"{"Ref":"WebhookSecret"}"#, r#"{"Fn::GetAtt":"WebhookSecret.Id"}"#);
     by_arn.parse().expect("JSON")
 }
 
-fn without(settings: &mut Value, name: &str) {
+fn remove(settings: &mut Value, name: &str) {
     settings.as_object_mut().expect("settings").remove(name).expect(name);
 }
 
-/// Starts ministack there. The functions in it find AWS there too, and DynamoDB
-/// behind the faults of the test.
-fn start_ministack(endpoint: &str, outside: &Outside) -> Child {
+/// Starts ministack at this endpoint. Its functions reach DynamoDB through the proxy.
+fn start_ministack(endpoint: &str, fakes: &AwsFakes) -> Child {
     let (address, port) =
         (endpoint.trim_start_matches("http://"), endpoint.rsplit(':').next().expect("a port"));
-    let mut ministack = kept(tool("venv/bin/python"), "aws");
+    let mut ministack = supervised(tool("venv/bin/python"), "aws");
     ministack.args(["-m", "ministack"]).envs([
         ("BIND_HOST", "127.0.0.1"),
         ("GATEWAY_PORT", port),
         ("IOT_MTLS_ENABLED", "0"),
         ("SFTP_ENABLED", "0"),
-        // Signatures and policies count.
+        // ministack enforces IAM policies.
         ("AUTH", "true"),
-        // The pauses of Retry, of which there are hours.
+        // Retry waits for hours in all.
         ("SFN_WAIT_SCALE", "0.005"),
         ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ENDPOINT_URL_DYNAMODB", &outside.url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &fakes.url),
     ]);
     let ministack = ministack.spawn().expect("a shell");
-    wait_until("ministack listens; target/ci/aws.log has what it says", || {
-        TcpStream::connect(address).is_ok()
-    });
+    wait_until("ministack listens; its log is target/ci/aws.log", || TcpStream::connect(address).is_ok());
     ministack
 }

@@ -1,18 +1,18 @@
-//! The whole as it is deployed: what `sam build` makes of the template, in a
-//! stand-in of AWS; the alarms in another, which knows their arithmetic; and the functions one by one, as cargo-lambda serves them.
+//! Tests of the deployment: the output of `sam build` in ministack, an emulator of AWS; alarms
+//! and workflows also in moto, another one; and the functions as cargo-lambda serves them.
 //!
-//! Each of these tests needs tools that `.ci/run` installs below `target/ci`.
+//! The tests need tools that `.ci/run` installs below `target/ci`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
-#![allow(unreachable_pub, reason = "modules of one test")]
+#![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod alarms;
+mod aws_fakes;
+mod cargo_lambda;
 mod cloud;
+mod execution;
 mod http;
 mod moto;
-mod outside;
 mod process;
-mod run;
-mod story;
-mod watch;
+mod scenarios;
 mod workflows;

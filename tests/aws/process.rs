@@ -1,4 +1,4 @@
-//! The tools that the tests start, and their ends.
+//! Starts the tools that the tests use, and stops them with the tests.
 
 use std::{
     env,
@@ -11,15 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The folder of the repository.
+/// The root of the repository.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The longest that a test waits for anything that is to happen by itself.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for any event.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What every tool is told of AWS, whatever it is told outside: credentials that
-/// are good for nothing else, and no settings.
-const AWS: [(&str, &str); 6] = [
+/// AWS settings of every tool, on every machine: test credentials, and no files.
+const AWS_ENVIRONMENT: [(&str, &str); 6] = [
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
@@ -28,9 +27,9 @@ const AWS: [(&str, &str); 6] = [
     ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
 ];
 
-/// Runs a command until the standard input ends, which it does however the
-/// process of the tests ends; then nothing of it is left.
-const KEEPER: &str = r#"
+/// Runs a command until the standard input closes, which happens however the test process
+/// ends. Then it kills the command's process group and removes its temporary files.
+const SUPERVISOR: &str = r#"
 "$@" </dev/null &
 read -r _
 kill $!
@@ -42,14 +41,14 @@ rm -rf "$TMPDIR"
 kill -KILL 0
 "#;
 
-/// What is below `target/ci`.
+/// A path below `target/ci`, which must exist.
 pub fn tool(path: &str) -> PathBuf {
     let path = folder().join(path);
-    assert!(path.exists(), "{} is missing: .ci/run makes it", path.display());
+    assert!(path.exists(), "{} is missing: .ci/run creates it", path.display());
     path
 }
 
-/// A tool, in the same environment on every machine.
+/// A command with the same environment on every machine.
 pub fn command(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     for (name, _) in env::vars_os() {
@@ -58,33 +57,35 @@ pub fn command(program: impl AsRef<Path>) -> Command {
             command.env_remove(name);
         }
     }
-    command.envs(AWS).stdin(Stdio::null());
+    command.envs(AWS_ENVIRONMENT).stdin(Stdio::null());
     command
 }
 
-/// The same for what runs until this process ends, however it ends: whoever
-/// spawns it holds it, and it goes when its standard input is let go. What it
-/// says is in `target/ci/<name>.log`.
-pub fn kept(program: impl AsRef<Path>, name: &str) -> Command {
+/// The same for a command that runs as long as its handle, and ends with this process at
+/// the latest. Its output is in `target/ci/<name>.log`.
+pub fn supervised(program: impl AsRef<Path>, name: &str) -> Command {
     let log = File::create(folder().join(name).with_extension("log")).expect("a file");
     let scratch = tempfile::tempdir_in(folder()).expect("a folder").keep();
-    let mut keeper = command("sh");
-    keeper.args(["-c", KEEPER, "sh"]).arg(program.as_ref()).env("TMPDIR", scratch).process_group(0);
-    keeper.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file")).stderr(log);
-    keeper
+    let mut supervisor = command("sh");
+    supervisor.args(["-c", SUPERVISOR, "sh"]).arg(program.as_ref()).env("TMPDIR", scratch).process_group(0);
+    supervisor.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file")).stderr(log);
+    supervisor
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
 
-/// Looks until it is so.
-pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until a condition holds.
+///
+/// # Panics
+/// After [`TIMEOUT`].
+pub fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {description}");
         thread::sleep(Duration::from_millis(50));
     }
 }

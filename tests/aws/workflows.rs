@@ -1,5 +1,5 @@
-//! The workflows as they are deployed, on a stand-in of Step Functions, with the
-//! built functions on a real engine. After each: the balance and the records.
+//! The deployed workflows in ministack's Step Functions, with the built functions on a real
+//! engine. Each test checks the balance and the records.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -8,20 +8,21 @@ use serde_json::{Value, json};
 
 use crate::{
     cloud::{Cloud, wait_until},
-    run::{GRANTED, PRICE, Run, User, output, states},
+    execution::{Execution, GRANTED, PRICE, User, output, states},
 };
 
-/// For how long the stand-in waits for a call-back that does not come.
+/// Time limit of the video machine below.
 const WAIT_SECONDS: u64 = 2;
-/// A provider's call-back, signed.
+
+/// Sends a provider's signed call-back. Returns the response.
 fn call_back(body: &Value) -> Value {
-    let answer = Cloud::deployed().call_back(body, WEBHOOK_SECRET);
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.body
+    let response = Cloud::deployed().call_back(body, WEBHOOK_SECRET);
+    assert_eq!(response.status, 200, "{response:?}");
+    response.body
 }
 
-/// What the video's step was handed, less the input: what the call-back needs.
-fn for_the_provider(mut event: Value, status: &str) -> Value {
+/// The body of a call-back: the event of the video's step without its input.
+fn call_back_body(mut event: Value, status: &str) -> Value {
     let fields = event.as_object_mut().unwrap();
     fields.remove("input");
     fields.insert("status".to_owned(), json!(status));
@@ -33,13 +34,13 @@ fn for_the_provider(mut event: Value, status: &str) -> Value {
 fn a_generation_that_succeeds_is_charged_once() {
     let user = User::new("succeeds");
     let input = user.input(&json!({ "order_no": "o-1", "prompt": "a cat" }));
-    let run = Run::start("generation", &input);
+    let run = Execution::start("generation", &input);
     let step = user.step();
-    assert_eq!(step.event, input, "the step gets the input as it is");
+    assert_eq!(step.event, input, "the step receives the unchanged input");
     step.succeed(&json!({ "picture": "cat.png" }));
-    assert_eq!(run.succeeds(), json!({ "picture": "cat.png" }));
-    assert_eq!(run.way(), ["Defaults", "Request", "Check", "Charge", "Generate"]);
-    user.has(&[""]);
+    assert_eq!(run.expect_success(), json!({ "picture": "cat.png" }));
+    assert_eq!(run.entered_states(), ["Defaults", "Request", "Check", "Charge", "Generate"]);
+    user.assert_charges(&[""]);
     let charge = &Cloud::deployed().records(user.0)[0];
     assert_eq!((&charge["trans_type"], &charge["order_no"]), (&json!("anime_generation"), &json!("o-1")));
 }
@@ -48,83 +49,83 @@ fn a_generation_that_succeeds_is_charged_once() {
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_generation_that_fails_is_refunded() {
     let user = User::new("fails");
-    let run = Run::start("generation", &user.input(&json!({})));
+    let run = Execution::start("generation", &user.input(&json!({})));
     user.step().fail("NoGpu", "there is none left");
-    let cause = run.fails("GenerationFailed");
+    let cause = run.expect_failure("GenerationFailed");
     assert!(cause.contains("there is none left"), "{cause}");
-    user.has(&["the generation failed"]);
-    let (reclaim, _) = run.reclaimed();
-    reclaim.succeeds();
-    assert_eq!(reclaim.way()[4..], ["Refund", "Settled"], "once more, which does nothing");
-    user.has(&["the generation failed"]);
+    user.assert_charges(&["the generation failed"]);
+    let (reclaim, _) = run.reclaim();
+    reclaim.expect_success();
+    assert_eq!(reclaim.entered_states()[4..], ["Refund", "Settled"], "a second refund changes nothing");
+    user.assert_charges(&["the generation failed"]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_charge_that_is_throttled_at_first_is_made_once() {
     let user = User::new("throttled");
-    user.refuse("TransactWriteItems", "ThrottlingException", 5);
-    let run = Run::start("generation", &user.input(&json!({})));
+    user.inject_errors("TransactWriteItems", "ThrottlingException", 5);
+    let run = Execution::start("generation", &user.input(&json!({})));
     user.step().succeed(&json!({}));
-    run.succeeds();
-    assert_eq!(Cloud::deployed().outside.allow(user.0), 0, "all were refused");
-    user.has(&[""]);
+    run.expect_success();
+    assert_eq!(Cloud::deployed().fakes.clear_errors(user.0), 0, "every injected error was returned");
+    user.assert_charges(&[""]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_charge_that_is_throttled_for_longer_than_an_invocation_is_tried_again_in_place() {
     let user = User::new("busy");
-    user.refuse("TransactWriteItems", "ThrottlingException", u32::MAX);
-    let run = Run::start("generation", &user.input(&json!({})));
-    wait_until("the first attempt ends", || run.failures() == ["Busy"]);
-    Cloud::deployed().outside.allow(user.0);
+    user.inject_errors("TransactWriteItems", "ThrottlingException", u32::MAX);
+    let run = Execution::start("generation", &user.input(&json!({})));
+    wait_until("the first attempt ends", || run.task_errors() == ["Busy"]);
+    Cloud::deployed().fakes.clear_errors(user.0);
     user.step().succeed(&json!({}));
-    run.succeeds();
-    assert_eq!(run.way()[3..], ["Charge", "Generate"]);
-    user.has(&[""]);
+    run.expect_success();
+    assert_eq!(run.entered_states()[3..], ["Charge", "Generate"]);
+    user.assert_charges(&[""]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_charge_of_which_nobody_knows_is_sent_again_and_made_once() {
     let user = User::new("unknown");
-    user.refuse("TransactWriteItems", "AccessDeniedException", 2);
-    let run = Run::start("generation", &user.input(&json!({})));
+    user.inject_errors("TransactWriteItems", "AccessDeniedException", 2);
+    let run = Execution::start("generation", &user.input(&json!({})));
     user.step().succeed(&json!({}));
-    run.succeeds();
-    assert_eq!(run.way()[3..], ["Charge", "ChargeAgain", "Generate"]);
-    assert_eq!(run.failures(), ["StoreUnavailable"; 2]);
-    user.has(&[""]);
+    run.expect_success();
+    assert_eq!(run.entered_states()[3..], ["Charge", "ChargeAgain", "Generate"]);
+    assert_eq!(run.task_errors(), ["StoreUnavailable"; 2]);
+    user.assert_charges(&[""]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_charge_that_stays_unknown_is_fenced() {
     let user = User::new("unknown-for-ever");
-    // The first attempt, and the second with its eight repeats; then the refund.
-    user.refuse("TransactWriteItems", "AccessDeniedException", 10);
-    let run = Run::start("generation", &user.input(&json!({})));
-    assert!(run.fails("GenerationFailed").contains("StoreUnavailable"));
-    assert_eq!(run.way()[3..], ["Charge", "ChargeAgain", "Refund", "Failed"]);
-    assert_eq!(Cloud::deployed().outside.allow(user.0), 0, "all were refused");
-    user.has(&[]);
-    let again = Run::start("generation", &user.input(&json!({})));
-    again.fails("GenerationVoided");
-    user.has(&[]);
+    // The first attempt, and the second with its eight retries; then the refund.
+    user.inject_errors("TransactWriteItems", "AccessDeniedException", 10);
+    let run = Execution::start("generation", &user.input(&json!({})));
+    assert!(run.expect_failure("GenerationFailed").contains("StoreUnavailable"));
+    assert_eq!(run.entered_states()[3..], ["Charge", "ChargeAgain", "Refund", "Failed"]);
+    assert_eq!(Cloud::deployed().fakes.clear_errors(user.0), 0, "every injected error was returned");
+    user.assert_charges(&[]);
+    let again = Execution::start("generation", &user.input(&json!({})));
+    again.expect_failure("GenerationVoided");
+    user.assert_charges(&[]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_charge_of_which_nobody_knows_and_that_is_then_refused_is_fenced() {
     let user = User::new("unknown-and-poor");
-    user.refuse("GetItem", "AccessDeniedException", 1);
-    let run = Run::start("generation", &user.input(&json!({ "credits": GRANTED + 1 })));
-    assert!(run.fails("GenerationFailed").contains("InsufficientCredits"));
-    assert_eq!(run.failures(), ["StoreUnavailable", "InsufficientCredits"]);
-    assert_eq!(run.way()[3..], ["Charge", "ChargeAgain", "Refund", "Failed"]);
-    Run::start("generation", &user.input(&json!({}))).fails("GenerationVoided");
-    user.has(&[]);
+    user.inject_errors("GetItem", "AccessDeniedException", 1);
+    let run = Execution::start("generation", &user.input(&json!({ "credits": GRANTED + 1 })));
+    assert!(run.expect_failure("GenerationFailed").contains("InsufficientCredits"));
+    assert_eq!(run.task_errors(), ["StoreUnavailable", "InsufficientCredits"]);
+    assert_eq!(run.entered_states()[3..], ["Charge", "ChargeAgain", "Refund", "Failed"]);
+    Execution::start("generation", &user.input(&json!({}))).expect_failure("GenerationVoided");
+    user.assert_charges(&[]);
 }
 
 #[test]
@@ -133,30 +134,31 @@ fn who_has_not_enough_may_try_the_same_generation_again() {
     let user = User::new("poor");
     let input = user.input(&json!({}));
     let too_much = user.input(&json!({ "credits": GRANTED + 1 }));
-    let run = Run::start("generation", &too_much);
-    assert!(run.fails("InsufficientCredits").contains("The balance is 10, the charge needs 11."));
-    assert_eq!(run.way()[3..], ["Charge", "Refused"]);
-    let (reclaim, _) = run.reclaimed();
-    reclaim.succeeds();
-    assert_eq!(reclaim.way(), ["Ended", "Settled"], "nothing was charged");
-    user.has(&[]);
-    let again = Run::start("generation", &input);
+    let run = Execution::start("generation", &too_much);
+    assert!(run.expect_failure("InsufficientCredits").contains("The balance is 10, the charge needs 11."));
+    assert_eq!(run.entered_states()[3..], ["Charge", "Refused"]);
+    let (reclaim, _) = run.reclaim();
+    reclaim.expect_success();
+    assert_eq!(reclaim.entered_states(), ["Ended", "Settled"], "nothing was charged");
+    user.assert_charges(&[]);
+    let again = Execution::start("generation", &input);
     user.step().succeed(&json!({}));
-    again.succeeds();
-    user.has(&[""]);
+    again.expect_success();
+    user.assert_charges(&[""]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn the_charge_of_somebody_else_is_not_voided() {
     let user = User::new("conflict");
-    let run = Run::start("generation", &user.input(&json!({})));
+    let run = Execution::start("generation", &user.input(&json!({})));
     let step = user.step();
-    Run::start("generation", &user.input(&json!({ "credits": PRICE + 1 }))).fails("IdempotencyConflict");
-    user.has(&[""]);
+    Execution::start("generation", &user.input(&json!({ "credits": PRICE + 1 })))
+        .expect_failure("IdempotencyConflict");
+    user.assert_charges(&[""]);
     step.succeed(&json!({}));
-    run.succeeds();
-    user.has(&[""]);
+    run.expect_success();
+    user.assert_charges(&[""]);
 }
 
 #[test]
@@ -175,12 +177,12 @@ fn an_input_that_could_not_be_refunded_is_refused() {
         ("video", json!({ "heartbeat_seconds": "often" })),
         ("chat", json!({ "idempotency_key": null })),
     ];
-    let runs = cases.map(|(machine, more)| (Run::start(machine, &user.input(&more)), more));
+    let runs = cases.map(|(machine, more)| (Execution::start(machine, &user.input(&more)), more));
     for (run, more) in runs {
-        let cause = run.fails("InvalidRequest");
+        let cause = run.expect_failure("InvalidRequest");
         assert!(!cause.is_empty(), "{more}");
     }
-    user.has(&[]);
+    user.assert_charges(&[]);
 }
 
 #[test]
@@ -188,43 +190,42 @@ fn an_input_that_could_not_be_refunded_is_refused() {
 fn a_video_whose_webhook_says_success_stays_charged() {
     let user = User::new("video-succeeds");
     let input = user.input(&json!({ "prompt": "a cat" }));
-    let run = Run::start("video", &input);
+    let run = Execution::start("video", &input);
     let step = user.step();
     assert_eq!(step.event["input"], input);
-    let told = for_the_provider(step.event.clone(), "succeeded");
+    let body = call_back_body(step.event.clone(), "succeeded");
     step.succeed(&json!({}));
-    call_back(&told);
-    assert_eq!(run.succeeds(), json!({ "generation_uuid": user.generation(), "status": "succeeded" }));
-    user.has(&[""]);
+    call_back(&body);
+    assert_eq!(run.expect_success(), json!({ "generation_uuid": user.generation(), "status": "succeeded" }));
+    user.assert_charges(&[""]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_video_whose_webhook_says_failure_is_refunded() {
     let user = User::new("video-fails");
-    let run = Run::start("video", &user.input(&json!({ "idempotency_key": "take-2" })));
+    let run = Execution::start("video", &user.input(&json!({ "idempotency_key": "take-2" })));
     let step = user.step();
-    let mut told = for_the_provider(step.event.clone(), "failed");
-    told["error"] = json!("no cat was found");
+    let mut body = call_back_body(step.event.clone(), "failed");
+    body["error"] = json!("no cat was found");
     step.succeed(&json!({}));
-    assert_eq!(call_back(&told)["outcome"], "voided");
-    assert!(run.fails("GenerationFailed").contains("no cat was found"));
-    user.has(&["no cat was found"]);
-    // The provider calls again.
-    assert_eq!(call_back(&told)["outcome"], "already_voided");
-    user.has(&["no cat was found"]);
+    assert_eq!(call_back(&body)["outcome"], "voided");
+    assert!(run.expect_failure("GenerationFailed").contains("no cat was found"));
+    user.assert_charges(&["no cat was found"]);
+    // The provider repeats the call-back.
+    assert_eq!(call_back(&body)["outcome"], "already_voided");
+    user.assert_charges(&["no cat was found"]);
 }
 
-/// The stand-in takes `TimeoutSeconds` and not `TimeoutSecondsPath`: the machine
-/// of the template, with a number in its place.
-static IMPATIENT_VIDEO: LazyLock<String> = LazyLock::new(|| {
+/// The template's machine with `TimeoutSeconds`: ministack has no `TimeoutSecondsPath`.
+static SHORT_TIMEOUT_VIDEO: LazyLock<String> = LazyLock::new(|| {
     let video = states("DescribeStateMachine", &json!({ "stateMachineArn": output("VideoMachineArn") }));
     let mut definition: Value = serde_json::from_str(video["definition"].as_str().unwrap()).unwrap();
     let start = definition["States"]["Start"].as_object_mut().unwrap();
     assert_eq!(start.remove("TimeoutSecondsPath"), Some(json!("$.timeout_seconds")));
     start.insert("TimeoutSeconds".to_owned(), json!(WAIT_SECONDS));
     let machine = json!({
-        "name": "impatient-video", "definition": definition.to_string(), "roleArn": video["roleArn"],
+        "name": "short-timeout-video", "definition": definition.to_string(), "roleArn": video["roleArn"],
     });
     states("CreateStateMachine", &machine)["stateMachineArn"].as_str().unwrap().to_owned()
 });
@@ -233,31 +234,31 @@ static IMPATIENT_VIDEO: LazyLock<String> = LazyLock::new(|| {
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_video_whose_webhook_never_comes_is_refunded_and_stays_so_when_it_comes() {
     let user = User::new("video-never");
-    let run = Run::of(states, &IMPATIENT_VIDEO, &user.input(&json!({})));
+    let run = Execution::start_in(states, &SHORT_TIMEOUT_VIDEO, &user.input(&json!({})));
     let step = user.step();
-    let told = for_the_provider(step.event.clone(), "succeeded");
+    let body = call_back_body(step.event.clone(), "succeeded");
     step.succeed(&json!({}));
-    assert!(run.fails("GenerationFailed").contains("States.Timeout"));
-    user.has(&["the generation failed"]);
-    call_back(&told);
-    user.has(&["the generation failed"]);
+    assert!(run.expect_failure("GenerationFailed").contains("States.Timeout"));
+    user.assert_charges(&["the generation failed"]);
+    call_back(&body);
+    user.assert_charges(&["the generation failed"]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_refund_that_fails_three_times_is_made_at_last() {
     let user = User::new("refund-fails");
-    let run = Run::start("generation", &user.input(&json!({})));
+    let run = Execution::start("generation", &user.input(&json!({})));
     let step = user.step();
-    user.refuse("TransactWriteItems", "AccessDeniedException", 3);
+    user.inject_errors("TransactWriteItems", "AccessDeniedException", 3);
     step.fail("NoGpu", "there is none left");
-    run.fails("GenerationFailed");
-    assert_eq!(Cloud::deployed().outside.allow(user.0), 0, "all were refused");
-    user.has(&["the generation failed"]);
+    run.expect_failure("GenerationFailed");
+    assert_eq!(Cloud::deployed().fakes.clear_errors(user.0), 0, "every injected error was returned");
+    user.assert_charges(&["the generation failed"]);
 }
 
-/// A refund of this user that waits in the failure queue, taken out of it.
-fn taken_from_the_queue(user: &User) -> Value {
+/// Takes a failed refund of this user out of the failure queue.
+fn take_from_queue(user: &User) -> Value {
     let queue = output("FailureQueueUrl");
     let sqs = |action: &str, mut request: Value| {
         request["QueueUrl"] = json!(queue);
@@ -283,123 +284,126 @@ fn taken_from_the_queue(user: &User) -> Value {
 fn a_refund_that_keeps_failing_waits_in_the_queue_and_works_from_there() {
     let cloud = Cloud::deployed();
     let user = User::new("refund-waits");
-    let run = Run::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
+    let run = Execution::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
     let step = user.step();
-    user.refuse("TransactWriteItems", "AccessDeniedException", 1_000);
+    user.inject_errors("TransactWriteItems", "AccessDeniedException", 1_000);
     step.fail("NoGpu", "there is none left");
-    assert!(run.fails("RefundWaits").contains("StoreUnavailable"));
-    user.has(&[""]);
-    let (reclaim, _) = run.reclaimed();
-    assert!(reclaim.fails("RefundWaits").contains("StoreUnavailable"), "it has tried, too");
-    assert!(cloud.outside.allow(user.0) > 0);
+    assert!(run.expect_failure("RefundWaits").contains("StoreUnavailable"));
+    user.assert_charges(&[""]);
+    let (reclaim, _) = run.reclaim();
+    assert!(
+        reclaim.expect_failure("RefundWaits").contains("StoreUnavailable"),
+        "reclaim tries the refund too"
+    );
+    assert!(cloud.fakes.clear_errors(user.0) > 0);
 
     let mut sent_by = BTreeSet::new();
     for outcome in ["voided", "already_voided"] {
-        let message = taken_from_the_queue(&user);
+        let message = take_from_queue(&user);
         sent_by.insert(message["execution"].as_str().unwrap().to_owned());
         assert_eq!(message["responsePayload"]["Error"], "StoreUnavailable");
         assert_eq!(cloud.invoke("refund", &message["requestPayload"]).unwrap()["outcome"], outcome);
     }
     assert_eq!(sent_by, [run.arn, reclaim.arn].into());
-    user.has(&[user.charges()[0].as_deref().unwrap()]);
+    user.assert_charges(&[user.checked_charges()[0].as_deref().unwrap()]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn an_execution_that_is_stopped_after_its_charge_is_refunded_once() {
     let user = User::new("stopped");
-    let run = Run::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
+    let run = Execution::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
     let step = user.step();
-    user.has(&[""]);
+    user.assert_charges(&[""]);
     run.stop();
-    let (reclaim, event) = run.reclaimed();
-    reclaim.succeeds();
-    assert_eq!(reclaim.way(), ["Ended", "Read", "Request", "Charged", "Refund", "Settled"]);
-    user.has(&["the workflow ended: ABORTED"]);
+    let (reclaim, event) = run.reclaim();
+    reclaim.expect_success();
+    assert_eq!(reclaim.entered_states(), ["Ended", "Read", "Request", "Charged", "Refund", "Settled"]);
+    user.assert_charges(&["the workflow ended: ABORTED"]);
     step.succeed(&json!({}));
-    assert_eq!(run.end().status, "ABORTED");
-    // The event comes twice, or from the queue; or is made by hand.
-    for event in [event, json!({ "detail": run.described() })] {
-        let reclaim = Run::start("reclaim", &event);
-        reclaim.succeeds();
-        assert_eq!(reclaim.way()[4..], ["Refund", "Settled"]);
-        user.has(&["the workflow ended: ABORTED"]);
+    assert_eq!(run.wait().status, "ABORTED");
+    // The event arrives twice, or from the queue; or an operator writes it.
+    for event in [event, json!({ "detail": run.describe() })] {
+        let reclaim = Execution::start("reclaim", &event);
+        reclaim.expect_success();
+        assert_eq!(reclaim.entered_states()[4..], ["Refund", "Settled"]);
+        user.assert_charges(&["the workflow ended: ABORTED"]);
     }
 }
 
-/// An event has no room for a large input, and may not say how it failed.
+/// An event omits a large input, and may omit the error.
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn what_an_event_leaves_out_is_asked_for() {
-    let looked_up = ["Ended", "Incomplete", "Describe", "Described", "Complete", "AsEvent", "Ended"];
+    let lookup = ["Ended", "Incomplete", "Describe", "Described", "Complete", "AsEvent", "Ended"];
     let user = User::new("left-out");
-    let run = Run::start("generation", &user.input(&json!({})));
+    let run = Execution::start("generation", &user.input(&json!({})));
     let step = user.step();
     run.stop();
-    let (reclaim, mut event) = run.reclaimed();
-    reclaim.succeeds();
+    let (reclaim, mut event) = run.reclaim();
+    reclaim.expect_success();
     (event["detail"]["input"], event["detail"]["inputDetails"]["included"]) = (Value::Null, json!(false));
-    let reclaim = Run::start("reclaim", &event);
-    reclaim.succeeds();
-    assert_eq!(reclaim.way()[..7], looked_up);
-    assert_eq!(reclaim.way()[7..], ["Read", "Request", "Charged", "Refund", "Settled"]);
-    user.has(&["the workflow ended: ABORTED"]);
+    let reclaim = Execution::start("reclaim", &event);
+    reclaim.expect_success();
+    assert_eq!(reclaim.entered_states()[..7], lookup);
+    assert_eq!(reclaim.entered_states()[7..], ["Read", "Request", "Charged", "Refund", "Settled"]);
+    user.assert_charges(&["the workflow ended: ABORTED"]);
     step.succeed(&json!({}));
 
     let poor = User::new("left-out-and-poor");
-    let run = Run::start("generation", &poor.input(&json!({ "credits": GRANTED + 1 })));
-    let (_, mut event) = run.reclaimed();
+    let run = Execution::start("generation", &poor.input(&json!({ "credits": GRANTED + 1 })));
+    let (_, mut event) = run.reclaim();
     event["detail"].as_object_mut().unwrap().remove("error");
-    let reclaim = Run::start("reclaim", &event);
-    reclaim.succeeds();
-    assert_eq!(reclaim.way(), [&looked_up[..], &["Settled"]].concat(), "no fence is left");
+    let reclaim = Execution::start("reclaim", &event);
+    reclaim.expect_success();
+    assert_eq!(reclaim.entered_states(), [&lookup[..], &["Settled"]].concat(), "no fence is left");
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn an_execution_that_is_stopped_at_once_is_charged_neither_now_nor_later() {
     let user = User::new("stopped-early");
-    let run = Run::start("generation", &user.input(&json!({})));
+    let run = Execution::start("generation", &user.input(&json!({})));
     run.stop();
-    run.reclaimed().0.succeeds();
-    // Mostly it has charged nothing yet.
+    run.reclaim().0.expect_success();
+    // Usually it has not charged yet.
     let is_void = |charges: Vec<Option<String>>| charges.iter().all(Option::is_some);
-    assert!(is_void(user.charges()));
-    Run::start("generation", &user.input(&json!({}))).fails("GenerationVoided");
-    assert!(is_void(user.charges()));
+    assert!(is_void(user.checked_charges()));
+    Execution::start("generation", &user.input(&json!({}))).expect_failure("GenerationVoided");
+    assert!(is_void(user.checked_charges()));
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_message_that_fails_is_refunded_alone() {
     let user = User::new("chat-fails");
-    let answered = Run::start("chat", &user.message("m-1"));
+    let first = Execution::start("chat", &user.message("m-1"));
     user.step().succeed(&json!({ "text": "hello" }));
-    assert_eq!(answered.succeeds(), json!({ "text": "hello" }));
-    let failed = Run::start("chat", &user.message("m-2"));
+    assert_eq!(first.expect_success(), json!({ "text": "hello" }));
+    let failed = Execution::start("chat", &user.message("m-2"));
     user.step().fail("NoWords", "it is speechless");
-    failed.fails("GenerationFailed");
-    user.has(&["", "the reply failed"]);
+    failed.expect_failure("GenerationFailed");
+    user.assert_charges(&["", "the reply failed"]);
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn a_message_that_is_stopped_is_refunded_alone() {
     let user = User::new("chat-stopped");
-    let answered = Run::start("chat", &user.message("m-1"));
+    let first = Execution::start("chat", &user.message("m-1"));
     user.step().succeed(&json!({}));
-    answered.succeeds();
-    let stopped = Run::start("chat", &user.message("m-2"));
+    first.expect_success();
+    let second = Execution::start("chat", &user.message("m-2"));
     let step = user.step();
-    stopped.stop();
-    let (reclaim, mut nameless) = stopped.reclaimed();
-    reclaim.succeeds();
-    user.has(&["", "the workflow ended: ABORTED"]);
+    second.stop();
+    let (reclaim, mut event_without_key) = second.reclaim();
+    reclaim.expect_success();
+    user.assert_charges(&["", "the workflow ended: ABORTED"]);
     step.succeed(&json!({}));
-    // Without a key nothing was charged: it is not for the whole session.
-    nameless["detail"]["input"] = json!(user.input(&json!({})).to_string());
-    let reclaim = Run::start("reclaim", &nameless);
-    reclaim.succeeds();
-    assert_eq!(reclaim.way(), ["Ended", "Read", "Request", "Charged", "Settled"]);
-    user.has(&["", "the workflow ended: ABORTED"]);
+    // Without a key there was no charge: reclaim must not refund the whole session.
+    event_without_key["detail"]["input"] = json!(user.input(&json!({})).to_string());
+    let reclaim = Execution::start("reclaim", &event_without_key);
+    reclaim.expect_success();
+    assert_eq!(reclaim.entered_states(), ["Ended", "Read", "Request", "Charged", "Settled"]);
+    user.assert_charges(&["", "the workflow ended: ABORTED"]);
 }

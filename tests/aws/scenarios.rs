@@ -1,4 +1,4 @@
-//! Stories of users through the deployed API, and by direct invocations.
+//! Scenarios over the deployed API and by direct invocations.
 
 use aws_sdk_dynamodb::{
     error::ProvideErrorMetadata,
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{cloud::Cloud, process::wait_until};
 
-/// Who sends requests to the API: the claims of a token, where there is one.
+/// A client of the API, with the claims of its token if it has one.
 struct Caller(Option<Value>);
 
 impl Caller {
-    /// Who may do all.
+    /// A service with all scopes.
     fn app() -> Caller {
         Caller(Some(json!({ "sub": "app", "scope": "credits:read credits:write" })))
     }
@@ -26,32 +26,32 @@ impl Caller {
         self.send("POST", path, body, status, expected);
     }
 
-    /// Sends a request, and looks for what is expected in its answer.
+    /// Sends a request, and compares the response with the expected fields.
     fn send(&self, method: &str, path: &str, body: &Value, status: u16, expected: &Value) {
-        let answer = Cloud::deployed().http(method, path, body, self.0.as_ref());
-        let told = format!("{method} {path} {body} by {:?}: {answer:?}", self.0);
-        assert_eq!(answer.status, status, "{told}");
-        assert!(has(&answer.body, expected), "{told}");
+        let response = Cloud::deployed().http(method, path, body, self.0.as_ref());
+        let exchange = format!("{method} {path} {body} by {:?}: {response:?}", self.0);
+        assert_eq!(response.status, status, "{exchange}");
+        assert!(contains(&response.body, expected), "{exchange}");
     }
 }
 
-/// Whether it says all that is expected; it may say more.
-fn has(told: &Value, expected: &Value) -> bool {
+/// Whether a response has all expected fields; it may have more.
+fn contains(response: &Value, expected: &Value) -> bool {
     match expected {
-        Value::Object(fields) => fields.iter().all(|(name, value)| has(&told[name], value)),
+        Value::Object(fields) => fields.iter().all(|(name, value)| contains(&response[name], value)),
         Value::Array(items) => {
-            told.as_array().is_some_and(|told| told.len() == items.len())
-                && items.iter().enumerate().all(|(nth, item)| has(&told[nth], item))
+            response.as_array().is_some_and(|list| list.len() == items.len())
+                && items.iter().enumerate().all(|(nth, item)| contains(&response[nth], item))
         }
-        plain => told == plain,
+        plain => response == plain,
     }
 }
 
-fn refused(code: &str) -> Value {
+fn error(code: &str) -> Value {
     json!({ "code": code })
 }
 
-/// The request of a charge.
+/// Body of a charge request.
 fn charge(user: &str, credits: u64, generation: &str) -> Value {
     json!({ "user_uuid": user, "trans_type": "chat", "credits": credits, "generation_uuid": generation })
 }
@@ -72,24 +72,25 @@ fn a_generation_that_fails_through_the_deployed_api() {
     app.post("/credits/grant", &feb, 200, &json!({ "balance": 15, "replayed": true }));
 
     let eight = charge("story", 8, "story-1");
-    let taken = json!([{ "order_no": "jan", "credits": 5 }, { "order_no": "feb", "credits": 3 }]);
+    let allocations = json!([{ "order_no": "jan", "credits": 5 }, { "order_no": "feb", "credits": 3 }]);
     for replayed in [false, true] {
-        let told = json!({ "credits": -8, "allocations": taken, "balance": 7, "replayed": replayed });
-        app.post("/credits/decrease", &eight, 200, &told);
+        let charged =
+            json!({ "credits": -8, "allocations": allocations, "balance": 7, "replayed": replayed });
+        app.post("/credits/decrease", &eight, 200, &charged);
     }
-    app.post("/credits/decrease", &charge("story", 9, "story-1"), 409, &refused("IdempotencyConflict"));
+    app.post("/credits/decrease", &charge("story", 9, "story-1"), 409, &error("IdempotencyConflict"));
     let too_much = json!({ "code": "InsufficientCredits", "balance": 7, "required": 8 });
     app.post("/credits/decrease", &charge("story", 8, "story-2"), 402, &too_much);
-    let left = json!({ "balance": 7, "packs": [{ "remaining": 7, "order_no": "feb" }] });
-    app.get("/credits/story/balance", 200, &left);
+    let balance = json!({ "balance": 7, "packs": [{ "remaining": 7, "order_no": "feb" }] });
+    app.get("/credits/story/balance", 200, &balance);
 
     let refund =
         json!({ "user_uuid": "story", "generation_uuid": "story-1", "reason": "the model timed out" });
     for (outcome, restored) in [("voided", 8), ("already_voided", 0)] {
-        let told = json!({ "outcome": outcome, "restored": restored, "balance": 15 });
-        app.post("/credits/refund", &refund, 200, &told);
+        let refunded = json!({ "outcome": outcome, "restored": restored, "balance": 15 });
+        app.post("/credits/refund", &refund, 200, &refunded);
     }
-    app.post("/credits/decrease", &eight, 409, &refused("GenerationVoided"));
+    app.post("/credits/decrease", &eight, 409, &error("GenerationVoided"));
     app.get("/credits/story/balance", 200, &json!({ "packs": [{ "remaining": 5 }, { "remaining": 10 }] }));
 
     let void = json!([{ "credits": -8, "is_voided": true, "voided_reason": "the model timed out" }]);
@@ -111,41 +112,41 @@ fn a_generation_that_fails_through_the_deployed_api() {
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn tokens_decide_at_the_deployed_api() {
     let grant = json!({ "user_uuid": "someone", "trans_type": "new_user", "credits": 1 });
-    let stopped = json!({ "message": "Unauthorized" });
-    let nobody = Caller(None);
-    nobody.get("/credits/someone/balance", 401, &stopped);
-    nobody.post("/credits/grant", &grant, 401, &stopped);
+    let unauthorized = json!({ "message": "Unauthorized" });
+    let anonymous = Caller(None);
+    anonymous.get("/credits/someone/balance", 401, &unauthorized);
+    anonymous.post("/credits/grant", &grant, 401, &unauthorized);
     for forged in [
         json!({ "aud": "another" }),
         json!({ "iss": "http://another" }),
         json!({ "exp": 1 }),
         json!({ "nbf": 4_000_000_000_u64 }),
     ] {
-        Caller(Some(forged)).get("/credits/someone/balance", 401, &stopped);
+        Caller(Some(forged)).get("/credits/someone/balance", 401, &unauthorized);
     }
     let someone = Caller(Some(json!({ "sub": "someone" })));
     someone.get("/credits/someone/balance", 200, &json!({ "balance": 0 }));
     someone.post("/api/get-user-credits", &json!({}), 200, &json!({ "data": { "left_credits": 0 } }));
-    someone.get("/credits/another/balance", 403, &refused("Forbidden"));
-    someone.post("/credits/grant", &grant, 403, &refused("Forbidden"));
+    someone.get("/credits/another/balance", 403, &error("Forbidden"));
+    someone.post("/credits/grant", &grant, 403, &error("Forbidden"));
     let reader = Caller(Some(json!({ "sub": "app", "scope": "credits:read" })));
     reader.get("/credits/someone/balance", 200, &json!({ "balance": 0 }));
-    reader.post("/credits/grant", &grant, 403, &refused("Forbidden"));
+    reader.post("/credits/grant", &grant, 403, &error("Forbidden"));
 }
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 fn what_the_deployed_api_refuses() {
     for caller in [Caller(None), Caller::app()] {
-        caller.get("/nowhere", 404, &refused("NotFound"));
-        caller.get("/credits/grant", 405, &refused("MethodNotAllowed"));
-        caller.send("DELETE", "/credits/u/balance", &Value::Null, 405, &refused("MethodNotAllowed"));
+        caller.get("/nowhere", 404, &error("NotFound"));
+        caller.get("/credits/grant", 405, &error("MethodNotAllowed"));
+        caller.send("DELETE", "/credits/u/balance", &Value::Null, 405, &error("MethodNotAllowed"));
     }
     let app = Caller::app();
-    app.post("/credits/grant", &json!({ "user_uuid": "u 1" }), 400, &refused("InvalidRequest"));
+    app.post("/credits/grant", &json!({ "user_uuid": "u 1" }), 400, &error("InvalidRequest"));
     let unknown = json!({ "generation_uuid": "unknown", "reason": "r" });
-    app.post("/credits/refund", &unknown, 404, &refused("ChargeNotFound"));
-    app.get("/generations/unknown", 404, &refused("ChargeNotFound"));
+    app.post("/credits/refund", &unknown, 404, &error("ChargeNotFound"));
+    app.get("/generations/unknown", 404, &error("ChargeNotFound"));
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn direct_invocations_answer_or_fail_by_the_code() {
     let order = json!({ "user_uuid": "direct", "trans_type": "order_pay", "order_no": "d", "credits": 5 });
     let charge = |credits: u64| charge("direct", credits, "direct-1");
     let refund = json!({ "user_uuid": "direct", "generation_uuid": "direct-1", "reason": "r" });
-    let whose = |operation: &str| json!({ "operation": operation, "user_uuid": "direct" });
+    let request = |operation: &str| json!({ "operation": operation, "user_uuid": "direct" });
     for (function, payload, expected) in [
         ("grant", order.clone(), Ok(json!({ "balance": 5, "replayed": false }))),
         ("grant", order, Ok(json!({ "balance": 5, "replayed": true }))),
@@ -169,22 +170,22 @@ fn direct_invocations_answer_or_fail_by_the_code() {
         ("refund", json!({ "generation_uuid": "unknown", "reason": "r" }), Err("ChargeNotFound")),
         ("decrease", charge(4), Err("GenerationVoided")),
         ("balance", json!({ "user_uuid": "direct" }), Ok(json!({ "balance": 5 }))),
-        ("history", whose("timeline"), Ok(json!({ "records": [{ "credits": 5 }] }))),
-        ("history", whose("summary"), Ok(json!({ "voided": { "credits": 4 } }))),
-        ("history", whose("nothing"), Err("InvalidRequest")),
+        ("history", request("timeline"), Ok(json!({ "records": [{ "credits": 5 }] }))),
+        ("history", request("summary"), Ok(json!({ "voided": { "credits": 4 } }))),
+        ("history", request("nothing"), Err("InvalidRequest")),
     ] {
-        let told = cloud.invoke(function, &payload);
-        let as_expected = match (&told, expected) {
-            (Ok(told), Ok(expected)) => has(told, &expected),
+        let result = cloud.invoke(function, &payload);
+        let is_expected = match (&result, expected) {
+            (Ok(response), Ok(expected)) => contains(response, &expected),
             (Err((code, _)), Err(expected)) => code == expected,
             _ => false,
         };
-        assert!(as_expected, "{function} {payload}: {told:?}");
+        assert!(is_expected, "{function} {payload}: {result:?}");
     }
 }
 
-/// The role of `balance` may get an item and do nothing else with the table. So what
-/// the functions could do in the other tests, their roles let them do.
+/// ministack enforces roles: `balance` may read an item and write none. So the other tests
+/// show that the roles permit what the functions do.
 #[tokio::test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
 async fn a_role_is_refused_what_its_function_does_not_do() {
@@ -193,7 +194,7 @@ async fn a_role_is_refused_what_its_function_does_not_do() {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let got = dynamodb.get_item().table_name(table).key("user_uuid", text("role")).key("sk", text("wallet"));
     got.send().await.unwrap();
-    // A transaction of reads needs `dynamodb:GetItem` and no action of its own.
+    // A transaction of reads needs `dynamodb:GetItem` only.
     let get = Get::builder().table_name(table).key("user_uuid", text("role")).key("sk", text("wallet"));
     let get = TransactGetItem::builder().get(get.build().unwrap()).build();
     let got = dynamodb.transact_get_items().transact_items(get).send().await.unwrap();
@@ -209,11 +210,11 @@ fn an_asynchronous_refund_is_done() {
     let cloud = Cloud::deployed();
     cloud.grant("later", 5);
     cloud.invoke("decrease", &charge("later", 4, "later-1")).unwrap();
-    cloud.invoke_later(
+    cloud.invoke_async(
         "refund",
         &json!({ "user_uuid": "later", "generation_uuid": "later-1", "reason": "r" }),
     );
-    wait_until("the refund is done", || cloud.balance("later") == 5);
+    wait_until("the refund is executed", || cloud.balance("later") == 5);
 }
 
 #[test]
@@ -225,12 +226,12 @@ fn a_signed_call_back_refunds_through_the_deployed_api() {
     let body = json!({
         "generation_uuid": "called-1", "status": "failed", "user_uuid": "called", "error": "für immer weg",
     });
-    let answer = cloud.call_back(&body, "another-webhook-secret");
-    assert_eq!((answer.status, &answer.body["code"]), (401, &json!("Unauthorized")), "{answer:?}");
+    let response = cloud.call_back(&body, "another-webhook-secret");
+    assert_eq!((response.status, &response.body["code"]), (401, &json!("Unauthorized")), "{response:?}");
     assert_eq!(cloud.balance("called"), 6);
     for outcome in ["voided", "already_voided"] {
-        let answer = cloud.call_back(&body, WEBHOOK_SECRET);
-        assert_eq!((answer.status, &answer.body["outcome"]), (200, &json!(outcome)), "{answer:?}");
+        let response = cloud.call_back(&body, WEBHOOK_SECRET);
+        assert_eq!((response.status, &response.body["outcome"]), (200, &json!(outcome)), "{response:?}");
         assert_eq!(cloud.balance("called"), 10);
     }
     assert_eq!(cloud.records("called")[0]["voided_reason"], "für immer weg");
@@ -242,14 +243,14 @@ fn a_table_that_fails_is_told_and_changes_nothing() {
     let cloud = Cloud::deployed();
     let charge = charge("failing", 4, "failing-1");
     cloud.grant("failing", 10);
-    cloud.outside.refuse("failing", "TransactWriteItems", "InternalServerError", u32::MAX);
-    Caller::app().post("/credits/decrease", &charge, 503, &refused("StoreUnavailable"));
+    cloud.fakes.inject_errors("failing", "TransactWriteItems", "InternalServerError", u32::MAX);
+    Caller::app().post("/credits/decrease", &charge, 503, &error("StoreUnavailable"));
     assert_eq!(cloud.invoke("decrease", &charge).unwrap_err().0, "StoreUnavailable");
-    assert!(cloud.outside.allow("failing") > 0);
+    assert!(cloud.fakes.clear_errors("failing") > 0);
     assert_eq!(cloud.balance("failing"), 10);
 
-    // Throttled twice, and nobody outside sees it.
-    cloud.outside.refuse("failing", "TransactWriteItems", "ThrottlingException", 2);
+    // The function retries two throttled requests by itself.
+    cloud.fakes.inject_errors("failing", "TransactWriteItems", "ThrottlingException", 2);
     cloud.invoke("decrease", &charge).unwrap();
-    assert_eq!((cloud.outside.allow("failing"), cloud.balance("failing")), (0, 6));
+    assert_eq!((cloud.fakes.clear_errors("failing"), cloud.balance("failing")), (0, 6));
 }

@@ -8,11 +8,7 @@ use std::{
 };
 
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
-use scrip_tests::{
-    answered, asked,
-    engine::{Answer, Engine, Timing, conflict, refused},
-    operation, stand_in,
-};
+use scrip_tests::engine::{Answer, Engine, Timing, client, conflict, refused};
 use serde_json::Value;
 use tokio::{
     sync::Notify,
@@ -67,13 +63,7 @@ impl Network {
     /// The HTTP client that sends over it.
     pub fn client(&self) -> SharedHttpClient {
         let network = self.clone();
-        stand_in(move |request| {
-            let response = network.clone().exchange(operation(request), asked(request));
-            async move {
-                let (status, body) = response.await?;
-                Ok(answered(status, body.to_string()))
-            }
-        })
+        client(move |operation, request| network.clone().exchange(operation, request))
     }
 
     /// Begins an invocation whose requests take these round trips.

@@ -5,6 +5,7 @@
 mod alarms;
 mod audit;
 mod costs;
+mod delayed_visibility;
 mod documents;
 mod errors;
 mod events;

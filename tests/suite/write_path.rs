@@ -486,26 +486,6 @@ async fn a_request_without_an_identity_is_done_once_for_each_delivery() {
     assert_eq!(bench.sound_balance("u").await, 11);
 }
 
-/// The wallet shows a charge that took its last credits, and a read beside it does not show
-/// the record yet.
-#[tokio::test]
-async fn a_charge_is_refused_only_by_a_wallet_and_a_record_of_one_moment() {
-    let bench = bench().await;
-    let request = charge("gen-2", None, 5);
-    bench.invoke(DECREASE, request.clone()).await.unwrap();
-    let mut is_first = true;
-    bench.wire.take();
-    bench.wire.inject(move |sent| match &*sent.operation {
-        "TransactGetItems" if std::mem::take(&mut is_first) => Some(CONFLICT),
-        "GetItem" if sent.request["Key"]["sk"]["S"] == "charge#gen-2#" => Some(Fault::Answered("{}")),
-        _ => None,
-    });
-    let replay = bench.invoke(DECREASE, request).await.unwrap();
-    assert_eq!((&replay["replayed"], &replay["balance"]), (&json!(true), &json!(0)));
-    let operations: Vec<_> = bench.wire.take().into_iter().map(|sent| sent.operation).collect();
-    assert_eq!(operations, ["GetItem", "TransactGetItems", "TransactGetItems"]);
-}
-
 #[tokio::test]
 async fn a_charge_of_unknown_outcome_after_a_conflict_is_never_busy() {
     let bench = bench().await;

@@ -9,12 +9,14 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region},
     types::{AttributeValue, PutRequest, WriteRequest},
 };
+use aws_smithy_http_client::Builder;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, server};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use scrip::{
     domain::{Plan, Wallet},
     ledger::Ledger,
-    store::{Commit, RequestToken, Store, Transaction, UnknownAttributes},
+    store::{Commit, RequestToken, Store, TABLE, Transaction, UnknownAttributes},
     transport::{
         App, Audit, Failure, Function, Payload, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
@@ -26,6 +28,7 @@ use uuid::Uuid;
 
 use crate::{
     Clock, Wire,
+    engine::{Engine, Schedule},
     event::{WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, signature},
     secrets::{self, MARK, secret},
 };
@@ -95,8 +98,21 @@ impl Bench {
 
     /// A new table of the engine at this endpoint.
     pub async fn at(endpoint: &str, clock: Clock) -> Bench {
+        let table = format!("credits-{}", Uuid::new_v4());
+        Bench::over(Builder::new().build_http(), endpoint, table, clock).await
+    }
+
+    /// A new table of an engine in process that shows each item of a committed transaction
+    /// after a delay of its own, and the schedule of these delays. A test of it is
+    /// quickest on simulated time.
+    pub async fn with_delays() -> (Bench, Schedule) {
+        let schedule = Schedule::default();
+        let client = Engine::default().client(schedule.clone());
+        (Bench::over(client, "http://engine", TABLE.to_owned(), Clock::running()).await, schedule)
+    }
+
+    async fn over(http: SharedHttpClient, endpoint: &str, table: String, clock: Clock) -> Bench {
         secrets::log();
-        let wire = Wire::new();
         let (key, token) = (secret("access-key"), secret("session-token"));
         let config = || {
             Store::with_timeouts(Config::builder())
@@ -105,8 +121,8 @@ impl Bench {
                 .credentials_provider(Credentials::new("test", &*key, Some(token.clone()), None, "test"))
                 .endpoint_url(endpoint)
         };
-        let table = format!("credits-{}", Uuid::new_v4());
-        let client = Client::from_conf(config().build());
+        let wire = Wire::over(http.clone());
+        let client = Client::from_conf(config().http_client(http).build());
         Store::new(client.clone(), &table).create_table().await.expect("a table");
         let store = Store::new(Client::from_conf(config().http_client(wire.clone()).build()), &table);
         let app = app(store, &clock);

@@ -4,15 +4,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    iter::empty,
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
 use dynoxide::{Database, DynoxideError};
 use scrip::store::TABLE;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+
+use crate::stand_in::{answered, asked, operation, stand_in};
 
 /// An answer: the HTTP status and the body.
 pub type Answer = (u16, Value);
@@ -31,6 +35,12 @@ pub struct Timing {
     /// How long after that the indexes, and weak reads, still show the item of before.
     pub lag: u64,
 }
+
+/// The timings of the next transactions, one each. Those after the last take no time.
+#[derive(Clone)]
+pub struct Schedule(Arc<Mutex<Timings>>);
+
+type Timings = Box<dyn Iterator<Item = Timing> + Send>;
 
 /// A table on three databases.
 pub struct Engine {
@@ -64,7 +74,41 @@ impl Default for Engine {
     }
 }
 
+impl Default for Schedule {
+    fn default() -> Schedule {
+        Schedule(Arc::new(Mutex::new(Box::new(empty()))))
+    }
+}
+
+impl Schedule {
+    /// Gives the transactions from now on these timings.
+    pub fn set(&self, timings: impl IntoIterator<Item = Timing, IntoIter: Send + 'static>) {
+        *self.timings() = Box::new(timings.into_iter());
+    }
+
+    fn next(&self) -> Timing {
+        self.timings().next().unwrap_or_default()
+    }
+
+    fn timings(&self) -> MutexGuard<'_, Timings> {
+        self.0.lock().expect("nothing panics while it holds this")
+    }
+}
+
 impl Engine {
+    /// An HTTP client for an SDK. A request that was sent is executed even if its sender
+    /// gives up.
+    pub fn client(self, schedule: Schedule) -> SharedHttpClient {
+        let engine = Arc::new(self);
+        client(move |operation, request| {
+            let is_transaction = operation == "TransactWriteItems";
+            let timing = if is_transaction { schedule.next() } else { Timing::default() };
+            let engine = engine.clone();
+            let called = tokio::spawn(async move { engine.call(&operation, &request, timing).await });
+            async { Ok(called.await.expect("an engine that does not panic")) }
+        })
+    }
+
     /// Executes a request.
     pub async fn call(&self, operation: &str, request: &Value, timing: Timing) -> Answer {
         match operation {
@@ -235,8 +279,23 @@ fn write_through(database: &Database, put: &Value) {
     assert_eq!(status, 200, "the engine refuses {put}: {answer}");
 }
 
+/// An HTTP client for an SDK, whose requests this function answers: it gets the operation
+/// and the body.
+pub fn client<Called>(call: impl Fn(String, Value) -> Called + Send + Sync + 'static) -> SharedHttpClient
+where
+    Called: Future<Output = Result<Answer, ConnectorError>> + Send + 'static,
+{
+    stand_in(move |request| {
+        let called = call(operation(request), asked(request));
+        async move {
+            let (status, body) = called.await?;
+            Ok(answered(status, body.to_string()))
+        }
+    })
+}
+
 /// A pause of zero is one of a millisecond to Tokio's clock.
-async fn pause(millis: u64) {
+pub(crate) async fn pause(millis: u64) {
     if millis > 0 {
         sleep(Duration::from_millis(millis)).await;
     }

@@ -28,6 +28,6 @@ pub use event::{
 };
 pub use instance::{Ended, Instance};
 pub use lambda::{ENGINE, Lambda};
-pub use stand_in::{answered, asked, operation, stand_in};
+pub use stand_in::{answered, operation, stand_in};
 pub use tls::Tls;
 pub use wire::{Fault, Sent, Wire};

@@ -35,7 +35,7 @@ pub fn operation(request: &HttpRequest) -> String {
 }
 
 /// The JSON that a request carries; null where it is none.
-pub fn asked(request: &HttpRequest) -> Value {
+pub(crate) fn asked(request: &HttpRequest) -> Value {
     request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
 }
 

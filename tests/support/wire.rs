@@ -93,9 +93,14 @@ impl Sent {
 }
 
 impl Wire {
-    /// A wire on which nothing happens.
+    /// A wire over HTTP on which nothing happens.
     pub fn new() -> Wire {
-        Wire { inner: Builder::new().build_http(), state: Arc::default() }
+        Wire::over(Builder::new().build_http())
+    }
+
+    /// A wire over this client on which nothing happens.
+    pub fn over(inner: SharedHttpClient) -> Wire {
+        Wire { inner, state: Arc::default() }
     }
 
     /// Asks for the fault of every request from now on.

@@ -91,8 +91,9 @@ export class Table {
 
 /** What an item is about. @param {Item} item */
 function gist(item) {
-  const { packs, version, credits, trans_type, is_voided } = item;
+  const { packs, version, credits, trans_type, is_voided, old_rows } = item;
   if (packs || version) return `version ${version?.N}, ${packs?.L.length ?? 0} packs`;
+  if (old_rows?.M) return `old rows of ${Object.keys(old_rows.M).length} records`;
   return [trans_type?.S ?? "fence", credits?.N, is_voided?.BOOL && "voided"].filter(Boolean).join(" · ");
 }
 

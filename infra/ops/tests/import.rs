@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp},
+    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, OldRows, RecordKey, Timestamp},
     ledger::Invocation,
     store::StoredItem,
+    transport::functions::HISTORY,
 };
 use scrip_ops::plan::{Found, Moved, OldRow, Placed, plan};
-use scrip_tests::{Bench, Fault};
+use scrip_tests::{Bench, Fault, Sent};
+use serde_json::json;
+use tokio::task::JoinSet;
 
 /// A row of user `u`, made that many minutes before the clock's start, which never
 /// runs out. Its `order_no` is an order where it begins so, else a generation.
@@ -76,25 +82,267 @@ async fn an_imported_user_goes_on_as_any_other() {
     assert_eq!(bench.sound_balance("u").await, 30);
 }
 
+/// All items of a user, by their sort keys.
+async fn items(bench: &Bench, user: &str) -> BTreeMap<String, Item> {
+    let query = bench.client.query().table_name(&bench.table).key_condition_expression("user_uuid = :user");
+    let pages = query.expression_attribute_values(":user", text(user)).into_paginator().items().send();
+    let items = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
+    items.into_iter().map(|item| (item["sk"].as_s().unwrap().clone(), item)).collect()
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+async fn put(bench: &Bench, item: Item) {
+    bench.client.put_item().table_name(&bench.table).set_item(Some(item)).send().await.unwrap();
+}
+
+/// Moves the old rows of a user to where earlier versions wrote them: into the records.
+async fn to_old_form(bench: &Bench, user: &str) {
+    let mut items = items(bench, user).await;
+    for rows in items.split_off("rows#").into_iter().take_while(|(sort, _)| sort.starts_with("rows#")) {
+        for (sort, rows) in rows.1["old_rows"].as_m().unwrap() {
+            items.get_mut(sort).unwrap().insert("old_rows".to_owned(), rows.clone());
+        }
+        bench.damage(user, &rows.0, None).await;
+    }
+    for item in items.into_values() {
+        put(bench, item).await;
+    }
+}
+
+/// What the ledger has of old rows, by record, and how many items of them.
+async fn old_rows(bench: &Bench, history: &ImportedHistory) -> (OldRows, usize) {
+    let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
+    let rows =
+        all.iter().flat_map(StoredItem::old_rows).map(|(key, rows)| (key.clone(), rows.clone())).collect();
+    (rows, all.iter().filter(|held| matches!(held, StoredItem::OldRows(_))).count())
+}
+
+fn planned_rows(history: &ImportedHistory) -> OldRows {
+    history.records.iter().map(|imported| (imported.key.clone(), imported.rows.clone())).collect()
+}
+
+/// A history of one grant and so many charges.
+fn long_history(bench: &Bench, charges: i64) -> ImportedHistory {
+    let charges = (0..charges).map(|nth| row(10 + nth, 40, "anime_generation", -1, &format!("gen-{nth}")));
+    let rows: Vec<_> = std::iter::once(row(1, 90, "new_user", 1_000, "")).chain(charges).collect();
+    history(plan("u", &rows, bench.clock.now()).unwrap())
+}
+
+async fn discrepancies(bench: &Bench) -> Vec<String> {
+    let user = "u".to_owned().try_into().unwrap();
+    let audited = bench.ledger().audit(&user, bench.clock.now().plus_millis(60_000)).await.unwrap();
+    audited.discrepancies.named().map(ToString::to_string).collect()
+}
+
 #[tokio::test]
-async fn every_record_keeps_the_rows_that_it_was() {
+async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
-    let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
-    let mut rows: Vec<_> = all
-        .into_iter()
-        .filter_map(|held| match held {
-            StoredItem::Wallet(wallet) => {
-                assert_eq!(wallet, history.wallet);
-                None
-            }
-            StoredItem::Record { old_rows, .. } => old_rows,
-            other => panic!("{other:?}"),
+    let items = items(&bench, "u").await;
+    let rows = &items["rows#grant#new_user#"];
+    let names: BTreeSet<_> = rows.keys().map(String::as_str).collect();
+    assert_eq!(names, BTreeSet::from(["old_rows", "sk", "user_uuid"]), "and no attribute of an index");
+    let rows: BTreeMap<_, _> = rows["old_rows"].as_m().unwrap().iter().collect();
+    let expected = [
+        ("charge#gen-1#", "[3]"),
+        ("charge#gen-2#", "[4, 5]"),
+        ("grant#new_user#", "[1]"),
+        ("grant#order#order-1", "[2]"),
+    ];
+    for ((sort, rows), (expected_sort, expected_rows)) in rows.into_iter().zip(expected) {
+        assert_eq!((sort.as_str(), rows), (expected_sort, &text(expected_rows)));
+        assert!(!items[sort].contains_key("old_rows"));
+    }
+    assert_eq!(items.len(), 4 + 2, "a wallet and the rows");
+    assert_eq!(discrepancies(&bench).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn each_transaction_of_an_import_has_one_item_of_rows() {
+    let bench = Bench::new().await;
+    let history = long_history(&bench, 250);
+    bench.wire.take();
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
+    let actions = |sent: &Sent| sent.request["TransactItems"].as_array().unwrap().len();
+    let actions: Vec<_> = bench.wire.take().iter().filter(|sent| sent.is_write()).map(actions).collect();
+    assert_eq!(actions, [99, 99, 55 + 2], "records and rows, and the wallet at last");
+    assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 3));
+    assert_eq!(discrepancies(&bench).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn rows_beyond_an_item_are_divided() {
+    let bench = Bench::new().await;
+    let mut history = long_history(&bench, 9);
+    history.records.iter_mut().for_each(|imported| imported.rows = format!("[\"{}\"]", "é".repeat(50_000)));
+    history.records[5].rows = "x".repeat(390_000);
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
+    assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 6));
+    let mut history = long_history(&bench, 9);
+    (history.user, history.records[5].rows) = ("v".to_owned().try_into().unwrap(), "x".repeat(410_000));
+    let refused = try_import(&bench, &history).await.unwrap_err();
+    assert!(matches!(&refused, LedgerError::Internal(why) if why.contains("size")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
+    for (first, then) in [(99, 20), (20, 99)] {
+        let bench = Bench::new().await;
+        let history = long_history(&bench, 250);
+        contended_beyond(&bench, first, 2);
+        assert_eq!(try_import(&bench, &history).await, Err(LedgerError::StoreUnavailable));
+        contended_beyond(&bench, then, usize::MAX);
+        assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
+        let (rows, parts) = old_rows(&bench, &history).await;
+        assert_eq!(rows, planned_rows(&history));
+        assert!(parts > 3, "{parts}");
+        assert_eq!(discrepancies(&bench).await, [""; 0]);
+        assert_eq!(import(&bench, &history).await, ImportOutcome::AlreadyPresent);
+    }
+}
+
+/// From now on a transaction of more actions meets contention, and only so many others
+/// get an answer.
+fn contended_beyond(bench: &Bench, actions: usize, answers: usize) {
+    let (clock, mut answered) = (bench.clock.clone(), 0);
+    bench.wire.inject(move |sent| {
+        if !sent.is_write() {
+            return None;
+        }
+        if sent.request["TransactItems"].as_array().unwrap().len() > actions {
+            return Some(Fault::Cancelled(&["TransactionConflict"]));
+        }
+        answered += 1;
+        (answered > answers).then(|| {
+            clock.pass_millis(60_000);
+            Fault::Lost
         })
-        .collect();
-    rows.sort();
-    assert_eq!(rows, ["[1]", "[2]", "[3]", "[4, 5]"]);
+    });
+}
+
+#[tokio::test]
+async fn other_rows_or_rows_without_their_records_stop_an_import() {
+    let bench = Bench::new().await;
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    import(&bench, &history).await;
+    let whole = items(&bench, "u").await;
+    bench.damage("u", "wallet", None).await;
+    let mut other = history.clone();
+    other.records[2].rows = "[7]".to_owned();
+    assert_eq!(import(&bench, &other).await, ImportOutcome::Conflict);
+    bench.damage("u", "grant#new_user#", None).await;
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict);
+    let left = whole.keys().filter(|sort| !["wallet", "grant#new_user#"].contains(&sort.as_str()));
+    assert!(items(&bench, "u").await.keys().eq(left), "nothing is written");
+}
+
+#[tokio::test]
+async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
+    let bench = Bench::new().await;
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    import(&bench, &history).await;
+    to_old_form(&bench, "u").await;
+    assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 0));
+    assert_eq!(discrepancies(&bench).await, [""; 0]);
+    assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
+    assert_eq!(items(&bench, "u").await["charge#gen-1#"]["old_rows"], text("[3]"));
+    assert_eq!(discrepancies(&bench).await, [""; 0]);
+    bench
+        .damage(
+            "u",
+            "charge#gen-1#",
+            Some(|item| {
+                item.insert("old_rows".to_owned(), AttributeValue::Bool(true));
+            }),
+        )
+        .await;
+    assert!(discrepancies(&bench).await[0].contains("other attributes than were written"));
+}
+
+#[tokio::test]
+async fn an_import_of_an_earlier_version_is_finished() {
+    let bench = Bench::new().await;
+    let history = long_history(&bench, 150);
+    import(&bench, &history).await;
+    // It had written the first 99 records.
+    to_old_form(&bench, "u").await;
+    bench.damage("u", "wallet", None).await;
+    for imported in &history.records[99..] {
+        let RecordKey::Charge { generation: Some(generation), .. } = &imported.key else { unreachable!() };
+        bench.damage("u", &format!("charge#{generation}#"), None).await;
+    }
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
+    assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 1));
+    assert_eq!(discrepancies(&bench).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_refund_does_not_touch_the_rows() {
+    let bench = Bench::new().await;
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    import(&bench, &history).await;
+    let before = items(&bench, "u").await;
+    bench.wire.take();
+    assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
+    bench.invoke(HISTORY, json!({ "operation": "timeline", "user_uuid": "u" })).await.unwrap();
+    for sent in bench.wire.take() {
+        let all = format!("{} {:?}", sent.body, sent.answer);
+        assert!(!all.contains("rows#") && !all.contains("old_rows"), "{all}");
+    }
+    let after = items(&bench, "u").await;
+    assert_eq!(before["rows#grant#new_user#"], after["rows#grant#new_user#"]);
+}
+
+#[tokio::test]
+async fn an_audit_finds_damaged_rows() {
+    let damages: [(Damage, &str); 7] = [
+        (|item| _ = item.remove("old_rows"), "old_rows: is missing"),
+        (|item| _ = item.insert("old_rows".to_owned(), text("[]")), "old_rows: is no map"),
+        (|item| _ = item.insert("more".to_owned(), text("")), "other attributes than were written"),
+        (
+            |item| _ = item.insert("item_format".to_owned(), AttributeValue::N("2".to_owned())),
+            "is of format 2",
+        ),
+        (
+            |item| _ = rows_of(item).insert("wallet".to_owned(), text("[]")),
+            "is no text by the key of a record",
+        ),
+        (
+            |item| _ = rows_of(item).insert("charge#gen-1#".to_owned(), AttributeValue::Bool(true)),
+            "is no text by the key of a record",
+        ),
+        (|item| _ = rows_of(item).remove("grant#new_user#"), "has no rows of its first record"),
+    ];
+    let mut checks = JoinSet::new();
+    for (damage, why) in damages {
+        checks.spawn(async move {
+            let (bench, sort) = (Bench::new().await, "rows#grant#new_user#");
+            let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+            import(&bench, &history).await;
+            bench.damage("u", sort, Some(damage)).await;
+            let found = discrepancies(&bench).await;
+            assert!(
+                found.len() == 1 && found[0].contains(sort) && found[0].contains(why),
+                "{why}: {found:?}"
+            );
+            let repaired = bench.ledger().repair(&history.user, bench.clock.now().plus_millis(60_000)).await;
+            assert!(repaired.is_ok_and(|repaired| repaired.written.is_none()), "{why}");
+        });
+    }
+    checks.join_all().await;
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+type Damage = fn(&mut Item);
+
+fn rows_of(item: &mut Item) -> &mut Item {
+    let Some(AttributeValue::M(rows)) = item.get_mut("old_rows") else { panic!("no rows") };
+    rows
 }
 
 #[tokio::test]
@@ -138,4 +386,29 @@ async fn a_migrated_user_is_repaired_as_any_other() {
     assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
     assert_eq!(bench.refund(None, "gen-1", None).await.unwrap()["restored"], 15);
     assert_eq!(bench.sound_balance("u").await, 30);
+}
+
+/// A row as PostgreSQL writes it, with identifiers of the usual length.
+fn row_text(id: i64) -> String {
+    let uuid = uuid::Uuid::from_u128(id.unsigned_abs().into());
+    format!(
+        "{{\"id\":{id},\"trans_no\":\"{uuid}\",\"created_at\":\"2025-06-01T10:20:30.123456+00:00\",\
+         \"user_uuid\":\"{uuid}\",\"trans_type\":\"anime_generation\",\"credits\":-5,\
+         \"order_no\":\"{uuid}\",\"expired_at\":\"2026-06-01T10:20:30+00:00\"}}"
+    )
+}
+
+#[tokio::test]
+async fn an_import_costs_less_than_three_units_a_record() {
+    let bench = Bench::new().await;
+    let mut history = long_history(&bench, 195);
+    for (nth, imported) in history.records.iter_mut().enumerate() {
+        imported.rows = format!("[{}]", row_text(nth.try_into().unwrap()));
+    }
+    bench.wire.take();
+    import(&bench, &history).await;
+    let sent = bench.wire.take();
+    let units: Vec<_> = sent.iter().filter(|sent| sent.is_write()).map(Sent::table_units).collect();
+    let of_rows = 60.0;
+    assert_eq!(units, [98.0 * 2.0 + of_rows, 98.0 * 2.0 + of_rows + 2.0], "of the table alone");
 }

@@ -221,10 +221,24 @@ async fn every_row_is_as_it_was_and_every_balance_as_it_is() {
     balances_are_the_same(&database, &place).await;
 
     let emptied = loaded(SOME).await;
-    emptied.client().await.batch_execute("TRUNCATE credits").await.unwrap();
-    rollback(&place, &emptied, &[]);
-    assert_eq!(texts(&emptied).await, before);
-    assert_eq!(rows(&place), [0, before.len() as u64, 0]);
+    let client = emptied.client().await;
+    let since = async |database: &Database| {
+        let sql =
+            "SELECT concat_ws(' ', trans_no, user_uuid, trans_type, credits, order_no, expired_at, record)
+            FROM credits_since ORDER BY 1";
+        let all = database.client().await.query(sql, &[]).await.unwrap();
+        all.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    for is_of_earlier_version in [false, true] {
+        client.batch_execute("TRUNCATE credits; DROP TABLE IF EXISTS credits_since").await.unwrap();
+        if is_of_earlier_version {
+            place.to_old_form();
+        }
+        rollback(&place, &emptied, &[]);
+        assert_eq!(texts(&emptied).await, before);
+        assert_eq!(rows(&place), [0, before.len() as u64, 0]);
+        assert_eq!(since(&emptied).await, since(&database).await);
+    }
 }
 
 /// How many rows the last rollback found, put back, and left alone.

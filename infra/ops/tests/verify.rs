@@ -77,19 +77,14 @@ fn with_old(database: &Database, place: &Place) -> [String; 4] {
     ["--from".to_owned(), database.url(), "--folder".to_owned(), folder]
 }
 
-/// Loses an item of the table.
-fn lose(place: &Place, user: &str, sort: &str) {
-    let request =
-        json!({ "TableName": "credits", "Key": { "user_uuid": { "S": user }, "sk": { "S": sort } } });
-    place.engine.delete_item(serde_json::from_value(request).unwrap()).unwrap();
-}
-
-fn first_moved(place: &Place) -> (String, String) {
+/// The first user whose migrated records have their rows in an item of them: the user, that
+/// item, and a record of it.
+fn first_moved(place: &Place) -> [String; 3] {
     let items = place.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
-    let mut migrated = items.filter(|item| item["old_rows"].is_object() && item["sk"]["S"] != "wallet");
-    let item = migrated.next().unwrap();
+    let item = items.into_iter().find(|item| item["old_rows"]["M"].is_object()).unwrap();
+    let record = item["old_rows"]["M"].as_object().unwrap().keys().next().unwrap().clone();
     let text = |name: &str| item[name]["S"].as_str().unwrap().to_owned();
-    (text("user_uuid"), text("sk"))
+    [text("user_uuid"), text("sk"), record]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,17 +107,29 @@ async fn what_was_moved_is_what_there_was_before_and_after_going_live() {
 
     let some = [&flags[..], &["--sample", "30", "--seed", "5"]].concat();
     assert_eq!(sound(&place, &some)["users"], 30);
+    let whole = place.items();
+    place.to_old_form();
+    assert_eq!(sound(&place, &flags)["old"], before["old"]);
+    let first = place.migrate(&database.url(), &[]);
+    assert_eq!(first["users"]["moved before"], report["users"]["moved"], "nothing is moved again");
+    whole.iter().for_each(|item| place.put(serde_json::from_str(item).unwrap()));
 
     // A record lost, and one whose row has changed.
-    let (user, sort) = first_moved(&place);
-    lose(&place, &user, &sort);
+    let [user, _, record] = first_moved(&place);
+    place.lose(&user, &record);
     let changed =
         "UPDATE credits SET note = 'changed' WHERE id = (SELECT max(id) FROM credits) RETURNING user_uuid";
     let changed: String = database.client().await.query_one(changed, &[]).await.unwrap().get(0);
     let faults = &unsound(&place, &flags)["faults"];
     let said = |user: &str, what: &str| faults[user].to_string().contains(what);
-    assert!(said(&user, "no record was made of the rows") || said(&user, "is not in the ledger"), "{faults}");
+    assert!(said(&user, "the record of the rows ") && said(&user, " is missing"), "{faults}");
     assert!(said(&changed, "keeps other rows"), "{faults}");
+
+    // Rows that cannot be read.
+    let [user, sort, _] = first_moved(&place);
+    place.damage(&user, &sort, |item| item["old_rows"] = json!({ "S": "[]" }));
+    let faults = &unsound(&place, &flags)["faults"];
+    assert!(faults[&user].to_string().contains("old_rows: is no map"), "{faults}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +147,7 @@ async fn a_table_is_held_against_itself() {
     }
     assert_eq!(sound(&place, &["--sample", "10"])["users"], 10);
 
-    lose(&place, "user-7", "charge#live-7#");
+    place.lose("user-7", "charge#live-7#");
     let found = unsound(&place, &[]);
     assert_eq!((&found["users"], &found["faulty"]), (&json!(50), &json!(1)));
     assert!(found["faults"]["user-7"].to_string().contains("the sums of chat"), "{found}");
@@ -155,7 +162,7 @@ async fn it_looks_again_until_the_first_fault() {
     thread::scope(|scope| {
         let found = scope.spawn(|| unsound(&place, &["--for", "10m", "--every", "100ms"]));
         thread::sleep(Duration::from_millis(700));
-        lose(&place, "u", "wallet");
+        place.lose("u", "wallet");
         let found = found.join().unwrap();
         assert!(found["faults"]["u"].to_string().contains("there are records and no wallet"), "{found}");
     });

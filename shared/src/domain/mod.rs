@@ -18,9 +18,9 @@ mod wallet;
 
 pub use audit::WalletRebuild;
 pub use command::{
-    ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, Plan, Read,
-    ReadRecord, RecordChange, Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, Room, Step,
-    View, VoidedCharge, Written,
+    ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Plan,
+    Read, ReadRecord, RecordChange, Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, Room,
+    Step, View, VoidedCharge, Written,
 };
 pub use credits::Credits;
 pub use discrepancy::{Discrepancies, Discrepancy};

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Ledger, retry::RetryState};
 use crate::{
     domain::{
-        Command, Effect, InvocationId, LedgerError, Plan, Read, ReadRecord, RecordKey, Step, Timestamp,
-        TransType, UserId, View,
+        Command, Effect, InvocationId, LedgerError, OldRows, Plan, Read, ReadRecord, RecordKey, Step,
+        Timestamp, TransType, UserId, View,
     },
     invocation_metrics::{self, CreditFlow},
     store::{Commit, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
@@ -183,7 +183,9 @@ impl<'a> Execution<'a> {
                     self.view.set_committed(plan);
                     return Ok(());
                 }
-                Ok(Commit::Refused { wallet, records }) => return self.refused(wallet, records).await,
+                Ok(Commit::Refused { wallet, records, old_rows }) => {
+                    return self.refused(wallet, records, old_rows).await;
+                }
                 // `Busy` would say that nothing was done.
                 Ok(Commit::Conflict) if is_unknown => {
                     ledger.pause(&mut self.retries, LedgerError::StoreUnavailable).await?;
@@ -223,8 +225,10 @@ impl<'a> Execution<'a> {
         &mut self,
         wallet: Option<StoredWallet>,
         records: Vec<ReadRecord>,
+        old_rows: OldRows,
     ) -> Result<(), LedgerError> {
-        let is_record_found = !records.is_empty();
+        let is_record_found = !records.is_empty() || !old_rows.is_empty();
+        self.view.set_old_rows(old_rows);
         records.into_iter().for_each(|record| self.view.set_record(record));
         match wallet {
             Some(wallet) if is_record_found || self.retries.is_first_move() => self.set_wallet(wallet),

@@ -82,7 +82,7 @@ impl UserSnapshot {
 
     fn add(&mut self, item: StoredItem) {
         match item {
-            StoredItem::Wallet(_) => {}
+            StoredItem::Wallet(_) | StoredItem::OldRows(_) => {}
             StoredItem::UnreadableWallet(why) => {
                 self.rebuild.add_discrepancy(Discrepancy::WalletUnreadable(why))
             }

@@ -10,6 +10,12 @@ use crate::domain::{GenerationId, Id, InvocationId, RecordKey, TransNo, UserId};
 /// The sort key of the one wallet of a user.
 const WALLET: &str = "wallet";
 
+/// What the sort keys of old rows begin with.
+const OLD_ROWS: &str = "rows#";
+
+/// The longest sort key of a record: a charge with a generation and a key.
+pub(super) const RECORD_SORT_BYTES_MAX: usize = "charge##".len() + 2 * GenerationId::LEN_MAX;
+
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -29,6 +35,8 @@ pub(super) enum ItemKey {
     Wallet,
     /// A record, or a fence.
     Record(RecordKey),
+    /// The old rows of the records that one transaction imported, by the first of them.
+    OldRows(RecordKey),
     /// A part of the report of a repair.
     Repair(TransNo, RepairPart),
 }
@@ -39,6 +47,7 @@ impl ItemKey {
         match self {
             ItemKey::Wallet => WALLET.to_owned(),
             ItemKey::Record(key) => record_sort(key),
+            ItemKey::OldRows(first) => [OLD_ROWS, &record_sort(first)].concat(),
             ItemKey::Repair(repair, part) => format!("repair#{repair}#{}", part.name()),
         }
     }
@@ -47,6 +56,9 @@ impl ItemKey {
     pub(super) fn parse(sort: &str) -> Option<ItemKey> {
         if sort == WALLET {
             return Some(ItemKey::Wallet);
+        }
+        if let Some(first) = sort.strip_prefix(OLD_ROWS) {
+            return parse_record(first).map(ItemKey::OldRows);
         }
         let repair = || parse_repair(sort).map(|(repair, part)| ItemKey::Repair(repair, part));
         parse_record(sort).map(ItemKey::Record).or_else(repair)
@@ -192,12 +204,26 @@ mod tests {
             (RecordKey::Charge { generation: None, key: id(&named) }, format!("charge##{named}")),
             (RecordKey::UnkeyedCharge(invocation_id), format!("charge###{named}")),
         ] {
-            let key = ItemKey::Record(key);
-            assert_eq!(key.sort(), sort);
-            assert_eq!(ItemKey::parse(&sort), Some(key));
+            assert!(sort.len() <= RECORD_SORT_BYTES_MAX);
+            for (key, sort) in [
+                (ItemKey::Record(key.clone()), sort.clone()),
+                (ItemKey::OldRows(key), format!("rows#{sort}")),
+            ] {
+                assert_eq!(key.sort(), sort);
+                assert_eq!(ItemKey::parse(&sort), Some(key));
+            }
         }
         assert_eq!(ItemKey::parse("wallet"), Some(ItemKey::Wallet));
-        for none in ["charge###x", "grant#new_user#x", "grant#order#", "grant#other#x", "charge#g", ""] {
+        for none in [
+            "charge###x",
+            "grant#new_user#x",
+            "grant#order#",
+            "grant#other#x",
+            "charge#g",
+            "rows#",
+            "rows#wallet",
+            "",
+        ] {
             assert_eq!(ItemKey::parse(none), None, "{none}");
         }
     }

@@ -8,6 +8,7 @@ mod error;
 mod format;
 mod key;
 mod names;
+mod old_rows;
 mod read;
 mod record;
 mod repair;

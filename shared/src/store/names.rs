@@ -21,7 +21,9 @@ pub(super) const IS_VOIDED: &str = "is_voided";
 pub(super) const VOIDED_AT: &str = "voided_at";
 pub(super) const VOIDED_REASON: &str = "voided_reason";
 pub(super) const VOIDED_BY: &str = "voided_by";
-/// The rows of the old table that a migrated record was made of, as text.
+
+/// The rows of the old table that records were made of: in an item of their own a map, by
+/// the sort keys of the records; in a record of an earlier version the text of its own.
 pub(super) const OLD_ROWS: &str = "old_rows";
 
 // A wallet.

@@ -17,7 +17,7 @@ use super::{
     wallet::to_wallet,
 };
 use crate::{
-    domain::{Charge, Entry, GenerationId, ReadRecord, Record, RecordKey, TransNo, UserId, Wallet},
+    domain::{Charge, Entry, GenerationId, OldRows, ReadRecord, Record, RecordKey, TransNo, UserId, Wallet},
     invocation_metrics,
 };
 
@@ -59,10 +59,12 @@ pub enum StoredItem {
         key: RecordKey,
         /// What it is.
         record: Record,
-        /// The rows of the old table that it was made of, as text; none of a record
-        /// that was made here.
+        /// The rows of the old table that it was made of, as text, if an earlier version
+        /// imported it: this one writes them to an item of their own.
         old_rows: Option<String>,
     },
+    /// The rows of the old table that some records were made of.
+    OldRows(OldRows),
     /// What is kept of a repair, or a part of it.
     Repair(TransNo),
     /// None that the ledger has written: its key, and why.
@@ -71,6 +73,18 @@ pub enum StoredItem {
     UnreadableWallet(String),
     /// An item of a newer format: its key, and which.
     NewerFormat(String),
+}
+
+impl StoredItem {
+    /// The rows of the old table in this item, by the records that were made of them.
+    pub fn old_rows(&self) -> impl Iterator<Item = (&RecordKey, &String)> {
+        let (item, record) = match self {
+            StoredItem::OldRows(rows) => (Some(rows), None),
+            StoredItem::Record { key, old_rows: Some(rows), .. } => (None, Some((key, rows))),
+            _ => (None, None),
+        };
+        item.into_iter().flatten().chain(record)
+    }
 }
 
 /// An end of a sorted range.

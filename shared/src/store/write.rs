@@ -16,14 +16,18 @@ use super::{
     capacity,
     error::{is_conflict, is_contention},
     format::IS_FORMAT,
-    key::{Item, ItemKey, new_item, text},
+    key::{Item, ItemKey, new_item},
     names,
+    old_rows::{from_old_rows, to_old_rows},
     read::to_read_record,
     record::{self, MARK_VOID, PACK_BYTES_MAX, void_values},
     repair::Repair,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
 };
-use crate::domain::{Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserId, Wallet};
+use crate::domain::{
+    ImportedHistory, OldRows, Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserId,
+    Wallet,
+};
 
 /// One conditional transaction on one user's items.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +59,15 @@ const EXTRA_MAX: usize =
 
 const _: () = assert!(EXTRA_MAX >= 100);
 const _: () = assert!(Transaction::ROOM.bytes >= ITEM_BYTES_MAX);
+const _: () = assert!(ImportedHistory::PART_RECORDS_MAX < Transaction::ROOM.records);
+// An import plans with some bytes, or with two items of one record beyond that. It does not
+// count the rest of each record, and of the rows.
+const _: () = assert!(
+    ImportedHistory::part_bytes(Transaction::ROOM)
+        + ITEM_BYTES_MAX
+        + ImportedHistory::PART_RECORDS_MAX * CHARGE_BYTES_MAX
+        <= Transaction::ROOM.bytes
+);
 
 /// The token under which DynamoDB commits a transaction at most once, for ten minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +91,8 @@ pub enum Commit {
         wallet: Option<StoredWallet>,
         /// The records whose conditions failed.
         records: Vec<ReadRecord>,
+        /// The old rows that are in the place of those of an import.
+        old_rows: OldRows,
     },
     /// Another transaction was changing one of the items, or DynamoDB throttled: nothing was
     /// written, and no item was returned.
@@ -98,10 +113,9 @@ impl Store {
         transaction: &Transaction<'_>,
         token: RequestToken,
     ) -> Result<Commit, StoreError> {
-        let keys = transaction.plan.changes.iter().map(|change| change.after().0);
         match self.transact(self.actions(transaction)?, token).await? {
             Ok(()) => Ok(Commit::Done),
-            Err(reasons) => refusal(reasons, &keys.collect::<Vec<_>>()),
+            Err(reasons) => refusal(reasons, keys(transaction.plan)),
         }
     }
 
@@ -120,7 +134,9 @@ impl Store {
             Ok(()) => Ok(Commit::Done),
             Err(reasons) => match cancellation(&reasons)? {
                 Cancellation::Conflict => Ok(Commit::Conflict),
-                Cancellation::Condition => Ok(Commit::Refused { wallet: None, records: Vec::new() }),
+                Cancellation::Condition => {
+                    Ok(Commit::Refused { wallet: None, records: Vec::new(), old_rows: OldRows::new() })
+                }
             },
         }
     }
@@ -156,16 +172,23 @@ impl Store {
         }
     }
 
-    /// The records in the order of the plan, then the wallet.
+    /// In the order of [`keys`].
     fn actions(&self, transaction: &Transaction<'_>) -> Result<Vec<TransactWriteItem>, StoreError> {
         let Transaction { user, plan, .. } = transaction;
-        let mut actions = Vec::with_capacity(plan.changes.len() + 1);
+        let mut actions = Vec::with_capacity(plan.changes.len() + 2);
         for change in &plan.changes {
             actions.push(match change {
-                RecordChange::Create(key, record) => self.put(user, key, record, None)?,
-                RecordChange::Import(key, record, rows) => self.put(user, key, record, Some(rows))?,
+                RecordChange::Create(key, record) | RecordChange::Import(key, record, _) => {
+                    let item = record::from_record(user, record);
+                    self.put_new_item(user, &ItemKey::Record(key.clone()), item)?
+                }
                 RecordChange::Void(key, record) => self.void(user, key, record)?,
             });
+        }
+        let imported = plan.changes.iter().filter_map(RecordChange::old_rows);
+        if let Some(key) = old_rows_key(plan) {
+            let rows = imported.map(|(key, rows)| (key.clone(), rows.to_owned())).collect();
+            actions.push(self.put_new_item(user, &key, from_old_rows(&rows))?);
         }
         if let Some(to) = &plan.wallet {
             actions.push(self.update_wallet(transaction, to)?);
@@ -173,18 +196,14 @@ impl Store {
         Ok(actions)
     }
 
-    fn put(
+    /// Puts an item where nothing is.
+    fn put_new_item(
         &self,
         user: &UserId,
-        key: &RecordKey,
-        record: &Record,
-        old_rows: Option<&str>,
+        key: &ItemKey,
+        mut item: Item,
     ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = record::from_record(user, record);
-        ItemKey::Record(key.clone()).add_to(&mut item, user);
-        if let Some(rows) = old_rows {
-            item.insert(names::OLD_ROWS.to_owned(), text(rows));
-        }
+        key.add_to(&mut item, user);
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
@@ -257,26 +276,40 @@ fn cancellation(reasons: &[CancellationReason]) -> Result<Cancellation, StoreErr
     }
 }
 
-/// What the reasons of a cancelled transaction say, in the order of its actions: the
-/// records with these keys, then the wallet.
-fn refusal(reasons: Vec<CancellationReason>, keys: &[&RecordKey]) -> Result<Commit, StoreError> {
+/// The items that a plan writes: the records in its order, their old rows, the wallet.
+fn keys(plan: &Plan) -> impl Iterator<Item = ItemKey> {
+    let records = plan.changes.iter().map(|change| ItemKey::Record(change.after().0.clone()));
+    records.chain(old_rows_key(plan)).chain(plan.wallet.as_ref().map(|_| ItemKey::Wallet))
+}
+
+/// Each record is imported once, so its rows are under the first record of one transaction.
+fn old_rows_key(plan: &Plan) -> Option<ItemKey> {
+    let (first, _) = plan.changes.iter().find_map(RecordChange::old_rows)?;
+    Some(ItemKey::OldRows(first.clone()))
+}
+
+/// What the reasons of a cancelled transaction say, by the items that it was to write.
+fn refusal(
+    reasons: Vec<CancellationReason>,
+    keys: impl Iterator<Item = ItemKey>,
+) -> Result<Commit, StoreError> {
     if let Cancellation::Conflict = cancellation(&reasons)? {
         return Ok(Commit::Conflict);
     }
-    let (mut wallet, mut records) = (None, Vec::new());
-    for (place, reason) in reasons.into_iter().enumerate() {
-        if reason.code() != Some(CONDITION) {
-            continue;
-        }
+    let (mut wallet, mut records, mut old_rows) = (None, Vec::new(), OldRows::new());
+    for (key, reason) in keys.zip(reasons).filter(|(_, reason)| reason.code() == Some(CONDITION)) {
         // An engine may return the key of an item that does not exist.
         let is_key = |name: &String| name == names::USER || name == names::SORT;
         let item = reason.item.filter(|item| !item.keys().all(is_key));
-        match keys.get(place) {
-            Some(key) => records.push(to_read_record((*key).clone(), item)?),
-            None => wallet = Some(item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?),
+        match key {
+            ItemKey::Record(key) => records.push(to_read_record(key, item)?),
+            ItemKey::OldRows(_) => old_rows = item.map(to_old_rows).transpose()?.unwrap_or_default(),
+            ItemKey::Wallet => wallet = Some(item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?),
+            // No plan writes one.
+            ItemKey::Repair(..) => {}
         }
     }
-    Ok(Commit::Refused { wallet, records })
+    Ok(Commit::Refused { wallet, records, old_rows })
 }
 
 impl From<BuildError> for StoreError {

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::Answer;
 use crate::{
+    engine::client,
     event::{WEBHOOK_SECRET, callbacks_signed_with, invoke},
-    stand_in::{answered, asked, operation, stand_in},
 };
 
 /// What stands in the table when a client asks, as JSON objects of the
@@ -92,10 +92,7 @@ impl World {
     fn new() -> World {
         let table = Table(Arc::default());
         let asks = table.clone();
-        let client = stand_in(move |request| {
-            let (status, answer) = asks.state().answer(&operation(request), &asked(request));
-            ready(Ok(answered(status, answer.to_string())))
-        });
+        let client = client(move |operation, request| ready(Ok(asks.state().answer(&operation, &request))));
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))

@@ -9,12 +9,9 @@ use aws_sdk_dynamodb::{
 };
 use scrip::store::Store;
 use serde_json::Value;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Instant;
 
-use crate::{
-    engine::{Answer, Engine, Timing, refused},
-    stand_in::{answered, asked, operation, stand_in},
-};
+use crate::engine::{Answer, Engine, Timing, client, pause, refused};
 
 /// How long DynamoDB takes, in milliseconds, and how much it takes.
 #[derive(Clone, Copy, Debug)]
@@ -88,19 +85,16 @@ impl Line {
     /// A client at its end, as the ledger has one.
     pub fn client(&self) -> Client {
         let line = self.clone();
-        let carry = move |request: &_| {
-            let carried = line.clone().carry(operation(request), asked(request));
-            async move {
-                let (status, body) = carried.await;
-                Ok(answered(status, body.to_string()))
-            }
+        let carry = move |operation, request| {
+            let carried = line.clone().carry(operation, request);
+            async { Ok(carried.await) }
         };
         let config = Store::with_timeouts(Config::builder())
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .endpoint_url("http://engine")
-            .http_client(stand_in(carry));
+            .http_client(client(carry));
         Client::from_conf(config.build())
     }
 
@@ -178,12 +172,6 @@ impl Line {
         if let Some((left, _)) = state.left.get_mut(&user(request)) {
             *left -= i64::try_from(spent).expect("few");
         }
-    }
-}
-
-async fn pause(millis: u64) {
-    if millis > 0 {
-        sleep(Duration::from_millis(millis)).await;
     }
 }
 

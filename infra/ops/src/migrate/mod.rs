@@ -177,26 +177,28 @@ async fn import(
     let all = ledger.all(&history.user, deadline(ledger)).await.map_err(failed)?;
     let planned: BTreeMap<_, _> =
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
+    let rows: BTreeMap<_, _> = all.iter().flat_map(StoredItem::old_rows).collect();
     if imported == ImportOutcome::Conflict {
         // Moved by an earlier run, and used since: every record has its place still.
         let is_ours = |held: &&StoredItem| {
-            matches!(held, StoredItem::Record { key, old_rows: Some(rows), .. }
-                if planned.get(key).is_some_and(|(_, planned)| *planned == rows))
+            matches!(held, StoredItem::Record { key, .. }
+                if planned.get(key).is_some_and(|(_, planned)| rows.get(key) == Some(planned)))
         };
         let is_all = all.iter().filter(is_ours).count() == planned.len();
         return Ok((if is_all { Since::Before } else { Since::Live }, granted_before(&all)));
     }
     let is_planned = |held: &StoredItem| match held {
         StoredItem::Wallet(wallet) => *wallet == history.wallet,
+        StoredItem::Record { key, record, .. } => planned.get(key).is_some_and(|planned| planned.0 == record),
+        StoredItem::OldRows(_) => true,
         StoredItem::Repair(_)
         | StoredItem::Unreadable(_)
         | StoredItem::UnreadableWallet(_)
         | StoredItem::NewerFormat(_) => false,
-        StoredItem::Record { key, record, old_rows } => planned
-            .get(key)
-            .is_some_and(|planned| (planned.0, Some(planned.1)) == (record, old_rows.as_ref())),
     };
-    if all.len() != planned.len() + 1 || !all.iter().all(is_planned) {
+    let planned_rows = planned.iter().map(|(key, (_, rows))| (*key, *rows)).collect();
+    let others = all.iter().filter(|held| !matches!(held, StoredItem::OldRows(_))).count();
+    if others != planned.len() + 1 || rows != planned_rows || !all.iter().all(is_planned) {
         return Err(Problem(format!("user {}: what was read back is not what was written", history.user)));
     }
     let since = if imported == ImportOutcome::Written { Since::Now } else { Since::Before };

@@ -10,7 +10,7 @@ mod query;
 mod report;
 mod since;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -172,22 +172,27 @@ impl Whole {
             |why: &str| Problem(format!("user {user}: {why}; mend what stands there, and run again"));
         let user = UserId::try_from(user.to_owned()).map_err(unreadable)?;
         let all = ledger.all(&user, deadline(ledger)).await;
+        let all = all.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))?;
         let mut whole = Whole { old: vec![], since: vec![], balance: 0 };
-        for held in all.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))? {
+        let mut migrated = BTreeSet::new();
+        for (key, rows) in all.iter().flat_map(StoredItem::old_rows) {
+            migrated.insert(key);
+            let rows: Vec<&RawValue> =
+                serde_json::from_str(rows).map_err(|error| unreadable(&format!("old_rows: {error}")))?;
+            whole.old.extend(rows.into_iter().map(|row| row.get().to_owned()));
+        }
+        for held in &all {
             match held {
                 StoredItem::Wallet(wallet) => whole.balance = wallet.balance(now).as_u64(),
-                StoredItem::Record { key, record, old_rows } => {
-                    whole.since.extend(since(&user, &key, &record, old_rows.is_some()));
-                    let rows: Vec<&RawValue> = serde_json::from_str(old_rows.as_deref().unwrap_or("[]"))
-                        .map_err(|error| unreadable(&format!("old_rows: {error}")))?;
-                    whole.old.extend(rows.into_iter().map(|row| row.get().to_owned()));
+                StoredItem::Record { key, record, .. } => {
+                    whole.since.extend(since(&user, key, record, migrated.contains(key)));
                 }
                 StoredItem::Unreadable(why)
                 | StoredItem::UnreadableWallet(why)
                 | StoredItem::NewerFormat(why) => {
-                    return Err(unreadable(&why));
+                    return Err(unreadable(why));
                 }
-                StoredItem::Repair(_) => {}
+                StoredItem::OldRows(_) | StoredItem::Repair(_) => {}
             }
         }
         whole.since.sort_by_key(|row| row.created_at);

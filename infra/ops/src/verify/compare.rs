@@ -32,7 +32,7 @@ pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -
         Err(_) => Ok(Vec::new()),
     };
     let held = held.map_err(|error| Problem::of_ledger(&format!("user {}", rows.user), &error))?;
-    let moved: BTreeMap<_, _> = held.into_iter().filter_map(of_migration).collect();
+    let moved = moved(&held);
     let ended = |became, faults| Ok(Compared { user: rows.user.clone(), became, faults });
     match planned {
         Err(_) if moved.is_empty() => ended("stayed there", Vec::new()),
@@ -43,21 +43,29 @@ pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -
     }
 }
 
-/// A record of migrated history: what it is, and its rows.
-type OfMigration = (RecordKey, (Record, String));
+/// The record, if it is there, and the rows that it was made of.
+type MovedRecord<'a> = (Option<&'a Record>, &'a String);
 
-fn of_migration(held: StoredItem) -> Option<OfMigration> {
-    match held {
-        StoredItem::Record { key, record, old_rows: Some(rows) } => Some((key, (record, rows))),
-        _ => None,
-    }
+/// What the ledger has of migrated history.
+fn moved(held: &[StoredItem]) -> BTreeMap<&RecordKey, MovedRecord<'_>> {
+    let records: BTreeMap<_, _> = held
+        .iter()
+        .filter_map(|held| match held {
+            StoredItem::Record { key, record, .. } => Some((key, record)),
+            _ => None,
+        })
+        .collect();
+    held.iter()
+        .flat_map(StoredItem::old_rows)
+        .map(|(key, rows)| (key, (records.get(key).copied(), rows)))
+        .collect()
 }
 
 fn differences(
     plan: &Moved,
     rows: &UserRows,
     old: &[OldRow],
-    mut moved: BTreeMap<RecordKey, (Record, String)>,
+    mut moved: BTreeMap<&RecordKey, MovedRecord<'_>>,
     as_of: Timestamp,
 ) -> Vec<String> {
     let mut faults = Vec::new();
@@ -66,10 +74,11 @@ fn differences(
         let name = planned_rows.as_str();
         match moved.remove(&key) {
             None => faults.push(format!("no record was made of the rows {name}")),
-            Some((_, rows)) if rows != planned_rows => {
+            Some((_, rows)) if *rows != planned_rows => {
                 faults.push(format!("a record keeps other rows: {name}"))
             }
-            Some((record, _)) if as_moved(&record, &planned) != planned => {
+            Some((None, _)) => faults.push(format!("the record of the rows {name} is missing")),
+            Some((Some(record), _)) if as_moved(record, &planned) != planned => {
                 faults.push(format!("the record of the rows {name} is another one"));
             }
             Some(_) => _ = rebuild.add(&key, &planned),

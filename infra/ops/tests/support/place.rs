@@ -114,6 +114,38 @@ impl Place {
         let mut items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
         let mut item = items.find(|item| item["user_uuid"]["S"] == user && item["sk"]["S"] == sort).unwrap();
         damage(&mut item);
+        self.put(item);
+    }
+
+    /// Moves the old rows to where earlier versions wrote them: into the records.
+    pub fn to_old_form(&self) {
+        let items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
+        let place = |item: &Value| [&item["user_uuid"], &item["sk"]].map(|part| part["S"].clone());
+        let mut items: BTreeMap<_, _> =
+            items.map(|item| (place(&item).map(|part| part.to_string()), item)).collect();
+        let is_rows = |item: &Value| item["old_rows"]["M"].is_object();
+        let all_rows: Vec<_> = items.values().filter(|item| is_rows(item)).cloned().collect();
+        for item in all_rows {
+            let [user, sort] = place(&item);
+            for (record, rows) in item["old_rows"]["M"].as_object().unwrap() {
+                let key = [user.to_string(), Value::from(record.as_str()).to_string()];
+                items.get_mut(&key).unwrap()["old_rows"] = rows.clone();
+            }
+            self.lose(user.as_str().unwrap(), sort.as_str().unwrap());
+        }
+        for item in items.into_values().filter(|item| item["old_rows"]["S"].is_string()) {
+            self.put(item);
+        }
+    }
+
+    /// Loses an item of the table.
+    pub fn lose(&self, user: &str, sort: &str) {
+        let request = serde_json::json!({ "TableName": "credits", "Key": { "user_uuid": { "S": user }, "sk": { "S": sort } } });
+        self.engine.delete_item(serde_json::from_value(request).unwrap()).unwrap();
+    }
+
+    /// Puts an item, over another one if need be.
+    pub fn put(&self, item: Value) {
         let put = serde_json::json!({ "TableName": "credits", "Item": item });
         self.engine.put_item(serde_json::from_value(put).unwrap()).unwrap();
     }

@@ -9,7 +9,7 @@ mod view;
 
 pub use charge::ChargeRequest;
 pub use grant::GrantRequest;
-pub use import::{ImportOutcome, ImportedHistory, ImportedRecord};
+pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};
 pub use refund::{Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, VoidedCharge};
 pub use view::{ReadRecord, Room, View};
 
@@ -80,7 +80,8 @@ pub struct Plan {
 pub enum RecordChange {
     /// A new record, if its place is free.
     Create(RecordKey, Record),
-    /// The same with the rows of the old table that it was made of, as text.
+    /// The same of a record that was made of rows of the old table, and these rows as
+    /// text. All rows of one plan are written to one item.
     Import(RecordKey, Record, String),
     /// A charge as it is after its void, if it was live.
     Void(RecordKey, Record),
@@ -93,6 +94,14 @@ impl RecordChange {
         | RecordChange::Import(key, record, _)
         | RecordChange::Void(key, record)) = self;
         (key, record)
+    }
+
+    /// The record's key, and the rows of the old table that it was made of.
+    pub fn old_rows(&self) -> Option<(&RecordKey, &str)> {
+        match self {
+            RecordChange::Import(key, _, rows) => Some((key, rows)),
+            RecordChange::Create(..) | RecordChange::Void(..) => None,
+        }
     }
 }
 

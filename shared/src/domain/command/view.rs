@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Plan, RecordChange};
+use super::{OldRows, Plan, RecordChange};
 use crate::domain::{Author, Change, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
 
 /// What one invocation knows of a user.
@@ -16,6 +16,8 @@ pub struct View {
     pub room: Room,
     wallet: Wallet,
     records: BTreeMap<RecordKey, Known>,
+    /// The old rows that the last refusal of an import returned.
+    old_rows: OldRows,
     /// The wallet's version up to which the records of a generation are complete.
     complete_up_to: Option<Option<Timestamp>>,
     /// Whether the wallet, and the records that are marked so, were read as of one moment,
@@ -64,6 +66,7 @@ impl View {
             room,
             wallet: Wallet::default(),
             records: BTreeMap::new(),
+            old_rows: OldRows::new(),
             complete_up_to: None,
             is_snapshot: false,
             has_committed: false,
@@ -83,6 +86,12 @@ impl View {
     /// The record at a key, where one is known.
     pub fn record(&self, key: &RecordKey) -> Option<&Record> {
         self.records.get(key)?.record.as_ref()
+    }
+
+    /// The rows of the old table that a record was made of, where the last refusal
+    /// returned them.
+    pub fn old_rows(&self, key: &RecordKey) -> Option<&String> {
+        self.old_rows.get(key)
     }
 
     /// Takes the record at a key out, for an answer.
@@ -145,6 +154,12 @@ impl View {
         if record.is_none() || known.is_none_or(|known| changed_at(&known.record) <= changed_at(&record)) {
             self.records.insert(key, Known { record, bytes, is_snapshot: false });
         }
+    }
+
+    /// A refusal returned these old rows, or none.
+    pub fn set_old_rows(&mut self, rows: OldRows) {
+        self.is_snapshot = false;
+        self.old_rows = rows;
     }
 
     /// All records of the generation were read, after the wallet.

@@ -4,6 +4,7 @@
 
 mod alarms;
 mod audit;
+mod contention;
 mod costs;
 mod delayed_visibility;
 mod documents;
@@ -13,7 +14,6 @@ mod faults;
 mod fuzz;
 mod grants;
 mod history;
-mod hot;
 mod limits;
 mod races;
 mod refunds;

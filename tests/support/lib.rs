@@ -6,15 +6,17 @@
 mod bench;
 mod callgrind;
 mod clock;
+pub mod contention;
 mod damage;
 pub mod emf;
 pub mod engine;
 mod event;
 pub mod fuzz;
-pub mod hot;
 mod instance;
 mod lambda;
 pub mod secrets;
+#[path = "../prototypes/single_round_trip/mod.rs"]
+pub mod single_round_trip;
 mod stand_in;
 mod tls;
 mod wire;

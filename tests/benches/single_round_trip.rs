@@ -1,5 +1,5 @@
-//! The charge in one round trip beside today's: what each sends, what it costs, and how
-//! long it takes on the embedded engine in the same process, one after the other in turn.
+//! Compares a charge of the function with one of the single-round-trip prototype: requests,
+//! capacity units, and time on the embedded engine in the same process, in alternation.
 
 #![allow(clippy::expect_used, reason = "a benchmark ends by panicking")]
 
@@ -15,17 +15,15 @@ use scrip::{
 };
 use scrip_tests::{
     Clock, WEBHOOK_SECRET, callbacks_signed_with,
-    hot::{
-        GRANTED, Line, Pace, Traffic,
-        one_trip::{Charged, Guard, OneTrip},
-    },
+    contention::{GRANTED, ServiceModel, SimulatedDynamoDb, Traffic},
     invoke,
+    single_round_trip::{ChargeResult, SingleRoundTrip, WriteCondition},
 };
 use serde_json::json;
 use uuid::Uuid;
 
 const CHARGES: u64 = 1_000;
-/// How many charges what follows the stream finds at once.
+/// Charges in one pass of the stream's follower.
 const BATCHES: [u64; 3] = [1, 10, 50];
 
 #[tokio::main(flavor = "current_thread")]
@@ -34,29 +32,29 @@ async fn main() {
     for batch in BATCHES {
         let (function, prototype) = (Function::new().await, Prototype::new().await);
         let (mut prototype, mut recorded) = (prototype, BTreeMap::new());
-        let (mut micros, mut charged, mut followed) =
+        let (mut micros, mut charge_traffic, mut follower_traffic) =
             ([vec![], vec![]], Traffic::default(), Traffic::default());
-        function.line.take();
+        function.dynamodb.take_traffic();
         for nth in 0..CHARGES {
-            let began = Instant::now();
+            let started = Instant::now();
             function.charge(nth).await;
-            micros[0].push(began.elapsed().as_micros());
-            let began = Instant::now();
+            micros[0].push(started.elapsed().as_micros());
+            let started = Instant::now();
             prototype.charge(nth).await;
-            micros[1].push(began.elapsed().as_micros());
-            add(&mut charged, &prototype.line.take());
+            micros[1].push(started.elapsed().as_micros());
+            add(&mut charge_traffic, &prototype.dynamodb.take_traffic());
             if (nth + 1) % batch == 0 {
-                prototype.process.follow("u", i64::MAX, &mut recorded).await;
-                add(&mut followed, &prototype.line.take());
+                prototype.process.write_records("u", i64::MAX, &mut recorded).await;
+                add(&mut follower_traffic, &prototype.dynamodb.take_traffic());
             }
         }
-        // What follows is handed the wallet by the stream; here it reads it.
-        (followed.read_units, followed.requests) = (0, BTreeMap::new());
+        // The stream would contain the wallet that the follower reads here.
+        (follower_traffic.read_units, follower_traffic.requests) = (0, BTreeMap::new());
         if rows.is_empty() {
-            rows.push(row("the function", &function.line.take(), &micros[0]));
+            rows.push(row("the function", &function.dynamodb.take_traffic(), &micros[0]));
         }
-        rows.push(row(&format!("one trip; {batch} recent at most"), &charged, &micros[1]));
-        rows.push(row(&format!("what follows it, {batch} at once"), &followed, &[]));
+        rows.push(row(&format!("single round trip; {batch} recent at most"), &charge_traffic, &micros[1]));
+        rows.push(row(&format!("its follower, {batch} at once"), &follower_traffic, &[]));
     }
     println!("| a charge | round trips | read units | write units | index units | median time |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -64,20 +62,20 @@ async fn main() {
 }
 
 struct Function {
-    line: Line,
+    dynamodb: SimulatedDynamoDb,
     app: Arc<App>,
 }
 
 impl Function {
     async fn new() -> Function {
-        let line = Line::new(Pace::NONE);
-        let store = Store::new(line.client(), TABLE);
+        let dynamodb = SimulatedDynamoDb::new(ServiceModel::INSTANT);
+        let store = Store::new(dynamodb.client(), TABLE);
         store.create_table().await.expect("a table");
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
         let app = App::new(Ledger::new(store, Sources::system()))
             .without_authentication()
             .with_callbacks(callbacks);
-        let function = Function { line, app: Arc::new(app) };
+        let function = Function { dynamodb, app: Arc::new(app) };
         let grant = json!({ "user_uuid": "u", "trans_type": "system_add", "credits": GRANTED });
         function.invoke(GRANT, grant.to_string()).await;
         function
@@ -98,26 +96,27 @@ impl Function {
 }
 
 struct Prototype {
-    line: Line,
-    process: OneTrip,
+    dynamodb: SimulatedDynamoDb,
+    process: SingleRoundTrip,
 }
 
 impl Prototype {
     async fn new() -> Prototype {
-        let line = Line::new(Pace::NONE);
-        Store::new(line.client(), TABLE).create_table().await.expect("a table");
-        let mut process = OneTrip::new(line.client(), Clock::running(), Guard::Packs, Uuid::new_v4);
-        process.seed("u", &[(GRANTED, None)]).await;
-        // The first charge of a process reads the wallet; the others have seen it.
+        let dynamodb = SimulatedDynamoDb::new(ServiceModel::INSTANT);
+        Store::new(dynamodb.client(), TABLE).create_table().await.expect("a table");
+        let mut process =
+            SingleRoundTrip::new(dynamodb.client(), Clock::running(), WriteCondition::Packs, Uuid::new_v4);
+        process.create_wallet("u", &[(GRANTED, None)]).await;
+        // The first charge of a process reads the wallet; later ones have it in the cache.
         process.charge("u", "first", 1, true, 60_000).await;
-        process.follow("u", i64::MAX, &mut BTreeMap::new()).await;
-        line.take();
-        Prototype { line, process }
+        process.write_records("u", i64::MAX, &mut BTreeMap::new()).await;
+        dynamodb.take_traffic();
+        Prototype { dynamodb, process }
     }
 
     async fn charge(&mut self, nth: u64) {
-        let charged = self.process.charge("u", &format!("generation-{nth}"), 1, true, 60_000).await;
-        assert!(matches!(charged, Charged::Done { replayed: false, .. }), "{charged:?}");
+        let result = self.process.charge("u", &format!("generation-{nth}"), 1, true, 60_000).await;
+        assert!(matches!(result, ChargeResult::Charged { replayed: false, .. }), "{result:?}");
     }
 }
 
@@ -131,13 +130,13 @@ fn add(sum: &mut Traffic, more: &Traffic) {
 }
 
 fn row(name: &str, traffic: &Traffic, micros: &[u128]) -> String {
-    let each = |sum: u64| format!("{}.{:02}", sum / CHARGES, 100 * (sum % CHARGES) / CHARGES);
+    let per_charge = |sum: u64| format!("{}.{:02}", sum / CHARGES, 100 * (sum % CHARGES) / CHARGES);
     let mut sorted = micros.to_vec();
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2).map_or(String::new(), |micros| format!("{micros} µs"));
     let trips = traffic.requests.values().sum();
     let [trips, reads, writes, index] =
-        [trips, traffic.read_units, traffic.write_units, traffic.index_units].map(each);
+        [trips, traffic.read_units, traffic.write_units, traffic.index_units].map(per_charge);
     let trips = if micros.is_empty() { String::new() } else { trips };
     format!("| {name} | {trips} | {reads} | {writes} | {index} | {median} |")
 }

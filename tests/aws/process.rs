@@ -28,7 +28,7 @@ const AWS_ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// Runs a command until the standard input closes, which happens however the test process
-/// ends. Then it kills the command's process group and removes its temporary files.
+/// ends. RepairOutcome it kills the command's process group and removes its temporary files.
 const SUPERVISOR: &str = r#"
 "$@" </dev/null &
 read -r _

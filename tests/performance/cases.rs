@@ -1,5 +1,5 @@
-//! What is measured piece by piece, each by its name: time by criterion, instructions and
-//! allocations by valgrind.
+//! The cases of the micro-benchmarks, by name: criterion measures time, valgrind instructions and
+//! allocations.
 
 use std::hint::black_box;
 
@@ -17,12 +17,12 @@ use serde_json::json;
 use tokio::runtime::Builder;
 use uuid::Uuid;
 
-use crate::{bare, canned::Canned, telling::Telling};
+use crate::{instant_dynamodb::InstantDynamoDb, metrics_sink::MetricsSink, sdk_baseline};
 
-/// How many packs the wallets have.
+/// Numbers of packs of the wallets.
 pub(crate) const PACKS: [u64; 4] = [1, 10, 200, 500];
 
-/// Rules and the mapping of items, by name.
+/// The rules and the mapping of items.
 pub(crate) const RULES: [&str; 7] = [
     "Wallet::charge",
     "Wallet::grant",
@@ -33,26 +33,28 @@ pub(crate) const RULES: [&str; 7] = [
     "item to charge",
 ];
 
-/// The whole of `decrease`, from the event to the answer.
+/// The whole of `decrease`, from the event to the response.
 pub(crate) const DECREASE: &str = "decrease";
 
-/// The calls of the SDK that it cannot do without.
-pub(crate) const BARE: &str = "bare calls";
+/// The calls of the SDK that it needs.
+pub(crate) const BASELINE: &str = "bare calls";
 
-/// One piece of work, to be done again and again.
+/// The repeated work of a case.
 pub(crate) type Work = Box<dyn FnMut()>;
 
-/// The work of this name, on a wallet of so many packs.
+/// The work of this case, on a wallet with this number of packs.
 pub(crate) fn work(name: &str, packs: u64) -> Work {
     let wallet = wallet(packs);
-    let (now, nonce) = (moment(1), InvocationId::new(Uuid::from_u128(7)));
+    let (now, invocation_id) = (moment(1), InvocationId::new(Uuid::from_u128(7)));
     let one = charge_request(1);
     match name {
-        "Wallet::charge" => Box::new(move || drop(black_box(wallet.charge(black_box(&one), nonce, now)))),
+        "Wallet::charge" => {
+            Box::new(move || drop(black_box(wallet.charge(black_box(&one), invocation_id, now))))
+        }
         "Wallet::grant" => {
             let wallet = wallet_less_one(packs);
             let grant = grant_request(0);
-            Box::new(move || drop(black_box(wallet.grant(black_box(&grant), nonce, now))))
+            Box::new(move || drop(black_box(wallet.grant(black_box(&grant), invocation_id, now))))
         }
         "Wallet::void" => {
             let (after, charge) = spanning(&wallet, packs);
@@ -76,39 +78,38 @@ pub(crate) fn work(name: &str, packs: u64) -> Work {
             Box::new(move || drop(black_box(to_record(item.clone()))))
         }
         DECREASE => decrease(packs),
-        BARE => bare_calls(packs),
-        other => panic!("{other} is nothing that is measured"),
+        BASELINE => baseline_calls(packs),
+        other => panic!("there is no case {other}"),
     }
 }
 
 /// `decrease` as on Lambda: over HTTP, with metrics and a line of the log, on a DynamoDB
-/// that answers at once.
+/// that responds at once.
 fn decrease(packs: u64) -> Work {
-    let app = Canned::new(packs).app();
+    let app = InstantDynamoDb::new(packs).app();
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (telling, event) = (Telling::start(), charge_event(&app, "user", "generation"));
-    Box::new(move || runtime.block_on(charge(&app, telling, event.clone())))
+    let (metrics_sink, event) = (MetricsSink::start(), charge_event(&app, "user", "generation"));
+    Box::new(move || runtime.block_on(charge(&app, metrics_sink, event.clone())))
 }
 
-fn bare_calls(packs: u64) -> Work {
-    let client = Canned::new(packs).client();
+fn baseline_calls(packs: u64) -> Work {
+    let client = InstantDynamoDb::new(packs).client();
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     Box::new(move || {
-        black_box(runtime.block_on(bare::charge(&client, "user", "generation")));
+        black_box(runtime.block_on(sdk_baseline::charge(&client, "user", "generation")));
     })
 }
 
-/// Charges by an event, and tells of it as the function does before it answers.
-pub(crate) async fn charge(app: &App, telling: &Telling, event: LambdaEvent<Payload>) {
+/// Charges by an event, and writes the metrics as the function does before it responds.
+pub(crate) async fn charge(app: &App, metrics_sink: &MetricsSink, event: LambdaEvent<Payload>) {
     let reply = functions::DECREASE.handle(app, event).await;
-    let reply = serde_json::to_string(&reply.expect("over HTTP it is an answer")).expect("JSON");
+    let reply = serde_json::to_string(&reply.expect("a response over HTTP")).expect("JSON");
     assert!(reply.contains(r#""statusCode":200"#), "{reply}");
-    telling.flush();
+    metrics_sink.flush();
     black_box(reply);
 }
 
-/// The event of a charge of one credit, as the runtime hands it over; for a run of at most
-/// ten minutes.
+/// The event of a charge of one credit, with a deadline in ten minutes.
 pub(crate) fn charge_event(app: &App, user: &str, generation: &str) -> LambdaEvent<Payload> {
     let body = json!({
         "user_uuid": user, "trans_type": "anime_generation", "credits": 1, "generation_uuid": generation,
@@ -123,11 +124,11 @@ pub(crate) fn charge_event(app: &App, user: &str, generation: &str) -> LambdaEve
     direct_event(event.to_string(), app.ledger.now().plus_millis(600_000))
 }
 
-/// The wallet of a user who has spent a little of each pack.
+/// The wallet of a user after one charge.
 fn wallet(packs: u64) -> Wallet {
     let wallet = grants(packs);
-    let nonce = InvocationId::new(Uuid::from_u128(9));
-    wallet.charge(&charge_request(1), nonce, moment(0)).expect("enough credits").0
+    let invocation_id = InvocationId::new(Uuid::from_u128(9));
+    wallet.charge(&charge_request(1), invocation_id, moment(0)).expect("enough credits").0
 }
 
 fn wallet_less_one(packs: u64) -> Wallet {
@@ -136,12 +137,12 @@ fn wallet_less_one(packs: u64) -> Wallet {
 
 fn grants(packs: u64) -> Wallet {
     (0..packs).fold(Wallet::default(), |wallet, nth| {
-        let nonce = InvocationId::new(Uuid::from_u128(nth.into()));
-        wallet.grant(&grant_request(nth), nonce, moment(0)).expect("room for a pack").0
+        let invocation_id = InvocationId::new(Uuid::from_u128(nth.into()));
+        wallet.grant(&grant_request(nth), invocation_id, moment(0)).expect("room for a pack").0
     })
 }
 
-/// A charge that takes all there is from every pack, and the wallet after it.
+/// A charge of all credits of every pack, and the wallet after it.
 fn spanning(wallet: &Wallet, packs: u64) -> (Wallet, Charge) {
     let all = charge_request(1_000 * packs - 1);
     wallet.charge(&all, InvocationId::new(Uuid::from_u128(8)), moment(0)).expect("enough credits")
@@ -173,7 +174,7 @@ fn id<T: TryFrom<String, Error: std::fmt::Debug>>(text: &str) -> T {
     T::try_from(text.to_owned()).expect("an identifier")
 }
 
-/// So many milliseconds after the beginning of 2026.
+/// Milliseconds after the start of 2026.
 fn moment(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_767_225_600_000 + millis).expect("a moment")
 }

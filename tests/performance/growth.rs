@@ -1,5 +1,5 @@
-//! What each operation costs with little and with much: records of a user, packs of a
-//! wallet, users of a table.
+//! Costs of each operation by the records of a user, the packs of a wallet and the users of a
+//! table.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,26 +12,25 @@ use scrip::{
     },
 };
 use scrip_ops::bench::{Latency, plot::Plot};
-use scrip_tests::{Sent, Wire, invoke};
+use scrip_tests::{FaultInjectingClient, RecordedRequest, invoke};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    document::{self, Table},
-    engine::{Engine, plain},
+    engine::{Engine, http_client},
+    report::{self, Table},
 };
 
-/// How often each operation is timed with each size, one size after the other.
+/// Timed requests of each operation and size, in alternation.
 const SAMPLES: u64 = 300;
-/// How many items are put into the engine at once.
+/// Items of one import into the engine.
 const CHUNK: usize = 20_000;
-/// When the records of before were made: 2026-01-01.
+/// Time of the imported records: 2026-01-01.
 const BEFORE: u64 = 1_767_225_600_000;
 
 const OPERATIONS: [&str; 6] =
     ["grant", "decrease", "decrease, replay", "refund", "balance", "timeline, first page"];
 
-/// What grows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Axis {
     /// Records of the user.
@@ -43,13 +42,13 @@ pub(crate) enum Axis {
 }
 
 /// A table of one size.
-struct Place {
+struct SizedTable {
     size: u64,
     engine: Arc<Engine>,
     app: Arc<App>,
-    /// How many users may be asked about, by number.
+    /// Number of users.
     users: u64,
-    /// What their names begin with.
+    /// Prefix of their names.
     prefix: String,
     latency: [Latency; OPERATIONS.len()],
     costs: Vec<String>,
@@ -64,7 +63,6 @@ impl Axis {
         }
     }
 
-    /// What it is called.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Axis::Records => "records",
@@ -74,27 +72,27 @@ impl Axis {
     }
 }
 
-/// Measures along an axis: the table, and the plot's lines.
+/// Measures along an axis. Returns the table and the plot's lines.
 pub(crate) async fn grow(axis: Axis, users: u64) -> (Table, Vec<(String, Vec<(f64, f64)>)>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut places = Vec::new();
+    let mut samples = Vec::new();
     for size in axis.sizes(users) {
-        let began = Instant::now();
-        places.push(Place::fill(axis, size, &folder, places.first()).await);
-        eprintln!("{size} {}: there in {:.1} s", axis.name(), began.elapsed().as_secs_f64());
+        let started = Instant::now();
+        samples.push(SizedTable::create(axis, size, &folder, samples.first()).await);
+        eprintln!("{size} {}: created in {:.1} s", axis.name(), started.elapsed().as_secs_f64());
     }
-    for place in &mut places {
-        place.count().await;
+    for sample_table in &mut samples {
+        sample_table.count().await;
     }
     for sample in 0..SAMPLES {
-        for place in &mut places {
-            place.time(sample).await;
+        for sample_table in &mut samples {
+            sample_table.time(sample).await;
         }
     }
-    (table(axis, &places), lines(&places))
+    (table(axis, &samples), lines(&samples))
 }
 
-/// A plot of what grew.
+/// The plot of an axis.
 pub(crate) fn plot(axis: Axis, lines: Vec<(String, Vec<(f64, f64)>)>) -> Plot<'static> {
     let (title, size) = match axis {
         Axis::Records => ("Median by records of the user", "records"),
@@ -110,19 +108,24 @@ pub(crate) fn plot(axis: Axis, lines: Vec<(String, Vec<(f64, f64)>)>) -> Plot<'s
     }
 }
 
-fn table(axis: Axis, places: &[Place]) -> Table {
-    let sizes =
-        places.iter().map(|place| format!("{}: P50, P99", document::count(document::float(place.size))));
+fn table(axis: Axis, samples: &[SizedTable]) -> Table {
+    let sizes = samples
+        .iter()
+        .map(|sample_table| format!("{}: P50, P99", report::count(report::float(sample_table.size))));
     let mut head = vec!["operation".to_owned()];
     head.extend(sizes);
     head.extend(["last / first".to_owned(), format!("calls and table units, by {}", axis.name())]);
     let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<_>>());
     for (nth, operation) in OPERATIONS.into_iter().enumerate() {
-        let millis = |place: &Place, quantile| document::float(place.latency[nth].micros(quantile)) / 1_000.0;
-        let times =
-            places.iter().map(|place| format!("{:.2}, {:.2} ms", millis(place, 0.5), millis(place, 0.99)));
-        let ratio = millis(&places[places.len() - 1], 0.5) / millis(&places[0], 0.5);
-        let costs: Vec<_> = places.iter().map(|place| (place.size, &place.costs[nth])).collect();
+        let millis = |sample_table: &SizedTable, quantile| {
+            report::float(sample_table.latency[nth].micros(quantile)) / 1_000.0
+        };
+        let times = samples.iter().map(|sample_table| {
+            format!("{:.2}, {:.2} ms", millis(sample_table, 0.5), millis(sample_table, 0.99))
+        });
+        let ratio = millis(&samples[samples.len() - 1], 0.5) / millis(&samples[0], 0.5);
+        let costs: Vec<_> =
+            samples.iter().map(|sample_table| (sample_table.size, &sample_table.costs[nth])).collect();
         let costs = if costs.iter().all(|(_, cost)| *cost == costs[0].1) {
             costs[0].1.clone()
         } else {
@@ -137,40 +140,44 @@ fn table(axis: Axis, places: &[Place]) -> Table {
     table
 }
 
-fn lines(places: &[Place]) -> Vec<(String, Vec<(f64, f64)>)> {
+fn lines(samples: &[SizedTable]) -> Vec<(String, Vec<(f64, f64)>)> {
     let of = |(nth, operation): (usize, &str)| {
-        let median = |place: &Place| document::float(place.latency[nth].micros(0.5)) / 1_000.0;
-        let points = places.iter().map(|place| (document::float(place.size), median(place)));
+        let median =
+            |sample_table: &SizedTable| report::float(sample_table.latency[nth].micros(0.5)) / 1_000.0;
+        let points =
+            samples.iter().map(|sample_table| (report::float(sample_table.size), median(sample_table)));
         (operation.to_owned(), points.collect())
     };
     OPERATIONS.into_iter().enumerate().map(of).collect()
 }
 
-impl Place {
-    /// Makes one of this size; all but tables of many users share an engine.
-    async fn fill(axis: Axis, size: u64, folder: &TempDir, first: Option<&Place>) -> Place {
+impl SizedTable {
+    /// Creates a table of this size. All but tables of many users share an engine.
+    async fn create(axis: Axis, size: u64, folder: &TempDir, first: Option<&SizedTable>) -> SizedTable {
         let engine = match (axis, first) {
             (Axis::Records | Axis::Packs, Some(first)) => first.engine.clone(),
             _ => Arc::new(Engine::start(&folder.path().join(size.to_string())).await),
         };
         let prefix = format!("user-{size}-");
         let users = if let Axis::Users = axis { size } else { 1 };
-        let app = engine.app(plain());
-        let place =
-            Place { size, engine, app, users, prefix, latency: Default::default(), costs: Vec::new() };
+        let app = engine.app(http_client());
+        let sample_table =
+            SizedTable { size, engine, app, users, prefix, latency: Default::default(), costs: Vec::new() };
         match axis {
             Axis::Records => {
-                place.grant(GRANT_ORDER, 1_000_000).await;
-                place.import((0..size).map(|nth| charge(&place.user(0), nth)));
+                sample_table.grant(GRANT_ORDER, 1_000_000).await;
+                sample_table.import((0..size).map(|nth| charge(&sample_table.user(0), nth)));
             }
             Axis::Packs => {
                 for nth in 0..size {
-                    place.grant(&format!("{GRANT_ORDER}-{nth}"), 1_000).await;
+                    sample_table.grant(&format!("{GRANT_ORDER}-{nth}"), 1_000).await;
                 }
             }
-            Axis::Users => place.import((0..size).flat_map(|nth| new_user(&place.user(nth), nth))),
+            Axis::Users => {
+                sample_table.import((0..size).flat_map(|nth| new_user(&sample_table.user(nth), nth)))
+            }
         }
-        place
+        sample_table
     }
 
     fn user(&self, nth: u64) -> String {
@@ -179,10 +186,10 @@ impl Place {
 
     async fn grant(&self, order: &str, credits: u64) {
         let (_, grant) = self.grant_of(&self.user(0), order, credits, "2099-01-01T00:00:00Z");
-        self.ask(&self.app, GRANT, &grant).await;
+        self.send(&self.app, GRANT, &grant).await;
     }
 
-    /// Puts items straight into the engine.
+    /// Imports items into the engine.
     fn import(&self, items: impl Iterator<Item = Value>) {
         let database = &self.engine.database;
         database.enable_bulk_loading().expect("an engine");
@@ -197,16 +204,17 @@ impl Place {
         database.disable_bulk_loading().expect("an engine");
     }
 
-    /// Counts what each operation calls and consumes.
+    /// Counts the requests and capacity units of each operation.
     async fn count(&mut self) {
-        let wire = Wire::new();
-        let app = self.engine.app(aws_smithy_runtime_api::client::http::SharedHttpClient::new(wire.clone()));
+        let http_client = FaultInjectingClient::new();
+        let app =
+            self.engine.app(aws_smithy_runtime_api::client::http::SharedHttpClient::new(http_client.clone()));
         for (function, request) in self.requests(0, "counted") {
-            wire.take();
-            self.ask(&app, function, &request).await;
-            self.costs.push(cost(&wire.take()));
+            http_client.take_requests();
+            self.send(&app, function, &request).await;
+            self.costs.push(cost(&http_client.take_requests()));
         }
-        self.settle(0, "counted").await;
+        self.spend_grant(0, "counted").await;
     }
 
     /// Times each operation once.
@@ -215,11 +223,11 @@ impl Place {
         let user = sample * 7_919 % self.users;
         let run = format!("timed-{sample}");
         for (nth, (function, request)) in self.requests(user, &run).into_iter().enumerate() {
-            let began = Instant::now();
-            self.ask(&self.app, function, &request).await;
-            self.latency[nth].record(began.elapsed());
+            let started = Instant::now();
+            self.send(&self.app, function, &request).await;
+            self.latency[nth].record(started.elapsed());
         }
-        self.settle(user, &run).await;
+        self.spend_grant(user, &run).await;
     }
 
     /// A request of each operation, in order.
@@ -229,7 +237,7 @@ impl Place {
         let refund = json!({ "user_uuid": user, "generation_uuid": run, "reason": "it failed" });
         let timeline = json!({ "operation": "timeline", "user_uuid": user, "include_voided": true });
         [
-            // Spent before all others, and gone when the charge is settled.
+            // This pack expires first, and `spend_grant` empties it.
             self.grant_of(&user, run, 1, "2098-01-01T00:00:00Z"),
             (DECREASE, charge.clone()),
             (DECREASE, charge),
@@ -247,20 +255,20 @@ impl Place {
         (GRANT, grant)
     }
 
-    /// Spends what the run's grant brought, so that the wallet has as many packs as before.
-    async fn settle(&self, user: u64, run: &str) {
+    /// Spends the run's grant, so that the wallet has as many packs as before.
+    async fn spend_grant(&self, user: u64, run: &str) {
         let charge = charge_of(&self.user(user), &format!("{run}-settled"));
-        self.ask(&self.app, DECREASE, &charge).await;
+        self.send(&self.app, DECREASE, &charge).await;
     }
 
-    async fn ask(&self, app: &Arc<App>, function: Function, request: &Value) {
+    async fn send(&self, app: &Arc<App>, function: Function, request: &Value) {
         let deadline = app.ledger.now().plus_millis(30_000);
-        let answered = invoke(app, function, request.to_string(), deadline).await;
-        assert!(answered.is_ok(), "{request}: {answered:?}");
+        let result = invoke(app, function, request.to_string(), deadline).await;
+        assert!(result.is_ok(), "{request}: {result:?}");
     }
 }
 
-/// The order of the credits that a user has from the beginning.
+/// The order of a user's first grant.
 const GRANT_ORDER: &str = "first";
 
 fn charge_of(user: &str, generation: &str) -> Value {
@@ -269,15 +277,15 @@ fn charge_of(user: &str, generation: &str) -> Value {
     })
 }
 
-fn cost(sent: &[Sent]) -> String {
+fn cost(sent: &[RecordedRequest]) -> String {
     let units = |is_write| {
         let of = sent.iter().filter(|sent| sent.is_write() == is_write);
-        of.map(Sent::table_units).sum::<f64>().abs()
+        of.map(RecordedRequest::table_units).sum::<f64>().abs()
     };
     format!("{} calls, {} RRU, {} WRU", sent.len(), units(false), units(true))
 }
 
-/// A record of before.
+/// An imported record.
 fn charge(user: &str, nth: u64) -> Value {
     let (trans_no, generation) = (trans_no(nth), format!("before-{user}-{nth}"));
     let pack = json!({ "M": {
@@ -292,7 +300,7 @@ fn charge(user: &str, nth: u64) -> Value {
     })
 }
 
-/// A user with the grant of new ones, and the wallet.
+/// The grant and the wallet of a new user.
 fn new_user(user: &str, nth: u64) -> [Value; 2] {
     let trans_no = trans_no(nth);
     let grant = json!({

@@ -1,4 +1,4 @@
-//! What `decrease` costs beyond the calls of the SDK that it cannot do without.
+//! Compares `decrease` with the calls of the SDK that it needs.
 
 use std::{
     collections::BTreeSet,
@@ -15,53 +15,53 @@ use scrip_tests::invoke;
 use serde_json::json;
 
 use crate::{
-    bare,
     cases::{self, charge, charge_event},
-    document::{self, Table, median},
-    engine::{Engine, plain},
-    pieces,
-    telling::Telling,
+    engine::{Engine, http_client},
+    metrics_sink::MetricsSink,
+    micro,
+    report::{self, Table, median},
+    sdk_baseline,
 };
 
-/// How many charges are timed together, and how often by each of the two.
+/// Charges that are timed together, and repetitions.
 const BATCH: u64 = 60;
 const ROUNDS: usize = 100;
 
-/// A user, charged by the function or by the bare calls.
-struct Charged {
+/// A user that the function or the baseline charges.
+struct ChargedUser {
     user: String,
     app: Arc<App>,
     client: Client,
-    telling: &'static Telling,
+    metrics_sink: &'static MetricsSink,
     nth: AtomicU64,
 }
 
-/// The whole handler by itself.
+/// The handler and the baseline by themselves.
 pub(crate) fn alone() -> Table {
     let mut table = Table::new(&["", "packs", "time", "instructions", "allocations", "bytes"]);
     for packs in [1, 10, 200] {
-        for name in [cases::DECREASE, cases::BARE] {
-            pieces::add(&mut table, name, packs);
+        for name in [cases::DECREASE, cases::BASELINE] {
+            micro::add(&mut table, name, packs);
         }
     }
     table
 }
 
-/// The whole handler against the bare calls, one after the other in the same run.
-pub(crate) async fn against_bare() -> Table {
+/// The handler and the baseline in alternation.
+pub(crate) async fn against_baseline() -> Table {
     let head = ["callers", "decrease", "bare calls", "throughput of decrease / of the bare calls"];
     let mut table = Table::new(&head);
     for callers in [1, 4] {
         eprintln!("decrease and bare calls, {callers} callers");
-        // As `cargo run` has it.
+        // The engine of `cargo run`.
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Engine::start(&folder.path().join("engine")).await;
         let mut charged = Vec::new();
         for caller in 0..callers {
-            charged.push(Arc::new(Charged::new(&engine, &format!("user-{caller}")).await));
+            charged.push(Arc::new(ChargedUser::new(&engine, &format!("user-{caller}")).await));
         }
         let (mut whole, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        // The first round warms both up; who goes first changes.
+        // The first round is a warm-up. The order alternates.
         for round in 0..=ROUNDS {
             let mut times = [0.0; 2];
             for turn in [round % 2, 1 - round % 2] {
@@ -74,14 +74,14 @@ pub(crate) async fn against_bare() -> Table {
             }
         }
         let [whole, bare, ratio] = [whole, bare, ratios].map(median);
-        table.row([callers.to_string(), document::time(whole), document::time(bare), format!("{ratio:.3}")]);
+        table.row([callers.to_string(), report::time(whole), report::time(bare), format!("{ratio:.3}")]);
     }
     table
 }
 
-/// The time for one charge, in nanoseconds, with every caller at work. What is handed to
-/// the function is made before.
-async fn timed(charged: &[Arc<Charged>], is_whole: bool) -> f64 {
+/// Time for one charge, in nanoseconds, with all callers at once. The events are created
+/// before.
+async fn timed(charged: &[Arc<ChargedUser>], is_whole: bool) -> f64 {
     let mut batches = Vec::new();
     for charged in charged {
         let generations: Vec<_> = (0..BATCH).map(|_| charged.next()).collect();
@@ -89,16 +89,16 @@ async fn timed(charged: &[Arc<Charged>], is_whole: bool) -> f64 {
         let events: Vec<_> = generations.iter().filter(|_| is_whole).map(event).collect();
         batches.push((charged.clone(), generations, events));
     }
-    let began = Instant::now();
+    let started = Instant::now();
     let callers = batches.into_iter().map(|(charged, generations, events)| {
         tokio::spawn(async move {
             if is_whole {
                 for event in events {
-                    charge(&charged.app, charged.telling, event).await;
+                    charge(&charged.app, charged.metrics_sink, event).await;
                 }
             } else {
                 for generation in generations {
-                    bare::charge(&charged.client, &charged.user, &generation).await;
+                    sdk_baseline::charge(&charged.client, &charged.user, &generation).await;
                 }
             }
         })
@@ -106,13 +106,13 @@ async fn timed(charged: &[Arc<Charged>], is_whole: bool) -> f64 {
     for caller in callers.collect::<Vec<_>>() {
         caller.await.expect("charges");
     }
-    let charges = document::float(BATCH) * document::float(u64::try_from(charged.len()).unwrap_or(1));
-    began.elapsed().as_secs_f64() * 1e9 / charges
+    let charges = report::float(BATCH) * report::float(u64::try_from(charged.len()).unwrap_or(1));
+    started.elapsed().as_secs_f64() * 1e9 / charges
 }
 
-impl Charged {
-    async fn new(engine: &Engine, user: &str) -> Charged {
-        let app = engine.app(plain());
+impl ChargedUser {
+    async fn new(engine: &Engine, user: &str) -> ChargedUser {
+        let app = engine.app(http_client());
         let deadline = app.ledger.now().plus_millis(10_000);
         for order in ["first", "second", "third"] {
             let grant = json!({
@@ -121,13 +121,18 @@ impl Charged {
             });
             assert!(invoke(&app, GRANT, grant.to_string(), deadline).await.is_ok());
         }
-        let client = engine.client(plain());
-        let charged =
-            Charged { user: user.to_owned(), app, client, telling: Telling::start(), nth: AtomicU64::new(0) };
+        let client = engine.client(http_client());
+        let charged = ChargedUser {
+            user: user.to_owned(),
+            app,
+            client,
+            metrics_sink: MetricsSink::start(),
+            nth: AtomicU64::new(0),
+        };
         let event = charge_event(&charged.app, user, &charged.next());
-        charge(&charged.app, charged.telling, event).await;
-        let ours = bare::item(&charged.client, user, "charge#generation-1#").await;
-        let items = [ours, bare::charge(&charged.client, user, &charged.next()).await];
+        charge(&charged.app, charged.metrics_sink, event).await;
+        let ours = sdk_baseline::item(&charged.client, user, "charge#generation-1#").await;
+        let items = [ours, sdk_baseline::charge(&charged.client, user, &charged.next()).await];
         let [ours, bare] = items.map(|item| item.keys().cloned().collect::<BTreeSet<_>>());
         assert_eq!(ours, bare, "both write the same attributes");
         charged

@@ -1,4 +1,4 @@
-//! The whole local stack under load, as two programs: the stack, and the driver.
+//! The local stack under load: two programs, the stack and the driver.
 
 use std::{
     env, fs,
@@ -10,14 +10,14 @@ use std::{
 use scrip_ops::problem::Problem;
 use serde_json::Value;
 
-use crate::document::{self, Table};
+use crate::report::{self, Table};
 
-/// Which mix, how many calls a second, and for how long.
+/// Mix and calls a second of each run, and the duration.
 const RUNS: [(&str, &str); 4] =
     [("generation", "100"), ("generation", "200"), ("chat", "100"), ("hot", "25")];
-const LASTING: &str = "20s";
+const DURATION: &str = "20s";
 
-/// The stack, which ends with this.
+/// The stack's process. Dropping this ends it.
 struct Stack {
     process: Child,
     url: String,
@@ -31,10 +31,10 @@ impl Drop for Stack {
     }
 }
 
-/// Measures every run, and keeps the plots of the first.
+/// Measures every run, and saves the plots of the first.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// If a file cannot be written.
 pub(crate) fn table() -> Result<Table, Problem> {
     let programs = build();
     let mut table = Table::new(&[
@@ -53,7 +53,7 @@ pub(crate) fn table() -> Result<Table, Problem> {
         let stack = start(&programs.join("scrip-local"), folder.path());
         let mut driver = Command::new(programs.join("scrip-ops"));
         driver.args([
-            "bench", "--url", &stack.url, "--mix", mix, "--rate", rate, "--for", LASTING, "--seed", "7",
+            "bench", "--url", &stack.url, "--mix", mix, "--rate", rate, "--for", DURATION, "--seed", "7",
         ]);
         driver.arg("--folder").arg(folder.path().join("report")).stdin(Stdio::null());
         let ran = driver.output().expect("the driver");
@@ -62,7 +62,7 @@ pub(crate) fn table() -> Result<Table, Problem> {
         add(&mut table, mix, rate, &serde_json::from_slice(&report).expect("JSON"));
         if nth == 0 {
             for plot in ["latency.svg", "throughput.svg"] {
-                let to = document::plots()?.join(plot);
+                let to = report::plots()?.join(plot);
                 fs::copy(folder.path().join("report").join(plot), &to)
                     .map_err(|error| Problem::of_file(&to, &error))?;
             }
@@ -79,7 +79,7 @@ fn add(table: &mut Table, mix: &str, rate: &str, report: &Value) {
     for (nth, (operation, latency)) in report["latency"].as_object().expect("latencies").iter().enumerate() {
         let millis = |name: &str| {
             let micros = number(&latency[format!("{name} in microseconds")]);
-            document::time(document::float(micros) * 1_000.0)
+            report::time(report::float(micros) * 1_000.0)
         };
         let first = |text: String| if nth == 0 { text } else { String::new() };
         table.row([
@@ -96,7 +96,7 @@ fn add(table: &mut Table, mix: &str, rate: &str, report: &Value) {
     }
 }
 
-/// Builds both programs, as this one is built: the folder they are in.
+/// Builds both programs with this one's profile. Returns their folder.
 fn build() -> PathBuf {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut build = Command::new(cargo);
@@ -122,8 +122,8 @@ fn start(program: &Path, folder: &Path) -> Stack {
     stack.args(["--port", "0", "--dynamodb-port", "0", "--data-dir"]).arg(folder.join("data"));
     stack.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = stack.spawn().expect("the local stack");
-    let mut said = BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let mut output = BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
     let url =
-        said.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).expect("an address");
+        output.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).expect("an address");
     Stack { process, url }
 }

@@ -1,18 +1,18 @@
-//! What Scrip costs, measured, and written into docs/performance.md with its plots.
+//! Measures Scrip, and writes the results into docs/performance.md with plots.
 
-#![allow(clippy::expect_used, reason = "what is not there cannot be measured")]
+#![allow(clippy::expect_used, reason = "a benchmark ends by panicking")]
 #![allow(clippy::float_arithmetic, reason = "times, never credits")]
 
-mod bare;
-mod canned;
 mod cases;
-mod document;
 mod engine;
 mod growth;
 mod hot_path;
+mod instant_dynamodb;
 mod load;
-mod pieces;
-mod telling;
+mod metrics_sink;
+mod micro;
+mod report;
+mod sdk_baseline;
 
 use std::process::ExitCode;
 
@@ -22,19 +22,19 @@ use tokio::runtime::Builder;
 
 use crate::growth::Axis;
 
-/// Measures, and writes what was found into docs/performance.md.
+/// Measures Scrip, and writes the results into docs/performance.md.
 #[derive(Debug, Parser)]
 struct Options {
-    /// What to measure; all of it where nothing is named
+    /// The benchmarks to run; all by default
     #[arg(value_enum)]
-    parts: Vec<Part>,
-    /// How many users the largest table has
+    parts: Vec<Benchmark>,
+    /// Users of the largest table
     #[arg(long, default_value_t = 1_000_000)]
     users: u64,
-    /// As cargo says
+    /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
-    /// Work to be watched by valgrind, on wallets of so many packs, so many times
+    /// A case to run under valgrind, with its number of packs and of repetitions
     #[arg(long, hide = true)]
     work: Option<String>,
     #[arg(long, hide = true, default_value_t = 1)]
@@ -44,7 +44,7 @@ struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum Benchmark {
     /// The rules, and the mapping of items
     Rules,
     /// The whole of decrease
@@ -58,10 +58,10 @@ enum Part {
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(name) = &options.work {
-        pieces::work(name, options.packs, options.times);
+        micro::work(name, options.packs, options.times);
         return ExitCode::SUCCESS;
     }
-    let parts = if options.parts.is_empty() { Part::value_variants() } else { &options.parts };
+    let parts = if options.parts.is_empty() { Benchmark::value_variants() } else { &options.parts };
     for part in parts {
         if let Err(problem) = measure(*part, options.users) {
             eprintln!("error: {problem}");
@@ -71,24 +71,24 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(part: Part, users: u64) -> Result<(), Problem> {
-    // As every function has it.
+fn measure(part: Benchmark, users: u64) -> Result<(), Problem> {
+    // The functions' runtime.
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     match part {
-        Part::Rules => document::put("rules", &[pieces::rules()]),
-        Part::HotPath => {
+        Benchmark::Rules => report::put("rules", &[micro::rules()]),
+        Benchmark::HotPath => {
             let alone = hot_path::alone();
-            document::put("hot path", &[alone, runtime.block_on(hot_path::against_bare())])
+            report::put("hot path", &[alone, runtime.block_on(hot_path::against_baseline())])
         }
-        Part::Growth => {
+        Benchmark::Growth => {
             let mut tables = Vec::new();
             for axis in [Axis::Records, Axis::Packs, Axis::Users] {
                 let (table, lines) = runtime.block_on(growth::grow(axis, users));
-                document::plot(&format!("{}.svg", axis.name()), &growth::plot(axis, lines))?;
+                report::plot(&format!("{}.svg", axis.name()), &growth::plot(axis, lines))?;
                 tables.push(table);
             }
-            document::put("growth", &tables)
+            report::put("growth", &tables)
         }
-        Part::Load => document::put("load", &[load::table()?]),
+        Benchmark::Load => report::put("load", &[load::table()?]),
     }
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
-use scrip_tests::engine::{Answer, Engine, Timing, client, conflict, refused};
+use scrip_tests::{
+    engine::{Engine, Response, Timing, conflict_response, error_response},
+    mock_json_client,
+};
 use serde_json::Value;
 use tokio::{
     sync::Notify,
@@ -63,7 +66,7 @@ impl Network {
     /// The HTTP client that sends over it.
     pub fn client(&self) -> SharedHttpClient {
         let network = self.clone();
-        client(move |operation, request| network.clone().exchange(operation, request))
+        mock_json_client(move |operation, request| network.clone().exchange(operation, request))
     }
 
     /// Begins an invocation whose requests take these round trips.
@@ -95,7 +98,7 @@ impl Network {
         log.lines.push(format!("{millis} ms, process {}: {event}", self.0.process));
     }
 
-    async fn exchange(self, operation: String, request: Value) -> Result<Answer, ConnectorError> {
+    async fn exchange(self, operation: String, request: Value) -> Result<Response, ConnectorError> {
         if self.is_dead() {
             return pending().await;
         }
@@ -124,11 +127,11 @@ impl Network {
         round_trip: &RoundTrip,
         operation: String,
         mut request: Value,
-    ) -> Result<Answer, ConnectorError> {
+    ) -> Result<Response, ConnectorError> {
         let send = |request: &Value, extra_delay: u64| {
             self.send(extra_delay, round_trip, operation.clone(), request.clone())
         };
-        let reject = |response: Answer| async move {
+        let reject = |response: Response| async move {
             sleep(Duration::from_millis(round_trip.request_millis + round_trip.response_millis)).await;
             Ok(response)
         };
@@ -155,13 +158,15 @@ impl Network {
                 send(&request, delay);
                 received(send(&request, 0)).await
             }
-            Some(Fault::Throttled) => reject(refused(400, "ThrottlingException")).await,
-            Some(Fault::Conflict) => reject(conflict(&request)).await,
-            Some(Fault::InternalError) => reject(refused(500, "InternalServerError")).await,
+            Some(Fault::Throttled) => reject(error_response(400, "ThrottlingException")).await,
+            Some(Fault::Conflict) => reject(conflict_response(&request)).await,
+            Some(Fault::InternalError) => reject(error_response(500, "InternalServerError")).await,
             Some(Fault::InternalErrorAfterCommit) => {
-                received(send(&request, 0)).await.and(Ok(refused(500, "InternalServerError")))
+                received(send(&request, 0)).await.and(Ok(error_response(500, "InternalServerError")))
             }
-            Some(Fault::TokenMismatch) => reject(refused(400, "IdempotentParameterMismatchException")).await,
+            Some(Fault::TokenMismatch) => {
+                reject(error_response(400, "IdempotentParameterMismatchException")).await
+            }
             Some(Fault::KilledBeforeSend) => {
                 self.kill();
                 pending().await
@@ -181,7 +186,7 @@ impl Network {
         round_trip: &RoundTrip,
         operation: String,
         request: Value,
-    ) -> JoinHandle<Answer> {
+    ) -> JoinHandle<Response> {
         let (network, round_trip) = (self.clone(), round_trip.clone());
         tokio::spawn(async move {
             sleep(Duration::from_millis(extra_delay + round_trip.request_millis)).await;
@@ -199,7 +204,7 @@ impl Network {
     }
 }
 
-async fn received(request: JoinHandle<Answer>) -> Result<Answer, ConnectorError> {
+async fn received(request: JoinHandle<Response>) -> Result<Response, ConnectorError> {
     Ok(request.await.expect("an engine that does not panic"))
 }
 

@@ -20,7 +20,7 @@ use scrip::{
     store::{Store, TABLE},
     transport::App,
 };
-use scrip_tests::{Clock, WEBHOOK_SECRET, callbacks_signed_with, drawn, engine::Engine};
+use scrip_tests::{Clock, WEBHOOK_SECRET, callbacks_signed_with, engine::Engine, seeded_uuid};
 use serde_json::Value;
 use tokio::{
     runtime::Builder,
@@ -193,7 +193,7 @@ impl Simulator {
         let sources = Sources {
             now: Box::new(move || timestamp(now(started) + skew)),
             random: Box::new(move || {
-                drawn(&format!("{number}/{}", drawn_count.fetch_add(1, Ordering::SeqCst)))
+                seeded_uuid(&format!("{number}/{}", drawn_count.fetch_add(1, Ordering::SeqCst)))
             }),
         };
         let ledger = Ledger::new(store.clone(), sources);

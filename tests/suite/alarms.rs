@@ -16,7 +16,7 @@ use scrip::{
         functions::{DECREASE, GRANT, HISTORY},
     },
 };
-use scrip_tests::{Bench, Fault, WEBHOOK_SECRET, Wire, callbacks_signed_with};
+use scrip_tests::{Fault, FaultInjectingClient, TestLedger, WEBHOOK_SECRET, callbacks_signed_with};
 use serde_json::{Value, json};
 
 use crate::{
@@ -296,39 +296,39 @@ impl Recorder for Heard {
 async fn told() -> BTreeSet<Told> {
     let heard = Heard::default();
     let listening = metrics::set_default_local_recorder(&heard);
-    let bench = Bench::new().await;
-    let wire = Wire::new();
-    wire.inject(|_| Some(Fault::Refused(400, "TaskTimedOut")));
-    let executions = Some(webhook::executions(&wire));
-    let app = webhook::app(&bench, Callbacks { executions, ..callbacks_signed_with(WEBHOOK_SECRET) });
+    let ledger = TestLedger::new().await;
+    let http_client = FaultInjectingClient::new();
+    http_client.inject(|_| Some(Fault::Error(400, "TaskTimedOut")));
+    let executions = Some(webhook::executions(&http_client));
+    let app = webhook::app(&ledger, Callbacks { executions, ..callbacks_signed_with(WEBHOOK_SECRET) });
     for trans_type in ["new_user", "system_add"] {
-        bench
+        ledger
             .invoke(GRANT, json!({ "user_uuid": "u", "trans_type": trans_type, "credits": 10 }))
             .await
             .unwrap();
     }
-    bench.grant("u", 10, None).await;
+    ledger.grant("u", 10, None).await;
     let chat = |generation| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": generation });
     for generation in [Some("chat"), None] {
-        bench.invoke(DECREASE, chat(generation)).await.unwrap();
+        ledger.invoke(DECREASE, chat(generation)).await.unwrap();
     }
-    bench.charge("u", 1, "made", None).await.unwrap();
+    ledger.charge("u", 1, "made", None).await.unwrap();
     for generation in ["chat", "made", "made", "unknown"] {
-        bench.refund(Some("u"), generation, None).await.unwrap();
+        ledger.refund(Some("u"), generation, None).await.unwrap();
     }
-    bench.balance("u").await;
-    bench.sound_balance("u").await;
-    bench.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "made" })).await.unwrap();
-    bench.invoke(GRANT, json!([])).await.unwrap_err();
+    ledger.balance("u").await;
+    ledger.sound_balance("u").await;
+    ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "made" })).await.unwrap();
+    ledger.invoke(GRANT, json!([])).await.unwrap_err();
     let done = json!({ "generation_uuid": "made", "status": "succeeded", "task_token": "t" });
-    webhook::call(&bench, &app, &done, WEBHOOK_SECRET).await;
-    webhook::call(&bench, &app, &done, "of somebody else").await;
-    bench.callback(webhook::failed("made")).await;
+    webhook::call(&ledger, &app, &done, WEBHOOK_SECRET).await;
+    webhook::call(&ledger, &app, &done, "of somebody else").await;
+    ledger.callback(webhook::failed("made")).await;
     let whole = json!({ "segment": 0, "of": 1 });
-    bench.audit(Audit::every(60).unwrap(), &whole, 600_000).await.unwrap();
-    bench.wire.inject(|_| Some(Fault::Refused(400, "AccessDeniedException")));
-    bench.refund(Some("u"), "made", None).await.unwrap_err();
-    bench.callback(webhook::failed("made")).await;
+    ledger.audit(Audit::every(60).unwrap(), &whole, 600_000).await.unwrap();
+    ledger.http_client.inject(|_| Some(Fault::Error(400, "AccessDeniedException")));
+    ledger.refund(Some("u"), "made", None).await.unwrap_err();
+    ledger.callback(webhook::failed("made")).await;
     drop(listening);
     heard.0.into_inner().unwrap()
 }

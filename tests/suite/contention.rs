@@ -7,7 +7,7 @@ use scrip::store::{Store, TABLE};
 use scrip_tests::{
     Clock,
     contention::{GRANTED, Implementation, Load, LoadResult, ServiceModel, SimulatedDynamoDb, run},
-    drawn,
+    seeded_uuid,
     single_round_trip::{ChargeResult, SingleRoundTrip, WriteCondition},
 };
 use tokio::task::JoinSet;
@@ -54,7 +54,7 @@ impl Fixture {
         let mut nth = 0;
         let random = move || {
             nth += 1;
-            drawn(&format!("{number}/{nth}"))
+            seeded_uuid(&format!("{number}/{nth}"))
         };
         SingleRoundTrip::new(self.dynamodb.client(), self.clock.clone(), self.condition, random)
     }

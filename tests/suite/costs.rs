@@ -1,34 +1,34 @@
-//! What each operation costs, counted on the wire: round trips, and units of the
+//! What each operation costs, counted on the HTTP client: round trips, and units of the
 //! table. Engines disagree on the units of indexes inside a transaction.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Get, ReturnConsumedCapacity, TransactGetItem};
 use scrip::transport::functions::{GRANT, HISTORY};
-use scrip_tests::{Bench, Sent, engine_is_external};
+use scrip_tests::{RecordedRequest, TestLedger, engine_is_external};
 use serde_json::json;
 
 /// A user with this much history, and what each operation costs.
 struct Costs {
-    bench: Bench,
+    ledger: TestLedger,
     lines: Vec<String>,
 }
 
 impl Costs {
     async fn new(history: i64) -> Costs {
-        let bench = Bench::new().await;
-        bench.grant("u", 1_000, None).await;
-        bench.charge("u", 1, "old", None).await.unwrap();
-        bench.copy("u", "charge#old#", history).await;
-        Costs { bench, lines: Vec::new() }
+        let ledger = TestLedger::new().await;
+        ledger.grant("u", 1_000, None).await;
+        ledger.charge("u", 1, "old", None).await.unwrap();
+        ledger.copy("u", "charge#old#", history).await;
+        Costs { ledger, lines: Vec::new() }
     }
 
     /// InvocationMetrics what one call costs. Calls at once are one round trip.
-    async fn note<T>(&mut self, name: &str, at_once: usize, call: impl AsyncFnOnce(&Bench) -> T) {
-        self.bench.wire.take();
-        call(&self.bench).await;
-        let sent = self.bench.wire.take();
+    async fn note<T>(&mut self, name: &str, at_once: usize, call: impl AsyncFnOnce(&TestLedger) -> T) {
+        self.ledger.http_client.take_requests();
+        call(&self.ledger).await;
+        let sent = self.ledger.http_client.take_requests();
         let (writes, reads): (Vec<_>, Vec<_>) = sent.iter().partition(|sent| sent.is_write());
         // An empty sum is -0.
-        let units = |sent: &[&Sent]| sent.iter().map(|sent| sent.table_units()).sum::<f64>().abs();
+        let units = |sent: &[&RecordedRequest]| sent.iter().map(|sent| sent.table_units()).sum::<f64>().abs();
         let (trips, read, write) = (sent.len() - at_once, units(&reads), units(&writes));
         self.lines.push(format!("{name}: {trips} round trips, {read} RRU, {write} WRU"));
     }
@@ -39,33 +39,33 @@ async fn costs(history: i64) -> Vec<String> {
     let new_user = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 5 });
     let summary = json!({ "operation": "summary", "user_uuid": "u" });
     let timeline = json!({ "operation": "timeline", "user_uuid": "u", "limit": 5, "include_voided": true });
-    costs.note("balance", 0, async |bench| bench.balance("u").await).await;
-    costs.note("summary", 0, async |bench| bench.invoke(HISTORY, summary).await).await;
-    costs.note("timeline", 0, async |bench| bench.invoke(HISTORY, timeline).await).await;
-    costs.note("grant", 0, async |bench| bench.invoke(GRANT, new_user.clone()).await).await;
-    costs.note("grant, replay", 0, async |bench| bench.invoke(GRANT, new_user.clone()).await).await;
-    costs.note("decrease", 0, async |bench| bench.charge("u", 1, "g", None).await).await;
-    costs.note("decrease, replay", 0, async |bench| bench.charge("u", 1, "g", None).await).await;
+    costs.note("balance", 0, async |ledger| ledger.balance("u").await).await;
+    costs.note("summary", 0, async |ledger| ledger.invoke(HISTORY, summary).await).await;
+    costs.note("timeline", 0, async |ledger| ledger.invoke(HISTORY, timeline).await).await;
+    costs.note("grant", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
+    costs.note("grant, replay", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
+    costs.note("decrease", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
+    costs.note("decrease, replay", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
     costs
-        .note("decrease beyond the balance", 0, async |bench| bench.charge("u", 9_999, "h", None).await)
+        .note("decrease beyond the balance", 0, async |ledger| ledger.charge("u", 9_999, "h", None).await)
         .await;
-    costs.note("refund", 1, async |bench| bench.refund(Some("u"), "g", None).await).await;
-    costs.note("refund, replay", 1, async |bench| bench.refund(Some("u"), "g", None).await).await;
-    costs.note("refund, fence", 1, async |bench| bench.refund(Some("u"), "fenced", None).await).await;
-    costs.bench.charge("u", 1, "g2", None).await.unwrap();
-    costs.note("refund by generation alone", 2, async |bench| bench.refund(None, "g2", None).await).await;
+    costs.note("refund", 1, async |ledger| ledger.refund(Some("u"), "g", None).await).await;
+    costs.note("refund, replay", 1, async |ledger| ledger.refund(Some("u"), "g", None).await).await;
+    costs.note("refund, fence", 1, async |ledger| ledger.refund(Some("u"), "fenced", None).await).await;
+    costs.ledger.charge("u", 1, "g2", None).await.unwrap();
+    costs.note("refund by generation alone", 2, async |ledger| ledger.refund(None, "g2", None).await).await;
     costs
-        .note("generation", 1, async |bench| {
-            bench.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g2" })).await
+        .note("generation", 1, async |ledger| {
+            ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g2" })).await
         })
         .await;
     for key in ["m1", "m2"] {
-        costs.bench.charge("u", 1, "s", Some(key)).await.unwrap();
+        costs.ledger.charge("u", 1, "s", Some(key)).await.unwrap();
     }
-    costs.note("refund with a key", 1, async |bench| bench.refund(Some("u"), "s", Some("m1")).await).await;
-    costs.note("refund of a session", 1, async |bench| bench.refund(Some("u"), "s", None).await).await;
+    costs.note("refund with a key", 1, async |ledger| ledger.refund(Some("u"), "s", Some("m1")).await).await;
+    costs.note("refund of a session", 1, async |ledger| ledger.refund(Some("u"), "s", None).await).await;
     costs
-        .note("refund of a session, replay", 1, async |bench| bench.refund(Some("u"), "s", None).await)
+        .note("refund of a session, replay", 1, async |ledger| ledger.refund(Some("u"), "s", None).await)
         .await;
     costs.lines
 }
@@ -104,15 +104,15 @@ fn counted(costs: &[impl AsRef<str>]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_transaction_of_reads_costs_two_units_an_item_whether_it_is_there_or_not() {
-    let bench = Bench::new().await;
-    bench.grant("u", 1, None).await;
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 1, None).await;
     let get = |sort: &str| {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let get = Get::builder().table_name(&bench.table).key("user_uuid", text("u")).key("sk", text(sort));
+        let get = Get::builder().table_name(&ledger.table).key("user_uuid", text("u")).key("sk", text(sort));
         TransactGetItem::builder().get(get.build().unwrap()).build()
     };
     let read =
-        bench.client.transact_get_items().transact_items(get("wallet")).transact_items(get("charge#g#"));
+        ledger.client.transact_get_items().transact_items(get("wallet")).transact_items(get("charge#g#"));
     let read = read.return_consumed_capacity(ReturnConsumedCapacity::Indexes).send().await.unwrap();
     let is_there: Vec<_> = read.responses().iter().map(|response| response.item().is_some()).collect();
     assert_eq!(is_there, [true, false], "in the order of the request");

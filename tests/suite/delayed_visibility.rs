@@ -8,8 +8,9 @@ use scrip::transport::{
     functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
 };
 use scrip_tests::{
-    Bench, Fault, drawn,
+    Fault, TestLedger,
     engine::{Schedule, Timing},
+    seeded_uuid,
 };
 use serde_json::{Value, json};
 use tokio::{join, time::sleep};
@@ -54,26 +55,26 @@ fn after(visible: [u64; 2]) -> Timing {
 
 /// A user with 10 credits, who is charged 4 for `gen` and 2 for `chat`: at once, or under
 /// two keys.
-async fn bench(is_keyed: bool) -> (Bench, Schedule) {
-    let (bench, schedule) = Bench::with_delays().await;
+async fn ledger(is_keyed: bool) -> (TestLedger, Schedule) {
+    let (ledger, schedule) = TestLedger::with_delays().await;
     let chat: &[_] = if is_keyed { &[(Some("m1"), 1), (Some("m2"), 1)] } else { &[(None, 2)] };
     let chat = chat.iter().map(|(key, credits)| charge("chat", *key, *credits));
     for (function, request) in [grant("order", 10), charge("gen", None, 4)].into_iter().chain(chat) {
-        bench.invoke(function, request).await.unwrap();
+        ledger.invoke(function, request).await.unwrap();
     }
-    (bench, schedule)
+    (ledger, schedule)
 }
 
 /// Checks the balance, and that the audit finds nothing.
-async fn check_balance(bench: &Bench, balance: u64, case: &str) {
-    assert_eq!(bench.sound_balance("u").await, balance, "{case}");
-    assert_eq!(audit(bench).await, [""; 0], "{case}");
+async fn check_balance(ledger: &TestLedger, balance: u64, case: &str) {
+    assert_eq!(ledger.sound_balance("u").await, balance, "{case}");
+    assert_eq!(audit(ledger).await, [""; 0], "{case}");
 }
 
 /// The discrepancies of the user.
-async fn audit(bench: &Bench) -> Vec<String> {
-    let deadline = bench.clock.now().plus_millis(60_000);
-    let report = bench.ledger().audit(&"u".to_owned().try_into().unwrap(), deadline).await.unwrap();
+async fn audit(ledger: &TestLedger) -> Vec<String> {
+    let deadline = ledger.clock.now().plus_millis(60_000);
+    let report = ledger.ledger().audit(&"u".to_owned().try_into().unwrap(), deadline).await.unwrap();
     report.discrepancies.named().map(ToString::to_string).collect()
 }
 
@@ -83,11 +84,11 @@ async fn audit(bench: &Bench) -> Vec<String> {
 async fn check(first: Request, second: Request, expected: Result<Value, &str>, balance: u64) {
     for (visible, is_keyed, millis) in cases() {
         let case = format!("{} beside {}, {visible:?}, {is_keyed}, {millis} ms", second.1, first.1);
-        let (bench, schedule) = bench(is_keyed).await;
+        let (ledger, schedule) = ledger(is_keyed).await;
         schedule.set([after(visible)]);
-        let (first, second) = join!(bench.deliver(first.0, &first.1, "first", millis), async {
+        let (first, second) = join!(ledger.deliver(first.0, &first.1, "first", millis), async {
             sleep(Duration::from_millis(DELAY / 2)).await;
-            bench.invoke(second.0, second.1.clone()).await
+            ledger.invoke(second.0, second.1.clone()).await
         });
         assert_eq!(first.is_ok(), millis == INVOCATIONS[1], "{case}: {first:?}");
         match &expected {
@@ -100,7 +101,7 @@ async fn check(first: Request, second: Request, expected: Result<Value, &str>, b
             Err(code) => assert_eq!(second.unwrap_err().0, *code, "{case}"),
         }
         sleep(Duration::from_millis(DELAY)).await;
-        check_balance(&bench, balance, &case).await;
+        check_balance(&ledger, balance, &case).await;
     }
 }
 
@@ -143,18 +144,18 @@ async fn a_refund_beside_a_partly_visible_charge() {
 #[tokio::test(start_paused = true)]
 async fn a_refund_of_a_session_beside_its_charge_is_finished_by_a_repeat() {
     for visible in ORDERS {
-        let (bench, schedule) = bench(true).await;
+        let (ledger, schedule) = ledger(true).await;
         schedule.set([after(visible)]);
-        let (charged, refunded) = join!(bench.charge("u", 3, "chat", Some("m3")), async {
+        let (charged, refunded) = join!(ledger.charge("u", 3, "chat", Some("m3")), async {
             sleep(Duration::from_millis(DELAY / 2)).await;
-            bench.refund(Some("u"), "chat", None).await
+            ledger.refund(Some("u"), "chat", None).await
         });
         charged.unwrap();
         let credits = refunded.unwrap()["credits"].as_u64().unwrap();
         assert!([2, 5].contains(&credits), "{visible:?}: {credits}");
-        let repeated = bench.refund(Some("u"), "chat", None).await.unwrap();
+        let repeated = ledger.refund(Some("u"), "chat", None).await.unwrap();
         assert_eq!((&repeated["credits"], &repeated["balance"]), (&json!(5 - credits), &json!(6)));
-        check_balance(&bench, 6, &format!("{visible:?}")).await;
+        check_balance(&ledger, 6, &format!("{visible:?}")).await;
     }
 }
 
@@ -192,7 +193,7 @@ async fn calls_beside_a_partly_visible_refund() {
 async fn a_transaction_that_takes_longer_than_its_sender_waits_is_a_first_answer() {
     for is_keyed in [false, true] {
         for visible in [[4_000, 0], [0, 4_000], [4_000, 4_000]] {
-            let (bench, schedule) = bench(is_keyed).await;
+            let (ledger, schedule) = ledger(is_keyed).await;
             for ((function, request), (field, value), balance) in [
                 (grant("new", 5), ("replayed", json!(false)), 9),
                 (charge("new", None, 9), ("replayed", json!(false)), 0),
@@ -202,10 +203,10 @@ async fn a_transaction_that_takes_longer_than_its_sender_waits_is_a_first_answer
             ] {
                 let case = format!("{visible:?}, {is_keyed}: {request}");
                 schedule.set([after(visible)]);
-                let answer = bench.invoke(function, request).await;
+                let answer = ledger.invoke(function, request).await;
                 let answer = answer.unwrap_or_else(|error| panic!("{case}: {error:?}"));
                 assert_eq!((&answer[field], &answer["balance"]), (&value, &json!(balance)), "{case}");
-                check_balance(&bench, balance, &case).await;
+                check_balance(&ledger, balance, &case).await;
             }
         }
     }
@@ -228,13 +229,13 @@ async fn reads_beside_a_transaction_answer_as_before_it_or_as_after_it() {
         [grant("new", 5), charge("new", None, 4), refund(Some("u"), "gen"), refund(Some("u"), "new")]
     {
         for visible in ORDERS {
-            let (bench, schedule) = bench(true).await;
+            let (ledger, schedule) = ledger(true).await;
             schedule.set([Timing { lag: DELAY / 2, ..after(visible) }]);
             let looks = async {
                 let mut all = vec![Vec::new(); reads.len()];
                 for _ in 0..25 {
                     for (answers, (function, request)) in all.iter_mut().zip(&reads) {
-                        answers.push(bench.invoke(*function, request.clone()).await);
+                        answers.push(ledger.invoke(*function, request.clone()).await);
                     }
                     sleep(Duration::from_millis(DELAY / 10)).await;
                 }
@@ -242,9 +243,9 @@ async fn reads_beside_a_transaction_answer_as_before_it_or_as_after_it() {
             };
             let found = async {
                 sleep(Duration::from_millis(DELAY / 2)).await;
-                audit(&bench).await
+                audit(&ledger).await
             };
-            let (changed, all, found) = join!(bench.invoke(change.0, change.1.clone()), looks, found);
+            let (changed, all, found) = join!(ledger.invoke(change.0, change.1.clone()), looks, found);
             changed.unwrap();
             assert_eq!(found, [""; 0], "{} {visible:?}", change.1);
             for (mut answers, (_, read)) in all.into_iter().zip(&reads) {
@@ -269,9 +270,9 @@ fn is_sound(answer: &Ended) -> bool {
 }
 
 /// Calls until the answer is final, as the contract requires.
-async fn retried(bench: &Bench, (function, request): Request) -> Ended {
+async fn retried(ledger: &TestLedger, (function, request): Request) -> Ended {
     for _ in 0..20 {
-        match bench.invoke(function, request.clone()).await {
+        match ledger.invoke(function, request.clone()).await {
             Err((code, _)) if ["Busy", "StoreUnavailable", "ChargeNotFound"].contains(&&*code) => {
                 sleep(Duration::from_secs(1)).await;
             }
@@ -286,14 +287,14 @@ fn numbers(name: String) -> impl FnMut(u64) -> u64 + Send + 'static {
     let mut nth = 0;
     move |limit| {
         nth += 1;
-        drawn(&format!("{name}/{nth}")).as_u64_pair().1 % limit
+        seeded_uuid(&format!("{name}/{nth}")).as_u64_pair().1 % limit
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn stories_under_drawn_delays_end_at_the_same_balance() {
     for seed in 0..SEEDS {
-        let (bench, schedule) = Bench::with_delays().await;
+        let (ledger, schedule) = TestLedger::with_delays().await;
         let mut number = numbers(format!("{seed}/delays"));
         schedule.set(repeat_with(move || Timing {
             work: number(20),
@@ -301,24 +302,24 @@ async fn stories_under_drawn_delays_end_at_the_same_balance() {
             lag: number(200),
         }));
         let mut number = numbers(format!("{seed}/faults"));
-        bench.wire.inject(move |_| match number(16) {
-            0 => Some(Fault::Lost),
-            1 => Some(Fault::AnswerLost),
-            2 => Some(Fault::Twice),
-            _ => Some(Fault::Late(number(40))),
+        ledger.http_client.inject(move |_| match number(16) {
+            0 => Some(Fault::RequestLost),
+            1 => Some(Fault::ResponseLost),
+            2 => Some(Fault::Duplicated),
+            _ => Some(Fault::Delayed(number(40))),
         });
-        story(&bench, seed).await;
+        story(&ledger, seed).await;
         // Faults and delays end, and the indexes catch up.
-        bench.wire.inject(|_| None);
+        ledger.http_client.inject(|_| None);
         schedule.set([]);
         sleep(Duration::from_secs(10)).await;
-        check_balance(&bench, 22, &format!("seed {seed}")).await;
+        check_balance(&ledger, 22, &format!("seed {seed}")).await;
     }
 }
 
 /// Grants of 20 and 10; charges of 4 and 4 stay, and all others are refunded.
-async fn story(bench: &Bench, seed: u64) {
-    let call = |request| retried(bench, request);
+async fn story(ledger: &TestLedger, seed: u64) {
+    let call = |request| retried(ledger, request);
     let refund = |generation| refund(Some("u"), generation);
     let voided = [json!("voided"), json!("already_voided")];
 

@@ -5,7 +5,7 @@ use scrip::{
     store::StoreError,
     transport::functions::{BALANCE, DECREASE, FUNCTIONS, GRANT, HISTORY, REFUND},
 };
-use scrip_tests::{Bench, Fault};
+use scrip_tests::{Fault, TestLedger};
 use serde_json::{Value, json};
 
 const ALL: &str = "credits:read credits:write";
@@ -16,18 +16,18 @@ fn claims(scope: &str) -> Option<Value> {
 
 /// A wallet of 10 credits, a charge of 4 under generation `g`, a voided one
 /// under `v`.
-async fn bench() -> Bench {
-    let bench = Bench::new().await;
-    bench.grant("u", 10, None).await;
-    bench.charge("u", 4, "g", None).await.unwrap();
-    bench.charge("u", 1, "v", None).await.unwrap();
-    bench.refund(Some("u"), "v", None).await.unwrap();
-    bench
+async fn ledger() -> TestLedger {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 10, None).await;
+    ledger.charge("u", 4, "g", None).await.unwrap();
+    ledger.charge("u", 1, "v", None).await.unwrap();
+    ledger.refund(Some("u"), "v", None).await.unwrap();
+    ledger
 }
 
 /// Asks over HTTP, and checks the problem that comes back.
 async fn check(
-    bench: &Bench,
+    ledger: &TestLedger,
     scope: Option<&str>,
     asked: (&str, &str, Value),
     status: i64,
@@ -35,7 +35,7 @@ async fn check(
 ) -> Value {
     let (method, url, body) = asked;
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = bench.http(method, url, body, scope.and_then(claims)).await;
+    let answer = ledger.http(method, url, body, scope.and_then(claims)).await;
     assert_eq!(
         (answer.status, answer.body["code"].as_str()),
         (status, Some(code)),
@@ -54,29 +54,29 @@ async fn check(
 
 #[tokio::test]
 async fn every_refusal_over_http() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let charge = |generation: &str, credits: u64| json!({ "user_uuid": "u", "trans_type": "anime_generation", "credits": credits, "generation_uuid": generation });
     let other_type = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 4, "generation_uuid": "g" });
     let refund = json!({ "generation_uuid": "nowhere", "reason": "r" });
     let (decrease, all) = ("/credits/decrease", Some(ALL));
 
-    check(&bench, all, ("POST", decrease, json!({ "user_uuid": "u" })), 400, "InvalidRequest").await;
-    check(&bench, None, ("POST", decrease, charge("new", 1)), 401, "Unauthorized").await;
-    check(&bench, Some("credits:read"), ("POST", decrease, charge("new", 1)), 403, "Forbidden").await;
-    check(&bench, Some("credits:write"), ("GET", "/credits/other/balance", Value::Null), 403, "Forbidden")
+    check(&ledger, all, ("POST", decrease, json!({ "user_uuid": "u" })), 400, "InvalidRequest").await;
+    check(&ledger, None, ("POST", decrease, charge("new", 1)), 401, "Unauthorized").await;
+    check(&ledger, Some("credits:read"), ("POST", decrease, charge("new", 1)), 403, "Forbidden").await;
+    check(&ledger, Some("credits:write"), ("GET", "/credits/other/balance", Value::Null), 403, "Forbidden")
         .await;
-    let short = check(&bench, all, ("POST", decrease, charge("new", 7)), 402, "InsufficientCredits").await;
+    let short = check(&ledger, all, ("POST", decrease, charge("new", 7)), 402, "InsufficientCredits").await;
     assert_eq!((&short["balance"], &short["required"]), (&json!(6), &json!(7)));
-    check(&bench, all, ("POST", "/credits/refund", refund), 404, "ChargeNotFound").await;
-    check(&bench, all, ("GET", "/generations/nowhere", Value::Null), 404, "ChargeNotFound").await;
-    check(&bench, None, ("GET", "/nowhere", Value::Null), 404, "NotFound").await;
-    check(&bench, None, ("PUT", decrease, Value::Null), 405, "MethodNotAllowed").await;
-    check(&bench, all, ("POST", decrease, charge("g", 5)), 409, "IdempotencyConflict").await;
-    check(&bench, all, ("POST", decrease, other_type), 409, "IdempotencyConflict").await;
-    check(&bench, all, ("POST", decrease, charge("v", 1)), 409, "GenerationVoided").await;
-    check(&bench, all, ("POST", decrease, json!({ "pad": "x".repeat(20_000) })), 413, "PayloadTooLarge")
+    check(&ledger, all, ("POST", "/credits/refund", refund), 404, "ChargeNotFound").await;
+    check(&ledger, all, ("GET", "/generations/nowhere", Value::Null), 404, "ChargeNotFound").await;
+    check(&ledger, None, ("GET", "/nowhere", Value::Null), 404, "NotFound").await;
+    check(&ledger, None, ("PUT", decrease, Value::Null), 405, "MethodNotAllowed").await;
+    check(&ledger, all, ("POST", decrease, charge("g", 5)), 409, "IdempotencyConflict").await;
+    check(&ledger, all, ("POST", decrease, other_type), 409, "IdempotencyConflict").await;
+    check(&ledger, all, ("POST", decrease, charge("v", 1)), 409, "GenerationVoided").await;
+    check(&ledger, all, ("POST", decrease, json!({ "pad": "x".repeat(20_000) })), 413, "PayloadTooLarge")
         .await;
-    assert_eq!(bench.sound_balance("u").await, 6, "nothing was changed");
+    assert_eq!(ledger.sound_balance("u").await, 6, "nothing was changed");
 }
 
 #[tokio::test]
@@ -86,31 +86,31 @@ async fn every_failure_of_the_store() {
     });
     for (fault, status, code) in [
         (Fault::Cancelled(&["None", "TransactionConflict"]), 503, "Busy"),
-        (Fault::Refused(400, "ThrottlingException"), 503, "Busy"),
-        (Fault::Refused(400, "ProvisionedThroughputExceededException"), 503, "Busy"),
-        (Fault::Lost, 503, "StoreUnavailable"),
-        (Fault::Refused(500, "InternalServerError"), 503, "StoreUnavailable"),
-        (Fault::Refused(400, "UnrecognizedClientException"), 503, "StoreUnavailable"),
-        (Fault::Refused(400, "AccessDeniedException"), 503, "StoreUnavailable"),
-        (Fault::Refused(400, "ResourceNotFoundException"), 500, "Internal"),
-        (Fault::Refused(400, "ValidationException"), 500, "Internal"),
+        (Fault::Error(400, "ThrottlingException"), 503, "Busy"),
+        (Fault::Error(400, "ProvisionedThroughputExceededException"), 503, "Busy"),
+        (Fault::RequestLost, 503, "StoreUnavailable"),
+        (Fault::Error(500, "InternalServerError"), 503, "StoreUnavailable"),
+        (Fault::Error(400, "UnrecognizedClientException"), 503, "StoreUnavailable"),
+        (Fault::Error(400, "AccessDeniedException"), 503, "StoreUnavailable"),
+        (Fault::Error(400, "ResourceNotFoundException"), 500, "Internal"),
+        (Fault::Error(400, "ValidationException"), 500, "Internal"),
         (Fault::Cancelled(&["None", "ValidationError"]), 500, "Internal"),
     ] {
-        let bench = bench().await;
-        let (clock, thrown) = (bench.clock.clone(), fault.clone());
-        bench.wire.inject(move |sent| {
+        let ledger = ledger().await;
+        let (clock, thrown) = (ledger.clock.clone(), fault.clone());
+        ledger.http_client.inject(move |sent| {
             clock.pass_millis(20_000);
             (sent.operation == "TransactWriteItems").then(|| thrown.clone())
         });
-        check(&bench, Some(ALL), ("POST", "/credits/decrease", charge.clone()), status, code).await;
-        bench.wire.inject(|_| None);
-        assert_eq!(bench.sound_balance("u").await, 6, "{fault:?}");
+        check(&ledger, Some(ALL), ("POST", "/credits/decrease", charge.clone()), status, code).await;
+        ledger.http_client.inject(|_| None);
+        assert_eq!(ledger.sound_balance("u").await, 6, "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn a_direct_invocation_gets_the_code_as_its_error_type() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     for (function, payload, code) in [
         (DECREASE, json!({ "user_uuid": "u" }), "InvalidRequest"),
         (DECREASE, json!(7), "InvalidRequest"),
@@ -124,17 +124,17 @@ async fn a_direct_invocation_gets_the_code_as_its_error_type() {
         (HISTORY, json!({ "operation": "balance", "user_uuid": "u" }), "InvalidRequest"),
         (HISTORY, json!({ "operation": "generation", "generation_uuid": "nowhere" }), "ChargeNotFound"),
     ] {
-        let refused = bench.invoke(function, payload.clone()).await.unwrap_err();
+        let refused = ledger.invoke(function, payload.clone()).await.unwrap_err();
         assert_eq!(refused.0, code, "{} {payload}: {}", function.name, refused.1);
     }
     let short = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 7 });
-    assert!(bench.invoke(DECREASE, short).await.unwrap_err().1.contains("balance is 6"));
+    assert!(ledger.invoke(DECREASE, short).await.unwrap_err().1.contains("balance is 6"));
 }
 
 /// Each bad payload, and what its error names.
 #[tokio::test]
 async fn bad_input_is_named_and_changes_nothing() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let long = "x".repeat(256);
     let grant =
         |change: Value| merged(json!({ "user_uuid": "u", "trans_type": "system_add", "credits": 1 }), change);
@@ -193,18 +193,18 @@ async fn bad_input_is_named_and_changes_nothing() {
         ),
         (HISTORY, json!({ "operation": "generation" }), "generation_uuid: missing"),
     ] {
-        let (code, detail) = bench.invoke(function, payload.clone()).await.unwrap_err();
+        let (code, detail) = ledger.invoke(function, payload.clone()).await.unwrap_err();
         assert_eq!(code, "InvalidRequest", "{} {payload}", function.name);
         assert!(detail.contains(named), "{} {payload}: {detail:?} does not name {named:?}", function.name);
     }
-    assert_eq!(bench.sound_balance("u").await, 6);
-    assert_eq!(bench.records("u").await.len(), 3);
+    assert_eq!(ledger.sound_balance("u").await, 6);
+    assert_eq!(ledger.records("u").await.len(), 3);
 }
 
 /// Bodies that are no JSON object at all.
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_refused() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let deep = "[".repeat(10_000);
     for (body, status) in [
         (b"{\"user_uuid\":\"u\"".to_vec(), 400),
@@ -229,20 +229,20 @@ async fn a_body_that_cannot_be_read_is_refused() {
         (b"{\"user_uuid\":\"u\0\"}".to_vec(), 400),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
-        let answer = bench.http("POST", "/credits/decrease", body, claims(ALL)).await;
+        let answer = ledger.http("POST", "/credits/decrease", body, claims(ALL)).await;
         assert_eq!(answer.status, status, "{shown:?}: {answer:?}");
         assert!(
             !answer.body.to_string().contains("planted"),
             "what could not be read is not repeated: {answer:?}"
         );
     }
-    assert_eq!(bench.sound_balance("u").await, 6);
+    assert_eq!(ledger.sound_balance("u").await, 6);
 }
 
 /// Each place that can hold a lot, at its limit and beyond.
 #[tokio::test]
 async fn what_is_too_much_is_refused_wherever_it_stands() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let id = |length: usize| "u".repeat(length);
     let fields =
         |count: usize| (0..count).map(|field| format!("\"f{field}\":0")).collect::<Vec<_>>().join(",");
@@ -273,7 +273,8 @@ async fn what_is_too_much_is_refused_wherever_it_stands() {
         ),
         ("GET", &format!("/{}", "a/".repeat(5_000)), String::new(), id(1), 404, ""),
     ] {
-        let answer = bench.http_with(method, url, body, claims(ALL), json!({ "idempotency-key": key })).await;
+        let answer =
+            ledger.http_with(method, url, body, claims(ALL), json!({ "idempotency-key": key })).await;
         let detail = answer.body["detail"].as_str().unwrap_or_default();
         let asked = &url[..url.len().min(40)];
         assert_eq!(answer.status, status, "{asked}: {answer:?}");
@@ -294,16 +295,16 @@ async fn an_item_that_cannot_be_read_is_an_error_and_never_skipped() {
         ("charge#g#", "voided_at", N("1".into())),
         ("charge#g#", "trans_type", S("order_pay".into())),
     ] {
-        let bench = bench().await;
-        let mut item = bench.item("u", sort).await.unwrap();
+        let ledger = ledger().await;
+        let mut item = ledger.item("u", sort).await.unwrap();
         item.insert(attribute.to_owned(), value);
-        bench.client.put_item().table_name(&bench.table).set_item(Some(item)).send().await.unwrap();
-        let (code, detail) = bench.refund(Some("u"), "g", None).await.unwrap_err();
+        ledger.client.put_item().table_name(&ledger.table).set_item(Some(item)).send().await.unwrap();
+        let (code, detail) = ledger.refund(Some("u"), "g", None).await.unwrap_err();
         assert_eq!((code.as_str(), detail.contains("charge#")), ("Internal", false), "{sort} {attribute}");
         let (user, generation) = ("u".to_owned().try_into().unwrap(), "g".to_owned().try_into().unwrap());
         let read = match sort {
-            "wallet" => bench.store().wallet(&user).await.map(drop),
-            _ => bench.store().charges(&user, &generation, None).await.map(drop),
+            "wallet" => ledger.store().wallet(&user).await.map(drop),
+            _ => ledger.store().charges(&user, &generation, None).await.map(drop),
         };
         let Err(StoreError::Corrupt(why)) = read else { panic!("{sort} {attribute}: {read:?}") };
         assert!(why.contains(&format!("user_uuid=\"u\" sk=\"{sort}\"")), "{why}");
@@ -314,9 +315,9 @@ async fn an_item_that_cannot_be_read_is_an_error_and_never_skipped() {
 /// itself (`u`), and of a generation of `u2`.
 #[tokio::test]
 async fn scopes_decide_and_are_closed_by_default() {
-    let bench = bench().await;
-    bench.grant("u2", 10, None).await;
-    bench.charge("u2", 1, "g2", None).await.unwrap();
+    let ledger = ledger().await;
+    ledger.grant("u2", 10, None).await;
+    ledger.charge("u2", 1, "g2", None).await.unwrap();
     for (scope, may) in [
         ("", [403, 403, 200, 404]),
         ("openid profile", [403, 403, 200, 404]),
@@ -332,7 +333,7 @@ async fn scopes_decide_and_are_closed_by_default() {
             ("GET", "/generations/g2", String::new()),
         ];
         for ((method, url, body), status) in asked.into_iter().zip(may) {
-            let answer = bench.http(method, url, body, claims(scope)).await;
+            let answer = ledger.http(method, url, body, claims(scope)).await;
             assert_eq!(answer.status, status, "{scope:?} {method} {url}: {answer:?}");
         }
     }
@@ -340,7 +341,7 @@ async fn scopes_decide_and_are_closed_by_default() {
 
 #[tokio::test]
 async fn the_old_front_end_keeps_its_shape() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let url = "/api/get-user-credits";
     let ok = json!({ "code": 0, "message": "ok", "data": { "left_credits": 6, "is_recharged": true } });
     for (body, scope, status) in [
@@ -354,7 +355,7 @@ async fn the_old_front_end_keeps_its_shape() {
         ("", None, 405),
     ] {
         let method = if status == 405 { "GET" } else { "POST" };
-        let answer = bench.http(method, url, body, scope.and_then(claims)).await;
+        let answer = ledger.http(method, url, body, scope.and_then(claims)).await;
         assert_eq!(answer.status, status, "{body} {scope:?}: {answer:?}");
         assert_eq!(answer.headers["content-type"], "application/json");
         match status {
@@ -366,7 +367,7 @@ async fn the_old_front_end_keeps_its_shape() {
 
 #[tokio::test]
 async fn the_idempotency_key_header_is_the_field_on_grant_and_decrease_alone() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let charge = |key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": "s", "idempotency_key": key });
     let header = |key: &str| json!({ "idempotency-key": key });
     for (body, key, status, replayed) in [
@@ -376,11 +377,11 @@ async fn the_idempotency_key_header_is_the_field_on_grant_and_decrease_alone() {
         (charge(None), "not a key", 400, Value::Null),
     ] {
         let (body, key) = (body.to_string(), header(key));
-        let answer = bench.http_with("POST", "/credits/decrease", body, claims(ALL), key).await;
+        let answer = ledger.http_with("POST", "/credits/decrease", body, claims(ALL), key).await;
         assert_eq!((answer.status, &answer.body["replayed"]), (status, &replayed), "{answer:?}");
     }
     let refund = json!({ "user_uuid": "u", "generation_uuid": "s", "reason": "r" }).to_string();
-    let answer = bench.http_with("POST", "/credits/refund", refund, claims(ALL), header("another")).await;
+    let answer = ledger.http_with("POST", "/credits/refund", refund, claims(ALL), header("another")).await;
     assert_eq!((answer.status, &answer.body["credits"]), (200, &json!(1)), "the whole generation");
 }
 

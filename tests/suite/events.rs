@@ -10,7 +10,7 @@ use scrip::{
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{Bench, callbacks_signed_with, function_at, invoke};
+use scrip_tests::{TestLedger, callbacks_signed_with, function_at, invoke};
 use serde_json::json;
 
 /// The events of a function, by name.
@@ -24,11 +24,11 @@ fn events(function: Function) -> BTreeMap<String, String> {
 /// In an order in which each finds what it needs.
 #[tokio::test]
 async fn every_sample_event_is_answered() {
-    let bench = Bench::new().await;
-    let ledger = Ledger::new(bench.store(), bench.clock.sources());
+    let test_ledger = TestLedger::new().await;
+    let ledger = Ledger::new(test_ledger.store(), test_ledger.clock.sources());
     let callbacks = callbacks_signed_with("local-webhook-secret");
     let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
-    let deadline = bench.clock.now().plus_millis(60_000);
+    let deadline = test_ledger.clock.now().plus_millis(60_000);
     for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND, WEBHOOK] {
         let events = events(function);
         assert!(events.len() >= 2, "both doors of {}", function.name);
@@ -48,8 +48,8 @@ async fn every_sample_event_is_answered() {
 /// What is empty is `null`, there are no claims, and the deadline lies in 1970.
 #[tokio::test]
 async fn an_event_as_cargo_lambda_writes_it_is_answered() {
-    let bench = Bench::new().await;
-    let ledger = Ledger::new(bench.store(), Sources::system());
+    let test_ledger = TestLedger::new().await;
+    let ledger = Ledger::new(test_ledger.store(), Sources::system());
     let app = Arc::new(App::new(ledger).without_authentication());
     let event = json!({
         "version": "2.0", "rawPath": "/credits/u/balance", "rawQueryString": null, "headers": null,

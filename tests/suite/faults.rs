@@ -1,15 +1,15 @@
 //! What the network and a distributed engine do to a call, and that it changes
 //! nothing about the money. The embedded engine does none of it by itself.
 
-use scrip_tests::{Bench, Fault};
+use scrip_tests::{Fault, TestLedger};
 use serde_json::{Value, json};
 
 const CONFLICT: Fault = Fault::Cancelled(&["None", "TransactionConflict"]);
 
 /// Throws this fault at the first transactions, as many as said.
-fn throw(bench: &Bench, fault: Fault, times: usize) {
+fn throw(ledger: &TestLedger, fault: Fault, times: usize) {
     let mut left = times;
-    bench.wire.inject(move |sent| {
+    ledger.http_client.inject(move |sent| {
         let hit = left > 0 && sent.operation == "TransactWriteItems";
         left -= usize::from(hit);
         hit.then(|| fault.clone())
@@ -19,48 +19,52 @@ fn throw(bench: &Bench, fault: Fault, times: usize) {
 /// What becomes of a charge, its refund, and a fence, when each one's first
 /// transactions meet this fault: every one succeeds, once, as a first answer.
 async fn check(fault: Fault, times: usize) {
-    let bench = Bench::new().await;
-    throw(&bench, fault.clone(), times);
-    let grant = bench.grant("u", 10, None).await;
+    let ledger = TestLedger::new().await;
+    throw(&ledger, fault.clone(), times);
+    let grant = ledger.grant("u", 10, None).await;
     assert_eq!((&grant["replayed"], &grant["balance"]), (&json!(false), &json!(10)), "{fault:?}");
 
-    throw(&bench, fault.clone(), times);
-    let charge = bench.charge("u", 3, "g", None).await.unwrap();
+    throw(&ledger, fault.clone(), times);
+    let charge = ledger.charge("u", 3, "g", None).await.unwrap();
     assert_eq!((&charge["replayed"], &charge["balance"]), (&json!(false), &json!(7)), "{fault:?}");
 
-    throw(&bench, fault.clone(), times);
-    let refund = bench.refund(Some("u"), "g", None).await.unwrap();
+    throw(&ledger, fault.clone(), times);
+    let refund = ledger.refund(Some("u"), "g", None).await.unwrap();
     assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(3)), "{fault:?}");
     assert_eq!(refund["records"].as_array().unwrap().len(), 1);
 
     for (generation, key) in [("f1", None), ("f2", Some("k"))] {
-        throw(&bench, fault.clone(), times);
-        assert_eq!(bench.refund(Some("u"), generation, key).await.unwrap()["outcome"], "fenced", "{fault:?}");
+        throw(&ledger, fault.clone(), times);
+        assert_eq!(
+            ledger.refund(Some("u"), generation, key).await.unwrap()["outcome"],
+            "fenced",
+            "{fault:?}"
+        );
     }
 
-    throw(&bench, fault.clone(), times);
-    bench.charge("u", 2, "s", Some("m1")).await.unwrap();
-    bench.charge("u", 2, "s", Some("m2")).await.unwrap();
-    throw(&bench, fault.clone(), times);
-    let session = bench.refund(Some("u"), "s", None).await.unwrap();
+    throw(&ledger, fault.clone(), times);
+    ledger.charge("u", 2, "s", Some("m1")).await.unwrap();
+    ledger.charge("u", 2, "s", Some("m2")).await.unwrap();
+    throw(&ledger, fault.clone(), times);
+    let session = ledger.refund(Some("u"), "s", None).await.unwrap();
     assert_eq!((&session["outcome"], &session["credits"]), (&json!("voided"), &json!(4)), "{fault:?}");
 
-    bench.wire.inject(|_| None);
-    assert_eq!(bench.sound_balance("u").await, 10, "{fault:?}");
-    assert_eq!(bench.records("u").await.len(), 4, "{fault:?}");
+    ledger.http_client.inject(|_| None);
+    assert_eq!(ledger.sound_balance("u").await, 10, "{fault:?}");
+    assert_eq!(ledger.records("u").await.len(), 4, "{fault:?}");
 }
 
 #[tokio::test]
 async fn a_fault_changes_nothing_about_the_money() {
     for (fault, times) in [
-        (Fault::Lost, 3),
-        (Fault::AnswerLost, 1),
-        (Fault::AnswerLost, 3),
-        (Fault::AnswerLostTokenForgotten, 1),
-        (Fault::Twice, 1),
-        (Fault::Refused(500, "InternalServerError"), 3),
-        (Fault::Refused(400, "ThrottlingException"), 4),
-        (Fault::Refused(400, "TransactionInProgressException"), 2),
+        (Fault::RequestLost, 3),
+        (Fault::ResponseLost, 1),
+        (Fault::ResponseLost, 3),
+        (Fault::ResponseAndTokenLost, 1),
+        (Fault::Duplicated, 1),
+        (Fault::Error(500, "InternalServerError"), 3),
+        (Fault::Error(400, "ThrottlingException"), 4),
+        (Fault::Error(400, "TransactionInProgressException"), 2),
         (CONFLICT, 4),
         (Fault::Cancelled(&["ThrottlingError", "None"]), 2),
     ] {
@@ -73,12 +77,12 @@ async fn a_fault_changes_nothing_about_the_money() {
 #[tokio::test]
 async fn a_lost_answer_is_found_again_behind_the_work_of_others() {
     for refunded in [false, true] {
-        let bench = std::sync::Arc::new(Bench::new().await);
-        let other = std::sync::Arc::new(bench.beside());
-        bench.grant("u", 10, None).await;
-        throw(&bench, Fault::AnswerLostTokenForgotten, 1);
-        let (charge, _) = tokio::join!(bench.charge("u", 3, "g", None), async {
-            while bench.item("u", "charge#g#").await.is_none() {}
+        let ledger = std::sync::Arc::new(TestLedger::new().await);
+        let other = std::sync::Arc::new(ledger.second_process());
+        ledger.grant("u", 10, None).await;
+        throw(&ledger, Fault::ResponseAndTokenLost, 1);
+        let (charge, _) = tokio::join!(ledger.charge("u", 3, "g", None), async {
+            while ledger.item("u", "charge#g#").await.is_none() {}
             if refunded {
                 other.refund(Some("u"), "g", None).await.unwrap();
             } else {
@@ -86,8 +90,8 @@ async fn a_lost_answer_is_found_again_behind_the_work_of_others() {
             }
         });
         assert_eq!(charge.unwrap()["replayed"], false, "refunded: {refunded}");
-        assert_eq!(bench.sound_balance("u").await, if refunded { 10 } else { 6 });
-        let repeated = bench.charge("u", 3, "g", None).await;
+        assert_eq!(ledger.sound_balance("u").await, if refunded { 10 } else { 6 });
+        let repeated = ledger.charge("u", 3, "g", None).await;
         let repeated = repeated.map(|answer| answer["replayed"].clone()).map_err(|(code, _)| code);
         assert_eq!(
             repeated,
@@ -103,19 +107,19 @@ async fn reads_that_something_comes_between_are_read_again() {
     for (late, charged_between) in
         [("wallet", false), ("charge#g#", false), ("wallet", true), ("charge#g#", true)]
     {
-        let bench = Bench::new().await;
-        let other = bench.beside();
-        bench.grant("u", 10, None).await;
+        let ledger = TestLedger::new().await;
+        let other = ledger.second_process();
+        ledger.grant("u", 10, None).await;
         if !charged_between {
-            bench.charge("u", 3, "g", None).await.unwrap();
+            ledger.charge("u", 3, "g", None).await.unwrap();
         }
         let mut is_first = true;
-        bench.wire.inject(move |sent| {
+        ledger.http_client.inject(move |sent| {
             let hit = is_first && sent.request["Key"]["sk"]["S"] == late;
             is_first &= !hit;
-            hit.then_some(Fault::Late(300))
+            hit.then_some(Fault::Delayed(300))
         });
-        let (refund, ()) = tokio::join!(bench.refund(Some("u"), "g", None), async {
+        let (refund, ()) = tokio::join!(ledger.refund(Some("u"), "g", None), async {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             if charged_between {
                 other.charge("u", 3, "g", None).await.unwrap();
@@ -125,7 +129,7 @@ async fn reads_that_something_comes_between_are_read_again() {
         });
         let outcome = if charged_between { "voided" } else { "already_voided" };
         assert_eq!(refund.unwrap()["outcome"], outcome, "late: {late}");
-        assert_eq!(bench.sound_balance("u").await, 10, "late: {late}");
+        assert_eq!(ledger.sound_balance("u").await, 10, "late: {late}");
     }
 }
 
@@ -134,10 +138,10 @@ async fn reads_that_something_comes_between_are_read_again() {
 /// after it.
 #[tokio::test]
 async fn a_replay_never_tells_a_balance_from_before_its_record() {
-    let bench = Bench::new().await;
-    let other = bench.beside();
-    bench.wire.inject(|sent| (sent.operation == "TransactGetItems").then_some(Fault::Late(300)));
-    let (replay, ()) = tokio::join!(bench.charge("u", 3, "g", None), async {
+    let ledger = TestLedger::new().await;
+    let other = ledger.second_process();
+    ledger.http_client.inject(|sent| (sent.operation == "TransactGetItems").then_some(Fault::Delayed(300)));
+    let (replay, ()) = tokio::join!(ledger.charge("u", 3, "g", None), async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         other.grant("u", 10, None).await;
         other.charge("u", 3, "g", None).await.unwrap();
@@ -153,23 +157,23 @@ async fn a_keyless_refund_leaves_no_keyed_charge_alive_that_came_before_it_commi
     for (other_keys, live_before) in
         [(false, None), (true, None), (false, Some(None)), (true, Some(Some("m1")))]
     {
-        let bench = Bench::new().await;
-        let other = bench.beside();
-        bench.grant("u", 10, None).await;
+        let ledger = TestLedger::new().await;
+        let other = ledger.second_process();
+        ledger.grant("u", 10, None).await;
         if other_keys {
-            bench.charge("u", 1, "other", Some("k")).await.unwrap();
+            ledger.charge("u", 1, "other", Some("k")).await.unwrap();
         }
         if let Some(key) = live_before {
-            bench.charge("u", 2, "s", key).await.unwrap();
+            ledger.charge("u", 2, "s", key).await.unwrap();
         }
-        throw(&bench, Fault::Late(300), 1);
-        let (refund, ()) = tokio::join!(bench.refund(Some("u"), "s", None), async {
+        throw(&ledger, Fault::Delayed(300), 1);
+        let (refund, ()) = tokio::join!(ledger.refund(Some("u"), "s", None), async {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             other.charge("u", 3, "s", Some("m2")).await.unwrap();
         });
         let (refund, credits) = (refund.unwrap(), if live_before.is_some() { 5 } else { 3 });
         assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(credits)));
-        assert_eq!(bench.sound_balance("u").await, if other_keys { 9 } else { 10 }, "{live_before:?}");
+        assert_eq!(ledger.sound_balance("u").await, if other_keys { 9 } else { 10 }, "{live_before:?}");
     }
 }
 
@@ -177,21 +181,21 @@ async fn a_keyless_refund_leaves_no_keyed_charge_alive_that_came_before_it_commi
 /// whole groups, and a repeat finishes it.
 #[tokio::test]
 async fn a_broken_refund_of_many_charges_is_finished_by_a_repeat() {
-    let bench = Bench::new().await;
-    bench.grant("u", 250, None).await;
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 250, None).await;
     for message in 0..250 {
-        bench.charge("u", 1, "s", Some(&format!("m{message}"))).await.unwrap();
+        ledger.charge("u", 1, "s", Some(&format!("m{message}"))).await.unwrap();
     }
     let mut transactions = 0;
-    bench.wire.inject(move |sent| {
+    ledger.http_client.inject(move |sent| {
         transactions += i32::from(sent.operation == "TransactWriteItems");
-        (transactions == 2).then_some(Fault::Refused(400, "AccessDeniedException"))
+        (transactions == 2).then_some(Fault::Error(400, "AccessDeniedException"))
     });
-    assert_eq!(bench.refund(Some("u"), "s", None).await.unwrap_err().0, "StoreUnavailable");
-    bench.wire.inject(|_| None);
-    assert_eq!(bench.sound_balance("u").await, 99);
-    let refund = bench.refund(Some("u"), "s", None).await.unwrap();
+    assert_eq!(ledger.refund(Some("u"), "s", None).await.unwrap_err().0, "StoreUnavailable");
+    ledger.http_client.inject(|_| None);
+    assert_eq!(ledger.sound_balance("u").await, 99);
+    let refund = ledger.refund(Some("u"), "s", None).await.unwrap();
     assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(151)));
     assert_eq!(refund["records"].as_array().unwrap().len(), 250);
-    assert_eq!(bench.sound_balance("u").await, 250);
+    assert_eq!(ledger.sound_balance("u").await, 250);
 }

@@ -13,8 +13,8 @@ use scrip::{
     transport::{App, functions::GRANT},
 };
 use scrip_tests::{
-    Bench,
-    fuzz::{Answer, TARGETS},
+    TestLedger,
+    fuzz::{Response, TARGETS},
     http_event, invoke,
 };
 use serde_json::json;
@@ -65,18 +65,18 @@ fn what_is_like_it_holds() {
 /// A panic inside a function is caught there; the checks must see it all the same.
 #[tokio::test]
 async fn a_panic_inside_a_function_fails_the_checks() {
-    let bench = Bench::new().await;
-    let (clock, deadline) = (bench.clock.clone(), bench.clock.now().plus_millis(1_000));
+    let ledger = TestLedger::new().await;
+    let (clock, deadline) = (ledger.clock.clone(), ledger.clock.now().plus_millis(1_000));
     let sources =
         Sources { now: Box::new(move || clock.now()), random: Box::new(|| panic!("a fault of the code")) };
-    let ledger = Ledger::new(bench.store(), sources);
+    let ledger = Ledger::new(ledger.store(), sources);
     let app = Arc::new(App::new(ledger).without_authentication());
     let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 1 }).to_string();
     let event = http_event("POST", "/credits/grant", grant.clone().into_bytes(), None, &json!({}));
     for payload in [grant, event.to_string()] {
-        let answer = Answer::of(invoke(&app, GRANT, payload, deadline).await);
+        let answer = Response::from_reply(invoke(&app, GRANT, payload, deadline).await);
         assert!(panic::catch_unwind(|| answer.assert_not_internal()).is_err(), "{answer:?}");
-        let is_told = matches!(answer, Answer::Failed(_));
+        let is_told = matches!(answer, Response::InternalError(_));
         assert_eq!(panic::catch_unwind(|| answer.assert_no_panic()).is_err(), is_told, "{answer:?}");
     }
 }

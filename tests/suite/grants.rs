@@ -1,15 +1,15 @@
 //! What makes a grant the same grant.
 
 use scrip::transport::functions::GRANT;
-use scrip_tests::Bench;
+use scrip_tests::TestLedger;
 use serde_json::{Value, json};
 
 /// Grants twice, and says what the second ended with: `new`, `replayed`, or the
 /// error's code.
 async fn twice(first: Value, second: Value) -> String {
-    let bench = Bench::new().await;
-    bench.invoke(GRANT, first).await.unwrap();
-    match bench.invoke(GRANT, second).await {
+    let ledger = TestLedger::new().await;
+    ledger.invoke(GRANT, first).await.unwrap();
+    match ledger.invoke(GRANT, second).await {
         Ok(answer) if answer["replayed"] == true => "replayed".to_owned(),
         Ok(_) => "new".to_owned(),
         Err((code, _)) => code,
@@ -48,26 +48,26 @@ async fn a_grant_is_identified_by_its_type() {
 /// the pack has run out since.
 #[tokio::test]
 async fn a_replay_is_answered_before_its_expiry_is_looked_at() {
-    let bench = Bench::new().await;
+    let ledger = TestLedger::new().await;
     let mut request = grant("order_pay", 5, Some("o"), None);
     request["expired_at"] = json!("2026-02-01T00:00:00Z");
-    let first = bench.invoke(GRANT, request.clone()).await.unwrap();
-    bench.clock.pass_days(365);
-    let again = bench.invoke(GRANT, request.clone()).await.unwrap();
+    let first = ledger.invoke(GRANT, request.clone()).await.unwrap();
+    ledger.clock.pass_days(365);
+    let again = ledger.invoke(GRANT, request.clone()).await.unwrap();
     assert_eq!((&again["trans_no"], &again["replayed"]), (&first["trans_no"], &json!(true)));
     assert_eq!(again["balance"], 0, "today's balance");
     request["order_no"] = json!("p");
-    assert_eq!(bench.invoke(GRANT, request).await.unwrap_err().0, "InvalidRequest");
-    assert_eq!(bench.sound_balance("u").await, 0);
+    assert_eq!(ledger.invoke(GRANT, request).await.unwrap_err().0, "InvalidRequest");
+    assert_eq!(ledger.sound_balance("u").await, 0);
 }
 
 #[tokio::test]
 async fn a_first_grant_is_created_and_a_replay_is_ok() {
-    let bench = Bench::new().await;
+    let ledger = TestLedger::new().await;
     let claims = Some(json!({ "scope": "credits:write" }));
     let body = grant("order_pay", 5, Some("o"), None).to_string();
-    let first = bench.http("POST", "/credits/grant", body.clone(), claims.clone()).await;
-    let again = bench.http("POST", "/credits/grant", body, claims).await;
+    let first = ledger.http("POST", "/credits/grant", body.clone(), claims.clone()).await;
+    let again = ledger.http("POST", "/credits/grant", body, claims).await;
     assert_eq!((first.status, again.status), (201, 200));
     assert_eq!(first.headers["content-type"], "application/json");
     assert_eq!(first.body["trans_no"], again.body["trans_no"]);

@@ -1,21 +1,26 @@
 //! What the history tells, and by how much at a time.
 
 use scrip::transport::functions::HISTORY;
-use scrip_tests::{Bench, Fault, Sent};
+use scrip_tests::{Fault, RecordedRequest, TestLedger};
 use serde_json::{Value, json};
 
 /// A page, asked for directly.
-async fn page(bench: &Bench, operation: &str, fields: Value) -> Value {
+async fn page(ledger: &TestLedger, operation: &str, fields: Value) -> Value {
     let mut request = fields;
     request["operation"] = json!(operation);
-    bench.invoke(HISTORY, request).await.unwrap()
+    ledger.invoke(HISTORY, request).await.unwrap()
 }
 
 /// The sizes of all pages, and their records, from the first to the last.
-async fn pages(bench: &Bench, operation: &str, list: &str, mut request: Value) -> (Vec<usize>, Vec<Value>) {
+async fn pages(
+    ledger: &TestLedger,
+    operation: &str,
+    list: &str,
+    mut request: Value,
+) -> (Vec<usize>, Vec<Value>) {
     let (mut sizes, mut records) = (Vec::new(), Vec::new());
     loop {
-        let mut answer = page(bench, operation, request.clone()).await;
+        let mut answer = page(ledger, operation, request.clone()).await;
         let shown = answer[list].as_array_mut().unwrap();
         sizes.push(shown.len());
         records.append(shown);
@@ -31,16 +36,16 @@ fn newest_first(records: &[Value]) -> bool {
 }
 
 /// 9 records: a grant and 8 charges, of which these are voided.
-async fn bench(voided: &[u32]) -> Bench {
-    let bench = Bench::new().await;
-    bench.grant("u", 100, None).await;
+async fn ledger(voided: &[u32]) -> TestLedger {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 100, None).await;
     for charge in 1..=8 {
-        bench.charge("u", 1, &format!("g{charge}"), None).await.unwrap();
+        ledger.charge("u", 1, &format!("g{charge}"), None).await.unwrap();
     }
     for charge in voided {
-        bench.refund(Some("u"), &format!("g{charge}"), None).await.unwrap();
+        ledger.refund(Some("u"), &format!("g{charge}"), None).await.unwrap();
     }
-    bench
+    ledger
 }
 
 #[tokio::test]
@@ -56,9 +61,9 @@ async fn every_timeline_page_is_full_but_the_last() {
         (&[1, 2, 3, 4, 5, 6, 7, 8], 1, false, &[1]),
         (&[1, 2, 3], 5, true, &[5, 4]),
     ] {
-        let bench = bench(voided).await;
+        let ledger = ledger(voided).await;
         let request = json!({ "user_uuid": "u", "limit": limit, "include_voided": include_voided });
-        let (found, records) = pages(&bench, "timeline", "records", request).await;
+        let (found, records) = pages(&ledger, "timeline", "records", request).await;
         assert_eq!(found, sizes, "voided {voided:?}, {limit} a page");
         assert!(newest_first(&records));
         let shown_voided = records.iter().filter(|record| record["is_voided"] == true).count();
@@ -69,47 +74,48 @@ async fn every_timeline_page_is_full_but_the_last() {
 /// What a page reads grows only as it must.
 #[tokio::test]
 async fn a_page_asks_for_few_more_records_where_few_are_voided() {
-    let bench = bench(&[8]).await;
-    bench.wire.take();
-    page(&bench, "timeline", json!({ "user_uuid": "u", "limit": 2 })).await;
-    page(&bench, "timeline", json!({ "user_uuid": "u", "limit": 2, "include_voided": true })).await;
-    let asked: Vec<_> = bench.wire.take().into_iter().map(|sent| sent.request["Limit"].clone()).collect();
+    let ledger = ledger(&[8]).await;
+    ledger.http_client.take_requests();
+    page(&ledger, "timeline", json!({ "user_uuid": "u", "limit": 2 })).await;
+    page(&ledger, "timeline", json!({ "user_uuid": "u", "limit": 2, "include_voided": true })).await;
+    let asked: Vec<_> =
+        ledger.http_client.take_requests().into_iter().map(|sent| sent.request["Limit"].clone()).collect();
     assert_eq!(asked, [3, 12, 3]);
 }
 
 /// An index entry whose charge is gone is a fault, not a shorter page.
 #[tokio::test]
 async fn a_charge_that_only_the_index_knows_is_an_error() {
-    let bench = bench(&[]).await;
-    bench.wire.inject(|sent| {
-        let nothing = Fault::Answered(r#"{"Responses":{},"UnprocessedKeys":{}}"#);
+    let ledger = ledger(&[]).await;
+    ledger.http_client.inject(|sent| {
+        let nothing = Fault::Response(r#"{"Responses":{},"UnprocessedKeys":{}}"#);
         (sent.operation == "BatchGetItem").then_some(nothing)
     });
-    let asked = bench.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })).await;
+    let asked = ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })).await;
     assert_eq!(asked.unwrap_err().0, "Internal");
 }
 
 /// A page that passes over 1,000 voided records may be short, with a cursor.
 #[tokio::test]
 async fn a_page_passes_over_a_thousand_voided_records_at_most() {
-    let bench = bench(&[]).await;
-    bench.charge("u", 1, "v", None).await.unwrap();
-    bench.refund(Some("u"), "v", None).await.unwrap();
-    bench.copy("u", "charge#v#", 2_300).await;
+    let ledger = ledger(&[]).await;
+    ledger.charge("u", 1, "v", None).await.unwrap();
+    ledger.refund(Some("u"), "v", None).await.unwrap();
+    ledger.copy("u", "charge#v#", 2_300).await;
     let (sizes, records) =
-        pages(&bench, "timeline", "records", json!({ "user_uuid": "u", "limit": 5 })).await;
+        pages(&ledger, "timeline", "records", json!({ "user_uuid": "u", "limit": 5 })).await;
     assert_eq!(records.len(), 9);
     assert!(sizes.len() <= 5, "{sizes:?}");
     assert!(newest_first(&records));
     let request = json!({ "user_uuid": "u", "limit": 100, "include_voided": true });
-    assert_eq!(pages(&bench, "timeline", "records", request).await.1.len(), 9 + 2_301);
+    assert_eq!(pages(&ledger, "timeline", "records", request).await.1.len(), 9 + 2_301);
 }
 
 #[tokio::test]
 async fn a_cursor_belongs_to_its_user_and_query() {
-    let bench = bench(&[]).await;
+    let ledger = ledger(&[]).await;
     let claims = Some(json!({ "scope": "credits:read" }));
-    let first = bench.http("GET", "/credits/u/timeline?limit=2", "", claims.clone()).await;
+    let first = ledger.http("GET", "/credits/u/timeline?limit=2", "", claims.clone()).await;
     let cursor = first.body["cursor"].as_str().unwrap().to_owned();
     for (url, status) in [
         (format!("/credits/u/timeline?limit=5&cursor={cursor}"), 200),
@@ -121,7 +127,7 @@ async fn a_cursor_belongs_to_its_user_and_query() {
         ("/credits/u/timeline?cursor=".to_owned(), 400),
         (format!("/credits/u/timeline?cursor={cursor}&cursor={cursor}"), 400),
     ] {
-        let answer = bench.http("GET", &url, "", claims.clone()).await;
+        let answer = ledger.http("GET", &url, "", claims.clone()).await;
         assert_eq!(answer.status, status, "{url}: {answer:?}");
     }
 }
@@ -129,10 +135,10 @@ async fn a_cursor_belongs_to_its_user_and_query() {
 /// A record that comes while somebody pages does not move the pages.
 #[tokio::test]
 async fn new_records_do_not_disturb_the_pages_behind_a_cursor() {
-    let bench = bench(&[]).await;
-    let first = page(&bench, "timeline", json!({ "user_uuid": "u", "limit": 4 })).await;
-    bench.charge("u", 1, "late", None).await.unwrap();
-    let rest = page(&bench, "timeline", json!({ "user_uuid": "u", "cursor": first["cursor"] })).await;
+    let ledger = ledger(&[]).await;
+    let first = page(&ledger, "timeline", json!({ "user_uuid": "u", "limit": 4 })).await;
+    ledger.charge("u", 1, "late", None).await.unwrap();
+    let rest = page(&ledger, "timeline", json!({ "user_uuid": "u", "cursor": first["cursor"] })).await;
     let rest: Vec<_> =
         rest["records"].as_array().unwrap().iter().map(|record| &record["generation_uuid"]).collect();
     assert_eq!(rest, [&json!("g4"), &json!("g3"), &json!("g2"), &json!("g1"), &Value::Null]);
@@ -140,27 +146,27 @@ async fn new_records_do_not_disturb_the_pages_behind_a_cursor() {
 
 #[tokio::test]
 async fn the_summary_is_what_the_records_say() {
-    let bench = Bench::new().await;
-    bench.grant("u", 20, Some("2026-02-01T00:00:00Z")).await;
-    bench.grant("u", 30, None).await;
-    bench.charge("u", 4, "g1", None).await.unwrap();
-    bench.charge("u", 6, "g2", None).await.unwrap();
-    bench.refund(Some("u"), "g2", None).await.unwrap();
-    bench.clock.pass_days(40);
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 20, Some("2026-02-01T00:00:00Z")).await;
+    ledger.grant("u", 30, None).await;
+    ledger.charge("u", 4, "g1", None).await.unwrap();
+    ledger.charge("u", 6, "g2", None).await.unwrap();
+    ledger.refund(Some("u"), "g2", None).await.unwrap();
+    ledger.clock.pass_days(40);
     let spent = json!({ "anime_generation": { "credits": 4, "count": 1 } });
     let all = json!({
         "user_uuid": "u", "balance": 30, "granted": { "credits": 50, "count": 2 },
         "spent": { "credits": 4, "count": 1 }, "voided": { "credits": 6, "count": 1 },
         "expired": { "credits": 16 }, "by_trans_type": spent,
     });
-    assert_eq!(page(&bench, "summary", json!({ "user_uuid": "u" })).await, all);
+    assert_eq!(page(&ledger, "summary", json!({ "user_uuid": "u" })).await, all);
     let nothing = json!({ "credits": 0, "count": 0 });
     let mut in_range = all.clone();
     in_range.as_object_mut().unwrap().remove("expired");
     let none = json!({
         "user_uuid": "u", "balance": 30, "granted": nothing, "spent": nothing, "voided": nothing, "by_trans_type": {},
     });
-    let records = bench.records("u").await;
+    let records = ledger.records("u").await;
     let made = |record: usize| records[record]["created_at"].clone();
     for (from, to, sums) in [
         (json!("2026-01-01T00:00:00Z"), Value::Null, in_range.clone()),
@@ -170,10 +176,10 @@ async fn the_summary_is_what_the_records_say() {
         (made(3), json!("9999-12-31T23:59:59.999Z"), in_range),
         (json!("0001-01-01T00:00:00Z"), json!("1969-01-01T00:00:00Z"), none),
     ] {
-        let found = page(&bench, "summary", json!({ "user_uuid": "u", "from": from, "to": to })).await;
+        let found = page(&ledger, "summary", json!({ "user_uuid": "u", "from": from, "to": to })).await;
         assert_eq!(found, sums, "from {from} to {to}");
     }
-    let grants = page(&bench, "summary", json!({ "user_uuid": "u", "to": made(1) })).await;
+    let grants = page(&ledger, "summary", json!({ "user_uuid": "u", "to": made(1) })).await;
     assert_eq!(
         (&grants["granted"]["count"], &grants["spent"]["count"]),
         (&json!(2), &json!(0)),
@@ -185,10 +191,10 @@ async fn the_summary_is_what_the_records_say() {
 /// The index answers with pages of 5,000 records, so many of them.
 #[tokio::test]
 async fn a_summary_of_more_than_100_000_records_is_refused() {
-    let bench = bench(&[]).await;
-    bench.records("u").await;
-    let is_page = |sent: &Sent| sent.request["IndexName"] == "timeline";
-    let answer = bench.wire.take().into_iter().rfind(is_page).unwrap().answer.unwrap();
+    let ledger = ledger(&[]).await;
+    ledger.records("u").await;
+    let is_page = |sent: &RecordedRequest| sent.request["IndexName"] == "timeline";
+    let answer = ledger.http_client.take_requests().into_iter().rfind(is_page).unwrap().response.unwrap();
     let charge = answer["Items"][0].clone();
     let page = |records: usize, is_last: bool| -> &'static str {
         let mut page = json!({ "Count": records, "ScannedCount": records, "Items": vec![&charge; records] });
@@ -202,12 +208,12 @@ async fn a_summary_of_more_than_100_000_records_is_refused() {
     let (full, last, one) = (page(5_000, false), page(5_000, true), page(1, true));
     for (pages, end, outcome) in [(19, last, Ok(100_000)), (20, one, Err("LimitExceeded"))] {
         let mut left = pages;
-        bench.wire.inject(move |sent| {
+        ledger.http_client.inject(move |sent| {
             left -= i32::from(is_page(sent));
-            is_page(sent).then_some(Fault::Answered(if left >= 0 { full } else { end }))
+            is_page(sent).then_some(Fault::Response(if left >= 0 { full } else { end }))
         });
         let range = json!({ "operation": "summary", "user_uuid": "u", "from": "2026-01-01T00:00:00Z" });
-        let summary = bench.invoke(HISTORY, range).await;
+        let summary = ledger.invoke(HISTORY, range).await;
         let found = summary.as_ref().map(|sums| sums["spent"]["count"].as_u64().unwrap());
         assert_eq!(found.map_err(|(code, _)| code.as_str()), outcome);
     }
@@ -215,14 +221,14 @@ async fn a_summary_of_more_than_100_000_records_is_refused() {
 
 #[tokio::test]
 async fn a_generation_shows_its_charges_with_their_allocations() {
-    let bench = Bench::new().await;
-    let pack = bench.grant("u", 100, None).await;
+    let ledger = TestLedger::new().await;
+    let pack = ledger.grant("u", 100, None).await;
     for key in ["m1", "m2", "m3", "m4", "m5"] {
-        bench.charge("u", 2, "s", Some(key)).await.unwrap();
+        ledger.charge("u", 2, "s", Some(key)).await.unwrap();
     }
-    bench.refund(Some("u"), "s", Some("m3")).await.unwrap();
+    ledger.refund(Some("u"), "s", Some("m3")).await.unwrap();
     let (sizes, charges) =
-        pages(&bench, "generation", "charges", json!({ "generation_uuid": "s", "limit": 2 })).await;
+        pages(&ledger, "generation", "charges", json!({ "generation_uuid": "s", "limit": 2 })).await;
     assert_eq!(sizes, [2, 2, 1]);
     assert!(newest_first(&charges));
     assert_eq!(charges[2]["voided_reason"], "it failed");
@@ -232,23 +238,23 @@ async fn a_generation_shows_its_charges_with_their_allocations() {
             json!([{ "pack": pack["trans_no"], "order_no": pack["order_no"], "credits": 2 }])
         );
     }
-    bench.grant("u2", 1, None).await;
-    bench.charge("u2", 1, "s", None).await.unwrap();
+    ledger.grant("u2", 1, None).await;
+    ledger.charge("u2", 1, "s", None).await.unwrap();
     let shared = json!({ "operation": "generation", "generation_uuid": "s" });
-    assert_eq!(bench.invoke(HISTORY, shared).await.unwrap_err().0, "IdempotencyConflict");
-    let own = bench.http("GET", "/generations/s", "", Some(json!({ "sub": "u2" }))).await;
+    assert_eq!(ledger.invoke(HISTORY, shared).await.unwrap_err().0, "IdempotencyConflict");
+    let own = ledger.http("GET", "/generations/s", "", Some(json!({ "sub": "u2" }))).await;
     assert_eq!((own.status, &own.body["user_uuid"]), (200, &json!("u2")), "a user sees its own");
-    let own = bench.http("GET", "/generations/s?limit=2", "", Some(json!({ "sub": "u" }))).await;
+    let own = ledger.http("GET", "/generations/s?limit=2", "", Some(json!({ "sub": "u" }))).await;
     let next = format!("/generations/s?cursor={}", own.body["cursor"].as_str().unwrap());
     for (sub, status) in [("u", 200), ("u2", 400)] {
-        let page = bench.http("GET", &next, "", Some(json!({ "sub": sub }))).await;
+        let page = ledger.http("GET", &next, "", Some(json!({ "sub": sub }))).await;
         assert_eq!(page.status, status, "{sub}: {page:?}");
     }
 }
 
 #[tokio::test]
 async fn both_doors_give_the_same_answer() {
-    let bench = bench(&[2]).await;
+    let ledger = ledger(&[2]).await;
     let claims = Some(json!({ "scope": "credits:read" }));
     for (url, operation, fields) in [
         ("/credits/u/timeline?limit=3", "timeline", json!({ "user_uuid": "u", "limit": 3 })),
@@ -270,7 +276,7 @@ async fn both_doors_give_the_same_answer() {
         ),
         ("/generations/g2", "generation", json!({ "generation_uuid": "g2" })),
     ] {
-        let answer = bench.http("GET", url, "", claims.clone()).await;
-        assert_eq!((answer.status, &answer.body), (200, &page(&bench, operation, fields).await), "{url}");
+        let answer = ledger.http("GET", url, "", claims.clone()).await;
+        assert_eq!((answer.status, &answer.body), (200, &page(&ledger, operation, fields).await), "{url}");
     }
 }

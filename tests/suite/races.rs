@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use scrip::transport::functions::GRANT;
-use scrip_tests::Bench;
+use scrip_tests::TestLedger;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
@@ -47,17 +47,17 @@ fn errors(ended: &[Ended]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_hundred_charges_for_a_hundred_credits() {
-    let bench = Arc::new(Bench::new().await);
-    bench.grant("u", 60, Some("2027-01-01T00:00:00Z")).await;
-    bench.grant("u", 40, None).await;
+    let ledger = Arc::new(TestLedger::new().await);
+    ledger.grant("u", 60, Some("2027-01-01T00:00:00Z")).await;
+    ledger.grant("u", 40, None).await;
     let ended = race(300, |caller| {
-        let bench = bench.clone();
-        async move { bench.charge("u", 1, &format!("g{caller}"), None).await }
+        let ledger = ledger.clone();
+        async move { ledger.charge("u", 1, &format!("g{caller}"), None).await }
     })
     .await;
     assert_eq!(count(&ended, "replayed", &json!(false)), 100);
     assert_eq!(errors(&ended), ["InsufficientCredits"; 200]);
-    assert_eq!(bench.sound_balance("u").await, 0);
+    assert_eq!(ledger.sound_balance("u").await, 0);
 }
 
 /// Of a wallet that holds more, and of one that the charge empties: its replay
@@ -65,11 +65,11 @@ async fn three_hundred_charges_for_a_hundred_credits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_equal_charges_are_one() {
     for granted in [100, 7] {
-        let bench = Arc::new(Bench::new().await);
-        bench.grant("u", granted, None).await;
+        let ledger = Arc::new(TestLedger::new().await);
+        ledger.grant("u", granted, None).await;
         let ended = race(64, |_| {
-            let bench = bench.clone();
-            async move { bench.charge("u", 7, "g", None).await }
+            let ledger = ledger.clone();
+            async move { ledger.charge("u", 7, "g", None).await }
         })
         .await;
         assert_eq!(errors(&ended), [""; 0], "{granted} granted");
@@ -80,18 +80,18 @@ async fn sixty_four_equal_charges_are_one() {
             64,
             "{granted} granted"
         );
-        assert_eq!(bench.sound_balance("u").await, granted - 7);
+        assert_eq!(ledger.sound_balance("u").await, granted - 7);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_equal_refunds_are_one() {
-    let bench = Arc::new(Bench::new().await);
-    bench.grant("u", 100, None).await;
-    bench.charge("u", 7, "g", None).await.unwrap();
+    let ledger = Arc::new(TestLedger::new().await);
+    ledger.grant("u", 100, None).await;
+    ledger.charge("u", 7, "g", None).await.unwrap();
     let ended = race(64, |_| {
-        let bench = bench.clone();
-        async move { bench.refund(Some("u"), "g", None).await }
+        let ledger = ledger.clone();
+        async move { ledger.refund(Some("u"), "g", None).await }
     })
     .await;
     assert_eq!(errors(&ended), [""; 0]);
@@ -100,53 +100,53 @@ async fn sixty_four_equal_refunds_are_one() {
     let records = &ended[0].as_ref().unwrap()["records"];
     assert_eq!(count(&ended, "records", records), 64, "the same record for all");
     assert_eq!(count(&ended, "credits", &json!(7)), 1);
-    assert_eq!(bench.sound_balance("u").await, 100);
+    assert_eq!(ledger.sound_balance("u").await, 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_equal_payment_webhooks_are_one_grant() {
-    let bench = Arc::new(Bench::new().await);
+    let ledger = Arc::new(TestLedger::new().await);
     let ended = race(64, |_| {
-        let bench = bench.clone();
+        let ledger = ledger.clone();
         let grant = json!({ "user_uuid": "u", "trans_type": "order_pay", "order_no": "o", "credits": 50 });
-        async move { bench.invoke(GRANT, grant).await }
+        async move { ledger.invoke(GRANT, grant).await }
     })
     .await;
     assert_eq!((count(&ended, "replayed", &json!(false)), count(&ended, "replayed", &json!(true))), (1, 63));
-    assert_eq!(bench.sound_balance("u").await, 50);
+    assert_eq!(ledger.sound_balance("u").await, 50);
 }
 
 /// Whichever comes first, nothing is charged in the end: a refund that comes
 /// first leaves a fence, one that comes second voids.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_and_its_refund_at_once() {
-    let bench = Arc::new(Bench::new().await);
-    bench.grant("u", 100, None).await;
+    let ledger = Arc::new(TestLedger::new().await);
+    ledger.grant("u", 100, None).await;
     let mut seen = (0, 0);
     for (round, key) in (0..200).zip([None, Some("k")].into_iter().cycle()) {
         let generation = format!("g{round}");
         let refund_first = round % 2 == 0;
         let (charge, refund) = if refund_first {
             let (refund, charge) = tokio::join!(
-                bench.refund(Some("u"), &generation, key),
-                bench.charge("u", 5, &generation, key)
+                ledger.refund(Some("u"), &generation, key),
+                ledger.charge("u", 5, &generation, key)
             );
             (charge, refund)
         } else {
-            tokio::join!(bench.charge("u", 5, &generation, key), bench.refund(Some("u"), &generation, key))
+            tokio::join!(ledger.charge("u", 5, &generation, key), ledger.refund(Some("u"), &generation, key))
         };
         match (charge, refund.unwrap()["outcome"].as_str().unwrap()) {
             (Ok(_), "voided") => seen.0 += 1,
             (Err((code, _)), "fenced") if code == "GenerationVoided" => seen.1 += 1,
             other => panic!("round {round}: {other:?}"),
         }
-        assert_eq!(bench.balance("u").await["balance"], 100, "round {round}");
+        assert_eq!(ledger.balance("u").await["balance"], 100, "round {round}");
         if seen.0 > 0 && seen.1 > 0 && round > 20 {
             break;
         }
     }
     assert!(seen.0 > 0 && seen.1 > 0, "both orders: {seen:?}");
-    bench.sound_balance("u").await;
+    ledger.sound_balance("u").await;
 }
 
 /// A refund of the whole generation while messages are being charged under keys
@@ -154,22 +154,22 @@ async fn a_charge_and_its_refund_at_once() {
 /// refund after all of them leaves none alive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keyless_refund_racing_keyed_charges() {
-    let bench = Arc::new(Bench::new().await);
-    bench.grant("u", 100, None).await;
+    let ledger = Arc::new(TestLedger::new().await);
+    ledger.grant("u", 100, None).await;
     for round in 0..10 {
         let generation = format!("s{round}");
         let charges = race(8, |caller| {
-            let (bench, generation) = (bench.clone(), generation.clone());
+            let (ledger, generation) = (ledger.clone(), generation.clone());
             async move {
                 if caller == 4 {
-                    return bench.refund(Some("u"), &generation, None).await;
+                    return ledger.refund(Some("u"), &generation, None).await;
                 }
-                bench.charge("u", 1, &generation, Some(&format!("m{caller}"))).await
+                ledger.charge("u", 1, &generation, Some(&format!("m{caller}"))).await
             }
         })
         .await;
         assert_eq!(errors(&charges), [""; 0]);
-        bench.refund(Some("u"), &generation, None).await.unwrap();
-        assert_eq!(bench.sound_balance("u").await, 100, "round {round}");
+        ledger.refund(Some("u"), &generation, None).await.unwrap();
+        assert_eq!(ledger.sound_balance("u").await, 100, "round {round}");
     }
 }

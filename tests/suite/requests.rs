@@ -2,14 +2,14 @@
 //! they say (consistent reads, conditions, what a failed condition returns).
 
 use scrip::transport::functions::{GRANT, HISTORY};
-use scrip_tests::{Bench, Clock};
+use scrip_tests::{Clock, TestLedger};
 use serde_json::{Value, json};
 
 /// What was sent since the last call, without what differs from run to run.
-fn sent(bench: &Bench) -> Value {
-    let requests = bench.wire.take().into_iter().map(|sent| {
-        let request = sent.request.to_string().replace(&bench.table, "credits");
-        let request = without_delivery(bench.clock.unsalted(&request));
+fn sent(ledger: &TestLedger) -> Value {
+    let requests = ledger.http_client.take_requests().into_iter().map(|sent| {
+        let request = sent.request.to_string().replace(&ledger.table, "credits");
+        let request = without_delivery(ledger.clock.unsalted(&request));
         json!({ sent.operation: plain(serde_json::from_str(&request).unwrap()) })
     });
     let mut requests: Vec<_> = requests.collect();
@@ -51,78 +51,78 @@ fn plain(value: Value) -> Value {
 }
 
 /// A user with two packs, and nothing sent yet.
-async fn bench() -> Bench {
-    let bench = Bench::with(Clock::standing()).await;
+async fn ledger() -> TestLedger {
+    let ledger = TestLedger::with(Clock::stopped()).await;
     for (order_no, credits, expired_at) in [("jan", 5, Some("2026-02-01T00:00:00Z")), ("feb", 10, None)] {
         let grant = json!({
             "user_uuid": "u", "trans_type": "order_pay", "credits": credits, "order_no": order_no,
             "expired_at": expired_at,
         });
-        bench.invoke(GRANT, grant).await.unwrap();
+        ledger.invoke(GRANT, grant).await.unwrap();
     }
-    bench.wire.take();
-    bench
+    ledger.http_client.take_requests();
+    ledger
 }
 
 #[tokio::test]
 async fn grant() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let grant = json!({ "user_uuid": "new", "trans_type": "new_user", "credits": 3 });
-    bench.invoke(GRANT, grant.clone()).await.unwrap();
-    insta::assert_json_snapshot!("grant_of_a_new_user", sent(&bench));
-    bench
+    ledger.invoke(GRANT, grant.clone()).await.unwrap();
+    insta::assert_json_snapshot!("grant_of_a_new_user", sent(&ledger));
+    ledger
         .invoke(GRANT, json!({ "user_uuid": "new", "trans_type": "system_add", "credits": 3 }))
         .await
         .unwrap();
-    insta::assert_json_snapshot!("grant_without_a_key", sent(&bench));
+    insta::assert_json_snapshot!("grant_without_a_key", sent(&ledger));
 }
 
 #[tokio::test]
 async fn decrease() {
-    let bench = bench().await;
-    bench.charge("u", 8, "g", None).await.unwrap();
-    insta::assert_json_snapshot!("decrease", sent(&bench));
-    bench.charge("u", 1, "s", Some("m1")).await.unwrap();
-    insta::assert_json_snapshot!("decrease_with_a_key", sent(&bench));
-    bench.charge("u", 99, "poor", None).await.unwrap_err();
-    insta::assert_json_snapshot!("decrease_beyond_the_balance", sent(&bench));
+    let ledger = ledger().await;
+    ledger.charge("u", 8, "g", None).await.unwrap();
+    insta::assert_json_snapshot!("decrease", sent(&ledger));
+    ledger.charge("u", 1, "s", Some("m1")).await.unwrap();
+    insta::assert_json_snapshot!("decrease_with_a_key", sent(&ledger));
+    ledger.charge("u", 99, "poor", None).await.unwrap_err();
+    insta::assert_json_snapshot!("decrease_beyond_the_balance", sent(&ledger));
 }
 
 #[tokio::test]
 async fn refund() {
-    let bench = bench().await;
-    bench.charge("u", 8, "g", None).await.unwrap();
-    bench.wire.take();
-    bench.refund(Some("u"), "g", None).await.unwrap();
-    insta::assert_json_snapshot!("refund", sent(&bench));
-    bench.refund(Some("u"), "fenced", None).await.unwrap();
-    insta::assert_json_snapshot!("fence", sent(&bench));
-    bench.refund(Some("u"), "fenced", Some("k")).await.unwrap();
-    insta::assert_json_snapshot!("fence_with_a_key", sent(&bench));
+    let ledger = ledger().await;
+    ledger.charge("u", 8, "g", None).await.unwrap();
+    ledger.http_client.take_requests();
+    ledger.refund(Some("u"), "g", None).await.unwrap();
+    insta::assert_json_snapshot!("refund", sent(&ledger));
+    ledger.refund(Some("u"), "fenced", None).await.unwrap();
+    insta::assert_json_snapshot!("fence", sent(&ledger));
+    ledger.refund(Some("u"), "fenced", Some("k")).await.unwrap();
+    insta::assert_json_snapshot!("fence_with_a_key", sent(&ledger));
 }
 
 #[tokio::test]
 async fn refund_where_there_are_keys() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     for key in ["m1", "m2", "m3"] {
-        bench.charge("u", 1, "s", Some(key)).await.unwrap();
+        ledger.charge("u", 1, "s", Some(key)).await.unwrap();
     }
-    bench.wire.take();
-    bench.refund(Some("u"), "s", Some("m1")).await.unwrap();
-    insta::assert_json_snapshot!("refund_with_a_key", sent(&bench));
-    bench.refund(Some("u"), "s", None).await.unwrap();
-    insta::assert_json_snapshot!("refund_of_a_session", sent(&bench));
-    bench.refund(Some("u"), "fenced", None).await.unwrap();
-    insta::assert_json_snapshot!("fence_beside_keys", sent(&bench));
+    ledger.http_client.take_requests();
+    ledger.refund(Some("u"), "s", Some("m1")).await.unwrap();
+    insta::assert_json_snapshot!("refund_with_a_key", sent(&ledger));
+    ledger.refund(Some("u"), "s", None).await.unwrap();
+    insta::assert_json_snapshot!("refund_of_a_session", sent(&ledger));
+    ledger.refund(Some("u"), "fenced", None).await.unwrap();
+    insta::assert_json_snapshot!("fence_beside_keys", sent(&ledger));
 }
 
 #[tokio::test]
 async fn reads() {
-    let bench = bench().await;
-    bench.charge("u", 8, "g", None).await.unwrap();
-    bench.wire.take();
-    bench.balance("u").await;
-    insta::assert_json_snapshot!("balance", sent(&bench));
+    let ledger = ledger().await;
+    ledger.charge("u", 8, "g", None).await.unwrap();
+    ledger.http_client.take_requests();
+    ledger.balance("u").await;
+    insta::assert_json_snapshot!("balance", sent(&ledger));
     for (name, request) in [
         ("timeline", json!({ "operation": "timeline", "user_uuid": "u", "limit": 2 })),
         ("summary", json!({ "operation": "summary", "user_uuid": "u" })),
@@ -132,8 +132,8 @@ async fn reads() {
         ),
         ("generation", json!({ "operation": "generation", "generation_uuid": "g" })),
     ] {
-        bench.invoke(HISTORY, request).await.unwrap();
-        let mut requests = sent(&bench);
+        ledger.invoke(HISTORY, request).await.unwrap();
+        let mut requests = sent(&ledger);
         requests.as_array_mut().unwrap().sort_by_key(Value::to_string);
         insta::assert_json_snapshot!(name, requests);
     }

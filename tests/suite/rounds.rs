@@ -6,7 +6,7 @@ use scrip::{
     domain::{CreditSum, Credits, TransType, UserId},
     transport::Audit,
 };
-use scrip_tests::{Bench, Fault};
+use scrip_tests::{Fault, TestLedger};
 use serde_json::{Value, json};
 
 /// How many milliseconds an invocation has, if it has enough.
@@ -17,22 +17,22 @@ fn hourly() -> Audit {
 }
 
 /// Of so many users, most with a pack, each fifth only with a fence.
-async fn some_users(bench: &Bench, count: u64) {
+async fn some_users(ledger: &TestLedger, count: u64) {
     for nth in 0..count {
         let user = format!("user-{nth}");
         if nth % 5 == 0 {
-            bench.refund(Some(&user), "gen-1", None).await.unwrap();
+            ledger.refund(Some(&user), "gen-1", None).await.unwrap();
         } else {
-            bench.grant(&user, nth + 1, None).await;
-            bench.charge(&user, 1, "gen-1", None).await.unwrap();
+            ledger.grant(&user, nth + 1, None).await;
+            ledger.charge(&user, 1, "gen-1", None).await.unwrap();
         }
     }
 }
 
 /// How often each user's wallet was read since the last call.
-fn looked_at(bench: &Bench) -> BTreeMap<String, u64> {
+fn looked_at(ledger: &TestLedger) -> BTreeMap<String, u64> {
     let mut users = BTreeMap::new();
-    for sent in bench.wire.take().into_iter().filter(|sent| sent.operation == "GetItem") {
+    for sent in ledger.http_client.take_requests().into_iter().filter(|sent| sent.operation == "GetItem") {
         let user = sent.request["Key"]["user_uuid"]["S"].as_str().unwrap().to_owned();
         *users.entry(user).or_default() += 1;
     }
@@ -42,21 +42,21 @@ fn looked_at(bench: &Bench) -> BTreeMap<String, u64> {
 #[tokio::test]
 async fn a_week_of_runs_audits_every_user_once() {
     for (every, runs) in [(60, 168), (11 * 60, 15), (7 * 24 * 60, 1)] {
-        let bench = Bench::new().await;
-        some_users(&bench, 30).await;
-        bench.wire.take();
+        let ledger = TestLedger::new().await;
+        some_users(&ledger, 30).await;
+        ledger.http_client.take_requests();
         let mut segments = BTreeMap::<i64, u64>::new();
         let mut users = 0;
         for _ in 0..runs {
-            let found = bench.audit(Audit::every(every).unwrap(), &json!({}), ENOUGH).await.unwrap();
+            let found = ledger.audit(Audit::every(every).unwrap(), &json!({}), ENOUGH).await.unwrap();
             assert_eq!((&found["of"], &found["drifted"]), (&json!(runs), &json!(0)), "{found}");
             assert!(found.get("unfinished_after").is_none(), "{found}");
             *segments.entry(found["segment"].as_i64().unwrap()).or_default() += 1;
             users += found["users"].as_u64().unwrap();
-            bench.clock.pass_millis(i64::from(every) * 60_000);
+            ledger.clock.pass_millis(i64::from(every) * 60_000);
         }
         assert_eq!(segments, (0..runs).map(|nth| (nth, 1)).collect(), "each segment has its turn");
-        let looked_at = looked_at(&bench);
+        let looked_at = looked_at(&ledger);
         assert_eq!((users, looked_at.len()), (30, 30));
         assert!(looked_at.values().all(|times| *times == 1), "{looked_at:?}");
     }
@@ -64,12 +64,12 @@ async fn a_week_of_runs_audits_every_user_once() {
 
 #[tokio::test]
 async fn a_run_audits_the_segment_of_its_schedule_however_late_it_is() {
-    let bench = Bench::new().await;
-    let due = bench.clock.now();
+    let ledger = TestLedger::new().await;
+    let due = ledger.clock.now();
     let mut segments = BTreeSet::new();
     for later in [0, 1, 3_599_999, 86_400_000] {
-        bench.clock.pass_millis(later);
-        let found = bench.audit(hourly(), &json!({ "time": due.to_string() }), ENOUGH).await.unwrap();
+        ledger.clock.pass_millis(later);
+        let found = ledger.audit(hourly(), &json!({ "time": due.to_string() }), ENOUGH).await.unwrap();
         segments.insert(found["segment"].as_i64().unwrap());
     }
     assert_eq!(segments.len(), 1, "{segments:?}");
@@ -77,13 +77,13 @@ async fn a_run_audits_the_segment_of_its_schedule_however_late_it_is() {
 
 #[tokio::test]
 async fn an_unfinished_run_goes_on_where_it_ended() {
-    let bench = Bench::new().await;
-    some_users(&bench, 12).await;
-    bench.wire.take();
+    let ledger = TestLedger::new().await;
+    some_users(&ledger, 12).await;
+    ledger.http_client.take_requests();
     let (mut payload, mut users, mut runs) = (json!({ "segment": 0, "of": 1 }), 0, 0);
     loop {
         // So little that nobody is begun with but the first.
-        let found = bench.audit(hourly(), &payload, 20_000).await.unwrap();
+        let found = ledger.audit(hourly(), &payload, 20_000).await.unwrap();
         (users, runs) = (users + found["users"].as_u64().unwrap(), runs + 1);
         payload = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
         if payload["after"].is_null() {
@@ -93,71 +93,71 @@ async fn an_unfinished_run_goes_on_where_it_ended() {
     }
     // The last of them finds that there is nobody more.
     assert_eq!((users, runs), (12, 13));
-    let looked_at = looked_at(&bench);
+    let looked_at = looked_at(&ledger);
     assert!(looked_at.len() == 12 && looked_at.values().all(|times| *times == 1), "{looked_at:?}");
 }
 
 #[tokio::test]
 async fn a_user_who_takes_too_long_is_the_next_run_s_first() {
-    let bench = Bench::new().await;
-    some_users(&bench, 6).await;
-    let clock = bench.clock.clone();
+    let ledger = TestLedger::new().await;
+    some_users(&ledger, 6).await;
+    let clock = ledger.clock.clone();
     let mut begun = 0;
-    bench.wire.inject(move |sent| {
+    ledger.http_client.inject(move |sent| {
         if sent.operation == "GetItem" {
             begun += 1;
             // Four are audited at once: two have ended when the sixth begins.
             clock.pass_millis(if begun == 6 { ENOUGH } else { 0 });
         }
-        (begun >= 6).then_some(Fault::Lost)
+        (begun >= 6).then_some(Fault::RequestLost)
     });
-    let found = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    let found = ledger.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
     assert!(
         (2..6).contains(&found["users"].as_u64().unwrap()) && found["unfinished_after"].is_string(),
         "{found}"
     );
-    bench.wire.inject(|_| None);
+    ledger.http_client.inject(|_| None);
     let rest = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
-    let rest = bench.audit(hourly(), &rest, ENOUGH).await.unwrap();
+    let rest = ledger.audit(hourly(), &rest, ENOUGH).await.unwrap();
     assert_eq!(found["users"].as_u64().unwrap() + rest["users"].as_u64().unwrap(), 6, "{found} {rest}");
 }
 
 #[tokio::test]
 async fn a_user_who_needs_more_than_a_run_fails_and_the_next_run_begins_behind() {
-    let bench = Bench::new().await;
-    some_users(&bench, 6).await;
-    let clock = bench.clock.clone();
+    let ledger = TestLedger::new().await;
+    some_users(&ledger, 6).await;
+    let clock = ledger.clock.clone();
     let mut is_first = true;
-    bench.wire.inject(move |sent| {
+    ledger.http_client.inject(move |sent| {
         let uses_all = sent.operation == "GetItem" && std::mem::take(&mut is_first);
         clock.pass_millis(if uses_all { ENOUGH } else { 0 });
         None
     });
-    let found = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    let found = ledger.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
     assert_eq!((&found["failed"], found["unfinished_after"].is_string()), (&json!(1), true), "{found}");
     let rest = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
-    let rest = bench.audit(hourly(), &rest, ENOUGH).await.unwrap();
+    let rest = ledger.audit(hourly(), &rest, ENOUGH).await.unwrap();
     assert_eq!((&rest["failed"], rest.get("unfinished_after")), (&json!(0), None), "{rest}");
     assert_eq!(found["users"].as_u64().unwrap() + rest["users"].as_u64().unwrap(), 5, "{found} {rest}");
 }
 
 #[tokio::test]
 async fn a_run_goes_on_behind_users_whose_audit_fails() {
-    let bench = Bench::new().await;
-    some_users(&bench, 8).await;
-    bench.wire.inject(|sent| {
+    let ledger = TestLedger::new().await;
+    some_users(&ledger, 8).await;
+    ledger.http_client.inject(|sent| {
         let user = &sent.request["ExpressionAttributeValues"][":user"]["S"];
-        (user == "user-3" || user == "user-6").then_some(Fault::Refused(400, "ValidationException"))
+        (user == "user-3" || user == "user-6").then_some(Fault::Error(400, "ValidationException"))
     });
-    let found = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    let found = ledger.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
     assert_eq!((&found["users"], &found["failed"]), (&json!(6), &json!(2)), "{found}");
     assert!(found.get("unfinished_after").is_none() && found["drifted"] == 0, "{found}");
 }
 
 #[tokio::test]
 async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
-    let bench = Bench::new().await;
-    some_users(&bench, 3).await;
+    let ledger = TestLedger::new().await;
+    some_users(&ledger, 3).await;
     for payload in [
         json!({}),
         json!({ "version": "0", "detail-type": "Scheduled Event", "resources": ["r"], "detail": {} }),
@@ -165,7 +165,7 @@ async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
         json!({ "segment": 999_999, "of": 1_000_000, "time": "2026-01-01T00:00:00Z" }),
         json!({ "segment": 0, "of": 1, "after": "nobody", "time": "passed over" }),
     ] {
-        bench.audit(hourly(), &payload, ENOUGH).await.unwrap_or_else(|error| panic!("{payload}: {error:?}"));
+        ledger.audit(hourly(), &payload, ENOUGH).await.unwrap_or_else(|error| panic!("{payload}: {error:?}"));
     }
     for payload in [
         json!([0, 1, null]),
@@ -183,7 +183,7 @@ async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
         json!({ "time": "planted" }),
         json!({ "time": 1_767_225_600 }),
     ] {
-        let (code, why) = bench.audit(hourly(), &payload, ENOUGH).await.unwrap_err();
+        let (code, why) = ledger.audit(hourly(), &payload, ENOUGH).await.unwrap_err();
         assert_eq!(code, "InvalidRequest", "{payload}");
         assert!(!why.contains("planted"), "{why}");
     }
@@ -192,35 +192,35 @@ async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_an_error_of_the_run() {
-    let bench = Bench::new().await;
-    some_users(&bench, 3).await;
+    let ledger = TestLedger::new().await;
+    some_users(&ledger, 3).await;
     for operation in ["Scan", "GetItem", "Query"] {
-        bench.wire.inject(move |sent| (sent.operation == operation).then_some(Fault::Lost));
-        let (code, _) = bench.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap_err();
+        ledger.http_client.inject(move |sent| (sent.operation == operation).then_some(Fault::RequestLost));
+        let (code, _) = ledger.audit(hourly(), &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap_err();
         assert_eq!(code, "StoreUnavailable", "{operation}");
     }
 }
 
 #[tokio::test]
 async fn a_run_takes_wallets_of_any_size() {
-    let bench = Bench::new().await;
-    bench.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
-    bench.clock.pass_millis(20_000);
-    bench.grant("many", 20_000, None).await;
-    bench.charge("many", 1, "chat-1", Some("m-1")).await.unwrap();
-    bench.copy("many", "charge#chat-1#m-1", 9_999).await;
+    let ledger = TestLedger::new().await;
+    ledger.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
+    ledger.clock.pass_millis(20_000);
+    ledger.grant("many", 20_000, None).await;
+    ledger.charge("many", 1, "chat-1", Some("m-1")).await.unwrap();
+    ledger.copy("many", "charge#chat-1#m-1", 9_999).await;
     let whole = json!({ "segment": 0, "of": 1 });
-    let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();
+    let found = ledger.audit(hourly(), &whole, ENOUGH).await.unwrap();
     assert_eq!((&found["users"], &found["drifted"]), (&json!(2), &json!(1)), "the copies took something");
 
     let user = UserId::try_from("many".to_owned()).unwrap();
-    let mut wallet = bench.store().wallet(&user).await.unwrap().wallet;
+    let mut wallet = ledger.store().wallet(&user).await.unwrap().wallet;
     wallet.packs[0].remaining = Credits::requested(10_000).unwrap();
     let charged = wallet.totals.iter_mut().find(|(of, _)| matches!(of, TransType::Charge(_)));
     charged.unwrap().1.created = CreditSum { credits: Credits::requested(10_000).unwrap(), count: 10_000 };
-    bench.damage("many", "wallet", None).await;
-    bench.seed("many", &wallet).await;
-    let found = bench.audit(hourly(), &whole, ENOUGH).await.unwrap();
+    ledger.corrupt("many", "wallet", None).await;
+    ledger.seed("many", &wallet).await;
+    let found = ledger.audit(hourly(), &whole, ENOUGH).await.unwrap();
     let expected = json!({ "segment": 0, "of": 1, "users": 2, "records": 10_002, "voided": 0, "drifted": 0, "failed": 0 });
     assert_eq!(found, expected);
 }

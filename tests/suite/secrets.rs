@@ -14,8 +14,8 @@ use lambda_runtime::tracing::{
 };
 use scrip::transport::functions::{DECREASE, REFUND};
 use scrip_tests::{
-    Bench, Fault,
-    secrets::{LOG, MARK, secret},
+    Fault, TestLedger,
+    planted_secrets::{LOG_VARIABLE, PREFIX, planted_secret},
 };
 use serde_json::json;
 
@@ -37,13 +37,13 @@ impl Write for Log {
 }
 
 /// Asks over HTTP, with every scope: the status.
-async fn status(bench: &Bench, method: &str, url: &str, body: &str, key: Option<&str>) -> i64 {
+async fn status(ledger: &TestLedger, method: &str, url: &str, body: &str, key: Option<&str>) -> i64 {
     let claims = json!({ "sub": "private-subject", "scope": "credits:read credits:write" });
     let headers = key.map_or(json!({}), |key| json!({ "Idempotency-Key": key }));
-    bench.http_with(method, url, body, Some(claims), headers).await.status
+    ledger.http_with(method, url, body, Some(claims), headers).await.status
 }
 
-/// The bench itself looks for secrets in each answer.
+/// The ledger itself looks for secrets in each answer.
 #[tokio::test]
 async fn neither_secrets_nor_what_callers_send_is_logged() {
     let log = Log::default();
@@ -55,7 +55,7 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     let _another = Dispatch::new(fmt().with_max_level(LevelFilter::OFF).finish());
     let _logging = lines.finish().set_default();
 
-    let bench = Bench::new().await;
+    let ledger = TestLedger::new().await;
     let user = "known-user".to_owned();
     let charge = json!({
         "user_uuid": user, "trans_type": "private_generation", "credits": 2, "generation_uuid": "known-gen",
@@ -64,20 +64,20 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     let refund = json!({
         "user_uuid": user, "generation_uuid": "known-gen", "reason": "private-reason \u{1f}\n\u{202e}",
     });
-    bench.grant(&user, 5, None).await;
-    bench.invoke(DECREASE, charge.clone()).await.unwrap();
-    bench.invoke(REFUND, refund.clone()).await.unwrap();
-    bench.invoke(REFUND, refund).await.unwrap();
+    ledger.grant(&user, 5, None).await;
+    ledger.invoke(DECREASE, charge.clone()).await.unwrap();
+    ledger.invoke(REFUND, refund.clone()).await.unwrap();
+    ledger.invoke(REFUND, refund).await.unwrap();
 
     let callback = json!({
         "generation_uuid": "known-gen", "user_uuid": user, "status": "failed", "error": "private-error",
-        "task_token": secret("task-token"),
+        "task_token": planted_secret("task-token"),
     });
-    assert_eq!(bench.callback(callback).await.status, 200);
-    let refused = json!({ "status": secret("status"), "task_token": secret("task-token") });
-    assert_eq!(bench.callback(refused).await.status, 400);
+    assert_eq!(ledger.callback(callback).await.status, 200);
+    let refused = json!({ "status": planted_secret("status"), "task_token": planted_secret("task-token") });
+    assert_eq!(ledger.callback(refused).await.status, 400);
 
-    let secret_of = |place: &str| json!(format!("{} #", secret(place)));
+    let secret_of = |place: &str| json!(format!("{} #", planted_secret(place)));
     let refused = |field: &str| {
         let mut body = charge.clone();
         body[field] = secret_of(field);
@@ -110,46 +110,49 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         ("GET", "/credits/known-user/timeline", String::new(), None, 200),
         ("GET", "/generations/known-gen", String::new(), None, 200),
     ] {
-        assert_eq!(status(&bench, method, url, &body, key).await, answered, "{method} {url} {body}");
+        assert_eq!(status(&ledger, method, url, &body, key).await, answered, "{method} {url} {body}");
     }
 
     for (fault, answered) in [
-        (Fault::Lost, 503),
-        (Fault::Refused(400, "ThrottlingException"), 503),
-        (Fault::Refused(400, "InvalidSignatureException"), 503),
-        (Fault::Refused(400, "IncompleteSignatureException"), 503),
-        (Fault::Refused(400, "ExpiredTokenException"), 503),
-        (Fault::Refused(500, "InternalServerError"), 503),
-        (Fault::Refused(400, "ValidationException"), 500),
-        (Fault::Answered("{\"Item\":\"planted-answer\"}"), 500),
+        (Fault::RequestLost, 503),
+        (Fault::Error(400, "ThrottlingException"), 503),
+        (Fault::Error(400, "InvalidSignatureException"), 503),
+        (Fault::Error(400, "IncompleteSignatureException"), 503),
+        (Fault::Error(400, "ExpiredTokenException"), 503),
+        (Fault::Error(500, "InternalServerError"), 503),
+        (Fault::Error(400, "ValidationException"), 500),
+        (Fault::Response("{\"Item\":\"planted-answer\"}"), 500),
     ] {
-        let (clock, thrown) = (bench.clock.clone(), fault.clone());
-        bench.wire.inject(move |_| {
+        let (clock, thrown) = (ledger.clock.clone(), fault.clone());
+        ledger.http_client.inject(move |_| {
             clock.pass_millis(20_000);
             Some(thrown.clone())
         });
         let url = "/credits/known-user/balance";
-        assert_eq!(status(&bench, "GET", url, "", None).await, answered, "{fault:?}");
+        assert_eq!(status(&ledger, "GET", url, "", None).await, answered, "{fault:?}");
     }
-    bench.wire.inject(|_| None);
+    ledger.http_client.inject(|_| None);
 
     for (attribute, value) in [
-        ("version", AttributeValue::S(secret("version"))),
-        ("packs", AttributeValue::S(secret("packs"))),
-        ("keyed", AttributeValue::S(secret("keyed"))),
-        ("totals", AttributeValue::M([(secret("type"), AttributeValue::S(secret("totals")))].into())),
+        ("version", AttributeValue::S(planted_secret("version"))),
+        ("packs", AttributeValue::S(planted_secret("packs"))),
+        ("keyed", AttributeValue::S(planted_secret("keyed"))),
+        (
+            "totals",
+            AttributeValue::M([(planted_secret("type"), AttributeValue::S(planted_secret("totals")))].into()),
+        ),
     ] {
-        let mut item = bench.item(&user, "wallet").await.unwrap();
+        let mut item = ledger.item(&user, "wallet").await.unwrap();
         item.insert(attribute.to_owned(), value);
         item.insert("user_uuid".to_owned(), AttributeValue::S("corrupt".to_owned()));
-        bench.client.put_item().table_name(&bench.table).set_item(Some(item)).send().await.unwrap();
-        assert_eq!(status(&bench, "GET", "/credits/corrupt/balance", "", None).await, 500, "{attribute}");
+        ledger.client.put_item().table_name(&ledger.table).set_item(Some(item)).send().await.unwrap();
+        assert_eq!(status(&ledger, "GET", "/credits/corrupt/balance", "", None).await, 500, "{attribute}");
     }
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("user_uuid=\"known-user\" generation_uuid=\"known-gen\""), "{logged}");
     assert!(logged.lines().count() > 30, "all of it was logged: {logged}");
-    for kept in [MARK, PRIVATE] {
+    for kept in [PREFIX, PRIVATE] {
         let told: Vec<_> = logged.lines().filter(|line| line.contains(kept)).collect();
         assert!(told.is_empty(), "{told:#?}");
     }
@@ -160,7 +163,10 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
 #[ignore = "runs the whole suite a second time"]
 fn no_test_says_a_secret() {
     let mut suite = Command::new(env::current_exe().unwrap());
-    suite.arg("--nocapture").env(LOG, "1").env("AWS_SECRET_ACCESS_KEY", secret("environment"));
+    suite
+        .arg("--nocapture")
+        .env(LOG_VARIABLE, "1")
+        .env("AWS_SECRET_ACCESS_KEY", planted_secret("environment"));
     let (said, saying) = io::pipe().unwrap();
     suite.stdin(Stdio::null()).stdout(saying.try_clone().unwrap()).stderr(saying);
     let mut running = suite.spawn().unwrap();
@@ -169,7 +175,7 @@ fn no_test_says_a_secret() {
     let (mut requests, mut answers) = (0, 0);
     for line in BufReader::new(said).split(b'\n').map(Result::unwrap) {
         let line = String::from_utf8_lossy(&line);
-        assert!(!line.contains(MARK), "{line}");
+        assert!(!line.contains(PREFIX), "{line}");
         requests += usize::from(line.contains("transmitting request"));
         answers += usize::from(line.contains("code=\"ok\""));
     }

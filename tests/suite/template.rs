@@ -10,7 +10,7 @@ use scrip::{
         functions::{BALANCE, DECREASE, FUNCTIONS, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{Bench, Sent, http_event, invoke};
+use scrip_tests::{RecordedRequest, TestLedger, http_event, invoke};
 use serde_json::{Value, json};
 use yaml_serde::Value as Yaml;
 
@@ -73,8 +73,8 @@ fn logical(name: &str) -> String {
 
 #[tokio::test]
 async fn the_table_of_the_template_is_the_one_that_the_code_makes() {
-    let bench = Bench::new().await;
-    let made = bench.client.describe_table().table_name(&bench.table).send().await.unwrap().table.unwrap();
+    let ledger = TestLedger::new().await;
+    let made = ledger.client.describe_table().table_name(&ledger.table).send().await.unwrap().table.unwrap();
     let keys = |keys: &[KeySchemaElement]| -> Value {
         keys.iter()
             .map(|key| json!({ "AttributeName": key.attribute_name(), "KeyType": key.key_type().as_str() }))
@@ -157,10 +157,10 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them()
 
 #[tokio::test]
 async fn behind_the_default_route_nobody_gets_in_without_a_token() {
-    let bench = Bench::new().await;
-    let ledger = Ledger::new(bench.store(), bench.clock.sources());
+    let test_ledger = TestLedger::new().await;
+    let ledger = Ledger::new(test_ledger.store(), test_ledger.clock.sources());
     let app = Arc::new(App::new(ledger));
-    let deadline = bench.clock.now().plus_millis(60_000);
+    let deadline = test_ledger.clock.now().plus_millis(60_000);
     let paths = ROUTES.map(|route| route.path.replace(['{', '}'], ""));
     let others = ["/", "/credits//balance", "/credits/u/balance/", "/$default"];
     for path in paths.iter().map(String::as_str).chain(others) {
@@ -284,7 +284,7 @@ fn functions_that_write_send_failed_invocations_to_the_queue_and_no_other_may() 
 
 #[tokio::test]
 async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
-    let bench = Bench::new().await;
+    let ledger = TestLedger::new().await;
     let charge = |generation: &str, key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": generation, "idempotency_key": key });
     let refund = |user: Option<&str>, generation: &str, key: Option<&str>| json!({ "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": "r" });
     let failed = |user: Option<&str>, generation: &str| json!({ "user_uuid": user, "generation_uuid": generation, "status": "failed" });
@@ -312,11 +312,11 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
     ];
     let mut done = FUNCTIONS.map(|function| (function.name, BTreeSet::new()));
     for (function, payload) in calls {
-        bench.wire.take();
-        bench.invoke(function, payload).await.unwrap();
+        ledger.http_client.take_requests();
+        ledger.invoke(function, payload).await.unwrap();
         let (_, done) = done.iter_mut().find(|(name, _)| *name == function.name).unwrap();
-        let needed = |sent: &Sent| needed(&sent.operation, &sent.request);
-        done.extend(bench.wire.take().iter().flat_map(needed));
+        let needed = |sent: &RecordedRequest| needed(&sent.operation, &sent.request);
+        done.extend(ledger.http_client.take_requests().iter().flat_map(needed));
     }
     let resources = resources();
     assert_eq!(FUNCTIONS.map(|function| (function.name, allowed(&resources, function.name))), done);

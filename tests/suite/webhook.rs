@@ -12,18 +12,19 @@ use scrip::{
     },
 };
 use scrip_tests::{
-    Bench, Fault, Http, Sent, WEBHOOK_SECRET, Wire, callbacks_signed_with, http_event, invoke, signature,
+    Fault, FaultInjectingClient, HttpResponse, RecordedRequest, TestLedger, WEBHOOK_SECRET,
+    callbacks_signed_with, http_event, invoke, signature,
 };
 use serde_json::{Value, json};
 
 const URL: &str = "/webhooks/generation";
 
 /// A wallet of 10 credits, a charge of 4 under generation `g`.
-async fn bench() -> Bench {
-    let bench = Bench::new().await;
-    bench.grant("u", 10, None).await;
-    bench.charge("u", 4, "g", None).await.unwrap();
-    bench
+async fn ledger() -> TestLedger {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 10, None).await;
+    ledger.charge("u", 4, "g", None).await.unwrap();
+    ledger
 }
 
 pub(super) fn failed(generation: &str) -> Value {
@@ -31,43 +32,43 @@ pub(super) fn failed(generation: &str) -> Value {
 }
 
 /// Sends a call-back that is none, and checks that nothing came of it.
-async fn check_refused(bench: &Bench, body: &[u8], header: Option<String>, why: &str) {
-    bench.wire.take();
+async fn check_refused(ledger: &TestLedger, body: &[u8], header: Option<String>, why: &str) {
+    ledger.http_client.take_requests();
     let headers = header.map_or(json!({}), |header| json!({ "X-Signature": header }));
-    let answer = bench.http_with("POST", URL, body, None, headers).await;
+    let answer = ledger.http_with("POST", URL, body, None, headers).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (401, Some("Unauthorized")), "{why}");
     assert_eq!(answer.headers["www-authenticate"], "X-Signature");
-    assert_eq!(bench.wire.take().len(), 0, "{why}: it has asked the table");
+    assert_eq!(ledger.http_client.take_requests().len(), 0, "{why}: it has asked the table");
 }
 
 #[tokio::test]
 async fn a_generation_that_failed_is_refunded_once() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     for outcome in ["voided", "already_voided"] {
-        let answer = bench.callback(failed("g")).await;
+        let answer = ledger.callback(failed("g")).await;
         let told = json!({ "generation_uuid": "g", "status": "failed", "outcome": outcome });
         assert_eq!((answer.status, answer.body), (200, told));
-        assert_eq!(bench.sound_balance("u").await, 10);
+        assert_eq!(ledger.sound_balance("u").await, 10);
     }
 }
 
 #[tokio::test]
 async fn a_generation_that_succeeded_is_looked_up_nowhere() {
-    let bench = bench().await;
-    bench.wire.take();
+    let ledger = ledger().await;
+    ledger.http_client.take_requests();
     for generation in ["g", "unknown"] {
         let body =
             json!({ "generation_uuid": generation, "status": "succeeded", "error": "", "task_token": "t" });
-        let answer = bench.callback(body).await;
+        let answer = ledger.callback(body).await;
         let told = json!({ "generation_uuid": generation, "status": "succeeded" });
         assert_eq!((answer.status, answer.body), (200, told));
     }
-    assert_eq!(bench.wire.take().len(), 0);
+    assert_eq!(ledger.http_client.take_requests().len(), 0);
 }
 
 #[tokio::test]
 async fn the_providers_error_is_the_reason() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     for (nth, (error, reason)) in [
         (json!("out of memory"), "out of memory".to_owned()),
         (json!("é".repeat(300)), "é".repeat(255)),
@@ -78,12 +79,12 @@ async fn the_providers_error_is_the_reason() {
     .enumerate()
     {
         let generation = format!("g{nth}");
-        bench.charge("u", 1, &generation, None).await.unwrap();
+        ledger.charge("u", 1, &generation, None).await.unwrap();
         let mut body = failed(&generation);
         body["error"] = error;
-        assert_eq!(bench.callback(body).await.status, 200);
+        assert_eq!(ledger.callback(body).await.status, 200);
         let asked = json!({ "operation": "generation", "generation_uuid": generation });
-        let told = bench.invoke(HISTORY, asked).await.unwrap();
+        let told = ledger.invoke(HISTORY, asked).await.unwrap();
         assert_eq!(told["charges"][0]["voided_reason"], reason);
     }
 }
@@ -91,45 +92,45 @@ async fn the_providers_error_is_the_reason() {
 /// A provider that gets an error calls again.
 #[tokio::test]
 async fn a_generation_that_is_not_known_yet_is_an_error_without_its_user_and_a_fence_with_it() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let unknown = json!({ "generation_uuid": "later", "status": "failed" });
-    let answer = bench.callback(unknown.clone()).await;
+    let answer = ledger.callback(unknown.clone()).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (404, Some("ChargeNotFound")));
-    bench.charge("u", 3, "later", None).await.unwrap();
-    assert_eq!(bench.callback(unknown).await.body["outcome"], "voided");
+    ledger.charge("u", 3, "later", None).await.unwrap();
+    assert_eq!(ledger.callback(unknown).await.body["outcome"], "voided");
 
-    assert_eq!(bench.callback(failed("never")).await.body["outcome"], "fenced");
-    assert_eq!(bench.charge("u", 3, "never", None).await.unwrap_err().0, "GenerationVoided");
-    assert_eq!(bench.sound_balance("u").await, 6);
+    assert_eq!(ledger.callback(failed("never")).await.body["outcome"], "fenced");
+    assert_eq!(ledger.charge("u", 3, "never", None).await.unwrap_err().0, "GenerationVoided");
+    assert_eq!(ledger.sound_balance("u").await, 6);
 }
 
 #[tokio::test]
 async fn a_call_back_with_a_key_refunds_that_message_alone() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     for key in ["m1", "m2"] {
-        bench.charge("u", 1, "session", Some(key)).await.unwrap();
+        ledger.charge("u", 1, "session", Some(key)).await.unwrap();
     }
     let mut body = failed("session");
     body["idempotency_key"] = json!("m1");
-    assert_eq!(bench.callback(body).await.body["outcome"], "voided");
-    assert_eq!(bench.sound_balance("u").await, 5);
+    assert_eq!(ledger.callback(body).await.body["outcome"], "voided");
+    assert_eq!(ledger.sound_balance("u").await, 5);
 }
 
 #[tokio::test]
 async fn a_generation_of_two_users_is_refunded_to_neither() {
-    let bench = bench().await;
-    bench.grant("other", 10, None).await;
-    bench.charge("other", 4, "g", None).await.unwrap();
-    let answer = bench.callback(json!({ "generation_uuid": "g", "status": "failed" })).await;
+    let ledger = ledger().await;
+    ledger.grant("other", 10, None).await;
+    ledger.charge("other", 4, "g", None).await.unwrap();
+    let answer = ledger.callback(json!({ "generation_uuid": "g", "status": "failed" })).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (409, Some("IdempotencyConflict")));
-    assert_eq!((bench.sound_balance("u").await, bench.sound_balance("other").await), (6, 6));
+    assert_eq!((ledger.sound_balance("u").await, ledger.sound_balance("other").await), (6, 6));
 }
 
 #[tokio::test]
 async fn a_call_back_that_is_forged_late_or_changed_does_nothing() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let body = failed("g").to_string().into_bytes();
-    let now = bench.clock.now();
+    let now = ledger.clock.now();
     let good = |body: &[u8]| signature(WEBHOOK_SECRET, now, body);
     let at = |millis: i64| Some(signature(WEBHOOK_SECRET, now.plus_millis(millis), &body));
     let (time, code) = good(&body).split_once(',').map(|(t, v)| (t.to_owned(), v.to_owned())).unwrap();
@@ -150,24 +151,24 @@ async fn a_call_back_that_is_forged_late_or_changed_does_nothing() {
         (&body, Some(format!("{time},{}", &code[..code.len() - 2])), "half a code"),
         (&body, Some(format!("{time},{}", code.replace("v1=", "v0="))), "another scheme"),
     ] {
-        check_refused(&bench, body, header, why).await;
+        check_refused(&ledger, body, header, why).await;
     }
-    assert_eq!(bench.sound_balance("u").await, 6);
-    bench.clock.pass_millis(301_000);
-    check_refused(&bench, &body, Some(good(&body)), "replayed after its time").await;
+    assert_eq!(ledger.sound_balance("u").await, 6);
+    ledger.clock.pass_millis(301_000);
+    check_refused(&ledger, &body, Some(good(&body)), "replayed after its time").await;
 }
 
 #[tokio::test]
 async fn no_token_is_a_signature() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let all = json!({ "sub": "u", "scope": "credits:read credits:write" });
-    assert_eq!(bench.http("POST", URL, failed("g").to_string(), Some(all)).await.status, 401);
-    assert_eq!(bench.sound_balance("u").await, 6);
+    assert_eq!(ledger.http("POST", URL, failed("g").to_string(), Some(all)).await.status, 401);
+    assert_eq!(ledger.sound_balance("u").await, 6);
 }
 
 #[tokio::test]
 async fn a_signed_body_is_still_looked_at() {
-    let bench = bench().await;
+    let ledger = ledger().await;
     let with = |field: &str, value: Value| {
         let mut body = failed("g");
         body[field] = value;
@@ -182,55 +183,58 @@ async fn a_signed_body_is_still_looked_at() {
         (with("task_token", json!("")), "task_token: must be 1 to 2048 characters"),
         (with("reason", json!("r")), "reason: unknown"),
     ] {
-        let header = signature(WEBHOOK_SECRET, bench.clock.now(), body.as_bytes());
-        let answer = bench.http_with("POST", URL, body, None, json!({ "x-signature": header })).await;
+        let header = signature(WEBHOOK_SECRET, ledger.clock.now(), body.as_bytes());
+        let answer = ledger.http_with("POST", URL, body, None, json!({ "x-signature": header })).await;
         assert_eq!((answer.status, answer.body["detail"].as_str()), (400, Some(detail)));
     }
     // Bytes that are no text arrive as base64, and are what was signed.
     let bytes = b"\xff{}";
-    let header = signature(WEBHOOK_SECRET, bench.clock.now(), bytes);
-    assert_eq!(bench.http_with("POST", URL, bytes, None, json!({ "x-signature": header })).await.status, 400);
-    assert_eq!(bench.sound_balance("u").await, 6);
+    let header = signature(WEBHOOK_SECRET, ledger.clock.now(), bytes);
+    assert_eq!(
+        ledger.http_with("POST", URL, bytes, None, json!({ "x-signature": header })).await.status,
+        400
+    );
+    assert_eq!(ledger.sound_balance("u").await, 6);
 }
 
 #[tokio::test]
 async fn a_direct_invocation_needs_no_signature() {
-    let bench = bench().await;
-    assert_eq!(bench.invoke(WEBHOOK, failed("g")).await.unwrap()["outcome"], "voided");
+    let ledger = ledger().await;
+    assert_eq!(ledger.invoke(WEBHOOK, failed("g")).await.unwrap()["outcome"], "voided");
 }
 
 /// Sends a call-back to an app of its own, signed now.
-pub(super) async fn call(bench: &Bench, app: &Arc<App>, body: &Value, secret: &str) -> Http {
+pub(super) async fn call(ledger: &TestLedger, app: &Arc<App>, body: &Value, secret: &str) -> HttpResponse {
     let body = body.to_string().into_bytes();
-    let headers = json!({ "x-signature": signature(secret, bench.clock.now(), &body) });
+    let headers = json!({ "x-signature": signature(secret, ledger.clock.now(), &body) });
     let event = http_event("POST", URL, body, None, &headers);
-    let deadline = bench.clock.now().plus_millis(60_000);
-    Http::of(invoke(app, WEBHOOK, event.to_string(), deadline).await)
+    let deadline = ledger.clock.now().plus_millis(60_000);
+    HttpResponse::from_reply(invoke(app, WEBHOOK, event.to_string(), deadline).await)
 }
 
-pub(super) fn app(bench: &Bench, callbacks: Callbacks) -> Arc<App> {
-    let ledger = Ledger::new(bench.store(), bench.clock.sources());
+pub(super) fn app(ledger: &TestLedger, callbacks: Callbacks) -> Arc<App> {
+    let ledger = Ledger::new(ledger.store(), ledger.clock.sources());
     Arc::new(App::new(ledger).with_callbacks(callbacks))
 }
 
-/// Step Functions at the end of this wire.
-pub(super) fn executions(wire: &Wire) -> Executions {
+/// Step Functions at the end of this client.
+pub(super) fn executions(http_client: &FaultInjectingClient) -> Executions {
     let config = aws_sdk_sfn::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .http_client(wire.clone());
+        .http_client(http_client.clone());
     Executions::new(config)
 }
 
 #[tokio::test]
 async fn the_execution_that_waits_is_told() {
-    let bench = bench().await;
-    let wire = Wire::new();
-    wire.inject(|_| Some(Fault::Answered("{}")));
+    let ledger = ledger().await;
+    let http_client = FaultInjectingClient::new();
+    http_client.inject(|_| Some(Fault::Response("{}")));
     let callbacks =
-        Callbacks { executions: Some(executions(&wire)), ..callbacks_signed_with(WEBHOOK_SECRET) };
-    let app = app(&bench, callbacks);
+        Callbacks { executions: Some(executions(&http_client)), ..callbacks_signed_with(WEBHOOK_SECRET) };
+    let app = app(&ledger, callbacks);
     let body = |status: &str| json!({ "generation_uuid": "g", "user_uuid": "u", "status": status, "error": "out of memory", "task_token": "token-1" });
     for (status, operation, request) in [
         (
@@ -244,61 +248,61 @@ async fn the_execution_that_waits_is_told() {
             json!({ "taskToken": "token-1", "error": "GenerationFailed", "cause": "out of memory" }),
         ),
     ] {
-        assert_eq!(call(&bench, &app, &body(status), WEBHOOK_SECRET).await.status, 200);
-        let sent = wire.take();
-        let [Sent { operation: sent, request: with, .. }] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!(call(&ledger, &app, &body(status), WEBHOOK_SECRET).await.status, 200);
+        let sent = http_client.take_requests();
+        let [RecordedRequest { operation: sent, request: with, .. }] = &sent[..] else { panic!("{sent:?}") };
         assert_eq!((sent.as_str(), with), (operation, &request));
     }
-    assert_eq!(bench.sound_balance("u").await, 10);
-    call(&bench, &app, &failed("g"), WEBHOOK_SECRET).await;
-    assert_eq!(wire.take().len(), 0, "nobody waits");
+    assert_eq!(ledger.sound_balance("u").await, 10);
+    call(&ledger, &app, &failed("g"), WEBHOOK_SECRET).await;
+    assert_eq!(http_client.take_requests().len(), 0, "nobody waits");
 }
 
 /// Its time was up, or it was told before.
 #[tokio::test]
 async fn an_execution_that_has_gone_on_is_no_error() {
     for code in ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"] {
-        let bench = bench().await;
-        let wire = Wire::new();
-        wire.inject(move |_| Some(Fault::Refused(400, code)));
+        let ledger = ledger().await;
+        let http_client = FaultInjectingClient::new();
+        http_client.inject(move |_| Some(Fault::Error(400, code)));
         let callbacks =
-            Callbacks { executions: Some(executions(&wire)), ..callbacks_signed_with(WEBHOOK_SECRET) };
-        let app = app(&bench, callbacks);
+            Callbacks { executions: Some(executions(&http_client)), ..callbacks_signed_with(WEBHOOK_SECRET) };
+        let app = app(&ledger, callbacks);
         for status in ["succeeded", "failed"] {
             let body =
                 json!({ "generation_uuid": "g", "user_uuid": "u", "status": status, "task_token": "t" });
-            assert_eq!(call(&bench, &app, &body, WEBHOOK_SECRET).await.status, 200, "{code}");
-            assert_eq!(wire.take().len(), 1, "{code}");
+            assert_eq!(call(&ledger, &app, &body, WEBHOOK_SECRET).await.status, 200, "{code}");
+            assert_eq!(http_client.take_requests().len(), 1, "{code}");
         }
-        assert_eq!(bench.sound_balance("u").await, 10);
+        assert_eq!(ledger.sound_balance("u").await, 10);
     }
 }
 
 /// The refund does not wait for it; the provider calls again, and then it is told.
 #[tokio::test]
 async fn an_execution_that_cannot_be_told_is_an_error_after_the_refund() {
-    let bench = bench().await;
-    let wire = Wire::new();
-    wire.inject(|_| Some(Fault::Refused(400, "AccessDeniedException")));
+    let ledger = ledger().await;
+    let http_client = FaultInjectingClient::new();
+    http_client.inject(|_| Some(Fault::Error(400, "AccessDeniedException")));
     let callbacks =
-        Callbacks { executions: Some(executions(&wire)), ..callbacks_signed_with(WEBHOOK_SECRET) };
-    let app = app(&bench, callbacks);
+        Callbacks { executions: Some(executions(&http_client)), ..callbacks_signed_with(WEBHOOK_SECRET) };
+    let app = app(&ledger, callbacks);
     let mut body = failed("g");
     body["task_token"] = json!("t");
-    let answer = call(&bench, &app, &body, WEBHOOK_SECRET).await;
+    let answer = call(&ledger, &app, &body, WEBHOOK_SECRET).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (500, Some("Internal")));
-    assert_eq!(bench.sound_balance("u").await, 10);
-    wire.inject(|_| Some(Fault::Answered("{}")));
-    assert_eq!(call(&bench, &app, &body, WEBHOOK_SECRET).await.body["outcome"], "already_voided");
+    assert_eq!(ledger.sound_balance("u").await, 10);
+    http_client.inject(|_| Some(Fault::Response("{}")));
+    assert_eq!(call(&ledger, &app, &body, WEBHOOK_SECRET).await.body["outcome"], "already_voided");
 }
 
-/// Secrets Manager at the end of this wire.
-fn kept(wire: &Wire) -> Callbacks {
+/// Secrets Manager at the end of this client.
+fn kept(http_client: &FaultInjectingClient) -> Callbacks {
     let config = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .http_client(wire.clone());
+        .http_client(http_client.clone());
     Callbacks { secrets: Secrets::from_secrets_manager(config, "scrip/webhook".to_owned()), executions: None }
 }
 
@@ -306,33 +310,37 @@ fn kept(wire: &Wire) -> Callbacks {
 async fn secrets_are_read_again_every_five_minutes_and_outlast_an_outage() {
     const OLD: &str = "the-old-webhook-secret";
     const NEW: &str = "the-new-webhook-secret";
-    let bench = bench().await;
-    let wire = Wire::new();
-    let app = app(&bench, kept(&wire));
+    let ledger = ledger().await;
+    let http_client = FaultInjectingClient::new();
+    let app = app(&ledger, kept(&http_client));
     let one = r#"{ "SecretString": "the-old-webhook-secret" }"#;
     let both = r#"{ "SecretString": "the-new-webhook-secret\nthe-old-webhook-secret\n" }"#;
-    let down = Fault::Refused(400, "AccessDeniedException");
+    let down = Fault::Error(400, "AccessDeniedException");
     for (minutes, kept, secret, status, reads) in [
         (0, down.clone(), OLD, 500, 1),
-        (0, Fault::Answered(r#"{ "SecretString": "{\"key\": \"the-old-webhook-secret\"}" }"#), OLD, 500, 1),
-        (0, Fault::Answered(one), OLD, 200, 1),
-        (4, Fault::Answered(both), NEW, 401, 0),
-        (2, Fault::Answered(both), NEW, 200, 1),
-        (0, Fault::Answered(both), OLD, 200, 0),
+        (0, Fault::Response(r#"{ "SecretString": "{\"key\": \"the-old-webhook-secret\"}" }"#), OLD, 500, 1),
+        (0, Fault::Response(one), OLD, 200, 1),
+        (4, Fault::Response(both), NEW, 401, 0),
+        (2, Fault::Response(both), NEW, 200, 1),
+        (0, Fault::Response(both), OLD, 200, 0),
         (6, down.clone(), OLD, 200, 1),
         (4, down, NEW, 200, 0),
     ] {
-        bench.clock.pass_millis(minutes * 60_000);
-        wire.inject(move |_| Some(kept.clone()));
-        let answer = call(&bench, &app, &failed("g"), secret).await;
-        assert_eq!((answer.status, wire.take().len()), (status, reads), "{minutes} min, {secret}");
+        ledger.clock.pass_millis(minutes * 60_000);
+        http_client.inject(move |_| Some(kept.clone()));
+        let answer = call(&ledger, &app, &failed("g"), secret).await;
+        assert_eq!(
+            (answer.status, http_client.take_requests().len()),
+            (status, reads),
+            "{minutes} min, {secret}"
+        );
     }
 }
 
 #[tokio::test]
 async fn without_a_secret_nobody_gets_in() {
-    let bench = bench().await;
-    let app = app(&bench, Callbacks::none());
-    assert_eq!(call(&bench, &app, &failed("g"), "").await.status, 500);
-    assert_eq!(bench.sound_balance("u").await, 6);
+    let ledger = ledger().await;
+    let app = app(&ledger, Callbacks::none());
+    assert_eq!(call(&ledger, &app, &failed("g"), "").await.status, 500);
+    assert_eq!(ledger.sound_balance("u").await, 6);
 }

@@ -134,7 +134,7 @@ impl SingleRoundTrip {
     /// Writes a wallet with packs of these credits and expiries.
     pub async fn create_wallet(&self, user: &str, packs: &[(u64, Option<i64>)]) {
         let pack = |(nth, (credits, expired_at)): (usize, &(u64, Option<i64>))| {
-            let i = crate::drawn(&format!("{user}/{nth}")).to_string();
+            let i = crate::seeded_uuid(&format!("{user}/{nth}")).to_string();
             (i.clone(), Pack { i, t: "system_add".to_owned(), c: *credits, e: *expired_at, n: *credits })
         };
         let packs = packs.iter().enumerate().map(pack).collect();
@@ -441,8 +441,8 @@ impl SingleRoundTrip {
     /// The ledger's pause: uniform from 0 to a bound that doubles from 40 to 500 ms.
     async fn pause(&mut self, attempts: u32) {
         let bound = (40 << attempts.min(16)).min(500);
-        let drawn = (self.random)().as_u128() % bound;
-        sleep(Duration::from_millis(u64::try_from(drawn).expect("small"))).await;
+        let seeded_uuid = (self.random)().as_u128() % bound;
+        sleep(Duration::from_millis(u64::try_from(seeded_uuid).expect("small"))).await;
     }
 }
 

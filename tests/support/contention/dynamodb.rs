@@ -14,7 +14,10 @@ use scrip::store::Store;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::engine::{Answer, Engine, Timing, client, pause, refused};
+use crate::{
+    engine::{Engine, Response, Timing, error_response, pause},
+    mock_http::mock_json_client,
+};
 
 /// Service times in milliseconds, and the capacity of a partition.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +103,7 @@ impl SimulatedDynamoDb {
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .endpoint_url("http://engine")
-            .http_client(client(execute));
+            .http_client(mock_json_client(execute));
         Client::from_conf(config.build())
     }
 
@@ -118,13 +121,13 @@ impl SimulatedDynamoDb {
         self.0.state.lock().expect("no panic under the lock")
     }
 
-    async fn execute(self, operation: String, request: Value) -> Answer {
+    async fn execute(self, operation: String, request: Value) -> Response {
         let model = self.0.model;
         pause(model.network).await;
         *self.state().traffic.requests.entry(operation.clone()).or_default() += 1;
         let response = if is_write(&operation) && !self.has_capacity(&request) {
             self.state().traffic.throttled += 1;
-            refused(400, "ThrottlingException")
+            error_response(400, "ThrottlingException")
         } else {
             if operation.ends_with("Item") && is_write(&operation) {
                 pause(model.write).await;
@@ -151,7 +154,7 @@ impl SimulatedDynamoDb {
         *available > 0
     }
 
-    fn count(&self, operation: &str, request: &Value, (status, body): &Answer) {
+    fn count(&self, operation: &str, request: &Value, (status, body): &Response) {
         let mut state = self.state();
         let consumed = &body["ConsumedCapacity"];
         let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);

@@ -30,8 +30,9 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    Clock, drawn,
+    Clock,
     event::{WEBHOOK_SECRET, callbacks_signed_with, invoke},
+    seeded_uuid,
     single_round_trip::{ChargeResult, SingleRoundTrip, WriteCondition},
 };
 
@@ -104,7 +105,7 @@ pub fn run(implementation: Implementation, load: Load) -> LoadResult {
         let window = Duration::from_secs(load.seconds);
         let started = Instant::now();
         for nth in 0..load.rate * load.seconds {
-            let wait = drawn(&format!("{}/wait/{nth}", load.seed)).as_u128() % window.as_millis();
+            let wait = seeded_uuid(&format!("{}/wait/{nth}", load.seed)).as_u128() % window.as_millis();
             let (simulation, wait) =
                 (simulation.clone(), Duration::from_millis(u64::try_from(wait).expect("short")));
             running.spawn(async move {
@@ -160,7 +161,9 @@ impl LoadSimulation {
         let (now, nth) = (clock.clone(), AtomicU64::new(0));
         let sources = Sources {
             now: Box::new(move || now.now()),
-            random: Box::new(move || drawn(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))),
+            random: Box::new(move || {
+                seeded_uuid(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))
+            }),
         };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
         let app = App::new(Ledger::new(store, sources)).without_authentication().with_callbacks(callbacks);
@@ -234,7 +237,7 @@ impl LoadSimulation {
         let (process, seed, mut nth) = (self.processes.fetch_add(1, Ordering::SeqCst), self.load.seed, 0);
         let random = move || -> Uuid {
             nth += 1;
-            drawn(&format!("{seed}/{process}/{nth}"))
+            seeded_uuid(&format!("{seed}/{process}/{nth}"))
         };
         SingleRoundTrip::new(self.dynamodb.client(), self.clock.clone(), condition, random)
     }

@@ -1,4 +1,4 @@
-//! A DynamoDB that answers at once, in the same process.
+//! A mock DynamoDB in the same process that responds at once.
 
 use std::{future::ready, sync::Arc};
 
@@ -12,22 +12,22 @@ use scrip::{
     store::{Store, TABLE},
     transport::App,
 };
-use scrip_tests::{answered, operation, stand_in};
+use scrip_tests::{http_response, mock_http_client, operation};
 use serde_json::json;
 
-/// How long the token of a function's role is, about.
+/// Approximate length of a function's session token.
 const SESSION_TOKEN_CHARS: usize = 900;
 
-/// What every read and every write is answered with.
+/// The response to every read and to every write.
 #[derive(Clone, Debug)]
-pub(crate) struct Canned {
+pub(crate) struct InstantDynamoDb {
     read: Arc<str>,
     write: Arc<str>,
 }
 
-impl Canned {
-    /// One that holds a wallet of so many packs.
-    pub(crate) fn new(packs: u64) -> Canned {
+impl InstantDynamoDb {
+    /// Reads return a wallet with this number of packs.
+    pub(crate) fn new(packs: u64) -> InstantDynamoDb {
         let packs: Vec<_> = (0..packs)
             .map(|nth| {
                 json!({ "M": {
@@ -48,28 +48,28 @@ impl Canned {
         let consumed = |units: f64| json!({ "TableName": TABLE, "CapacityUnits": units });
         let read = json!({ "ConsumedCapacity": consumed(1.0), "Item": wallet });
         let write = json!({ "ConsumedCapacity": [consumed(6.0)] });
-        Canned { read: read.to_string().into(), write: write.to_string().into() }
+        InstantDynamoDb { read: read.to_string().into(), write: write.to_string().into() }
     }
 
-    /// The functions' state on it.
+    /// The functions' app.
     pub(crate) fn app(&self) -> Arc<App> {
         let ledger = Ledger::new(Store::new(self.client(), TABLE), Sources::system());
         Arc::new(App::new(ledger))
     }
 
-    /// A client of it, signing as on Lambda.
+    /// A client that signs as on Lambda.
     pub(crate) fn client(&self) -> Client {
-        let canned = self.clone();
+        let dynamodb = self.clone();
         let answer = move |request: &HttpRequest| {
-            let body = if operation(request) == "GetItem" { &canned.read } else { &canned.write };
-            ready(Ok(answered(200, body.as_bytes())))
+            let body = if operation(request) == "GetItem" { &dynamodb.read } else { &dynamodb.write };
+            ready(Ok(http_response(200, body.as_bytes())))
         };
         let session = "s".repeat(SESSION_TOKEN_CHARS);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("key", "secret", Some(session), None, "bench"))
-            .http_client(stand_in(answer));
+            .http_client(mock_http_client(answer));
         Client::from_conf(Store::with_timeouts(config).build())
     }
 }

@@ -1,5 +1,4 @@
-//! The two calls of the SDK that a charge cannot do without, with all that stands in their
-//! items, and nothing else.
+//! The baseline of a charge: its two calls of the SDK with the same items, and nothing else.
 
 use std::collections::HashMap;
 
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// Charges a user one credit for a generation: what was written.
+/// Charges a user one credit for a generation. Returns the record.
 pub(crate) async fn charge(client: &Client, user: &str, generation: &str) -> Item {
     let wallet = item(client, user, "wallet").await;
     let version: i64 = wallet["version"].as_n().expect("a number").parse().expect("a number");
@@ -67,10 +66,10 @@ pub(crate) async fn charge(client: &Client, user: &str, generation: &str) -> Ite
     charge
 }
 
-/// An item that is there.
+/// Reads an item, which must exist.
 pub(crate) async fn item(client: &Client, user: &str, sort: &str) -> Item {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let got = client.get_item().table_name(TABLE).key("user_uuid", text(user)).key("sk", text(sort));
     let got = got.consistent_read(true).return_consumed_capacity(ReturnConsumedCapacity::Indexes);
-    got.send().await.expect("an answer").item.expect("an item")
+    got.send().await.expect("a response").item.expect("an item")
 }

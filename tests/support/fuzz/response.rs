@@ -1,8 +1,10 @@
+//! Responses, and the checks of their form.
+
 use lambda_runtime::Diagnostic;
 use scrip::transport::{Failure, Reply};
 use serde_json::{Value, json};
 
-/// The codes of the contract, and their HTTP status.
+/// Error codes of the contract, with their HTTP status.
 const CODES: [(&str, i64); 14] = [
     ("InvalidRequest", 400),
     ("Unauthorized", 401),
@@ -20,23 +22,23 @@ const CODES: [(&str, i64); 14] = [
     ("StoreUnavailable", 503),
 ];
 
-/// What a caller is told, by either door.
+/// A response over HTTP or to a direct invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The object that an operation answers.
-    Done(Value),
-    /// An error: its code, and what it says.
-    Refused(String, String),
-    /// An `Internal` of a direct invocation, and what it says to the log.
-    Failed(String),
+pub enum Response {
+    /// The body of a successful response.
+    Success(Value),
+    /// Code and detail of an error.
+    Error(String, String),
+    /// An `Internal` of a direct invocation, with the reason that is logged.
+    InternalError(String),
 }
 
-impl Answer {
-    /// Reads a reply.
+impl Response {
+    /// Parses a reply.
     ///
     /// # Panics
-    /// Where it is none of the contract's.
-    pub fn of(reply: Result<Reply, Failure>) -> Answer {
+    /// If it violates the contract.
+    pub fn from_reply(reply: Result<Reply, Failure>) -> Response {
         match reply {
             Ok(Reply::Http(response)) => {
                 let header = |name: &str| response.headers.get(name).and_then(|value| value.to_str().ok());
@@ -46,69 +48,68 @@ impl Answer {
                 assert_eq!(header("retry-after").is_some(), response.status_code == 503, "{body}");
                 over_http(response.status_code, header("content-type").expect("a content type"), body)
             }
-            Ok(Reply::Direct(answer)) => done(serde_json::from_str(answer.get()).expect("JSON")),
+            Ok(Reply::Direct(answer)) => checked_success(serde_json::from_str(answer.get()).expect("JSON")),
             Err(Failure(error)) => match error.internal_reason() {
-                Some(reason) => Answer::Failed(reason.to_owned()),
+                Some(reason) => Response::InternalError(reason.to_owned()),
                 None => {
                     let Diagnostic { error_type, error_message } = Failure(error).into();
-                    refused(&error_type, &error_message)
+                    checked_error(&error_type, &error_message)
                 }
             },
         }
     }
 
-    /// What must hold wherever nothing but the request can be wrong: a panic
-    /// becomes `Internal` too.
+    /// For requests to a valid table. A panic of a function also becomes `Internal`.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If the error is internal.
     pub fn assert_not_internal(&self) {
-        let is_internal = matches!(self, Answer::Failed(_))
-            || matches!(self, Answer::Refused(code, _) if code == "Internal");
+        let is_internal = matches!(self, Response::InternalError(_))
+            || matches!(self, Response::Error(code, _) if code == "Internal");
         assert!(!is_internal, "Internal: {self:?}");
     }
 
-    /// What must hold even where an item is wrong.
+    /// For requests to any table.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If the function panicked.
     pub fn assert_no_panic(&self) {
-        if let Answer::Failed(why) = self {
-            assert!(!why.contains("panicked"), "a panic: {why}");
+        if let Response::InternalError(reason) = self {
+            assert!(!reason.contains("panicked"), "a panic: {reason}");
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self, Answer::Done(_))
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self, Response::Success(_))
     }
 }
 
-fn over_http(status: i64, content_type: &str, body: Value) -> Answer {
+fn over_http(status: i64, content_type: &str, body: Value) -> Response {
     if matches!(status, 200 | 201) {
         assert_eq!(content_type, "application/json");
-        return done(body);
+        return checked_success(body);
     }
     let text = |name: &str| body[name].as_str().expect(name);
     if content_type == "application/json" {
-        // The old front end's form names no code.
+        // The form of the old front end has no code.
         assert_eq!((&body["code"], &body["data"]), (&json!(-1), &Value::Null), "{body}");
         let code = CODES.iter().find(|code| code.1 == status).expect("a status of the contract");
-        return refused(code.0, text("message"));
+        return checked_error(code.0, text("message"));
     }
     assert_eq!(content_type, "application/problem+json");
     assert_eq!(body["status"], status, "{body}");
     assert_eq!(text("type"), format!("urn:scrip:{}", text("code")));
     assert!(!text("title").is_empty() && body["request_id"].is_string(), "{body}");
     assert!(CODES.contains(&(text("code"), status)), "{body}");
-    refused(text("code"), text("detail"))
+    checked_error(text("code"), text("detail"))
 }
 
-fn done(body: Value) -> Answer {
+fn checked_success(body: Value) -> Response {
     assert!(body.is_object(), "{body}");
-    Answer::Done(body)
+    Response::Success(body)
 }
 
-fn refused(code: &str, detail: &str) -> Answer {
-    assert!(CODES.iter().any(|known| known.0 == code) && !detail.is_empty(), "{code}: {detail}");
-    Answer::Refused(code.to_owned(), detail.to_owned())
+fn checked_error(code: &str, detail: &str) -> Response {
+    assert!(CODES.iter().any(|entry| entry.0 == code) && !detail.is_empty(), "{code}: {detail}");
+    Response::Error(code.to_owned(), detail.to_owned())
 }

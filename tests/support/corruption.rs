@@ -1,10 +1,10 @@
-//! What can be wrong with a user's items.
+//! Corruptions of a user's items, and what audit and repair do about them.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::Bench;
+use crate::TestLedger;
 
 /// An item.
 type Attributes = HashMap<String, AttributeValue>;
@@ -27,37 +27,47 @@ fn map<'a>(value: Option<&'a mut AttributeValue>, name: &str) -> &'a mut Attribu
     map
 }
 
-/// What can happen to an item; nothing is left of a lost one.
-pub type Damage = Option<fn(&mut Attributes)>;
+/// A change of an item; none deletes it.
+pub type Corruption = Option<fn(&mut Attributes)>;
 
-/// Whether a repair puts it right.
+/// What a repair does about a corruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repair {
-    /// It does: the wallet alone is wrong.
-    Mends,
-    /// It does not, and writes nothing.
+pub enum RepairOutcome {
+    /// It replaces the wallet: the records are sound.
+    Repairs,
+    /// It writes nothing.
     Refuses,
 }
-use Repair::{Mends, Refuses};
+use RepairOutcome::{Refuses, Repairs};
 
-/// Damages of the user that [`Bench::a_user`] makes: to the item whose sort key begins so,
-/// what an audit says of it, and what a repair does.
-pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
-    ("wallet", None, "there are records and no wallet", Mends),
-    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: is missing", Mends),
-    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: is missing", Mends),
-    ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Mends),
-    ("wallet", Some(|item| _ = item.insert("version".to_owned(), number(1))), "later than the wallet", Mends),
+/// Corruptions of the user that [`TestLedger::create_sample_user`] creates: prefix of the item's sort key,
+/// change, a part of the discrepancy that an audit reports, and outcome of a repair.
+pub const CORRUPTIONS: [(&str, Corruption, &str, RepairOutcome); 34] = [
+    ("wallet", None, "there are records and no wallet", Repairs),
+    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: is missing", Repairs),
+    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: is missing", Repairs),
+    ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Repairs),
+    (
+        "wallet",
+        Some(|item| _ = item.insert("version".to_owned(), number(1))),
+        "later than the wallet",
+        Repairs,
+    ),
     (
         "wallet",
         // In 2096.
         Some(|item| _ = item.insert("version".to_owned(), number(4_000_000_000_000))),
         "more than an hour ahead of the clock",
-        Mends,
+        Repairs,
     ),
-    ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Mends),
-    ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys", Mends),
-    ("wallet", Some(|item| _ = item.remove("fences")), "0 fences by the wallet and 1 by the records", Mends),
+    ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Repairs),
+    ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys", Repairs),
+    (
+        "wallet",
+        Some(|item| _ = item.remove("fences")),
+        "0 fences by the wallet and 1 by the records",
+        Repairs,
+    ),
     (
         "wallet",
         Some(|item| _ = item.insert("fences".to_owned(), number(2))),
@@ -68,25 +78,25 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
         "wallet",
         Some(|item| _ = list(item, "packs").pop()),
         "has 0 left by the wallet and 4 by the records",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("n".to_owned(), number(3))),
         "has 3 left by the wallet and 4 by the records",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("n".to_owned(), number(11))),
         "a pack with no credits or more than its grant",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
         Some(|item| _ = map(list(item, "packs").first_mut(), "pack").insert("c".to_owned(), number(11))),
         "differs between the wallet and its grant's record",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
@@ -97,19 +107,19 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
             list(item, "packs").insert(0, pack);
         }),
         "is in the wallet and in no record",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
         Some(|item| _ = map(item.get_mut("totals"), "totals").remove("anime_generation")),
         "the sums of anime_generation are 0 credits of 0 records",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
         Some(|item| _ = totals(item, "anime_generation").insert("c".to_owned(), number(5))),
         "the sums of anime_generation are 5 credits of 3 records",
-        Mends,
+        Repairs,
     ),
     (
         "wallet",
@@ -183,14 +193,13 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
     ("charge#chat-1#m-1", None, "the sums of anime_generation", Refuses),
 ];
 
-fn totals<'a>(item: &'a mut Attributes, of: &str) -> &'a mut Attributes {
-    map(map(item.get_mut("totals"), "totals").get_mut(of), of)
+fn totals<'a>(item: &'a mut Attributes, trans_type: &str) -> &'a mut Attributes {
+    map(map(item.get_mut("totals"), "totals").get_mut(trans_type), trans_type)
 }
 
-impl Bench {
-    /// Makes a user with two packs and charges of three kinds, one of them voided, and a
-    /// fence.
-    pub async fn a_user(&self, user: &str) {
+impl TestLedger {
+    /// Creates a user with two packs, charges of three kinds, one of them voided, and a fence.
+    pub async fn create_sample_user(&self, user: &str) {
         let charge = async |credits, generation, key| {
             self.charge(user, credits, generation, key).await.expect("a charge");
         };
@@ -204,20 +213,21 @@ impl Bench {
         }
     }
 
-    /// Does this to the item of a user whose sort key begins so.
-    pub async fn damage(&self, user: &str, sort: &str, damage: Damage) {
+    /// Corrupts the user's first item whose sort key has this prefix.
+    pub async fn corrupt(&self, user: &str, sort_prefix: &str, corruption: Corruption) {
         let query = self.client.query().table_name(&self.table).limit(1);
         let query = query.key_condition_expression("user_uuid = :user AND begins_with(sk, :sort)");
         let query = query.expression_attribute_values(":user", text(user));
-        let found = query.expression_attribute_values(":sort", text(sort)).send().await.expect("an answer");
-        let mut item = found.items.and_then(|mut items| items.pop()).expect("an item");
+        let response =
+            query.expression_attribute_values(":sort", text(sort_prefix)).send().await.expect("a response");
+        let mut item = response.items.and_then(|mut items| items.pop()).expect("an item");
         let key = ["user_uuid", "sk"].map(|name| (name.to_owned(), item[name].clone()));
         let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key.into()));
-        delete.send().await.expect("an answer");
-        if let Some(damage) = damage {
-            damage(&mut item);
+        delete.send().await.expect("a response");
+        if let Some(corrupt) = corruption {
+            corrupt(&mut item);
             let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-            put.send().await.expect("an answer");
+            put.send().await.expect("a response");
         }
     }
 }

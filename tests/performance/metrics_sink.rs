@@ -1,4 +1,4 @@
-//! Metrics and the log, as a function on Lambda has them, to nowhere.
+//! Metrics and log as on Lambda, written to nowhere.
 
 use std::{io, sync::OnceLock};
 
@@ -6,14 +6,14 @@ use lambda_runtime::tracing::subscriber::fmt;
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use scrip::transport::telemetry;
 
-/// Where the metrics of this process are.
-pub(crate) struct Telling(&'static Collector);
+/// The metrics of this process.
+pub(crate) struct MetricsSink(&'static Collector);
 
-impl Telling {
-    /// Those of the process, which has them once.
-    pub(crate) fn start() -> &'static Telling {
-        static TELLING: OnceLock<Telling> = OnceLock::new();
-        TELLING.get_or_init(|| {
+impl MetricsSink {
+    /// Starts the metrics and the log of the process, once.
+    pub(crate) fn start() -> &'static MetricsSink {
+        static SINK: OnceLock<MetricsSink> = OnceLock::new();
+        SINK.get_or_init(|| {
             fmt()
                 .with_target(false)
                 .without_time()
@@ -24,12 +24,12 @@ impl Telling {
             let metrics =
                 Builder::new().cloudwatch_namespace("Scrip").with_dimension("stack", "bench").init();
             telemetry::describe();
-            Telling(metrics.expect("the only recorder"))
+            MetricsSink(metrics.expect("the only recorder"))
         })
     }
 
-    /// Tells what was noted, as a function does before it answers.
+    /// Writes the recorded metrics, as a function does before it responds.
     pub(crate) fn flush(&self) {
-        self.0.set_property("request_id", "request").flush(io::sink()).expect("nowhere is never full");
+        self.0.set_property("request_id", "request").flush(io::sink()).expect("a sink accepts everything");
     }
 }

@@ -1,6 +1,8 @@
+//! The programs that are measured, and their events.
+
 use std::path::{Path, PathBuf};
 
-use scrip_tests::{Bench, Instance};
+use scrip_tests::{FunctionProcess, TestLedger};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -10,15 +12,14 @@ pub(crate) const FUNCTIONS: [&str; 7] =
 
 /// A program whose start is measured.
 pub(crate) struct Subject {
-    /// What the tables call it.
+    /// Name in the tables.
     pub(crate) name: String,
-    /// What Lambda would start.
+    /// The program that Lambda would start.
     pub(crate) program: PathBuf,
-    /// What it is given; a program of Node is the first of them.
+    /// Its arguments; for Node the script.
     pub(crate) arguments: Vec<PathBuf>,
-    /// The function that it is.
     pub(crate) function: &'static str,
-    /// The one file that would be deployed, where it is one.
+    /// The deployed file; absent if there are several.
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -40,23 +41,21 @@ impl Subject {
         }
     }
 
-    /// How it is started.
     pub(crate) fn command(&self, environment: &[(&str, &str)]) -> Command {
-        let mut command = Instance::command(&self.program);
+        let mut command = FunctionProcess::command(&self.program);
         command.args(&self.arguments).envs(environment.iter().copied());
         command
     }
 }
 
-/// Brings a user into the state in which a function has something to do: the event
-/// for it.
-pub(crate) async fn event(bench: &Bench, function: &str, user: &str) -> Value {
+/// Writes the records that a function's event needs. Returns the event.
+pub(crate) async fn event(ledger: &TestLedger, function: &str, user: &str) -> Value {
     let generation = format!("g-{user}");
     if function != "grant" {
-        bench.grant(user, 100, None).await;
+        ledger.grant(user, 100, None).await;
     }
     if ["refund", "history", "webhook"].contains(&function) {
-        bench.charge(user, 8, &generation, None).await.expect("a charge");
+        ledger.charge(user, 8, &generation, None).await.expect("a charge");
     }
     match function {
         "grant" => json!({ "user_uuid": user, "trans_type": "new_user", "credits": 100 }),

@@ -1,3 +1,5 @@
+//! A ledger with a table of its own, for one test.
+
 use std::{
     collections::{BTreeMap, HashMap},
     env,
@@ -27,93 +29,97 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::{
-    Clock, Wire,
+    Clock, FaultInjectingClient,
     engine::{Engine, Schedule},
     event::{WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, signature},
-    secrets::{self, MARK, secret},
+    planted_secrets::{self, PREFIX, planted_secret},
 };
 
-/// The endpoint of another engine to test on; the embedded one where unset.
+/// Environment variable with the endpoint of another engine. Without it the tests use the
+/// embedded one.
 const ENDPOINT: &str = "SCRIP_TEST_DYNAMODB_ENDPOINT";
 
-/// How long an invocation may take, in milliseconds.
+/// Time limit of an invocation, in milliseconds.
 const INVOCATION_MILLIS: i64 = 120_000;
 
-/// A table of its own, and the functions on it.
-pub struct Bench {
-    /// The time.
+/// A table and the functions on it.
+pub struct TestLedger {
+    /// The functions' clock.
     pub clock: Clock,
-    /// What lies between the functions and the engine.
-    pub wire: Wire,
-    /// A client of the engine that bypasses the wire.
+    /// The HTTP client of the functions.
+    pub http_client: FaultInjectingClient,
+    /// A client of the engine without recording and faults.
     pub client: Client,
     /// The table's name.
     pub table: String,
     app: Arc<App>,
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Debug)]
-pub struct Http {
-    /// Its status.
+pub struct HttpResponse {
+    /// Status code.
     pub status: i64,
-    /// Its headers.
+    /// Headers by name.
     pub headers: HashMap<String, String>,
-    /// Its body.
+    /// JSON body.
     pub body: Value,
 }
 
-impl Http {
-    /// What a function gives back to API Gateway; panics where it is anything else.
-    pub fn of(answered: Result<Reply, Failure>) -> Http {
-        let Ok(Reply::Http(answer)) = answered else { panic!("no HTTP answer") };
+impl HttpResponse {
+    /// The response of a function to API Gateway.
+    ///
+    /// # Panics
+    /// If it is a direct one or an error.
+    pub fn from_reply(reply: Result<Reply, Failure>) -> HttpResponse {
+        let Ok(Reply::Http(response)) = reply else { panic!("no HTTP response") };
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = answer.headers.iter();
-        Http {
-            status: answer.status_code,
+        let headers = response.headers.iter();
+        HttpResponse {
+            status: response.status_code,
             headers: headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
-            body: serde_json::from_slice(answer.body.as_deref().unwrap_or_default()).expect("JSON"),
+            body: serde_json::from_slice(response.body.as_deref().unwrap_or_default()).expect("JSON"),
         }
     }
 }
 
-/// Whether the tests run on another engine than the embedded one.
+/// Whether the tests run on an engine other than the embedded one.
 pub fn engine_is_external() -> bool {
     env::var(ENDPOINT).is_ok()
 }
 
-impl Bench {
+impl TestLedger {
     /// A new table, on a clock that runs.
-    pub async fn new() -> Bench {
-        Bench::with(Clock::running()).await
+    pub async fn new() -> TestLedger {
+        TestLedger::with(Clock::running()).await
     }
 
     /// A new table, on this clock.
-    pub async fn with(clock: Clock) -> Bench {
+    pub async fn with(clock: Clock) -> TestLedger {
         match env::var(ENDPOINT) {
-            Ok(endpoint) => Bench::at(&endpoint, clock).await,
-            Err(_) => Bench::at(&embedded().await, clock).await,
+            Ok(endpoint) => TestLedger::at(&endpoint, clock).await,
+            Err(_) => TestLedger::at(&start_embedded_engine().await, clock).await,
         }
     }
 
     /// A new table of the engine at this endpoint.
-    pub async fn at(endpoint: &str, clock: Clock) -> Bench {
+    pub async fn at(endpoint: &str, clock: Clock) -> TestLedger {
         let table = format!("credits-{}", Uuid::new_v4());
-        Bench::over(Builder::new().build_http(), endpoint, table, clock).await
+        TestLedger::over(Builder::new().build_http(), endpoint, table, clock).await
     }
 
     /// A new table of an engine in process that shows each item of a committed transaction
-    /// after a delay of its own, and the schedule of these delays. A test of it is
-    /// quickest on simulated time.
-    pub async fn with_delays() -> (Bench, Schedule) {
+    /// after a delay of its own, and the schedule of these delays. Tests use it on simulated
+    /// time.
+    pub async fn with_delays() -> (TestLedger, Schedule) {
         let schedule = Schedule::default();
         let client = Engine::default().client(schedule.clone());
-        (Bench::over(client, "http://engine", TABLE.to_owned(), Clock::running()).await, schedule)
+        (TestLedger::over(client, "http://engine", TABLE.to_owned(), Clock::running()).await, schedule)
     }
 
-    async fn over(http: SharedHttpClient, endpoint: &str, table: String, clock: Clock) -> Bench {
-        secrets::log();
-        let (key, token) = (secret("access-key"), secret("session-token"));
+    async fn over(http: SharedHttpClient, endpoint: &str, table: String, clock: Clock) -> TestLedger {
+        planted_secrets::start_log();
+        let (key, token) = (planted_secret("access-key"), planted_secret("session-token"));
         let config = || {
             Store::with_timeouts(Config::builder())
                 .behavior_version(BehaviorVersion::latest())
@@ -121,19 +127,19 @@ impl Bench {
                 .credentials_provider(Credentials::new("test", &*key, Some(token.clone()), None, "test"))
                 .endpoint_url(endpoint)
         };
-        let wire = Wire::over(http.clone());
+        let http_client = FaultInjectingClient::over(http.clone());
         let client = Client::from_conf(config().http_client(http).build());
         Store::new(client.clone(), &table).create_table().await.expect("a table");
-        let store = Store::new(Client::from_conf(config().http_client(wire.clone()).build()), &table);
+        let store = Store::new(Client::from_conf(config().http_client(http_client.clone()).build()), &table);
         let app = app(store, &clock);
-        Bench { clock, wire, client, table, app }
+        TestLedger { clock, http_client, client, table, app }
     }
 
-    /// The same table and clock, past the wire: another process.
-    pub fn beside(&self) -> Bench {
-        Bench {
+    /// Another process: the same table and clock, with an HTTP client of its own.
+    pub fn second_process(&self) -> TestLedger {
+        TestLedger {
             clock: self.clock.clone(),
-            wire: Wire::new(),
+            http_client: FaultInjectingClient::new(),
             client: self.client.clone(),
             table: self.table.clone(),
             app: app(self.store(), &self.clock),
@@ -142,7 +148,7 @@ impl Bench {
 
     /// Invokes a function directly: its answer, or the errorType and message.
     pub async fn invoke(&self, function: Function, payload: Value) -> Result<Value, (String, String)> {
-        direct(self.send(function, payload.to_string()).await)
+        direct_result(self.send(function, payload.to_string()).await)
     }
 
     /// Sends a request through the event that API Gateway would make of it, to
@@ -153,7 +159,7 @@ impl Bench {
         url: &str,
         body: impl Into<Vec<u8>>,
         claims: Option<Value>,
-    ) -> Http {
+    ) -> HttpResponse {
         self.http_with(method, url, body, claims, json!({})).await
     }
 
@@ -165,14 +171,14 @@ impl Bench {
         body: impl Into<Vec<u8>>,
         claims: Option<Value>,
         headers: Value,
-    ) -> Http {
+    ) -> HttpResponse {
         let function = function_at(method, url.split('?').next().unwrap_or_default());
-        let event = secrets::plant(http_event(method, url, body.into(), claims, &headers));
-        Http::of(self.send(function, event.to_string()).await)
+        let event = planted_secrets::plant(http_event(method, url, body.into(), claims, &headers));
+        HttpResponse::from_reply(self.send(function, event.to_string()).await)
     }
 
     /// Sends a call-back, signed now.
-    pub async fn callback(&self, body: Value) -> Http {
+    pub async fn callback(&self, body: Value) -> HttpResponse {
         let body = body.to_string();
         let signature = signature(WEBHOOK_SECRET, self.clock.now(), body.as_bytes());
         self.http_with("POST", "/webhooks/generation", body, None, json!({ "x-signature": signature })).await
@@ -197,7 +203,7 @@ impl Bench {
     ) -> Result<Value, (String, String)> {
         let mut event = direct_event(payload.to_string(), self.clock.now().plus_millis(millis));
         request_id.clone_into(&mut event.context.request_id);
-        direct(self.handle(function, event).await)
+        direct_result(self.handle(function, event).await)
     }
 
     async fn handle(&self, function: Function, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
@@ -206,7 +212,7 @@ impl Bench {
             Ok(reply) => serde_json::to_string(reply).expect("JSON"),
             Err(Failure(error)) => Diagnostic::from(Failure(error.clone())).error_message,
         };
-        assert!(!told.contains(MARK), "a secret is in an answer: {told}");
+        assert!(!told.contains(PREFIX), "a secret is in an answer: {told}");
         answered
     }
 
@@ -296,15 +302,15 @@ impl Bench {
     /// Invokes the audit with so many milliseconds left.
     pub async fn audit(&self, audit: Audit, payload: &Value, millis: i64) -> Result<Value, (String, String)> {
         let event = direct_event(payload.to_string(), self.clock.now().plus_millis(millis));
-        direct(audit.handle(&self.app, event).await)
+        direct_result(audit.handle(&self.app, event).await)
     }
 
-    /// The ledger of the functions, through the wire.
+    /// The ledger of the functions.
     pub fn ledger(&self) -> &Ledger {
         &self.app.ledger
     }
 
-    /// The table itself, past the functions and the wire.
+    /// The table itself, without the functions and the HTTP client.
     pub fn store(&self) -> Store {
         Store::new(self.client.clone(), &self.table)
     }
@@ -340,44 +346,44 @@ impl Bench {
                 return;
             }
             let written = self.client.batch_write_item().request_items(&self.table, batch).send().await;
-            assert!(written.expect("an answer").unprocessed_items.is_none_or(|left| left.is_empty()));
+            assert!(written.expect("a response").unprocessed_items.is_none_or(|left| left.is_empty()));
         }
     }
 
-    /// All items of the table by their keys, past the functions.
+    /// All items of the table by their keys, without the functions.
     pub async fn items(&self) -> BTreeMap<[String; 2], HashMap<String, AttributeValue>> {
         let scan = self.client.scan().table_name(&self.table).consistent_read(true);
         let items = scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         let key = |item: &HashMap<_, AttributeValue>| {
             ["user_uuid", "sk"].map(|name| item[name].as_s().expect("text").clone())
         };
-        items.expect("an answer").into_iter().map(|item| (key(&item), item)).collect()
+        items.expect("a response").into_iter().map(|item| (key(&item), item)).collect()
     }
 
-    /// Sets an attribute of an item, past the functions. A name with dots and indexes in
+    /// Sets an attribute of an item, without the functions. A name with dots and indexes in
     /// brackets is inside a map or a list.
     pub async fn set(&self, user: &str, sort: &str, attribute: &str, value: AttributeValue) {
         let key = |text: &str| AttributeValue::S(text.to_owned());
         let update = self.client.update_item().table_name(&self.table);
         let update = update.key("user_uuid", key(user)).key("sk", key(sort));
         let update = update.update_expression(format!("SET {attribute} = :value"));
-        update.expression_attribute_values(":value", value).send().await.expect("an answer");
+        update.expression_attribute_values(":value", value).send().await.expect("a response");
     }
 
-    /// An item of the table, past the functions.
+    /// An item of the table, without the functions.
     pub async fn item(&self, user: &str, sort: &str) -> Option<HashMap<String, AttributeValue>> {
         let key = |text: &str| AttributeValue::S(text.to_owned());
         let got =
             self.client.get_item().table_name(&self.table).key("user_uuid", key(user)).key("sk", key(sort));
-        got.consistent_read(true).send().await.expect("an answer").item
+        got.consistent_read(true).send().await.expect("a response").item
     }
 }
 
-/// The answer to a direct payload, or the errorType and message.
-fn direct(answered: Result<Reply, Failure>) -> Result<Value, (String, String)> {
-    match answered {
-        Ok(Reply::Direct(answer)) => Ok(serde_json::from_str(answer.get()).expect("JSON")),
-        Ok(Reply::Http(answer)) => panic!("an HTTP answer to a direct payload: {answer:?}"),
+/// The response to a direct payload, or the errorType and message.
+fn direct_result(reply: Result<Reply, Failure>) -> Result<Value, (String, String)> {
+    match reply {
+        Ok(Reply::Direct(response)) => Ok(serde_json::from_str(response.get()).expect("JSON")),
+        Ok(Reply::Http(response)) => panic!("an HTTP response to a direct payload: {response:?}"),
         Err(failure) => {
             if let Some(reason) = failure.0.internal_reason() {
                 eprintln!("Internal: {reason}");
@@ -393,8 +399,8 @@ fn app(store: Store, clock: &Clock) -> Arc<App> {
     Arc::new(App::new(Ledger::new(store, clock.sources())).with_callbacks(callbacks))
 }
 
-/// Serves an engine of its own: its endpoint.
-pub async fn embedded() -> String {
+/// Starts an embedded engine. Returns its endpoint.
+pub async fn start_embedded_engine() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(server::serve_on(listener, Database::memory().expect("an engine")));

@@ -1,5 +1,5 @@
-//! What CloudWatch reads in the lines of a function: its embedded metric format, held
-//! against the specification ("Embedded Metric Format Specification" in the CloudWatch
+//! Parses CloudWatch's embedded metric format in a function's log, and validates it by the
+//! specification ("Embedded Metric Format Specification" in the CloudWatch
 //! User Guide).
 
 use std::collections::BTreeMap;
@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 
 /// Units of a metric (API reference of `MetricDatum`) that are used here.
 const UNITS: [&str; 3] = ["Count", "Percent", "Seconds"];
-/// No metric may have more dimensions: each value of one makes another metric to pay.
+/// Most dimensions of a metric: each combination of values is billed as a metric.
 const DIMENSIONS_MAX: usize = 3;
-/// How many values one metric may have in one line.
+/// Most values of a metric in one line.
 const VALUES_MAX: usize = 100;
 
-/// A metric that CloudWatch would take.
+/// A valid metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// In which namespace.
+    /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// In what it is measured.
+    /// Its unit.
     pub unit: String,
     /// Its dimensions.
     pub dimensions: BTreeMap<String, String>,
@@ -28,29 +28,34 @@ pub struct Metric {
     pub values: Vec<f64>,
 }
 
-/// All metrics in these lines; panics where one is not as the specification has it.
-pub fn embedded(lines: &str) -> Vec<Metric> {
+/// All metrics in these lines.
+///
+/// # Panics
+/// If a line violates the specification.
+pub fn parse_metrics(lines: &str) -> Vec<Metric> {
     let lines = lines.lines().filter_map(|line| serde_json::from_str::<Map<String, Value>>(line).ok());
-    lines.filter(|line| line.contains_key("_aws")).flat_map(|line| metrics(&line)).collect()
+    lines.filter(|line| line.contains_key("_aws")).flat_map(|line| line_metrics(&line)).collect()
 }
 
 /// The sum of all values of a metric with at least these dimensions.
 pub fn sum(metrics: &[Metric], name: &str, dimensions: &[(&str, &str)]) -> f64 {
     let has = |metric: &&Metric| {
         metric.name == name
-            && dimensions.iter().all(|(key, value)| metric.dimensions.get(*key).is_some_and(|of| of == value))
+            && dimensions
+                .iter()
+                .all(|(key, value)| metric.dimensions.get(*key).is_some_and(|own| own == value))
     };
     metrics.iter().filter(has).flat_map(|metric| &metric.values).sum()
 }
 
-fn metrics(line: &Map<String, Value>) -> Vec<Metric> {
+fn line_metrics(line: &Map<String, Value>) -> Vec<Metric> {
     let aws = &line["_aws"];
     assert!(aws["Timestamp"].as_u64().is_some_and(|at| at > 1_600_000_000_000), "milliseconds: {aws}");
     let directives = aws["CloudWatchMetrics"].as_array().expect("directives");
-    directives.iter().flat_map(|directive| of_directive(line, directive)).collect()
+    directives.iter().flat_map(|directive| directive_metrics(line, directive)).collect()
 }
 
-fn of_directive(line: &Map<String, Value>, directive: &Value) -> Vec<Metric> {
+fn directive_metrics(line: &Map<String, Value>, directive: &Value) -> Vec<Metric> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let namespace = text(&directive["Namespace"]);
     let sets = directive["Dimensions"].as_array().expect("sets of dimensions");
@@ -64,17 +69,17 @@ fn of_directive(line: &Map<String, Value>, directive: &Value) -> Vec<Metric> {
     assert!(dimensions.values().all(|value| (1..=1_024).contains(&value.len())), "{dimensions:?}");
     let metrics = directive["Metrics"].as_array().expect("metrics");
     assert!((1..=100).contains(&metrics.len()), "{directive}");
-    let of = |metric: &Value| {
+    let parse = |metric: &Value| {
         let (name, unit) = (text(&metric["Name"]), text(&metric["Unit"]));
         assert!(UNITS.contains(&&*unit), "{unit}");
         let values = values(&line[&name]);
         assert!((1..=VALUES_MAX).contains(&values.len()), "{name}");
         Metric { namespace: namespace.clone(), name, unit, dimensions: dimensions.clone(), values }
     };
-    metrics.iter().map(of).collect()
+    metrics.iter().map(parse).collect()
 }
 
-/// A number, or a list of some.
+/// The values of a number or of a list of numbers.
 fn values(value: &Value) -> Vec<f64> {
     let number = |value: &Value| value.as_f64().filter(|number| number.is_finite()).expect("a number");
     value.as_array().map_or_else(|| vec![number(value)], |list| list.iter().map(number).collect())

@@ -1,42 +1,44 @@
+//! Measurements of all runs of a subject.
+
 use std::{fs, io::Write, path::Path, time::Duration};
 
 use flate2::{Compression, write::DeflateEncoder};
 use serde::Serialize;
 
-/// What was measured of one subject, from all its runs.
+/// Measurements of one subject over all its runs.
 #[derive(Serialize)]
-pub(crate) struct Figures {
+pub(crate) struct Measurements {
     pub(crate) name: String,
-    /// From the start of the process until it asked for its first event.
+    /// From the start of the process to its first request for an event.
     pub(crate) first_next_micros: Spread,
-    /// From then until its first answer was there.
+    /// From then to its first response.
     pub(crate) first_event_micros: Spread,
-    /// Both.
+    /// From the start to the first response.
     pub(crate) first_answer_micros: Spread,
     pub(crate) peak_memory_kib: Spread,
-    /// What is deployed, where that is one file.
+    /// Size of the deployed file; absent if there are several.
     pub(crate) bytes: Option<u64>,
     pub(crate) zipped_bytes: Option<u64>,
     pub(crate) instructions: Option<Instructions>,
 }
 
-/// What callgrind counted.
+/// Instructions, by callgrind.
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Instructions {
     pub(crate) first_next: u64,
     pub(crate) first_answer: u64,
-    /// Of one event that comes later.
+    /// For one further event.
     pub(crate) later_event: u64,
 }
 
-/// The figures of one run.
+/// Measurements of one run.
 pub(crate) struct Run {
     pub(crate) first_next: Duration,
     pub(crate) first_answer: Duration,
     pub(crate) peak_memory_kib: u64,
 }
 
-/// The middle one of the figures, and those a quarter from either end.
+/// Median and quartiles.
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Spread {
     pub(crate) low: u64,
@@ -45,31 +47,32 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    fn of(figures: impl Iterator<Item = u64>) -> Spread {
-        let mut figures: Vec<_> = figures.collect();
-        figures.sort_unstable();
-        let at = |quarters: usize| figures[(figures.len() - 1) * quarters / 4];
-        Spread { low: at(1), median: at(2), high: at(3) }
+    fn from_values(values: impl Iterator<Item = u64>) -> Spread {
+        let mut values: Vec<_> = values.collect();
+        values.sort_unstable();
+        let quartile = |nth: usize| values[(values.len() - 1) * nth / 4];
+        Spread { low: quartile(1), median: quartile(2), high: quartile(3) }
     }
 }
 
-impl Figures {
-    pub(crate) fn of(
+impl Measurements {
+    pub(crate) fn from_runs(
         name: &str,
         runs: &[Run],
         file: Option<&Path>,
         instructions: Option<Instructions>,
-    ) -> Figures {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).expect("no ages");
-        let times = |time: fn(&Run) -> Duration| Spread::of(runs.iter().map(|run| micros(time(run))));
+    ) -> Measurements {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).expect("a short time");
+        let times =
+            |time: fn(&Run) -> Duration| Spread::from_values(runs.iter().map(|run| micros(time(run))));
         let content =
-            file.map(|file| fs::read(file).unwrap_or_else(|why| panic!("{}: {why}", file.display())));
-        Figures {
+            file.map(|file| fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+        Measurements {
             name: name.to_owned(),
             first_next_micros: times(|run| run.first_next),
             first_event_micros: times(|run| run.first_answer - run.first_next),
             first_answer_micros: times(|run| run.first_answer),
-            peak_memory_kib: Spread::of(runs.iter().map(|run| run.peak_memory_kib)),
+            peak_memory_kib: Spread::from_values(runs.iter().map(|run| run.peak_memory_kib)),
             bytes: content.as_ref().map(|content| content.len() as u64),
             zipped_bytes: content.as_deref().map(zipped),
             instructions,
@@ -77,7 +80,7 @@ impl Figures {
     }
 }
 
-/// How large a file is in a zip, but for the hundred bytes around it.
+/// Compressed size in a zip, without its headers of about 100 bytes.
 fn zipped(content: &[u8]) -> u64 {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(content).expect("memory");

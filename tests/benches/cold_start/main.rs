@@ -1,11 +1,10 @@
-//! Cold starts, from the start of the process to the first answer, over TLS: of each
-//! function, of the same function in Node, and of builds of `decrease` as they came
-//! one after the other. Nothing is built here. All subjects take turns, so that what
-//! the machine does besides is everybody's.
+//! Measures cold starts over TLS, from the start of the process to the first response: each
+//! function, `decrease` in Node, and given builds of `decrease`. It builds nothing. The subjects
+//! take turns, so that the machine's other load affects all of them.
 
-#![allow(clippy::expect_used, reason = "a measurement that cannot be made ends")]
+#![allow(clippy::expect_used, reason = "a benchmark ends by panicking")]
 
-mod figures;
+mod measurements;
 mod report;
 mod subject;
 
@@ -16,53 +15,53 @@ use std::{
 
 use clap::Parser;
 use rustls_native_certs::load_native_certs;
-use scrip_tests::{Bench, Clock, Instance, Tls, embedded, instructions};
+use scrip_tests::{Clock, FunctionProcess, TestLedger, TlsProxy, instructions, start_embedded_engine};
 use serde_json::json;
 
-use figures::{Figures, Instructions, Run};
+use measurements::{Instructions, Measurements, Run};
 use subject::{FUNCTIONS, Subject, event};
 
 /// Measures cold starts.
 #[derive(Parser)]
 struct Options {
-    /// How often each subject is started
+    /// Starts of each subject
     #[arg(long, default_value_t = 30)]
     runs: usize,
     /// The folder with the functions' release builds
     #[arg(long, default_value = "target/release")]
     functions: PathBuf,
-    /// The folder of the peer, where `npm ci` and `npm run build` were run
+    /// The folder of the Node peer, after `npm ci` and `npm run build`
     #[arg(long, default_value = "tests/peers/node")]
     peer: PathBuf,
     /// Measures the files of this folder instead, builds of `decrease`, in the order of their names
     #[arg(long)]
     steps: Option<PathBuf>,
-    /// Measures those alone whose name has this in it
+    /// Measures only subjects whose name contains this
     #[arg(long, default_value = "")]
     only: String,
-    /// Counts instructions too, by valgrind
+    /// Also counts instructions, by valgrind
     #[arg(long)]
     instructions: bool,
     /// Writes the tables into docs/performance.md, and the plots beside it
     #[arg(long)]
     write: bool,
-    /// What cargo says to every benchmark
+    /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// How many events are counted that come after the first.
+/// Counted events after the first one.
 const LATER_EVENTS: usize = 20;
 
-/// What all subjects are started beside.
-struct Stage {
+/// The engine and the files that all subjects use.
+struct Environment {
     engine: String,
-    tls: Tls,
-    /// The authorities that a machine trusts, and the stage's own.
+    tls: TlsProxy,
+    /// The machine's trusted authorities, and the proxy's.
     authorities: PathBuf,
-    /// The stage's own alone: those that a machine trusts are part of Node.
+    /// The proxy's authority alone: Node contains the others.
     authority: PathBuf,
-    /// Where results go.
+    /// Folder of the results.
     folder: PathBuf,
 }
 
@@ -72,7 +71,7 @@ async fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     std::env::set_current_dir(root).expect("the workspace");
     let options = Options::parse();
-    let stage = Stage::build("target/cold".into()).await;
+    let environment = Environment::build("target/cold".into()).await;
     let (name, title, mut subjects) = match &options.steps {
         Some(folder) => ("cold-steps", "build of `decrease`", steps(folder)),
         None => ("cold", "function", functions(&options)),
@@ -80,24 +79,25 @@ async fn main() {
 
     subjects.retain(|subject| subject.name.contains(&options.only));
 
-    let figures = stage.measure(&subjects, &options).await;
+    let measurements = environment.measure(&subjects, &options).await;
 
-    let mut told = report::table(title, &figures);
-    for peer in figures.iter().filter(|of| of.name.contains("Node")) {
-        let ours = figures.iter().find(|of| of.name == "`decrease`").expect("the same function");
-        told.push('\n');
-        told.push_str(&report::ratio(ours, peer));
+    let mut tables = report::table(title, &measurements);
+    for peer in measurements.iter().filter(|subject| subject.name.contains("Node")) {
+        let ours =
+            measurements.iter().find(|subject| subject.name == "`decrease`").expect("the same function");
+        tables.push('\n');
+        tables.push_str(&report::ratio(ours, peer));
     }
-    println!("{told}");
-    let keep = |ending: &str, content: &str| {
-        fs::write(stage.folder.join(format!("{name}.{ending}")), content).expect("a file");
+    println!("{tables}");
+    let save = |ending: &str, content: &str| {
+        fs::write(environment.folder.join(format!("{name}.{ending}")), content).expect("a file");
     };
-    keep("md", &told);
-    keep("json", &json!({ "runs": options.runs, "subjects": figures }).to_string());
-    keep("svg", &report::chart(&figures));
+    save("md", &tables);
+    save("json", &json!({ "runs": options.runs, "subjects": measurements }).to_string());
+    save("svg", &report::chart(&measurements));
     if options.write {
-        document(name, &told);
-        fs::copy(stage.folder.join(format!("{name}.svg")), format!("docs/{name}.svg")).expect("a plot");
+        document(name, &tables);
+        fs::copy(environment.folder.join(format!("{name}.svg")), format!("docs/{name}.svg")).expect("a plot");
     }
 }
 
@@ -110,78 +110,78 @@ fn functions(options: &Options) -> Vec<Subject> {
 }
 
 fn steps(folder: &Path) -> Vec<Subject> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     let name = |file: &Path| file.file_name().expect("a name").to_string_lossy().into_owned();
     files.iter().map(|file| Subject::function(name(file), "decrease", file)).collect()
 }
 
-impl Stage {
-    async fn build(folder: PathBuf) -> Stage {
-        let engine = embedded().await;
-        let tls = Tls::before(&engine).await;
+impl Environment {
+    async fn build(folder: PathBuf) -> Environment {
+        let engine = start_embedded_engine().await;
+        let tls = TlsProxy::start(&engine).await;
         fs::create_dir_all(&folder).expect("a folder");
         let folder = folder.canonicalize().expect("a folder");
         let (authorities, authority) = (folder.join("authorities.pem"), folder.join("authority.pem"));
         let trusted: String = load_native_certs().certs.iter().map(|der| pem(der)).collect();
         fs::write(&authorities, trusted + &tls.authority).expect("a file");
         fs::write(&authority, &tls.authority).expect("a file");
-        Stage { engine, tls, authorities, authority, folder }
+        Environment { engine, tls, authorities, authority, folder }
     }
 
-    async fn measure(&self, subjects: &[Subject], options: &Options) -> Vec<Figures> {
+    async fn measure(&self, subjects: &[Subject], options: &Options) -> Vec<Measurements> {
         let mut runs: Vec<Vec<Run>> = subjects.iter().map(|_| Vec::new()).collect();
-        // The first round fetches the files from the disk.
+        // The first round reads the files from the disk, and does not count.
         for round in 0..=options.runs {
-            let bench = Bench::at(&self.engine, Clock::running()).await;
+            let ledger = TestLedger::at(&self.engine, Clock::running()).await;
             for (nth, subject) in subjects.iter().enumerate() {
-                let run = self.run(&bench, subject, &format!("u{nth}")).await;
+                let run = self.run(&ledger, subject, &format!("u{nth}")).await;
                 if round > 0 {
                     runs[nth].push(run);
                 }
             }
             eprintln!("round {round} of {}", options.runs);
         }
-        let mut figures = Vec::new();
+        let mut measurements = Vec::new();
         for (subject, runs) in subjects.iter().zip(&runs) {
             let is_counted = options.instructions && subject.arguments.is_empty();
             let counted = if is_counted { Some(self.count(subject).await) } else { None };
-            figures.push(Figures::of(&subject.name, runs, subject.file.as_deref(), counted));
+            measurements.push(Measurements::from_runs(&subject.name, runs, subject.file.as_deref(), counted));
         }
-        figures
+        measurements
     }
 
-    async fn run(&self, bench: &Bench, subject: &Subject, user: &str) -> Run {
-        let event = event(bench, subject.function, user).await;
-        let mut instance = Instance::start(subject.command(&self.environment(&bench.table))).await;
-        instance.send(event.to_string()).await;
-        let asked = instance.asked().await;
-        let (answered, ended) = instance.ending().await;
-        if let Err(error) = ended {
-            panic!("{}: {error:?}: {}", subject.name, instance.ended().await);
+    async fn run(&self, ledger: &TestLedger, subject: &Subject, user: &str) -> Run {
+        let event = event(ledger, subject.function, user).await;
+        let mut process = FunctionProcess::start(subject.command(&self.environment(&ledger.table))).await;
+        process.send(event.to_string()).await;
+        let requested = process.next_request().await;
+        let (responded, result) = process.next_result().await;
+        if let Err(error) = result {
+            panic!("{}: {error:?}: {}", subject.name, process.into_output().await);
         }
-        instance.asked().await;
+        process.next_request().await;
         Run {
-            first_next: asked - instance.started,
-            first_answer: answered - instance.started,
-            peak_memory_kib: instance.peak_memory_kib(),
+            first_next: requested - process.started,
+            first_answer: responded - process.started,
+            peak_memory_kib: process.peak_memory_kib(),
         }
     }
 
     async fn count(&self, subject: &Subject) -> Instructions {
-        let bench = Bench::at(&self.engine, Clock::running()).await;
-        let (environment, out) = (self.environment(&bench.table), self.folder.join("callgrind"));
+        let ledger = TestLedger::at(&self.engine, Clock::running()).await;
+        let (environment, out) = (self.environment(&ledger.table), self.folder.join("callgrind"));
         let after = async |events: usize| {
-            let made = async |start: usize| {
-                let mut made = Vec::new();
+            let events_of_start = async |start: usize| {
+                let mut payloads = Vec::new();
                 for nth in 0..events {
                     let user = format!("u{events}-{start}-{nth}");
-                    made.push(event(&bench, subject.function, &user).await.to_string());
+                    payloads.push(event(&ledger, subject.function, &user).await.to_string());
                 }
-                made
+                payloads
             };
-            instructions(&subject.program, &environment, made, &out).await
+            instructions(&subject.program, &environment, events_of_start, &out).await
         };
         let (first_next, first_answer) = (after(0).await, after(1).await);
         let later = after(1 + LATER_EVENTS).await.saturating_sub(first_answer);
@@ -191,7 +191,7 @@ impl Stage {
     fn environment<'a>(&'a self, table: &'a str) -> [(&'static str, &'a str); 7] {
         [
             ("SCRIP_TABLE", table),
-            ("SCRIP_WEBHOOK_SECRETS", "a-secret-of-the-stage"),
+            ("SCRIP_WEBHOOK_SECRETS", "a-secret-of-the-benchmark"),
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.tls.endpoint),
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
             ("SSL_CERT_FILE", self.authorities.to_str().expect("UTF-8")),
@@ -206,7 +206,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der))
 }
 
-/// Puts a table between the two lines of the document that name it.
+/// Replaces the table between the document's two marks of this name.
 fn document(name: &str, table: &str) {
     const PATH: &str = "docs/performance.md";
     let text = fs::read_to_string(PATH).expect(PATH);

@@ -14,85 +14,85 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use super::Answer;
+use super::Response;
 use crate::{
-    engine::client,
     event::{WEBHOOK_SECRET, callbacks_signed_with, invoke},
+    mock_http::mock_json_client,
 };
 
-/// What stands in the table when a client asks, as JSON objects of the
-/// attributes' values.
+/// The items of the table for a request, as JSON objects of their attributes' values.
 const ITEMS: &str = include_str!("table.jsonl");
 
-/// When every input begins, in milliseconds since 1970: 2026-01-01T00:00:00Z.
+/// Start time of every input, in milliseconds since 1970: 2026-01-01T00:00:00Z.
 pub(super) const START: i64 = 1_767_225_600_000;
 
-/// How long the table takes for an answer, in milliseconds of the functions'
-/// clock: what is tried again and again reaches its deadline after a few.
-const ANSWER_MILLIS: i64 = 5_000;
+/// Time of a response of the table, in milliseconds of the functions' clock: retries reach the
+/// deadline after a few.
+const RESPONSE_MILLIS: i64 = 5_000;
 
-/// How long an invocation may take, in milliseconds.
+/// Time limit of an invocation, in milliseconds.
 const INVOCATION_MILLIS: i64 = 60_000;
 
-/// What is drawn is a multiple of this, so that a pause, which is drawn evenly
-/// from zero to its bound, is none: every bound divides it.
-const DRAWN_STEP: u128 = 16_000;
+/// Random numbers are multiples of this. Every bound of a pause divides it, so every pause is 0.
+const RANDOM_STEP: u128 = 16_000;
 
-/// The functions, on a table that answers at once.
-pub(super) struct World {
-    /// The table, as the functions reach it.
+/// The functions on a mock table.
+pub(super) struct Harness {
+    /// The functions' store.
     pub(super) store: Store,
     table: Table,
     app: Arc<App>,
     runtime: Runtime,
-    /// What stands in the table when a client asks.
+    /// The items of the table for a request.
     items: Vec<Value>,
 }
 
-/// Stands in for DynamoDB.
+/// A mock of DynamoDB.
 #[derive(Clone)]
 struct Table(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     items: Vec<Value>,
-    /// Whether the items are the answer to whatever is read.
-    anywhere: bool,
-    written: Vec<Value>,
+    /// Whether every read returns the items.
+    matches_any_key: bool,
+    writes: Vec<Value>,
     now: i64,
-    drawn: u128,
+    last_random: u128,
 }
 
 thread_local! {
-    static WORLD: World = World::new();
+    static HARNESS: Harness = Harness::new();
 }
 
-/// Works in this thread's world: making one takes longer than using it.
-pub(super) fn with<T>(work: impl FnOnce(&World) -> T) -> T {
-    WORLD.with(work)
+/// Calls a function with this thread's harness, which is expensive to create.
+pub(super) fn with<T>(work: impl FnOnce(&Harness) -> T) -> T {
+    HARNESS.with(work)
 }
 
-/// What a function answers to a client, whose payload must be JSON, and whether
-/// anything was written.
+/// Invokes a function with a payload, which must be JSON. Returns its response, and whether it
+/// wrote.
 ///
 /// # Panics
-/// Where it is `Internal`, or something was written though it was refused.
-pub(super) fn ask(function: Function, payload: String) -> (Answer, bool) {
-    with(|world| {
-        world.lay(world.items.clone());
-        let answer = world.invoke(function, payload);
-        answer.assert_not_internal();
-        let has_written = !world.take_written().is_empty();
-        assert!(answer.is_done() || !has_written, "refused, and written: {answer:?}");
-        (answer, has_written)
+/// If the response is `Internal`, or a rejected request wrote.
+pub(super) fn invoke_checked(function: Function, payload: String) -> (Response, bool) {
+    with(|harness| {
+        harness.reset(harness.items.clone());
+        let response = harness.invoke(function, payload);
+        response.assert_not_internal();
+        let has_written = !harness.take_writes().is_empty();
+        assert!(response.is_success() || !has_written, "a rejected request wrote: {response:?}");
+        (response, has_written)
     })
 }
 
-impl World {
-    fn new() -> World {
+impl Harness {
+    fn new() -> Harness {
         let table = Table(Arc::default());
-        let asks = table.clone();
-        let client = client(move |operation, request| ready(Ok(asks.state().answer(&operation, &request))));
+        let mock = table.clone();
+        let client = mock_json_client(move |operation, request| {
+            ready(Ok(mock.state().response(&operation, &request)))
+        });
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
@@ -106,39 +106,40 @@ impl World {
         let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let items = ITEMS.lines().map(|line| item(&serde_json::from_str(line).expect("an object")));
-        World { store, table, app, runtime, items: items.collect() }
+        Harness { store, table, app, runtime, items: items.collect() }
     }
 
-    /// Begins again, on these items.
-    pub(super) fn lay(&self, items: Vec<Value>) {
+    /// Resets the table to these items.
+    pub(super) fn reset(&self, items: Vec<Value>) {
         *self.table.state() = State { items, now: START, ..State::default() };
     }
 
-    /// Begins again, on one item that is read wherever something is.
-    pub(super) fn lay_anywhere(&self, item: Value) {
-        *self.table.state() = State { items: vec![item], anywhere: true, now: START, ..State::default() };
+    /// Resets the table to one item that every read returns.
+    pub(super) fn reset_to_any_key(&self, item: Value) {
+        *self.table.state() =
+            State { items: vec![item], matches_any_key: true, now: START, ..State::default() };
     }
 
-    /// Hands a payload, which must be JSON, to a function.
-    pub(super) fn invoke(&self, function: Function, payload: String) -> Answer {
+    /// Invokes a function with a payload, which must be JSON.
+    pub(super) fn invoke(&self, function: Function, payload: String) -> Response {
         let deadline = self.table.now().plus_millis(INVOCATION_MILLIS);
-        Answer::of(self.wait(invoke(&self.app, function, payload, deadline)))
+        Response::from_reply(self.wait(invoke(&self.app, function, payload, deadline)))
     }
 
-    /// Waits for a call of the store.
+    /// Runs a call of the store.
     pub(super) fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         self.runtime.block_on(call)
     }
 
-    /// The actions of the transactions that were done since the last call.
-    pub(super) fn take_written(&self) -> Vec<Value> {
-        std::mem::take(&mut self.table.state().written)
+    /// The actions of the committed transactions since the last call.
+    pub(super) fn take_writes(&self) -> Vec<Value> {
+        std::mem::take(&mut self.table.state().writes)
     }
 }
 
 impl Table {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nothing panics while it holds this")
+        self.0.lock().expect("no panic under the lock")
     }
 
     fn now(&self) -> Timestamp {
@@ -147,14 +148,14 @@ impl Table {
 
     fn draw(&self) -> Uuid {
         let mut state = self.state();
-        state.drawn += DRAWN_STEP;
-        Uuid::from_u128(state.drawn)
+        state.last_random += RANDOM_STEP;
+        Uuid::from_u128(state.last_random)
     }
 }
 
 impl State {
-    fn answer(&mut self, operation: &str, request: &Value) -> (u16, Value) {
-        self.now += ANSWER_MILLIS;
+    fn response(&mut self, operation: &str, request: &Value) -> (u16, Value) {
+        self.now += RESPONSE_MILLIS;
         match operation {
             "GetItem" => (200, self.at(&request["Key"]).map_or(json!({}), |item| json!({ "Item": item }))),
             "BatchGetItem" => {
@@ -170,40 +171,41 @@ impl State {
                 (200, json!({ "Responses": actions.map(item).collect::<Vec<_>>() }))
             }
             "Query" => {
-                let found = |item: &&Value| self.anywhere || is_asked_for(request, item);
+                let found = |item: &&Value| self.matches_any_key || matches_query(request, item);
                 let items: Vec<_> = self.items.iter().filter(found).collect();
                 (200, json!({ "Items": items, "Count": items.len() }))
             }
             "TransactWriteItems" => self.write(request),
-            other => panic!("{other} is none of the store's calls"),
+            other => panic!("the store does not call {other}"),
         }
     }
 
-    /// Does a transaction, unless a record stands where one would be put.
+    /// Commits a transaction, unless an item exists that it would put.
     fn write(&mut self, request: &Value) -> (u16, Value) {
         let actions = request["TransactItems"].as_array().cloned().unwrap_or_default();
-        let standing: Vec<_> = actions.iter().map(|action| self.at(&action["Put"]["Item"])).collect();
-        if standing.iter().all(Option::is_none) {
-            self.written.extend(actions);
+        let stopped: Vec<_> = actions.iter().map(|action| self.at(&action["Put"]["Item"])).collect();
+        if stopped.iter().all(Option::is_none) {
+            self.writes.extend(actions);
             return (200, json!({}));
         }
         let reason = |item: &Option<&Value>| match item {
             Some(item) => json!({ "Code": "ConditionalCheckFailed", "Item": item }),
             None => json!({ "Code": "None" }),
         };
-        let reasons: Vec<_> = standing.iter().map(reason).collect();
+        let reasons: Vec<_> = stopped.iter().map(reason).collect();
         let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
         (400, json!({ "__type": kind, "CancellationReasons": reasons }))
     }
 
     fn at(&self, key: &Value) -> Option<&Value> {
-        let is_there = |item: &&Value| self.anywhere || (key["sk"].is_object() && item["sk"] == key["sk"]);
+        let is_there =
+            |item: &&Value| self.matches_any_key || (key["sk"].is_object() && item["sk"] == key["sk"]);
         self.items.iter().find(is_there)
     }
 }
 
-/// Whether a query would find an item, as far as the kind of item goes.
-fn is_asked_for(request: &Value, item: &Value) -> bool {
+/// Whether a query selects the kind of this item.
+fn matches_query(request: &Value, item: &Value) -> bool {
     let value = |name: &str| request["ExpressionAttributeValues"][name]["S"].as_str().unwrap_or_default();
     match request["IndexName"].as_str() {
         None => item["sk"]["S"].as_str().is_some_and(|sort| sort.starts_with(value(":charges"))),
@@ -212,8 +214,7 @@ fn is_asked_for(request: &Value, item: &Value) -> bool {
     }
 }
 
-/// The attribute that a JSON value stands for: no set and no bytes, which the
-/// ledger has no use for.
+/// The attribute of a JSON value. The ledger has no sets and no bytes.
 pub(super) fn attribute(value: &Value) -> Value {
     match value {
         Value::Null => json!({ "NULL": true }),
@@ -225,7 +226,7 @@ pub(super) fn attribute(value: &Value) -> Value {
     }
 }
 
-/// The item whose attributes a JSON object stands for.
+/// The item of a JSON object.
 pub(super) fn item(fields: &Map<String, Value>) -> Value {
     fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }

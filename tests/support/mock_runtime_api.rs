@@ -1,3 +1,5 @@
+//! A mock of Lambda's runtime interface that runs a function's program.
+
 use std::{
     env,
     ffi::OsStr,
@@ -27,43 +29,43 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// The longest that an invocation may take here: a bound, never a wait.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long an invocation may take by its deadline.
+/// Timeout of every wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Time from the start of an invocation to its deadline.
 const INVOCATION: Duration = Duration::from_secs(50);
 const VERSION: &str = "/2018-06-01/runtime";
 
-/// What an invocation ended with: an answer, or the errorType and message.
-pub type Ended = Result<Value, (String, String)>;
+/// The response of an invocation, or its errorType and message.
+pub type InvocationResult = Result<Value, (String, String)>;
 
-/// A process of a function under a stand-in for Lambda's runtime interface, from its
-/// start on; it is gone when this is.
-pub struct Instance {
-    /// When it was started.
+/// A function's process. Dropping this kills it.
+pub struct FunctionProcess {
+    /// Time of its start.
     pub started: Instant,
     invocations: mpsc::Sender<Bytes>,
-    asked: mpsc::UnboundedReceiver<Instant>,
-    endings: mpsc::Receiver<(Instant, Ended)>,
+    next_requests: mpsc::UnboundedReceiver<Instant>,
+    results: mpsc::Receiver<(Instant, InvocationResult)>,
     process: Child,
-    /// What it says, until it ends.
-    said: JoinHandle<String>,
+    /// Reads its outputs until it ends.
+    output: JoinHandle<String>,
 }
 
-/// What the runtime interface hands over and takes.
+/// State of the runtime interface.
 struct Interface {
     invocations: Mutex<mpsc::Receiver<Bytes>>,
-    asked: mpsc::UnboundedSender<Instant>,
-    endings: mpsc::Sender<(Instant, Ended)>,
+    next_requests: mpsc::UnboundedSender<Instant>,
+    results: mpsc::Sender<(Instant, InvocationResult)>,
 }
 
-impl Instance {
-    /// A command in the environment that Lambda gives a function, and in no other.
+impl FunctionProcess {
+    /// A command with the environment of a function on Lambda, and nothing of this process's
+    /// that would change it.
     pub fn command(program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
             let upper = name.to_string_lossy().to_uppercase();
-            let sways = ["AWS_", "NODE_", "SSL_CERT_"].iter().any(|prefix| upper.starts_with(prefix));
-            if sways || upper.ends_with("_PROXY") {
+            let is_removed = ["AWS_", "NODE_", "SSL_CERT_"].iter().any(|prefix| upper.starts_with(prefix));
+            if is_removed || upper.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }
@@ -80,33 +82,37 @@ impl Instance {
     }
 
     /// Starts the process of such a command.
-    pub async fn start(mut command: Command) -> Instance {
+    pub async fn start(mut command: Command) -> FunctionProcess {
         let (invocations, to_invoke) = mpsc::channel(1);
-        let (asks, asked) = mpsc::unbounded_channel();
-        let (ended, endings) = mpsc::channel(1);
-        let interface = Interface { invocations: Mutex::new(to_invoke), asked: asks, endings: ended };
+        let (next_sender, next_requests) = mpsc::unbounded_channel();
+        let (result_sender, results) = mpsc::channel(1);
+        let interface = Interface {
+            invocations: Mutex::new(to_invoke),
+            next_requests: next_sender,
+            results: result_sender,
+        };
         command.env("AWS_LAMBDA_RUNTIME_API", serve(interface).await);
         let started = Instant::now();
-        let (process, said) = listen(command);
-        Instance { started, invocations, asked, endings, process, said }
+        let (process, output) = spawn(command);
+        FunctionProcess { started, invocations, next_requests, results, process, output }
     }
 
-    /// Has the next event ready for when it is asked for.
+    /// Queues the next event.
     pub async fn send(&self, payload: String) {
         self.invocations.send(payload.into()).await.expect("the interface serves");
     }
 
-    /// When it asked for an event, each time once.
-    pub async fn asked(&mut self) -> Instant {
-        within(&mut self.process, self.asked.recv()).await
+    /// Waits for its next request for an event. Returns the time of the request.
+    pub async fn next_request(&mut self) -> Instant {
+        wait_for(&mut self.process, self.next_requests.recv()).await
     }
 
-    /// How an invocation ended, and when.
-    pub async fn ending(&mut self) -> (Instant, Ended) {
-        within(&mut self.process, self.endings.recv()).await
+    /// Waits for the result of an invocation. Returns it with its time.
+    pub async fn next_result(&mut self) -> (Instant, InvocationResult) {
+        wait_for(&mut self.process, self.results.recv()).await
     }
 
-    /// The most memory that it has had so far, in KiB: on Linux alone.
+    /// Peak memory so far, in KiB; on Linux only.
     pub fn peak_memory_kib(&self) -> u64 {
         let id = self.process.id().expect("it runs");
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a process of Linux");
@@ -114,56 +120,59 @@ impl Instance {
         peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// Asks it to end, as a tool that watches it needs, and waits until it has.
-    pub async fn end(&mut self) {
+    /// Terminates it with a signal, so that a tool like valgrind can write its results.
+    pub async fn terminate(&mut self) {
         let id = self.process.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         kill_process(id.expect("it runs"), Signal::TERM).expect("a signal");
-        timeout(PATIENCE, self.process.wait()).await.expect("an end in time").expect("a status");
+        timeout(TIMEOUT, self.process.wait()).await.expect("an end in time").expect("a status");
     }
 
-    /// Ends it at once: all that it has said.
-    pub async fn ended(mut self) -> String {
+    /// Kills it. Returns both its outputs.
+    pub async fn into_output(mut self) -> String {
         self.process.kill().await.expect("it runs");
-        self.said.join().expect("text")
+        self.output.join().expect("text")
     }
 }
 
-/// What comes while the process runs, in time.
-async fn within<T>(process: &mut Child, coming: impl Future<Output = Option<T>>) -> T {
-    let came = tokio::select! {
-        came = timeout(PATIENCE, coming) => came,
+/// Waits for a value.
+///
+/// # Panics
+/// If the process ends or the time is up.
+async fn wait_for<T>(process: &mut Child, receive: impl Future<Output = Option<T>>) -> T {
+    let received = tokio::select! {
+        received = timeout(TIMEOUT, receive) => received,
         status = process.wait() => panic!("the function ended: {status:?}"),
     };
-    came.expect("in time").expect("the interface serves")
+    received.expect("in time").expect("the interface serves")
 }
 
-/// Starts a process, and hears what it says on both its outputs.
-fn listen(mut command: Command) -> (Child, JoinHandle<String>) {
-    let (mut hearing, saying) = io::pipe().expect("a pipe");
-    command.stdout(saying.try_clone().expect("a pipe")).stderr(saying);
-    let said = thread::spawn(move || {
-        let mut said = String::new();
-        hearing.read_to_string(&mut said).expect("text");
-        said
+/// Starts a process and a thread that reads both its outputs.
+fn spawn(mut command: Command) -> (Child, JoinHandle<String>) {
+    let (mut reader, writer) = io::pipe().expect("a pipe");
+    command.stdout(writer.try_clone().expect("a pipe")).stderr(writer);
+    let output = thread::spawn(move || {
+        let mut output = String::new();
+        reader.read_to_string(&mut output).expect("text");
+        output
     });
-    (command.spawn().expect("a process"), said)
+    (command.spawn().expect("a process"), output)
 }
 
-/// Serves the runtime interface: its host and port.
+/// Serves the runtime interface. Returns its host and port.
 async fn serve(interface: Interface) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let router = Router::new()
         .route(&format!("{VERSION}/invocation/next"), get(next))
-        .route(&format!("{VERSION}/invocation/{{id}}/{{kind}}"), post(end))
+        .route(&format!("{VERSION}/invocation/{{id}}/{{kind}}"), post(receive_result))
         .with_state(Arc::new(interface));
     tokio::spawn(async { axum::serve(listener, router).await });
     address.to_string()
 }
 
 async fn next(State(interface): State<Arc<Interface>>) -> impl IntoResponse {
-    // Nobody may want to know.
-    let _ = interface.asked.send(Instant::now());
+    // The test may be over.
+    let _ = interface.next_requests.send(Instant::now());
     let payload = interface.invocations.lock().await.recv().await;
     let headers = [
         ("lambda-runtime-aws-request-id", Uuid::new_v4().to_string()),
@@ -180,7 +189,7 @@ async fn next(State(interface): State<Arc<Interface>>) -> impl IntoResponse {
     (headers, payload.unwrap_or_default())
 }
 
-async fn end(
+async fn receive_result(
     State(interface): State<Arc<Interface>>,
     Path((_, kind)): Path<(String, String)>,
     body: Bytes,
@@ -188,18 +197,18 @@ async fn end(
     let at = Instant::now();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let text = |name: &str| body[name].as_str().expect(name).to_owned();
-    let ended = match kind.as_str() {
+    let result = match kind.as_str() {
         "response" => Ok(body),
         "error" => Err((text("errorType"), text("errorMessage"))),
         _ => return StatusCode::NOT_FOUND,
     };
     // The test may be over.
-    let _ = interface.endings.send((at, ended)).await;
+    let _ = interface.results.send((at, result)).await;
     StatusCode::ACCEPTED
 }
 
-/// When an invocation that starts now must have ended, in Unix milliseconds.
+/// Deadline of an invocation that starts now, in Unix milliseconds.
 fn deadline() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    (now + INVOCATION).as_millis().try_into().expect("a time of this age")
+    (now + INVOCATION).as_millis().try_into().expect("a u64")
 }

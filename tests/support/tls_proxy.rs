@@ -1,3 +1,5 @@
+//! A TLS proxy in front of an engine.
+
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -14,20 +16,20 @@ use tokio_rustls::{
     },
 };
 
-/// TLS in front of an engine: what it says goes to the engine as it is.
-pub struct Tls {
-    /// Where it is reached, as `https://localhost`.
+/// A proxy that terminates TLS and forwards everything to an engine.
+pub struct TlsProxy {
+    /// URL with the host `localhost`.
     pub endpoint: String,
-    /// Who vouches for it, in PEM.
+    /// Its certificate authority, in PEM.
     pub authority: String,
 }
 
-impl Tls {
-    /// Serves before the engine at this endpoint, under an authority of its own.
-    pub async fn before(engine: &str) -> Tls {
+impl TlsProxy {
+    /// Serves in front of the engine at this endpoint, with an authority of its own.
+    pub async fn start(engine: &str) -> TlsProxy {
         let mut params = CertificateParams::new([]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Another name than the server's: OpenSSL takes who vouches for itself by its names.
+        // The name differs from the server's: OpenSSL treats equal names as a self-signed certificate.
         params.distinguished_name.push(DnType::CommonName, "authority of a test");
         let authority = CertifiedIssuer::self_signed(params, key()).expect("an authority");
         let acceptor = TlsAcceptor::from(Arc::new(config(&authority)));
@@ -41,7 +43,7 @@ impl Tls {
                 tokio::spawn(async move { relay(&acceptor, stream, &engine).await });
             }
         });
-        Tls { endpoint: format!("https://localhost:{port}"), authority: authority.pem() }
+        TlsProxy { endpoint: format!("https://localhost:{port}"), authority: authority.pem() }
     }
 }
 
@@ -49,7 +51,7 @@ fn key() -> KeyPair {
     KeyPair::generate().expect("a key")
 }
 
-/// The server's, which speaks HTTP/1.1 as DynamoDB does.
+/// Offers HTTP/1.1 only, as DynamoDB does.
 fn config(authority: &CertifiedIssuer<'_, KeyPair>) -> ServerConfig {
     let key = key();
     let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
@@ -65,12 +67,12 @@ fn config(authority: &CertifiedIssuer<'_, KeyPair>) -> ServerConfig {
     config
 }
 
-/// A connection that breaks is the client's to tell.
+/// The client reports a broken connection.
 async fn relay(acceptor: &TlsAcceptor, stream: TcpStream, engine: &str) {
-    let Ok(mut outside) = acceptor.accept(stream).await else { return };
-    let mut inside = TcpStream::connect(engine).await.expect("the engine serves");
-    let quick = (outside.get_ref().0.set_nodelay(true), inside.set_nodelay(true));
-    if let (Ok(()), Ok(())) = quick {
-        let _ = copy_bidirectional(&mut outside, &mut inside).await;
+    let Ok(mut downstream) = acceptor.accept(stream).await else { return };
+    let mut upstream = TcpStream::connect(engine).await.expect("the engine serves");
+    let no_delay = (downstream.get_ref().0.set_nodelay(true), upstream.set_nodelay(true));
+    if let (Ok(()), Ok(())) = no_delay {
+        let _ = copy_bidirectional(&mut downstream, &mut upstream).await;
     }
 }

@@ -1,4 +1,4 @@
-//! docs/performance.md: tables and plots between marks, the words by hand.
+//! Writes tables and plots into docs/performance.md, between marks.
 
 use std::{
     fmt::Write,
@@ -15,7 +15,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// One without rows.
+    /// A table without rows.
     pub(crate) fn new(head: &[&str]) -> Table {
         let line = "| --- ".repeat(head.len());
         Table { columns: head.len(), text: format!("| {} |\n{line}|\n", head.join(" | ")) }
@@ -29,10 +29,10 @@ impl Table {
     }
 }
 
-/// Puts what was measured between the marks of this name, and says it.
+/// Prints tables, and writes them between the document's marks of this name.
 ///
 /// # Errors
-/// When the document cannot be read or written, or has no such marks.
+/// If the document cannot be read or written, or has no such marks.
 pub(crate) fn put(name: &str, tables: &[Table]) -> Result<(), Problem> {
     let path = docs().join("performance.md");
     let text = fs::read_to_string(&path).map_err(|error| Problem::of_file(&path, &error))?;
@@ -46,10 +46,10 @@ pub(crate) fn put(name: &str, tables: &[Table]) -> Result<(), Problem> {
         .map_err(|error| Problem::of_file(&path, &error))
 }
 
-/// Draws a plot beside the document.
+/// Writes a plot next to the document.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub(crate) fn plot(name: &str, plot: &Plot<'_>) -> Result<(), Problem> {
     plot.write(&plots()?.join(name))
 }
@@ -57,7 +57,7 @@ pub(crate) fn plot(name: &str, plot: &Plot<'_>) -> Result<(), Problem> {
 /// The folder of the plots.
 ///
 /// # Errors
-/// When it cannot be made.
+/// If it cannot be created.
 pub(crate) fn plots() -> Result<PathBuf, Problem> {
     let folder = docs().join("performance");
     fs::create_dir_all(&folder).map_err(|error| Problem::of_file(&folder, &error))?;
@@ -68,7 +68,7 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// A time as it is read best.
+/// A time in the unit that suits it.
 pub(crate) fn time(nanos: f64) -> String {
     match nanos {
         ..1e3 => format!("{nanos:.0} ns"),
@@ -77,19 +77,18 @@ pub(crate) fn time(nanos: f64) -> String {
     }
 }
 
-/// A count, with its thousands apart.
+/// A count with separated thousands.
 pub(crate) fn count(number: f64) -> String {
     let digits = format!("{number:.0}");
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// A count as a float, which is only shown.
+/// A count as a float, for display.
 pub(crate) fn float(number: u64) -> f64 {
     u32::try_from(number).map_or(f64::INFINITY, f64::from)
 }
 
-/// The middle one.
 pub(crate) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]

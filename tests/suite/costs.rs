@@ -1,4 +1,4 @@
-//! What each operation costs, counted on the HTTP client: round trips, and units of the
+//! What each operation costs, counted on the http_client: round trips, and units of the
 //! table. Engines disagree on the units of indexes inside a transaction.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Get, ReturnConsumedCapacity, TransactGetItem};
@@ -21,8 +21,8 @@ impl Costs {
         Costs { ledger, lines: Vec::new() }
     }
 
-    /// InvocationMetrics what one call costs. Calls at once are one round trip.
-    async fn note<T>(&mut self, name: &str, at_once: usize, call: impl AsyncFnOnce(&TestLedger) -> T) {
+    /// Records what one call costs. Calls at once are one round trip.
+    async fn record<T>(&mut self, name: &str, at_once: usize, call: impl AsyncFnOnce(&TestLedger) -> T) {
         self.ledger.http_client.take_requests();
         call(&self.ledger).await;
         let sent = self.ledger.http_client.take_requests();
@@ -39,33 +39,35 @@ async fn costs(history: i64) -> Vec<String> {
     let new_user = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 5 });
     let summary = json!({ "operation": "summary", "user_uuid": "u" });
     let timeline = json!({ "operation": "timeline", "user_uuid": "u", "limit": 5, "include_voided": true });
-    costs.note("balance", 0, async |ledger| ledger.balance("u").await).await;
-    costs.note("summary", 0, async |ledger| ledger.invoke(HISTORY, summary).await).await;
-    costs.note("timeline", 0, async |ledger| ledger.invoke(HISTORY, timeline).await).await;
-    costs.note("grant", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
-    costs.note("grant, replay", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
-    costs.note("decrease", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
-    costs.note("decrease, replay", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
+    costs.record("balance", 0, async |ledger| ledger.balance("u").await).await;
+    costs.record("summary", 0, async |ledger| ledger.invoke(HISTORY, summary).await).await;
+    costs.record("timeline", 0, async |ledger| ledger.invoke(HISTORY, timeline).await).await;
+    costs.record("grant", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
+    costs.record("grant, replay", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
+    costs.record("decrease", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
+    costs.record("decrease, replay", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
     costs
-        .note("decrease beyond the balance", 0, async |ledger| ledger.charge("u", 9_999, "h", None).await)
+        .record("decrease beyond the balance", 0, async |ledger| ledger.charge("u", 9_999, "h", None).await)
         .await;
-    costs.note("refund", 1, async |ledger| ledger.refund(Some("u"), "g", None).await).await;
-    costs.note("refund, replay", 1, async |ledger| ledger.refund(Some("u"), "g", None).await).await;
-    costs.note("refund, fence", 1, async |ledger| ledger.refund(Some("u"), "fenced", None).await).await;
+    costs.record("refund", 1, async |ledger| ledger.refund(Some("u"), "g", None).await).await;
+    costs.record("refund, replay", 1, async |ledger| ledger.refund(Some("u"), "g", None).await).await;
+    costs.record("refund, fence", 1, async |ledger| ledger.refund(Some("u"), "fenced", None).await).await;
     costs.ledger.charge("u", 1, "g2", None).await.unwrap();
-    costs.note("refund by generation alone", 2, async |ledger| ledger.refund(None, "g2", None).await).await;
+    costs.record("refund by generation alone", 2, async |ledger| ledger.refund(None, "g2", None).await).await;
     costs
-        .note("generation", 1, async |ledger| {
+        .record("generation", 1, async |ledger| {
             ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g2" })).await
         })
         .await;
     for key in ["m1", "m2"] {
         costs.ledger.charge("u", 1, "s", Some(key)).await.unwrap();
     }
-    costs.note("refund with a key", 1, async |ledger| ledger.refund(Some("u"), "s", Some("m1")).await).await;
-    costs.note("refund of a session", 1, async |ledger| ledger.refund(Some("u"), "s", None).await).await;
     costs
-        .note("refund of a session, replay", 1, async |ledger| ledger.refund(Some("u"), "s", None).await)
+        .record("refund with a key", 1, async |ledger| ledger.refund(Some("u"), "s", Some("m1")).await)
+        .await;
+    costs.record("refund of a session", 1, async |ledger| ledger.refund(Some("u"), "s", None).await).await;
+    costs
+        .record("refund of a session, replay", 1, async |ledger| ledger.refund(Some("u"), "s", None).await)
         .await;
     costs.lines
 }

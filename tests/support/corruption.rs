@@ -44,8 +44,8 @@ use RepairOutcome::{Refuses, Repairs};
 /// change, a part of the discrepancy that an audit reports, and outcome of a repair.
 pub const CORRUPTIONS: [(&str, Corruption, &str, RepairOutcome); 34] = [
     ("wallet", None, "there are records and no wallet", Repairs),
-    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: is missing", Repairs),
-    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: is missing", Repairs),
+    ("wallet", Some(|item| _ = item.remove("packs")), "sk=\"wallet\": packs: missing", Repairs),
+    ("wallet", Some(|item| _ = item.remove("version")), "sk=\"wallet\": version: missing", Repairs),
     ("wallet", Some(|item| _ = item.insert("version".to_owned(), text("1"))), "sk=\"wallet\": ", Repairs),
     (
         "wallet",

@@ -16,7 +16,7 @@ pub(crate) struct Engine {
     pub(crate) place: String,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), String>>,
-    /// StoredItem while the engine runs: one process a folder.
+    /// Locked while the engine runs: one process for each folder.
     _lock: Option<File>,
 }
 

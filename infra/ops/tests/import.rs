@@ -301,8 +301,8 @@ async fn a_refund_does_not_touch_the_rows() {
 #[tokio::test]
 async fn an_audit_finds_damaged_rows() {
     let damages: [(Corruption, &str); 7] = [
-        (|item| _ = item.remove("old_rows"), "old_rows: is missing"),
-        (|item| _ = item.insert("old_rows".to_owned(), text("[]")), "old_rows: is no map"),
+        (|item| _ = item.remove("old_rows"), "old_rows: missing"),
+        (|item| _ = item.insert("old_rows".to_owned(), text("[]")), "old_rows: not a map"),
         (|item| _ = item.insert("more".to_owned(), text("")), "other attributes than were written"),
         (
             |item| _ = item.insert("item_format".to_owned(), AttributeValue::N("2".to_owned())),
@@ -310,11 +310,11 @@ async fn an_audit_finds_damaged_rows() {
         ),
         (
             |item| _ = rows_of(item).insert("wallet".to_owned(), text("[]")),
-            "is no text by the key of a record",
+            "not a string under the key of a record",
         ),
         (
             |item| _ = rows_of(item).insert("charge#gen-1#".to_owned(), AttributeValue::Bool(true)),
-            "is no text by the key of a record",
+            "not a string under the key of a record",
         ),
         (|item| _ = rows_of(item).remove("grant#new_user#"), "has no rows of its first record"),
     ];

@@ -129,7 +129,7 @@ async fn what_was_moved_is_what_there_was_before_and_after_going_live() {
     let [user, sort, _] = first_moved(&place);
     place.damage(&user, &sort, |item| item["old_rows"] = json!({ "S": "[]" }));
     let faults = &unsound(&place, &flags)["faults"];
-    assert!(faults[&user].to_string().contains("old_rows: is no map"), "{faults}");
+    assert!(faults[&user].to_string().contains("old_rows: not a map"), "{faults}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,8 @@ impl Ledger {
         let mut records = Vec::with_capacity(found);
         let mut tries = RetryState::until(deadline);
         while !places.is_empty() {
-            let (mut charges, left) = self.read(deadline, || self.store.charges_at(places.clone())).await?;
+            let (mut charges, left) =
+                self.read(deadline, || self.store.charges_by_keys(places.clone())).await?;
             records.append(&mut charges);
             places = left;
             if !places.is_empty() {
@@ -72,7 +73,7 @@ impl Ledger {
         generation: &GenerationId,
         deadline: Timestamp,
     ) -> Result<UserId, LedgerError> {
-        let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
+        let end = |end| self.read(deadline, move || self.store.user_at_edge(generation, end));
         match try_join!(end(IndexEdge::First), end(IndexEdge::Last))? {
             (Some(first), Some(last)) if first == last => Ok(first),
             (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),

@@ -1,5 +1,5 @@
-//! Values <-> attributes, and maps of attributes by name. Written by hand, because serde
-//! makes each map twice (docs/performance.md).
+//! Codecs of attribute values, and maps of attributes by name. Written by hand, because serde
+//! builds each map twice (docs/performance.md).
 
 use std::str::FromStr;
 
@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::key::{Item, new_item, text};
 use crate::domain::{ChargeType, Credits, Id, InvocationId, Reason, Timestamp, TransNo, TransType};
 
-/// Why an attribute cannot be read, after its name: `packs: 2: e: is no moment`. It never
-/// repeats what the item holds, because it is logged.
+/// The path of an unreadable attribute and the reason: `packs: 2: e: not a timestamp`. It
+/// never contains values of the item, because it is logged.
 pub(super) type DecodeError = String;
 
-/// A value that one attribute holds.
+/// A value that is stored in one attribute.
 pub(super) trait AttributeCodec: Sized {
     fn to_attribute(&self) -> AttributeValue;
 
     /// # Errors
-    /// When the attribute has another type, or holds what the value may not be.
+    /// If the attribute has another type, or a value outside the allowed range.
     fn from_attribute(attribute: AttributeValue) -> Result<Self, DecodeError>;
 }
 
@@ -26,7 +26,7 @@ pub(super) trait AttributeCodec: Sized {
 pub(super) struct Attributes(pub(super) Item);
 
 impl Attributes {
-    /// None yet, with room for so many: a map that grows inserts all of them again.
+    /// An empty map with capacity for this many: a map that grows inserts everything again.
     pub(super) fn with_capacity(attributes: usize) -> Attributes {
         Attributes(new_item(attributes))
     }
@@ -42,7 +42,7 @@ impl Attributes {
         self
     }
 
-    /// Adds the attributes that an earlier read did not know.
+    /// Adds the unknown attributes of an earlier read.
     pub(super) fn with_unknown(mut self, unknown: Option<&Item>) -> Attributes {
         self.0.extend(unknown.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         self
@@ -54,30 +54,29 @@ impl Attributes {
     }
 
     pub(super) fn take_required<T: AttributeCodec>(&mut self, name: &str) -> Result<T, DecodeError> {
-        self.take_optional(name)?.ok_or_else(|| format!("{name}: is missing"))
+        self.take_optional(name)?.ok_or_else(|| format!("{name}: missing"))
     }
 
     pub(super) fn take_list(&mut self, name: &str) -> Result<Vec<AttributeValue>, DecodeError> {
         match self.0.remove(name) {
             Some(AttributeValue::L(list)) => Ok(list),
-            Some(_) => Err(format!("{name}: is no list")),
-            None => Err(format!("{name}: is missing")),
+            Some(_) => Err(format!("{name}: not a list")),
+            None => Err(format!("{name}: missing")),
         }
     }
 
     pub(super) fn take_map(&mut self, name: &str) -> Result<Item, DecodeError> {
         match self.0.remove(name) {
             Some(AttributeValue::M(map)) => Ok(map),
-            Some(_) => Err(format!("{name}: is no map")),
-            None => Err(format!("{name}: is missing")),
+            Some(_) => Err(format!("{name}: not a map")),
+            None => Err(format!("{name}: missing")),
         }
     }
 
-    /// The attributes of a map.
     pub(super) fn from_map(attribute: AttributeValue) -> Result<Attributes, DecodeError> {
         match attribute {
             AttributeValue::M(map) => Ok(Attributes(map)),
-            _ => Err("is no map".to_owned()),
+            _ => Err("not a map".to_owned()),
         }
     }
 
@@ -92,7 +91,7 @@ impl<T: AttributeCodec> AttributeCodec for Vec<T> {
     }
 
     fn from_attribute(attribute: AttributeValue) -> Result<Vec<T>, DecodeError> {
-        let AttributeValue::L(list) = attribute else { return Err("is no list".to_owned()) };
+        let AttributeValue::L(list) = attribute else { return Err("not a list".to_owned()) };
         let named = |(nth, value)| T::from_attribute(value).map_err(|why| format!("{nth}: {why}"));
         list.into_iter().enumerate().map(named).collect()
     }
@@ -104,7 +103,7 @@ impl AttributeCodec for bool {
     }
 
     fn from_attribute(attribute: AttributeValue) -> Result<bool, DecodeError> {
-        attribute.as_bool().copied().map_err(|_| "is neither true nor false".to_owned())
+        attribute.as_bool().copied().map_err(|_| "not a boolean".to_owned())
     }
 }
 
@@ -145,7 +144,7 @@ impl AttributeCodec for Timestamp {
     }
 
     fn from_attribute(attribute: AttributeValue) -> Result<Timestamp, DecodeError> {
-        Ok(Timestamp::from_millis(integer(&attribute)?).ok_or("is no moment")?)
+        Ok(Timestamp::from_millis(integer(&attribute)?).ok_or("not a timestamp")?)
     }
 }
 
@@ -177,7 +176,7 @@ impl AttributeCodec for String {
     fn from_attribute(attribute: AttributeValue) -> Result<String, DecodeError> {
         match attribute {
             AttributeValue::S(text) => Ok(text),
-            _ => Err("is no text".to_owned()),
+            _ => Err("not a string".to_owned()),
         }
     }
 }
@@ -200,7 +199,7 @@ impl AttributeCodec for ChargeType {
     fn from_attribute(attribute: AttributeValue) -> Result<ChargeType, DecodeError> {
         match TransType::from_attribute(attribute)? {
             TransType::Charge(charge) => Ok(charge),
-            TransType::Grant(_) | TransType::Refund(_) => Err("is no charge's".to_owned()),
+            TransType::Grant(_) | TransType::Refund(_) => Err("not the type of a charge".to_owned()),
         }
     }
 }
@@ -227,10 +226,10 @@ impl AttributeCodec for Reason {
 
 fn integer<T: FromStr>(attribute: &AttributeValue) -> Result<T, DecodeError> {
     let number = attribute.as_n().ok().and_then(|number| number.parse().ok());
-    number.ok_or_else(|| "is no whole number of its range".to_owned())
+    number.ok_or_else(|| "not a whole number in range".to_owned())
 }
 
 fn uuid(attribute: &AttributeValue) -> Result<Uuid, DecodeError> {
     let uuid = attribute.as_s().ok().and_then(|text| text.parse().ok());
-    uuid.ok_or_else(|| "is no UUID".to_owned())
+    uuid.ok_or_else(|| "not a UUID".to_owned())
 }

@@ -12,27 +12,26 @@ use aws_sdk_dynamodb::{
 use super::key;
 use crate::{aws_config::tool_config, environment::variable};
 
-/// How a tool reaches DynamoDB.
+/// The connection of a tool to DynamoDB.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
-    /// The region; the SDK's own search where absent.
+    /// The region; by default the one that the SDK finds.
     pub region: Option<String>,
-    /// Another endpoint than the region's.
+    /// An endpoint instead of the region's own.
     pub endpoint: Option<String>,
-    /// Whether to sign with made-up credentials, for an engine that asks for none.
+    /// Whether to sign with dummy credentials, for an engine that does not check them.
     pub anonymous: bool,
 }
 
 impl Connection {
-    /// The engine at this endpoint, with the credentials and the region of the
-    /// environment, where there are any.
+    /// Connects to an endpoint, with the credentials and region of the environment, if set.
     pub fn to(endpoint: String) -> Connection {
         let anonymous = variable("AWS_ACCESS_KEY_ID").is_none() && variable("AWS_PROFILE").is_none();
         let region = variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
         Connection { region: Some(region), endpoint: Some(endpoint), anonymous }
     }
 
-    /// A client, tuned as the ledger counts on.
+    /// A client with the timeouts and retries of [`Store::with_timeouts`].
     pub async fn client(self) -> Client {
         let Connection { region, endpoint, anonymous } = self;
         let mut config = if anonymous {
@@ -48,7 +47,7 @@ impl Connection {
     }
 }
 
-/// One table, and the client that reaches it.
+/// One table and its client.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) client: Client,
@@ -56,32 +55,31 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table of this name, through this client.
+    /// A table with an existing client.
     pub fn new(client: Client, table: impl Into<String>) -> Store {
         Store { client, table: table.into() }
     }
 
-    /// The table of this name, as a function reaches it.
+    /// A table for a Lambda function, with its SDK configuration.
     pub fn for_lambda(sdk: &SdkConfig, endpoint: Option<String>, table: impl Into<String>) -> Store {
         let mut config = Builder::from(sdk);
         config.set_endpoint_url(endpoint);
         Store::new(Client::from_conf(Store::with_timeouts(config).build()), table)
     }
 
-    /// The table of this name, through a client of its own.
+    /// A table with a client of its own.
     pub async fn connect(connection: Connection, table: impl Into<String>) -> Store {
         Store::new(connection.client().await, table)
     }
 
-    /// Makes the way to the table, so that no event has to wait for it, by a read of
-    /// what is not there: each function may read an item. Whether that works is for
-    /// the first event to tell.
+    /// Opens the connection before the first event, by reading a key that cannot exist: every
+    /// function may read an item. Errors are ignored; the first event reports them.
     pub async fn warm(&self) {
         let _ = self.client.get_item().table_name(&self.table).set_key(Some(key::probe_key())).send().await;
     }
 
-    /// A client that nothing around it can sway: no proxy, no profile, and no
-    /// certificates where it speaks plain HTTP.
+    /// A configuration that ignores the environment: no proxy, no profile, and no
+    /// certificates for plain HTTP.
     fn anonymous(endpoint: Option<&str>) -> Builder {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -92,9 +90,9 @@ impl Store {
         config
     }
 
-    /// The timeouts and retries that the ledger counts on: the SDK itself tries
-    /// once, because a bounded retry needs to know what failed and the deadline. How
-    /// fast a body comes is not watched besides: the time for the attempt ends it.
+    /// Sets the timeouts that the ledger relies on, and disables the SDK's retries: `ledger`
+    /// retries by the kind of failure and the deadline. The attempt timeout also ends a slow
+    /// body, so the stalled-stream protection is off.
     pub fn with_timeouts(config: Builder) -> Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))

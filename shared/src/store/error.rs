@@ -1,36 +1,36 @@
-//! What can go wrong with a call, by what may be done about it.
+//! Errors of DynamoDB calls, classified by how a caller may react.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::aws_config::describe_error;
 
-/// Why a call failed. The texts are for the log.
+/// The failure of a call. The texts are for the log only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// Another transaction was at the item, or the table is throttled: nothing was done.
+    /// Another transaction held the item, or the table was throttled: nothing was written.
     Contended,
-    /// The deadline passed before the call was sent: nothing was done.
+    /// The deadline passed before the call was sent: nothing was written.
     DeadlineExceeded,
-    /// No answer, or an error of the server: a write may have been done.
+    /// No response, or a server error: the outcome of a write is unknown.
     Unavailable(String),
-    /// The request token was used for another request: a write may have been done.
+    /// The request token belongs to another request: the outcome of a write is unknown.
     TokenMismatch(String),
-    /// DynamoDB refused the service's credentials.
+    /// DynamoDB rejected the service's credentials.
     Denied(String),
-    /// An item of a newer format than this version reads; names its key.
+    /// An item of a newer format than this version supports; names its key.
     NewerFormat(String),
-    /// An item that the ledger has not written so; names its key.
+    /// A damaged item; names its key.
     Corrupt(String),
-    /// Anything else.
+    /// Any other failure.
     Other(String),
 }
 
-/// Whether DynamoDB says that another transaction is at the item.
+/// Whether the code reports a conflict with another transaction.
 pub(super) fn is_conflict(code: &str) -> bool {
     matches!(code, "TransactionConflict" | "TransactionConflictException" | "TransactionInProgressException")
 }
 
-/// Whether DynamoDB throttles. Both kinds may be retried after a pause (Developer Guide,
+/// Whether the code reports throttling. Both kinds may be retried after a pause (Developer Guide,
 /// "Error handling with DynamoDB", and the API reference of `TransactWriteItems` for the
 /// codes of cancellation reasons).
 pub(super) fn is_contention(code: &str) -> bool {

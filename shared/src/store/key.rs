@@ -10,7 +10,7 @@ use crate::domain::{GenerationId, Id, InvocationId, RecordKey, TransNo, UserId};
 /// The sort key of the one wallet of a user.
 const WALLET: &str = "wallet";
 
-/// What the sort keys of old rows begin with.
+/// The prefix of the sort keys of old rows.
 const OLD_ROWS: &str = "rows#";
 
 /// The longest sort key of a record: a charge with a generation and a key.
@@ -19,30 +19,29 @@ pub(super) const RECORD_SORT_BYTES_MAX: usize = "charge##".len() + 2 * Generatio
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// One hasher for all items of the process, so that the same transaction, built again, is
-/// the same to the byte: the order of a map depends on its hasher.
+/// One hasher for all items of the process: the order of a map depends on its hasher, and a
+/// transaction that is built twice must have the same bytes.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// An empty item with room for so many attributes.
+/// An empty item with capacity for this many attributes.
 pub(super) fn new_item(attributes: usize) -> Item {
     Item::with_capacity_and_hasher(attributes, HASHER.clone())
 }
 
-/// Which of a user's items it is.
+/// The key of an item within its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ItemKey {
     /// The wallet.
     Wallet,
     /// A record, or a fence.
     Record(RecordKey),
-    /// The old rows of the records that one transaction imported, by the first of them.
+    /// The old rows of the records of one import transaction, by the first record's key.
     OldRows(RecordKey),
-    /// A part of the report of a repair.
+    /// One part of a repair's report.
     Repair(TransNo, RepairPart),
 }
 
 impl ItemKey {
-    /// The sort key.
     pub(super) fn sort(&self) -> String {
         match self {
             ItemKey::Wallet => WALLET.to_owned(),
@@ -52,7 +51,7 @@ impl ItemKey {
         }
     }
 
-    /// The key that has this sort key.
+    /// Parses a sort key.
     pub(super) fn parse(sort: &str) -> Option<ItemKey> {
         if sort == WALLET {
             return Some(ItemKey::Wallet);
@@ -64,26 +63,26 @@ impl ItemKey {
         parse_record(sort).map(ItemKey::Record).or_else(repair)
     }
 
-    /// The whole key of a user's item.
+    /// Both key attributes.
     pub(super) fn of(&self, user: &UserId) -> Item {
         let mut key = new_item(2);
         self.add_to(&mut key, user);
         key
     }
 
-    /// Adds the whole key to the rest of an item.
+    /// Adds both key attributes to an item.
     pub(super) fn add_to(&self, item: &mut Item, user: &UserId) {
         item.insert(names::USER.to_owned(), text(user.as_str()));
         item.insert(names::SORT.to_owned(), AttributeValue::S(self.sort()));
     }
 }
 
-/// A key that no item has, because no user has this name.
+/// A key that no item can have, because `#` is not allowed in a user id.
 pub(super) fn probe_key() -> Item {
     Item::from([(names::USER.to_owned(), text("#")), (names::SORT.to_owned(), text(WALLET))])
 }
 
-/// A key after all of a user's, damaged items included.
+/// A key after every item of a user, damaged items included.
 pub(super) fn last_of(user: &str) -> Item {
     Item::from([(names::USER.to_owned(), text(user)), (names::SORT.to_owned(), text(char::MAX))])
 }
@@ -107,19 +106,18 @@ fn record_sort(key: &RecordKey) -> String {
     }
 }
 
-/// What the sort keys of all charges of a generation begin with.
+/// The prefix of the sort keys of all charges of a generation.
 pub(super) fn charges_of(generation: &GenerationId) -> String {
     format!("charge#{generation}#")
 }
 
-/// A user's place in the generation index: all of a user's charges of one
-/// generation stand together there, in the order of time.
+/// The sort key of the generation index: it groups the charges of a generation by user, in
+/// the order of time.
 pub(super) fn user_trans(user: &UserId, trans_no: impl std::fmt::Display) -> String {
     format!("{user}#{trans_no}")
 }
 
-/// The identity just before this one, for ranges that end before it; the last
-/// of all where absent.
+/// The inclusive end of a range that excludes `trans_no`; the highest UUID without one.
 pub(super) fn before(trans_no: Option<TransNo>) -> uuid::Uuid {
     trans_no.map_or(uuid::Uuid::max(), |trans_no| uuid::Uuid::from_u128(trans_no.uuid().as_u128() - 1))
 }
@@ -150,14 +148,14 @@ fn parse_record(sort: &str) -> Option<RecordKey> {
     }
 }
 
-/// The parts of the report of a repair, each an item.
+/// The parts of a repair's report, each in an item of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RepairPart {
-    /// What was wrong.
+    /// The discrepancies.
     Faults,
-    /// The wallet that was there, if one was.
+    /// The wallet before the repair, if there was one.
     Before,
-    /// The wallet that took its place.
+    /// The wallet after the repair.
     After,
 }
 

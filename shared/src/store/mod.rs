@@ -1,5 +1,5 @@
-//! The only code that knows DynamoDB: the table, its keys and items, and the
-//! calls. Each call is one round trip; retries are decided in the ledger.
+//! The only user of DynamoDB: the table, its keys and items, and the calls. Each call is one
+//! round trip. Retries are decided in `ledger`.
 
 mod attribute;
 mod capacity;

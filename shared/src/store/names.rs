@@ -1,10 +1,10 @@
-//! The names of the table's attributes, each in one place.
+//! The names of all attributes of the table.
 
-/// The partition key: whose item it is.
+/// The partition key.
 pub(super) const USER: &str = "user_uuid";
-/// The sort key: which item it is.
+/// The sort key.
 pub(super) const SORT: &str = "sk";
-/// The number of the item's format; absent for the first one.
+/// The item's format number; absent in the first format.
 pub(super) const FORMAT: &str = "item_format";
 
 // A record.
@@ -14,7 +14,7 @@ pub(super) const CREDITS: &str = "credits";
 pub(super) const ORDER_NO: &str = "order_no";
 pub(super) const EXPIRED_AT: &str = "expired_at";
 pub(super) const GENERATION: &str = "generation_uuid";
-/// The sort key of the index on generations.
+/// The sort key of the generation index.
 pub(super) const USER_TRANS: &str = "user_trans";
 pub(super) const ALLOCATIONS: &str = "allocations";
 pub(super) const IS_VOIDED: &str = "is_voided";
@@ -22,8 +22,8 @@ pub(super) const VOIDED_AT: &str = "voided_at";
 pub(super) const VOIDED_REASON: &str = "voided_reason";
 pub(super) const VOIDED_BY: &str = "voided_by";
 
-/// The rows of the old table that records were made of: in an item of their own a map, by
-/// the sort keys of the records; in a record of an earlier version the text of its own.
+/// The rows of the old table: a map by sort key in an item of old rows, or the text of one
+/// record in a record that an earlier version imported.
 pub(super) const OLD_ROWS: &str = "old_rows";
 
 // A wallet.
@@ -40,7 +40,7 @@ pub(super) const PACK_TYPE: &str = "t";
 pub(super) const PACK_ORDER: &str = "o";
 pub(super) const PACK_CREDITS: &str = "c";
 pub(super) const PACK_EXPIRY: &str = "e";
-/// What remains of a pack; what an allocation took.
+/// The credits that remain in a pack, or that an allocation took.
 pub(super) const PACK_PART: &str = "n";
 
 // The totals of one trans_type.

@@ -1,5 +1,6 @@
-//! The rows of the old table that the records of one import transaction were made of, in an
-//! item of their own: so nothing that reads or changes a record pays for them.
+//! The codec of old rows: the rows of the old table for the records of one import
+//! transaction, in an item of their own, so that reads and writes of records do not pay for
+//! them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -8,15 +9,15 @@ use super::{
     attribute::DecodeError,
     key::{Item, ItemKey, RECORD_SORT_BYTES_MAX, new_item, text},
     names,
-    record::{self, place},
+    record::{self, location},
     wallet::ITEM_BYTES_MAX,
 };
 use crate::domain::{ImportedHistory, OldRows, RecordKey};
 
-/// More than the names, the partition key and the sort key take.
+/// An upper bound for names, partition key and sort key.
 const KEY_BYTES_MAX: usize = 1_000;
 
-/// What a record takes beside its rows: its sort key, and three bytes of the map's.
+/// The size of an entry without its rows: the sort key, and three bytes of the map.
 const ENTRY_BYTES_MAX: usize = RECORD_SORT_BYTES_MAX + 3;
 
 const _: () = assert!(
@@ -24,7 +25,7 @@ const _: () = assert!(
         <= ITEM_BYTES_MAX
 );
 
-/// The attributes of these rows, without the key.
+/// Encodes old rows without the key.
 pub(super) fn from_old_rows(old_rows: &OldRows) -> Item {
     let mut map = new_item(old_rows.len());
     map.extend(old_rows.iter().map(|(key, rows)| (ItemKey::Record(key.clone()).sort(), text(rows))));
@@ -33,11 +34,11 @@ pub(super) fn from_old_rows(old_rows: &OldRows) -> Item {
     item
 }
 
-/// The rows that an item holds.
+/// Decodes old rows.
 pub(super) fn to_old_rows(item: Item) -> Result<OldRows, StoreError> {
-    let first = match ItemKey::parse(&place(&item).sort) {
+    let first = match ItemKey::parse(&location(&item).sort) {
         Some(ItemKey::OldRows(first)) => first,
-        _ => return Err(record::corrupt(&place(&item), "is no key of old rows")),
+        _ => return Err(record::corrupt(&location(&item), "not the key of old rows")),
     };
     record::read(item, |item| {
         let rows: OldRows =
@@ -49,6 +50,6 @@ pub(super) fn to_old_rows(item: Item) -> Result<OldRows, StoreError> {
 fn entry((sort, rows): (String, AttributeValue)) -> Result<(RecordKey, String), DecodeError> {
     match (ItemKey::parse(&sort), rows) {
         (Some(ItemKey::Record(key)), AttributeValue::S(rows)) => Ok((key, rows)),
-        _ => Err(format!("{}: is no text by the key of a record", names::OLD_ROWS)),
+        _ => Err(format!("{}: not a string under the key of a record", names::OLD_ROWS)),
     }
 }

@@ -1,4 +1,4 @@
-//! The reads. Each is one round trip.
+//! Reads of items. Each call is one round trip.
 
 use std::collections::HashMap;
 
@@ -21,33 +21,33 @@ use crate::{
     invocation_metrics,
 };
 
-/// Where a read goes on.
+/// The position after which the next page of a read starts.
 #[derive(Clone, Debug)]
 pub struct PageKey(pub(super) Item);
 
 impl PageKey {
-    /// Behind all that a user may have.
+    /// After every item of a user.
     pub fn after(user: &str) -> PageKey {
         PageKey(key::last_of(user))
     }
 }
 
-/// Where the index says that a charge stands.
+/// The key of a charge, as an index returned it.
 #[derive(Clone, Debug)]
 pub struct ChargeKey(Item);
 
-/// A wallet as it stands in the table.
+/// The item of a wallet, which may be damaged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawWallet(pub(super) Item);
 
 impl RawWallet {
-    /// What it holds, as far as it is a wallet's.
+    /// The wallet; `None` if the item is damaged.
     pub fn wallet(&self) -> Option<Wallet> {
         to_wallet(self.0.clone()).ok().map(|stored| stored.wallet)
     }
 }
 
-/// An item of a user's.
+/// One item of a user, classified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all items are records")]
 pub enum StoredItem {
@@ -55,28 +55,28 @@ pub enum StoredItem {
     Wallet(Wallet),
     /// A record, or a fence.
     Record {
-        /// Where it stands.
+        /// Its key.
         key: RecordKey,
-        /// What it is.
+        /// Its content.
         record: Record,
-        /// The rows of the old table that it was made of, as text, if an earlier version
-        /// imported it: this one writes them to an item of their own.
+        /// The rows of the old table, as text, in a record that an earlier version imported.
+        /// This version writes them to [`StoredItem::OldRows`].
         old_rows: Option<String>,
     },
-    /// The rows of the old table that some records were made of.
+    /// The rows of the old table from which records were imported.
     OldRows(OldRows),
-    /// What is kept of a repair, or a part of it.
+    /// One part of a repair's report.
     Repair(TransNo),
-    /// None that the ledger has written: its key, and why.
+    /// An item that the ledger did not write in this form: its key, and the reason.
     Unreadable(String),
-    /// The same, in the place of the wallet.
+    /// The same, under the key of the wallet.
     UnreadableWallet(String),
-    /// An item of a newer format: its key, and which.
+    /// An item of a newer format: its key, and the format.
     NewerFormat(String),
 }
 
 impl StoredItem {
-    /// The rows of the old table in this item, by the records that were made of them.
+    /// The rows of the old table in this item, by the keys of their records.
     pub fn old_rows(&self) -> impl Iterator<Item = (&RecordKey, &String)> {
         let (item, record) = match self {
             StoredItem::OldRows(rows) => (Some(rows), None),
@@ -87,30 +87,30 @@ impl StoredItem {
     }
 }
 
-/// An end of a sorted range.
+/// The first or the last entry of a sorted range of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexEdge {
-    /// The lowest.
+    /// The lowest entry.
     First,
-    /// The highest.
+    /// The highest entry.
     Last,
 }
 
 impl Store {
-    /// The wallet, as of now; an empty one for a user who has none.
+    /// Reads a wallet strongly; an empty one for a user without a wallet.
     ///
     /// # Errors
-    /// As [`StoreError`] says; so for every call here.
+    /// Any [`StoreError`], as every read here.
     pub async fn wallet(&self, user: &UserId) -> Result<StoredWallet, StoreError> {
-        found_wallet(self.get(user, &ItemKey::Wallet).await?)
+        decode_wallet(self.get(user, &ItemKey::Wallet).await?)
     }
 
-    /// The wallet as it stands, as of now; nothing for a user who has none.
+    /// Reads the item of a wallet strongly, without decoding it.
     pub async fn raw_wallet(&self, user: &UserId) -> Result<Option<RawWallet>, StoreError> {
         Ok(self.get(user, &ItemKey::Wallet).await?.map(RawWallet))
     }
 
-    /// Whether the generation index has a charge. It may lag.
+    /// Whether the generation index contains a charge. The index may lag.
     pub async fn is_in_generation_index(
         &self,
         user: &UserId,
@@ -118,24 +118,24 @@ impl Store {
         trans_no: TransNo,
     ) -> Result<bool, StoreError> {
         let answer = self
-            .query_of(GENERATION_INDEX, 1)
-            .key_condition_expression("generation_uuid = :generation AND user_trans = :place")
+            .index_query(GENERATION_INDEX, 1)
+            .key_condition_expression("generation_uuid = :generation AND user_trans = :user_trans")
             .expression_attribute_values(":generation", text(generation.as_str()))
-            .expression_attribute_values(":place", text(key::user_trans(user, trans_no)))
+            .expression_attribute_values(":user_trans", text(key::user_trans(user, trans_no)))
             .send()
             .await?;
         capacity::record_read(&answer.consumed_capacity);
         Ok(answer.items.is_some_and(|items| !items.is_empty()))
     }
 
-    /// The record at a key, as of now.
+    /// Reads a record strongly.
     pub async fn record(&self, user: &UserId, key: &RecordKey) -> Result<ReadRecord, StoreError> {
         let item = self.get(user, &ItemKey::Record(key.clone())).await?;
         to_read_record(key.clone(), item)
     }
 
-    /// The wallet and the records at some keys, as of one moment: it is refused while a
-    /// transaction is at one of these items.
+    /// Reads the wallet and some records in one transaction, so that all are of one moment.
+    /// DynamoDB rejects it while a write transaction holds one of these items.
     pub async fn snapshot(
         &self,
         user: &UserId,
@@ -164,7 +164,7 @@ impl Store {
         })?;
         capacity::record_read(answer.consumed_capacity());
         let mut items = answer.responses.unwrap_or_default().into_iter().map(|response| response.item);
-        let wallet = found_wallet(items.next().flatten())?;
+        let wallet = decode_wallet(items.next().flatten())?;
         let records = keys.iter().zip(items).map(|(key, item)| to_read_record(key.clone(), item));
         Ok((wallet, records.collect::<Result<_, _>>()?))
     }
@@ -183,8 +183,7 @@ impl Store {
         Ok(answer.item)
     }
 
-    /// A page of a user's charges and fences under a generation, with and
-    /// without keys, as of now.
+    /// Reads a page of a user's charges and fences of a generation strongly.
     pub async fn charges(
         &self,
         user: &UserId,
@@ -210,7 +209,7 @@ impl Store {
         Ok((charges?, answer.last_evaluated_key.map(PageKey)))
     }
 
-    /// A page of all that is a user's, as of now.
+    /// Reads a page of all items of a user strongly.
     pub async fn all(
         &self,
         user: &UserId,
@@ -229,9 +228,8 @@ impl Store {
         Ok((all, answer.last_evaluated_key.map(PageKey)))
     }
 
-    /// The newest records of a user, at most `limit`, of those made at or after
-    /// `from` and before `before`, and whether the index has been read to its
-    /// end. The index may lag.
+    /// Reads at most `limit` records of a user from `from` (inclusive) to `before`
+    /// (exclusive), newest first, and whether the range ended. The index may lag.
     pub async fn timeline(
         &self,
         user: &UserId,
@@ -240,7 +238,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Entry>, bool), StoreError> {
         let answer = self
-            .query_of(TIMELINE_INDEX, limit)
+            .index_query(TIMELINE_INDEX, limit)
             .key_condition_expression("user_uuid = :user AND trans_no BETWEEN :from AND :to")
             .expression_attribute_values(":user", text(user.as_str()))
             .expression_attribute_values(":from", text(from.map_or_else(uuid::Uuid::nil, TransNo::uuid)))
@@ -254,27 +252,26 @@ impl Store {
         Ok((entries?, answer.last_evaluated_key.is_none()))
     }
 
-    /// Whose charge stands first, or last, in a generation's part of the index.
-    /// It is sorted by user: where both ends are one user's, all of it is. The
-    /// index may lag.
-    pub async fn generation_end(
+    /// The user of the first or last charge of a generation in the index. The index is
+    /// sorted by user: if both edges belong to one user, all charges do. It may lag.
+    pub async fn user_at_edge(
         &self,
         generation: &GenerationId,
-        end: IndexEdge,
+        edge: IndexEdge,
     ) -> Result<Option<UserId>, StoreError> {
         let answer = self
-            .query_of(GENERATION_INDEX, 1)
+            .index_query(GENERATION_INDEX, 1)
             .key_condition_expression("generation_uuid = :generation")
             .expression_attribute_values(":generation", text(generation.as_str()))
-            .scan_index_forward(end == IndexEdge::First)
+            .scan_index_forward(edge == IndexEdge::First)
             .send()
             .await?;
         capacity::record_read(&answer.consumed_capacity);
         answer.items.unwrap_or_default().pop().map(record::user).transpose()
     }
 
-    /// Where a user's charges of a generation stand, newest first, at most
-    /// `limit` of those before `before`. The index may lag.
+    /// The keys of at most `limit` charges of a user and generation before `before`, newest
+    /// first. The index may lag.
     pub async fn generation_charges(
         &self,
         generation: &GenerationId,
@@ -283,7 +280,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ChargeKey>, StoreError> {
         let answer = self
-            .query_of(GENERATION_INDEX, limit)
+            .index_query(GENERATION_INDEX, limit)
             .key_condition_expression("generation_uuid = :generation AND user_trans BETWEEN :from AND :to")
             .expression_attribute_values(":generation", text(generation.as_str()))
             .expression_attribute_values(":from", text(key::user_trans(user, uuid::Uuid::nil())))
@@ -292,20 +289,20 @@ impl Store {
             .send()
             .await?;
         capacity::record_read(&answer.consumed_capacity);
-        let place = |item: Item| {
+        let key = |item: Item| {
             item.into_iter().filter(|(name, _)| name == names::USER || name == names::SORT).collect()
         };
-        Ok(answer.items.unwrap_or_default().into_iter().map(place).map(ChargeKey).collect())
+        Ok(answer.items.unwrap_or_default().into_iter().map(key).map(ChargeKey).collect())
     }
 
-    /// The charges that stand at these places, as of now and in no order, and
-    /// the places that one call had no room for.
-    pub async fn charges_at(
+    /// Reads charges strongly, in no order, and returns the keys that DynamoDB left
+    /// unprocessed.
+    pub async fn charges_by_keys(
         &self,
-        places: Vec<ChargeKey>,
+        keys: Vec<ChargeKey>,
     ) -> Result<(Vec<Charge>, Vec<ChargeKey>), StoreError> {
         let keys = KeysAndAttributes::builder()
-            .set_keys(Some(places.into_iter().map(|place| place.0).collect()))
+            .set_keys(Some(keys.into_iter().map(|key| key.0).collect()))
             .consistent_read(true)
             .build()
             .map_err(|error| StoreError::Other(error.to_string()))?;
@@ -319,29 +316,30 @@ impl Store {
         capacity::record_read(answer.consumed_capacity());
         let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
         let charges: Result<_, _> = items.map(record::to_charge).collect();
-        let left =
-            answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys);
-        Ok((charges?, left.map(ChargeKey).collect()))
+        let unprocessed = answer
+            .unprocessed_keys
+            .into_iter()
+            .flat_map(HashMap::into_values)
+            .flat_map(|request| request.keys);
+        Ok((charges?, unprocessed.map(ChargeKey).collect()))
     }
 
-    /// A query of at most so many entries of an index.
-    fn query_of(&self, index: &str, limit: usize) -> QueryFluentBuilder {
+    fn index_query(&self, index: &str, limit: usize) -> QueryFluentBuilder {
         self.query().index_name(index).limit(i32::try_from(limit).unwrap_or(i32::MAX))
     }
 
-    /// A query of the table; the caller says of what.
     fn query(&self) -> QueryFluentBuilder {
         self.client.query().table_name(&self.table).return_consumed_capacity(ReturnConsumedCapacity::Indexes)
     }
 }
 
-fn found_wallet(item: Option<Item>) -> Result<StoredWallet, StoreError> {
+fn decode_wallet(item: Option<Item>) -> Result<StoredWallet, StoreError> {
     let stored = item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?;
     invocation_metrics::record(|metrics| metrics.packs = Some(stored.wallet.packs.len()));
     Ok(stored)
 }
 
-/// What was read at a record's key.
+/// Decodes what a read of a record's key returned.
 pub(super) fn to_read_record(key: RecordKey, item: Option<Item>) -> Result<ReadRecord, StoreError> {
     let bytes = item.as_ref().map_or(0, item_bytes);
     Ok(ReadRecord { key, record: item.map(record::to_record).transpose()?, bytes })
@@ -363,7 +361,7 @@ fn value_bytes(value: &AttributeValue) -> usize {
     }
 }
 
-/// Why a transaction of reads was cancelled, where it was.
+/// The reasons of a cancelled read transaction.
 fn cancellation_codes<R>(error: &SdkError<TransactGetItemsError, R>) -> Option<Vec<String>> {
     let TransactGetItemsError::TransactionCanceledException(cancelled) = error.as_service_error()? else {
         return None;

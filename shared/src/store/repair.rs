@@ -1,5 +1,6 @@
-//! What is kept of a repair: what was wrong, and the wallet before and after, each an item,
-//! because two wallets may be more than one item holds.
+//! A repair's transaction: the new wallet and the report. The report has the discrepancies and
+//! the wallet before and after, each in an item of its own, because two wallets may exceed
+//! the size of one item.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
@@ -13,39 +14,40 @@ use super::{
 };
 use crate::domain::{TransNo, UserId, Wallet};
 
-/// A wallet in the place of another one, and what is kept of that.
+/// The replacement of a wallet, with its report.
 #[derive(Clone, Debug)]
 pub struct Repair {
-    /// Its identity; its moment is the version of the wallet that it brings about.
+    /// The identity of the repair. Its time is the version of the new wallet.
     pub trans_no: TransNo,
-    /// What was wrong.
+    /// The discrepancies, as texts.
     pub faults: Vec<String>,
-    /// What stands in the wallet's place, if anything does.
+    /// The item under the wallet's key, if there is one.
     pub before: Option<RawWallet>,
-    /// What shall stand there.
+    /// The new wallet.
     pub after: Wallet,
 }
 
-/// How many faults are kept, and how much of each: both wallets tell the rest.
+/// Limits of the stored discrepancies; the two wallets show the rest.
 const FAULTS_MAX: usize = 300;
 const FAULT_CHARS_MAX: usize = 250;
 
-/// More than keys and names take.
+/// An upper bound for keys and names.
 const KEY_BYTES_MAX: usize = 1_000;
 
 const _: () = assert!(FAULTS_MAX * (4 * FAULT_CHARS_MAX + 1) + KEY_BYTES_MAX <= ITEM_BYTES_MAX);
 const _: () = assert!(WALLET_BYTES_MAX + KEY_BYTES_MAX <= ITEM_BYTES_MAX);
 
 impl Store {
-    /// The wallet, if its version is unchanged, and what is kept of the one that was there.
+    /// Puts the wallet, if its version is unchanged, and the report.
     pub(super) fn repair_actions(
         &self,
         user: &UserId,
         repair: &Repair,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let wallet = from_wallet(&repair.after)?;
-        let before = repair.before.as_ref().map(|kept| (RepairPart::Before, of_wallet(kept.0.clone())));
-        let parts = [(RepairPart::Faults, of_faults(repair)), (RepairPart::After, of_wallet(wallet.clone()))];
+        let before = repair.before.as_ref().map(|raw| (RepairPart::Before, wallet_part(raw.0.clone())));
+        let parts =
+            [(RepairPart::Faults, faults_part(repair)), (RepairPart::After, wallet_part(wallet.clone()))];
         let mut actions = vec![self.put_wallet(user, wallet, repair.before.as_ref())?];
         for (part, mut item) in parts.into_iter().chain(before) {
             ItemKey::Repair(repair.trans_no, part).add_to(&mut item, user);
@@ -55,8 +57,8 @@ impl Store {
         Ok(actions)
     }
 
-    /// Nothing of what stands there stays, so that what no code writes is gone too. Where
-    /// the version is none, it has to be the same none.
+    /// Replaces the whole item, so that attributes that no code writes disappear. A damaged
+    /// item without a version must still have none.
     fn put_wallet(
         &self,
         user: &UserId,
@@ -65,7 +67,7 @@ impl Store {
     ) -> Result<TransactWriteItem, StoreError> {
         ItemKey::Wallet.add_to(&mut wallet, user);
         let put = self.put_item(wallet);
-        let put = match before.and_then(|kept| kept.0.get(names::VERSION)) {
+        let put = match before.and_then(|raw| raw.0.get(names::VERSION)) {
             None => put.condition_expression(["attribute_not_exists(version) AND ", IS_FORMAT].concat()),
             Some(version) => put
                 .condition_expression(["version = :from AND ", IS_FORMAT].concat())
@@ -79,7 +81,7 @@ impl Store {
     }
 }
 
-/// Whether this is such a part, and nothing else.
+/// Whether an item has exactly the attributes of this part.
 pub(super) fn is_part(part: RepairPart, item: &Item) -> bool {
     let others = item.keys().filter(|name| !matches!(name.as_str(), names::USER | names::SORT)).count();
     match part {
@@ -98,7 +100,7 @@ pub(super) fn is_part(part: RepairPart, item: &Item) -> bool {
     }
 }
 
-fn of_faults(repair: &Repair) -> Item {
+fn faults_part(repair: &Repair) -> Item {
     let fault = |fault: &String| text(fault.chars().take(FAULT_CHARS_MAX).collect::<String>());
     let faults = repair.faults.iter().take(FAULTS_MAX).map(fault).collect();
     Item::from([
@@ -107,8 +109,8 @@ fn of_faults(repair: &Repair) -> Item {
     ])
 }
 
-/// The attributes of a wallet in an item of its own, without its key.
-fn of_wallet(mut wallet: Item) -> Item {
+/// Wraps a wallet without its key into one attribute.
+fn wallet_part(mut wallet: Item) -> Item {
     wallet.retain(|name, _| name != names::USER && name != names::SORT);
     Item::from([(names::REPAIRED_WALLET.to_owned(), AttributeValue::M(wallet))])
 }

@@ -1,4 +1,4 @@
-//! The whole table: whose items there are, and every item as plain JSON.
+//! Scans of the whole table: its users, and its items as plain JSON.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use super::{PageKey, Store, StoreError, key::Item, names, record};
 
-/// An item as plain JSON: a number is a number, a map an object.
+/// An item as plain JSON: numbers are numbers, maps are objects.
 pub type JsonItem = Map<String, Value>;
 
-/// One of so many parts of a table. Each user is in one of them, and DynamoDB says in
-/// which: by a hash, so that all parts are of about one size.
+/// One segment of a parallel scan. DynamoDB assigns users to segments by a hash, so that
+/// segments have about the same size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanSegment {
     nth: i32,
@@ -25,43 +25,42 @@ impl ScanSegment {
     /// The whole table.
     pub const WHOLE: ScanSegment = ScanSegment { nth: 0, of: 1 };
 
-    /// Into how many parts DynamoDB cuts a table at most.
+    /// The largest number of segments that DynamoDB allows.
     pub const OF_MAX: i32 = 1_000_000;
 
-    /// The part of this number, from zero, where there are so many.
+    /// Segment `nth` (from zero) of `of` segments; `None` if there is no such segment.
     pub fn new(nth: i32, of: i32) -> Option<ScanSegment> {
         (of <= ScanSegment::OF_MAX && (0..of).contains(&nth)).then_some(ScanSegment { nth, of })
     }
 
-    /// Its number.
+    /// The segment's number, from zero.
     pub fn nth(self) -> i32 {
         self.nth
     }
 
-    /// How many there are.
+    /// The number of segments.
     pub fn of(self) -> i32 {
         self.of
     }
 }
 
-/// What became of an item that was to be put where nothing is.
+/// The outcome of [`Store::put_new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It was put there.
+    /// The item was written.
     Now,
-    /// It was there already, the same.
+    /// The same item exists already.
     Before,
-    /// Another one is there, and stays.
+    /// Another item exists under the key, and is unchanged.
     Refused,
 }
 
 impl Store {
-    /// A page of all items of a part, each by the `user_uuid` that it is under. One user's
-    /// come one after the other, so each user is named once a page; one who is new may be
-    /// missed.
+    /// Reads a page of users of a segment. Items of one user are adjacent, so each user is
+    /// returned once a page. A user who is created meanwhile may be missed.
     ///
     /// # Errors
-    /// As [`StoreError`] says; so for every call here.
+    /// Any [`StoreError`], as every call here.
     pub async fn users(
         &self,
         part: ScanSegment,
@@ -72,20 +71,20 @@ impl Store {
             scan = scan.segment(part.nth).total_segments(part.of);
         }
         let (items, next) = page(scan).await?;
-        let user = |item: Item| record::place(&item).user;
+        let user = |item: Item| record::location(&item).user;
         let mut users: Vec<_> = items.into_iter().map(user).collect();
         users.dedup();
         Ok((users, next))
     }
 
-    /// A page of all items, as of now.
+    /// Reads a page of all items strongly.
     pub async fn items(&self, from: Option<PageKey>) -> Result<(Vec<JsonItem>, Option<PageKey>), StoreError> {
         let (items, next) = page(self.scan(from)).await?;
         let items: Result<_, _> = items.into_iter().map(to_json).collect();
         Ok((items?, next))
     }
 
-    /// Puts an item where nothing is.
+    /// Writes an item, if its key is free.
     pub async fn put_new(&self, plain: JsonItem) -> Result<PutOutcome, StoreError> {
         let item = from_json(plain)?;
         let put = self
@@ -125,15 +124,15 @@ async fn page(scan: ScanFluentBuilder) -> Result<(Vec<Item>, Option<PageKey>), S
     Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.map(PageKey)))
 }
 
-/// An item as plain JSON; one that would not come back the same is an error.
+/// Converts an item to plain JSON; an item that would not convert back equally is an error.
 fn to_json(item: Item) -> Result<JsonItem, StoreError> {
-    let place = record::place(&item);
+    let location = record::location(&item);
     let plain: JsonItem =
-        from_item(item.clone()).map_err(|error| record::corrupt(&place, &error.to_string()))?;
+        from_item(item.clone()).map_err(|error| record::corrupt(&location, &error.to_string()))?;
     if from_json(plain.clone())? == item {
         Ok(plain)
     } else {
-        Err(record::corrupt(&place, "has what JSON has not"))
+        Err(record::corrupt(&location, "has what JSON has not"))
     }
 }
 

@@ -15,22 +15,22 @@ use crate::domain::UserId;
 /// repair's report. Compares the whole item with what a write would produce, which
 /// covers the attributes that only indexes read, and those that no code reads.
 pub(super) fn classify(item: Item) -> StoredItem {
-    let place = record::place(&item);
-    let key = ItemKey::parse(&place.sort);
+    let location = record::location(&item);
+    let key = ItemKey::parse(&location.sort);
     let is_wallet = key == Some(ItemKey::Wallet);
-    let why = match read(&place, item, key) {
+    let why = match read(&location, item, key) {
         Ok(stored_item) => return stored_item,
         Err(StoreError::NewerFormat(why)) => return StoredItem::NewerFormat(why),
         Err(StoreError::Corrupt(why)) => why,
-        Err(error) => describe(&place, &format!("{error:?}")),
+        Err(error) => describe(&location, &format!("{error:?}")),
     };
     if is_wallet { StoredItem::UnreadableWallet(why) } else { StoredItem::Unreadable(why) }
 }
 
-fn read(place: &ItemLocation, mut item: Item, key: Option<ItemKey>) -> Result<StoredItem, StoreError> {
-    let unexpected = || record::corrupt(place, "has other attributes than were written");
-    let user = UserId::try_from(place.user.clone()).map_err(|why| record::corrupt(place, why))?;
-    let key = key.ok_or_else(|| record::corrupt(place, "is no key of an item"))?;
+fn read(location: &ItemLocation, mut item: Item, key: Option<ItemKey>) -> Result<StoredItem, StoreError> {
+    let unexpected = || record::corrupt(location, "has other attributes than were written");
+    let user = UserId::try_from(location.user.clone()).map_err(|why| record::corrupt(location, why))?;
+    let key = key.ok_or_else(|| record::corrupt(location, "not the key of an item"))?;
     let (stored_item, mut again) = match &key {
         ItemKey::Wallet => {
             let stored = to_wallet(item.clone())?;

@@ -14,14 +14,13 @@ use super::{Store, StoreError, names};
 /// The table's name where nothing else is said.
 pub const TABLE: &str = "credits";
 
-/// The index that finds a generation's charges: keys only, so that a void
-/// rewrites nothing in it.
+/// The index of charges by generation: keys only, so that a void does not write to it.
 pub(super) const GENERATION_INDEX: &str = "generation_uuid";
-/// The index of a user's records in the order of time.
+/// The index of a user's records by time.
 pub(super) const TIMELINE_INDEX: &str = "timeline";
 
-/// What the timeline shows beside the keys; never the allocations. DynamoDB cannot change
-/// the projection of an index, so those from the format on are there for later records.
+/// The projected attributes of the timeline index; never the allocations. DynamoDB cannot
+/// change a projection, so it already contains the attributes of planned features.
 const TIMELINE_ATTRIBUTES: [&str; 18] = [
     names::TRANS_TYPE,
     names::CREDITS,
@@ -44,8 +43,8 @@ const TIMELINE_ATTRIBUTES: [&str; 18] = [
 ];
 
 impl Store {
-    /// Makes the table where there is none, and waits until it serves. What
-    /// stands in `template.yaml` for AWS is made here for every other engine.
+    /// Creates the table unless it exists, and waits until it is active. For every engine
+    /// but AWS, whose table `template.yaml` defines.
     ///
     /// # Errors
     /// When the engine cannot be reached or refuses.

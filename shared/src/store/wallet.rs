@@ -1,4 +1,4 @@
-//! Wallets <-> items.
+//! The codec of wallets.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use super::{
 };
 use crate::domain::{CreditSum, Pack, Totals, TransNo, TransType, Wallet};
 
-/// The size that no item may pass (Service quotas of DynamoDB: 400 KB).
+/// The size limit of an item (DynamoDB service quotas: 400 KB).
 pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
 
-/// The most that all totals and everything else in a wallet take: a trans_type
-/// of 75 for each, and four numbers of at most 16 digits.
+/// The largest size of the totals and everything else beside packs: for each trans_type 75
+/// bytes of name and four numbers of at most 16 digits.
 const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 * (2 + 1 + 9)) + 1_000;
 
-/// The most that a wallet takes.
+/// The largest size of a wallet.
 pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX + REST_BYTES_MAX;
 
 const _: () = assert!(Wallet::GRANTED_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
 const _: () = assert!(WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
 
-/// A wallet as the table holds it.
+/// A wallet and the attributes that this version does not support.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredWallet {
-    /// The wallet.
+    /// The decoded wallet.
     pub wallet: Wallet,
-    /// What it has besides.
+    /// Its unknown attributes.
     pub unknown: UnknownAttributes,
 }
 
-/// Attributes of packs and totals that this version does not know; a write keeps them.
+/// Unknown attributes of packs and totals, which a newer version wrote. Every write keeps them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnknownAttributes {
     packs: BTreeMap<TransNo, Item>,
@@ -43,7 +43,7 @@ pub struct UnknownAttributes {
 }
 
 impl UnknownAttributes {
-    /// The attributes of a wallet, by their names, with these.
+    /// Encodes a wallet together with the unknown attributes.
     pub(super) fn attributes_of(
         &self,
         wallet: &Wallet,
@@ -60,7 +60,7 @@ impl UnknownAttributes {
         Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 
-    /// The item of a wallet, without its key.
+    /// Encodes a wallet as an item without its key.
     pub(super) fn item_of(&self, wallet: &Wallet) -> Result<Item, StoreError> {
         let mut item = new_item(8);
         item.extend(self.attributes_of(wallet)?.map(|(name, value)| (name.to_owned(), value)));
@@ -68,12 +68,12 @@ impl UnknownAttributes {
     }
 }
 
-/// The attributes of a wallet, without its key.
+/// Encodes a wallet without its key.
 pub fn from_wallet(wallet: &Wallet) -> Result<Item, StoreError> {
     UnknownAttributes::default().item_of(wallet)
 }
 
-/// The wallet that an item holds.
+/// Decodes a wallet.
 pub fn to_wallet(item: Item) -> Result<StoredWallet, StoreError> {
     read(item, |item| {
         let mut unknown = UnknownAttributes::default();
@@ -161,7 +161,7 @@ fn take_totals(attribute: AttributeValue) -> Result<(Totals, Item), DecodeError>
     Ok((Totals { created, voided }, map.0))
 }
 
-/// A zero is not written.
+/// Zero is not stored.
 fn non_zero<T: Default + PartialEq>(value: &T) -> Option<&T> {
     (*value != T::default()).then_some(value)
 }

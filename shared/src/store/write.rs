@@ -1,4 +1,4 @@
-//! The one transaction by which money moves.
+//! The only transaction that moves money.
 
 use aws_sdk_dynamodb::{
     error::{BuildError, SdkError},
@@ -32,36 +32,36 @@ use crate::domain::{
 /// One conditional transaction on one user's items.
 #[derive(Clone, Copy, Debug)]
 pub struct Transaction<'a> {
-    /// Whose items.
+    /// The owner of the items.
     pub user: &'a UserId,
-    /// The version of the wallet that the plan began with: it must be unchanged.
+    /// The version of the wallet on which the plan is based; it must be unchanged.
     pub version: Option<Timestamp>,
-    /// What that wallet has besides: it stays.
+    /// Unknown attributes of that wallet, which are written again.
     pub unknown: &'a UnknownAttributes,
-    /// What changes.
+    /// The changes.
     pub plan: &'a Plan,
 }
 
 impl Transaction<'_> {
-    /// What one transaction has room for beside a wallet: 100 actions, and 4 MB of items
-    /// (Service quotas of DynamoDB).
+    /// The limits of a transaction beside the wallet: 100 actions and 4 MB of items (DynamoDB
+    /// service quotas).
     pub const ROOM: Room = Room { records: 99, bytes: 4_000_000 - WALLET_BYTES_MAX };
 }
 
-/// The most that a charge takes beside its allocations: six identifiers of 255
-/// in attributes and keys, a reason of 255 characters of 4 bytes, and the rest.
+/// The largest size of a charge without allocations: six identifiers of 255 bytes in
+/// attributes and keys, a reason of 255 characters of 4 bytes, and the rest.
 const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + 500;
 
-/// How many allocations the largest charge still has room for, after those of all packs
-/// that a wallet can hold: what later changes may take beside the first ones.
+/// The number of `extra` allocations that fit beside a charge on every pack of the largest
+/// wallet.
 const EXTRA_MAX: usize =
     (ITEM_BYTES_MAX - CHARGE_BYTES_MAX - Wallet::PACKS_MAX * PACK_BYTES_MAX) / PACK_BYTES_MAX;
 
 const _: () = assert!(EXTRA_MAX >= 100);
 const _: () = assert!(Transaction::ROOM.bytes >= ITEM_BYTES_MAX);
 const _: () = assert!(ImportedHistory::PART_RECORDS_MAX < Transaction::ROOM.records);
-// An import plans with some bytes, or with two items of one record beyond that. It does not
-// count the rest of each record, and of the rows.
+// An import plans by allocations and rows, and exceeds its plan by at most one record. The
+// other attributes of each record come on top.
 const _: () = assert!(
     ImportedHistory::part_bytes(Transaction::ROOM)
         + ITEM_BYTES_MAX
@@ -87,11 +87,11 @@ pub enum Commit {
     Done,
     /// A condition failed, and nothing was written. Carries the items that failed it.
     Refused {
-        /// The wallet, if its condition failed; an empty one where it has been deleted.
+        /// The wallet, if its condition failed; an empty one if it has been deleted.
         wallet: Option<StoredWallet>,
         /// The records whose conditions failed.
         records: Vec<ReadRecord>,
-        /// The old rows that are in the place of those of an import.
+        /// The stored old rows, if the condition of an import's old rows failed.
         old_rows: OldRows,
     },
     /// Another transaction was changing one of the items, or DynamoDB throttled: nothing was
@@ -107,7 +107,7 @@ impl Store {
     /// other transaction needs a new token.
     ///
     /// # Errors
-    /// As [`StoreError`] says; after `Unavailable` it may have been written.
+    /// Any [`StoreError`]. After `Unavailable` and `TokenMismatch` the outcome is unknown.
     pub async fn commit(
         &self,
         transaction: &Transaction<'_>,
@@ -172,7 +172,7 @@ impl Store {
         }
     }
 
-    /// In the order of [`keys`].
+    /// The actions, in the order of [`keys`].
     fn actions(&self, transaction: &Transaction<'_>) -> Result<Vec<TransactWriteItem>, StoreError> {
         let Transaction { user, plan, .. } = transaction;
         let mut actions = Vec::with_capacity(plan.changes.len() + 2);
@@ -196,7 +196,7 @@ impl Store {
         Ok(actions)
     }
 
-    /// Puts an item where nothing is.
+    /// Puts an item, if its key is free.
     fn put_new_item(
         &self,
         user: &UserId,
@@ -255,11 +255,11 @@ fn is_version(version: Option<Timestamp>) -> (&'static str, Item) {
     ("version = :from", values)
 }
 
-/// Why a transaction was cancelled.
+/// The reason for which a transaction was cancelled.
 enum Cancellation {
-    /// Others were at the items, or DynamoDB throttled.
+    /// Another transaction held an item, or DynamoDB throttled.
     Conflict,
-    /// A condition failed. That says more than contention at another item.
+    /// A condition failed, which takes precedence over contention at another item.
     Condition,
 }
 
@@ -276,19 +276,19 @@ fn cancellation(reasons: &[CancellationReason]) -> Result<Cancellation, StoreErr
     }
 }
 
-/// The items that a plan writes: the records in its order, their old rows, the wallet.
+/// The keys of the items that a plan writes: the records in order, their old rows, the wallet.
 fn keys(plan: &Plan) -> impl Iterator<Item = ItemKey> {
     let records = plan.changes.iter().map(|change| ItemKey::Record(change.after().0.clone()));
     records.chain(old_rows_key(plan)).chain(plan.wallet.as_ref().map(|_| ItemKey::Wallet))
 }
 
-/// Each record is imported once, so its rows are under the first record of one transaction.
+/// The old rows of a transaction are stored under the key of its first imported record.
 fn old_rows_key(plan: &Plan) -> Option<ItemKey> {
     let (first, _) = plan.changes.iter().find_map(RecordChange::old_rows)?;
     Some(ItemKey::OldRows(first.clone()))
 }
 
-/// What the reasons of a cancelled transaction say, by the items that it was to write.
+/// Decodes the reasons of a cancelled transaction, which are in the order of its items.
 fn refusal(
     reasons: Vec<CancellationReason>,
     keys: impl Iterator<Item = ItemKey>,
@@ -305,7 +305,7 @@ fn refusal(
             ItemKey::Record(key) => records.push(to_read_record(key, item)?),
             ItemKey::OldRows(_) => old_rows = item.map(to_old_rows).transpose()?.unwrap_or_default(),
             ItemKey::Wallet => wallet = Some(item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?),
-            // No plan writes one.
+            // Plans do not contain repairs.
             ItemKey::Repair(..) => {}
         }
     }

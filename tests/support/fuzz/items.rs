@@ -58,9 +58,9 @@ fn check(harness: &Harness, item: &Value) -> bool {
     let record = place.read(harness.wait(store.record(&user, &key))).and_then(|read| read.record);
     let charges = place.read(harness.wait(store.charges(&user, &generation, None)));
     let entries = place.read(harness.wait(store.timeline(&user, None, None, 1)));
-    place.read(harness.wait(store.generation_end(&generation, IndexEdge::First)));
+    place.read(harness.wait(store.user_at_edge(&generation, IndexEdge::First)));
     let places = place.read(harness.wait(store.generation_charges(&generation, &user, None, 1)));
-    let found = place.read(harness.wait(store.charges_at(places.unwrap_or_default())));
+    let found = place.read(harness.wait(store.charges_by_keys(places.unwrap_or_default())));
     for stored in place.read(harness.wait(store.all(&user, None))).into_iter().flat_map(|(all, _)| all) {
         if let StoredItem::Unreadable(reason)
         | StoredItem::UnreadableWallet(reason)
@@ -223,7 +223,7 @@ fn check_wallet(harness: &Harness, wallet: &Wallet) {
     }
 }
 
-/// What the rules rest on, beside what a read finds wrong: that the sums are of
+/// What the rules rest on, second_process what a read finds wrong: that the sums are of
 /// these packs, and that time goes on.
 fn is_sound(wallet: &Wallet) -> bool {
     let mut granted: u128 = 0;

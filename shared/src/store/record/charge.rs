@@ -1,4 +1,4 @@
-//! Charges <-> items.
+//! The codec of charges.
 
 use super::{
     super::{
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::domain::{Allocation, Charge, TransNo, UserId, Void};
 
-/// The update of a charge that a refund voids.
+/// The update expression that voids a charge.
 pub(in crate::store) const MARK_VOID: &str =
     "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by";
 
-/// The values of that update, and of its condition.
+/// The values of [`MARK_VOID`] and of its condition.
 pub(in crate::store) fn void_values(void: &Void) -> Item {
     let values = Attributes::with_capacity(5)
         .put(":live", &false)
@@ -38,7 +38,7 @@ pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attribute
     put_void(item, charge.void.as_ref())
 }
 
-/// In the first format a charge costs what it took, until it is voided.
+/// In the first format the cost of a charge is what it took, or 0 once it is void.
 pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, DecodeError> {
     let credits: i64 = item.take_required(names::CREDITS)?;
     let credits = u64::try_from(-i128::from(credits)).map_err(|_| "its sign")?.try_into()?;
@@ -53,7 +53,7 @@ pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, D
         live: credits,
         void: take_void(item)?,
     };
-    // A refund gives back what is written here, and a pack holds no more than it did.
+    // A void gives back these credits, and a pack never exceeds its grant.
     let is_taken = |part: &Allocation| !part.credits.is_zero() && part.credits <= part.grant.credits;
     let allocated: u128 = charge.allocations.iter().map(|part| u128::from(part.credits.as_u64())).sum();
     if !charge.allocations.iter().all(is_taken) {

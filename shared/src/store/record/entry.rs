@@ -1,4 +1,4 @@
-//! Entries of the timeline's index -> domain.
+//! The decoder of timeline entries.
 
 use super::{
     super::{StoreError, key::Item, names},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{Entry, TransType};
 
-/// The timeline entry that an item of the index holds.
+/// Decodes an entry of the timeline index.
 pub(in crate::store) fn to_entry(item: Item) -> Result<Entry, StoreError> {
     read(item, |item| {
         let trans_type: TransType = item.take_required(names::TRANS_TYPE)?;

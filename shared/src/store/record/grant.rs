@@ -1,4 +1,4 @@
-//! Grants <-> items.
+//! The codec of grants.
 
 use super::super::{
     attribute::{Attributes, DecodeError},
@@ -28,7 +28,7 @@ pub(super) fn take(item: &mut Attributes) -> Result<Grant, DecodeError> {
     })
 }
 
-/// What credits may have been granted for: no charge.
+/// Accepts the types of grants; a charge's type is an error.
 pub(super) fn granted_for(trans_type: TransType) -> Result<TransType, DecodeError> {
     match trans_type {
         TransType::Charge(_) => Err("a charge's trans_type".to_owned()),

@@ -1,5 +1,5 @@
-//! Records <-> items, one file each kind. An item that cannot be read is an error that
-//! names its key.
+//! Codecs of records, one file for each kind. An unreadable item is an error that names its
+//! key.
 
 mod charge;
 mod entry;
@@ -19,7 +19,7 @@ pub(super) use charge::{MARK_VOID, void_values};
 pub(super) use entry::to_entry;
 pub(super) use pack::{PACK_BYTES_MAX, pack_attributes, to_pack};
 
-/// The attributes of a record, without its key, with room for the key and a few more.
+/// Encodes a record without its key; the map has capacity for the key.
 pub fn from_record(user: &UserId, record: &Record) -> Item {
     let item = Attributes::with_capacity(14);
     let item = match record {
@@ -30,16 +30,16 @@ pub fn from_record(user: &UserId, record: &Record) -> Item {
     item.0
 }
 
-/// The record, or fence, that an item holds, and its key.
+/// Decodes a record or fence and its key.
 pub(super) fn to_keyed_record(item: Item) -> Result<(RecordKey, Record), StoreError> {
-    let place = place(&item);
-    match ItemKey::parse(&place.sort) {
+    let location = location(&item);
+    match ItemKey::parse(&location.sort) {
         Some(ItemKey::Record(key)) => Ok((key, to_record(item)?)),
-        _ => Err(corrupt(&place, "is no key of a record")),
+        _ => Err(corrupt(&location, "not the key of a record")),
     }
 }
 
-/// The record, or fence, that an item holds.
+/// Decodes a record or fence.
 pub fn to_record(item: Item) -> Result<Record, StoreError> {
     read(item, |item| {
         let sort: String = item.take_required(names::SORT)?;
@@ -51,17 +51,17 @@ pub fn to_record(item: Item) -> Result<Record, StoreError> {
                 }
             }
             Some(ItemKey::Record(_)) => grant::take(item).map(Record::Grant),
-            _ => Err("is no key of a record".to_owned()),
+            _ => Err("not the key of a record".to_owned()),
         }
     })
 }
 
-/// The charge that an item holds.
+/// Decodes a charge.
 pub(super) fn to_charge(item: Item) -> Result<Charge, StoreError> {
-    let place = place(&item);
+    let location = location(&item);
     match to_record(item)? {
         Record::Charge(charge) => Ok(charge),
-        Record::Grant(_) | Record::Fence(_) => Err(corrupt(&place, "is no charge")),
+        Record::Grant(_) | Record::Fence(_) => Err(corrupt(&location, "not a charge")),
     }
 }
 
@@ -77,7 +77,7 @@ fn put_void(item: Attributes, void: Option<&Void>) -> Attributes {
         .put_optional(names::VOIDED_BY, void.map(|void| &void.by))
 }
 
-/// The void mark, whole or not at all.
+/// Takes the void mark, which is complete or absent.
 fn take_void(item: &mut Attributes) -> Result<Option<Void>, DecodeError> {
     let is_voided = item.take_required(names::IS_VOIDED)?;
     let (at, reason) = (item.take_optional(names::VOIDED_AT)?, item.take_optional(names::VOIDED_REASON)?);
@@ -88,37 +88,37 @@ fn take_void(item: &mut Attributes) -> Result<Option<Void>, DecodeError> {
     }
 }
 
-/// Which item it is, for the message.
+/// The key of an item that may be damaged, for messages.
 pub(super) struct ItemLocation {
     pub(super) user: String,
     pub(super) sort: String,
 }
 
-pub(super) fn place(item: &Item) -> ItemLocation {
+pub(super) fn location(item: &Item) -> ItemLocation {
     let part = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     ItemLocation { user: part(names::USER), sort: part(names::SORT) }
 }
 
-/// Whose item it is.
+/// Decodes the user of an item.
 pub(super) fn user(item: Item) -> Result<UserId, StoreError> {
-    let place = place(&item);
-    UserId::try_from(place.user.clone()).map_err(|why| corrupt(&place, why))
+    let location = location(&item);
+    UserId::try_from(location.user.clone()).map_err(|why| corrupt(&location, why))
 }
 
-pub(super) fn corrupt(place: &ItemLocation, why: &str) -> StoreError {
-    StoreError::Corrupt(describe(place, why))
+pub(super) fn corrupt(location: &ItemLocation, why: &str) -> StoreError {
+    StoreError::Corrupt(describe(location, why))
 }
 
-pub(super) fn describe(place: &ItemLocation, why: &str) -> String {
-    format!("item user_uuid={:?} sk={:?}: {why}", place.user, place.sort)
+pub(super) fn describe(location: &ItemLocation, why: &str) -> String {
+    format!("item user_uuid={:?} sk={:?}: {why}", location.user, location.sort)
 }
 
-/// Reads an item of a format that this version knows.
+/// Decodes an item, unless its format is newer than this version supports.
 pub(super) fn read<T>(
     item: Item,
     read: impl FnOnce(&mut Attributes) -> Result<T, DecodeError>,
 ) -> Result<T, StoreError> {
-    let place = place(&item);
-    format::check(&place, &item)?;
-    read(&mut Attributes(item)).map_err(|why| corrupt(&place, &why))
+    let location = location(&item);
+    format::check(&location, &item)?;
+    read(&mut Attributes(item)).map_err(|why| corrupt(&location, &why))
 }

@@ -1,4 +1,4 @@
-//! Packs and allocations <-> maps: a grant, and credits of it.
+//! The codec of packs and allocations: a grant and credits of it, in one map.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -11,14 +11,13 @@ use super::{
 };
 use crate::domain::{Allocation, Credits, Grant, Id};
 
-/// The most that a pack or an allocation takes: by the rules of "DynamoDB item
-/// sizes and formats" 3 for the map, 1 for its place in the list, and for each
+/// The largest size of a pack or an allocation, by the rules of "DynamoDB item sizes and
+/// formats": 3 for the map, 1 for its position in the list, and for each
 /// of six attributes a name of 1, an overhead of 1 and the value: a UUID of 36,
 /// `system_add`, an order number, and three numbers of at most 16 digits.
 pub(in crate::store) const PACK_BYTES_MAX: usize = 3 + 1 + 6 * 2 + 36 + 10 + Id::<()>::LEN_MAX + 3 * 9;
 
-/// The attributes of a grant, and the credits that remain in a pack or that an
-/// allocation took.
+/// Encodes a grant with the credits that remain in the pack or that the allocation took.
 pub(in crate::store) fn pack_attributes(grant: &Grant, credits: Credits) -> Attributes {
     Attributes::with_capacity(6)
         .put(names::PACK_ID, &grant.trans_no)
@@ -29,7 +28,7 @@ pub(in crate::store) fn pack_attributes(grant: &Grant, credits: Credits) -> Attr
         .put(names::PACK_PART, &credits)
 }
 
-/// Takes a grant, and credits of it, out of a map.
+/// Decodes a grant and its credits.
 pub(in crate::store) fn to_pack(map: &mut Attributes) -> Result<(Grant, Credits), DecodeError> {
     let grant = Grant {
         trans_no: map.take_required(names::PACK_ID)?,

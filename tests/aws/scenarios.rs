@@ -58,7 +58,7 @@ fn charge(user: &str, credits: u64, generation: &str) -> Value {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_generation_that_fails_through_the_deployed_api() {
+fn generation_that_fails_through_the_deployed_api() {
     let app = Caller::app();
     let pack = |order: &str, credits: u64, expired_at: &str| {
         json!({
@@ -110,7 +110,7 @@ fn a_generation_that_fails_through_the_deployed_api() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn tokens_decide_at_the_deployed_api() {
+fn tokens_authorize_callers_of_the_deployed_api() {
     let grant = json!({ "user_uuid": "someone", "trans_type": "new_user", "credits": 1 });
     let unauthorized = json!({ "message": "Unauthorized" });
     let anonymous = Caller(None);
@@ -136,7 +136,7 @@ fn tokens_decide_at_the_deployed_api() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn what_the_deployed_api_refuses() {
+fn deployed_api_rejects_invalid_requests() {
     for caller in [Caller(None), Caller::app()] {
         caller.get("/nowhere", 404, &error("NotFound"));
         caller.get("/credits/grant", 405, &error("MethodNotAllowed"));
@@ -151,7 +151,7 @@ fn what_the_deployed_api_refuses() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn direct_invocations_answer_or_fail_by_the_code() {
+fn direct_invocations_return_a_response_or_the_error_code() {
     let cloud = Cloud::deployed();
     let order = json!({ "user_uuid": "direct", "trans_type": "order_pay", "order_no": "d", "credits": 5 });
     let charge = |credits: u64| charge("direct", credits, "direct-1");
@@ -188,7 +188,7 @@ fn direct_invocations_answer_or_fail_by_the_code() {
 /// show that the roles permit what the functions do.
 #[tokio::test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-async fn a_role_is_refused_what_its_function_does_not_do() {
+async fn role_denies_what_its_function_does_not_do() {
     let cloud = Cloud::deployed();
     let (dynamodb, table) = (cloud.dynamodb_as("balance"), cloud.output("TableName"));
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -206,7 +206,7 @@ async fn a_role_is_refused_what_its_function_does_not_do() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn an_asynchronous_refund_is_done() {
+fn asynchronous_refund_is_executed() {
     let cloud = Cloud::deployed();
     cloud.grant("later", 5);
     cloud.invoke("decrease", &charge("later", 4, "later-1")).unwrap();
@@ -219,7 +219,7 @@ fn an_asynchronous_refund_is_done() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_signed_call_back_refunds_through_the_deployed_api() {
+fn signed_call_back_refunds_through_the_deployed_api() {
     let cloud = Cloud::deployed();
     cloud.grant("called", 10);
     cloud.invoke("decrease", &charge("called", 4, "called-1")).unwrap();
@@ -239,7 +239,7 @@ fn a_signed_call_back_refunds_through_the_deployed_api() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_table_that_fails_is_told_and_changes_nothing() {
+fn failing_table_is_an_error_and_changes_nothing() {
     let cloud = Cloud::deployed();
     let charge = charge("failing", 4, "failing-1");
     cloud.grant("failing", 10);

@@ -31,7 +31,7 @@ fn call_back_body(mut event: Value, status: &str) -> Value {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_generation_that_succeeds_is_charged_once() {
+fn generation_that_succeeds_is_charged_once() {
     let user = User::new("succeeds");
     let input = user.input(&json!({ "order_no": "o-1", "prompt": "a cat" }));
     let run = Execution::start("generation", &input);
@@ -47,7 +47,7 @@ fn a_generation_that_succeeds_is_charged_once() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_generation_that_fails_is_refunded() {
+fn generation_that_fails_is_refunded() {
     let user = User::new("fails");
     let run = Execution::start("generation", &user.input(&json!({})));
     user.step().fail("NoGpu", "there is none left");
@@ -62,7 +62,7 @@ fn a_generation_that_fails_is_refunded() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_charge_that_is_throttled_at_first_is_made_once() {
+fn charge_that_is_throttled_at_first_is_made_once() {
     let user = User::new("throttled");
     user.inject_errors("TransactWriteItems", "ThrottlingException", 5);
     let run = Execution::start("generation", &user.input(&json!({})));
@@ -74,7 +74,7 @@ fn a_charge_that_is_throttled_at_first_is_made_once() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_charge_that_is_throttled_for_longer_than_an_invocation_is_tried_again_in_place() {
+fn charge_that_is_throttled_for_longer_than_an_invocation_is_tried_again_in_place() {
     let user = User::new("busy");
     user.inject_errors("TransactWriteItems", "ThrottlingException", u32::MAX);
     let run = Execution::start("generation", &user.input(&json!({})));
@@ -88,7 +88,7 @@ fn a_charge_that_is_throttled_for_longer_than_an_invocation_is_tried_again_in_pl
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_charge_of_which_nobody_knows_is_sent_again_and_made_once() {
+fn charge_with_unknown_outcome_is_retried_and_executed_once() {
     let user = User::new("unknown");
     user.inject_errors("TransactWriteItems", "AccessDeniedException", 2);
     let run = Execution::start("generation", &user.input(&json!({})));
@@ -101,7 +101,7 @@ fn a_charge_of_which_nobody_knows_is_sent_again_and_made_once() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_charge_that_stays_unknown_is_fenced() {
+fn charge_that_stays_unknown_is_fenced() {
     let user = User::new("unknown-for-ever");
     // The first attempt, and the second with its eight retries; then the refund.
     user.inject_errors("TransactWriteItems", "AccessDeniedException", 10);
@@ -117,7 +117,7 @@ fn a_charge_that_stays_unknown_is_fenced() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_charge_of_which_nobody_knows_and_that_is_then_refused_is_fenced() {
+fn charge_with_unknown_outcome_that_is_then_rejected_is_fenced() {
     let user = User::new("unknown-and-poor");
     user.inject_errors("GetItem", "AccessDeniedException", 1);
     let run = Execution::start("generation", &user.input(&json!({ "credits": GRANTED + 1 })));
@@ -130,7 +130,7 @@ fn a_charge_of_which_nobody_knows_and_that_is_then_refused_is_fenced() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn who_has_not_enough_may_try_the_same_generation_again() {
+fn caller_without_credits_may_retry_the_same_generation() {
     let user = User::new("poor");
     let input = user.input(&json!({}));
     let too_much = user.input(&json!({ "credits": GRANTED + 1 }));
@@ -149,7 +149,7 @@ fn who_has_not_enough_may_try_the_same_generation_again() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn the_charge_of_somebody_else_is_not_voided() {
+fn charge_of_another_user_is_not_voided() {
     let user = User::new("conflict");
     let run = Execution::start("generation", &user.input(&json!({})));
     let step = user.step();
@@ -163,7 +163,7 @@ fn the_charge_of_somebody_else_is_not_voided() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn an_input_that_could_not_be_refunded_is_refused() {
+fn input_that_could_not_be_refunded_is_refused() {
     let user = User::new("form");
     let cases = [
         ("generation", json!({ "gen": null })),
@@ -187,7 +187,7 @@ fn an_input_that_could_not_be_refunded_is_refused() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_video_whose_webhook_says_success_stays_charged() {
+fn video_with_a_successful_call_back_stays_charged() {
     let user = User::new("video-succeeds");
     let input = user.input(&json!({ "prompt": "a cat" }));
     let run = Execution::start("video", &input);
@@ -202,7 +202,7 @@ fn a_video_whose_webhook_says_success_stays_charged() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_video_whose_webhook_says_failure_is_refunded() {
+fn video_with_a_failed_call_back_is_refunded() {
     let user = User::new("video-fails");
     let run = Execution::start("video", &user.input(&json!({ "idempotency_key": "take-2" })));
     let step = user.step();
@@ -232,7 +232,7 @@ static SHORT_TIMEOUT_VIDEO: LazyLock<String> = LazyLock::new(|| {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_video_whose_webhook_never_comes_is_refunded_and_stays_so_when_it_comes() {
+fn video_whose_webhook_never_comes_is_refunded_and_stays_so_when_it_comes() {
     let user = User::new("video-never");
     let run = Execution::start_in(states, &SHORT_TIMEOUT_VIDEO, &user.input(&json!({})));
     let step = user.step();
@@ -246,7 +246,7 @@ fn a_video_whose_webhook_never_comes_is_refunded_and_stays_so_when_it_comes() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_refund_that_fails_three_times_is_made_at_last() {
+fn refund_that_fails_three_times_is_made_at_last() {
     let user = User::new("refund-fails");
     let run = Execution::start("generation", &user.input(&json!({})));
     let step = user.step();
@@ -281,7 +281,7 @@ fn take_from_queue(user: &User) -> Value {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_refund_that_keeps_failing_waits_in_the_queue_and_works_from_there() {
+fn refund_that_keeps_failing_waits_in_the_queue_and_works_from_there() {
     let cloud = Cloud::deployed();
     let user = User::new("refund-waits");
     let run = Execution::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
@@ -310,7 +310,7 @@ fn a_refund_that_keeps_failing_waits_in_the_queue_and_works_from_there() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn an_execution_that_is_stopped_after_its_charge_is_refunded_once() {
+fn execution_that_is_stopped_after_its_charge_is_refunded_once() {
     let user = User::new("stopped");
     let run = Execution::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
     let step = user.step();
@@ -334,7 +334,7 @@ fn an_execution_that_is_stopped_after_its_charge_is_refunded_once() {
 /// An event omits a large input, and may omit the error.
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn what_an_event_leaves_out_is_asked_for() {
+fn reclaim_reads_fields_that_an_event_omits() {
     let lookup = ["Ended", "Incomplete", "Describe", "Described", "Complete", "AsEvent", "Ended"];
     let user = User::new("left-out");
     let run = Execution::start("generation", &user.input(&json!({})));
@@ -361,7 +361,7 @@ fn what_an_event_leaves_out_is_asked_for() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn an_execution_that_is_stopped_at_once_is_charged_neither_now_nor_later() {
+fn execution_that_is_stopped_at_once_is_charged_neither_now_nor_later() {
     let user = User::new("stopped-early");
     let run = Execution::start("generation", &user.input(&json!({})));
     run.stop();
@@ -375,7 +375,7 @@ fn an_execution_that_is_stopped_at_once_is_charged_neither_now_nor_later() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_message_that_fails_is_refunded_alone() {
+fn message_that_fails_is_refunded_alone() {
     let user = User::new("chat-fails");
     let first = Execution::start("chat", &user.message("m-1"));
     user.step().succeed(&json!({ "text": "hello" }));
@@ -388,7 +388,7 @@ fn a_message_that_fails_is_refunded_alone() {
 
 #[test]
 #[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
-fn a_message_that_is_stopped_is_refunded_alone() {
+fn message_that_is_stopped_is_refunded_alone() {
     let user = User::new("chat-stopped");
     let first = Execution::start("chat", &user.message("m-1"));
     user.step().succeed(&json!({}));

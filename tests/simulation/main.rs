@@ -28,7 +28,7 @@ const SHRINKS_MAX: u32 = 2_000;
 /// number of seeds, `SCRIP_MINUTES` a time limit, by default with unlimited seeds, and
 /// `SCRIP_SHRINKS` the most runs of a failing plan to make it smaller.
 #[test]
-fn no_seed_loses_anything() {
+fn seeds_pass_every_check() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let first = number("SCRIP_SEED").unwrap_or(0);
     let minutes = number("SCRIP_MINUTES");
@@ -46,7 +46,7 @@ fn no_seed_loses_anything() {
 
 /// Requests, responses and faults are equal to the byte.
 #[test]
-fn a_seed_determines_the_whole_run() {
+fn seed_determines_the_whole_run() {
     for seed in 0..10 {
         let [first, second] = [seed; 2].map(|seed| simulator::simulate(plan_of(seed)));
         assert!(first.log.requests > 0);

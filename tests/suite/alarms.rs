@@ -1,5 +1,5 @@
-//! The alarms of `template.yaml` go off when they should, and look, as the dashboard
-//! does, at what the functions tell.
+//! The alarms of `template.yaml` fire at the intended values. Alarms and dashboard read metrics
+//! that the functions emit.
 
 mod math;
 
@@ -24,7 +24,7 @@ use crate::{
     webhook,
 };
 
-/// How an alarm stands.
+/// The state of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Well,
@@ -42,7 +42,7 @@ type Series<'a> = &'a [(&'a str, &'a [&'a [f64]])];
 /// No value in a period.
 const NONE: &[f64] = &[];
 
-/// A hundred queries, so many of which take so many seconds.
+/// Latencies of a hundred queries: `slow` of them take this many seconds.
 fn queries(slow: usize, seconds: f64) -> [f64; 100] {
     let mut all = [0.001; 100];
     all[100 - slow..].fill(seconds);
@@ -164,7 +164,7 @@ fn plain(document: &Value, value: &Value) -> Value {
     }
 }
 
-/// How an alarm stands after these measurements ("Alarm evaluation" in the User Guide of
+/// The state of an alarm after these measurements ("Alarm evaluation" in the User Guide of
 /// CloudWatch), in the periods that it evaluates. Where data are missing, CloudWatch looks
 /// at some older periods besides, and may change its mind later; that is left out.
 fn state(alarm: &Value, series: Series) -> State {
@@ -238,11 +238,11 @@ fn each_alarm_is_one_that_cloudwatch_takes_and_that_somebody_hears() {
     for (name, properties) in alarms(&document["Resources"]) {
         let alarm = plain(&document, properties);
         let description = text(&alarm["AlarmDescription"]);
-        // Only what runs by the clock is missed where nothing is told.
+        // Only what runs by the clock is missed where no metric is emitted.
         assert_eq!(alarm["TreatMissingData"] == "breaching", name == "AuditDead", "{name}");
         assert!(description.ends_with('.') && !description.contains(". "), "{name}: {description}");
-        let hears = (!is_of_a_deployment(&document["Resources"], name)).then_some(&topic);
-        assert_eq!(properties.get("AlarmActions"), hears, "{name}");
+        let notified_topic = (!is_of_a_deployment(&document["Resources"], name)).then_some(&topic);
+        assert_eq!(properties.get("AlarmActions"), notified_topic, "{name}");
         let metrics: Vec<_> = alarm["Metrics"].as_array().into_iter().flatten().collect();
         let metrics: Vec<_> = metrics.iter().filter_map(|query| query.get("MetricStat")).collect();
         assert!(metrics.len() <= 10, "{name}");
@@ -258,20 +258,20 @@ fn each_alarm_is_one_that_cloudwatch_takes_and_that_somebody_hears() {
 }
 
 /// A metric's name and its labels.
-type Told = (String, BTreeMap<String, String>);
+type EmittedMetric = (String, BTreeMap<String, String>);
 
-/// Hears what is told, whatever its value.
+/// A recorder of the emitted metrics, without their values.
 #[derive(Default)]
-struct Heard(Mutex<BTreeSet<Told>>);
+struct MetricRecorder(Mutex<BTreeSet<EmittedMetric>>);
 
-impl Heard {
+impl MetricRecorder {
     fn hear(&self, key: &Key) {
         let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned()));
         self.0.lock().unwrap().insert((key.name().to_owned(), labels.collect()));
     }
 }
 
-impl Recorder for Heard {
+impl Recorder for MetricRecorder {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -292,10 +292,10 @@ impl Recorder for Heard {
     }
 }
 
-/// All that the functions tell, in good days and in bad ones.
-async fn told() -> BTreeSet<Told> {
-    let heard = Heard::default();
-    let listening = metrics::set_default_local_recorder(&heard);
+/// The metrics that the functions emit in successful and in failing requests.
+async fn emitted_metrics() -> BTreeSet<EmittedMetric> {
+    let recorder = MetricRecorder::default();
+    let listening = metrics::set_default_local_recorder(&recorder);
     let ledger = TestLedger::new().await;
     let http_client = FaultInjectingClient::new();
     http_client.inject(|_| Some(Fault::Error(400, "TaskTimedOut")));
@@ -330,19 +330,24 @@ async fn told() -> BTreeSet<Told> {
     ledger.refund(Some("u"), "made", None).await.unwrap_err();
     ledger.callback(webhook::failed("made")).await;
     drop(listening);
-    heard.0.into_inner().unwrap()
+    recorder.0.into_inner().unwrap()
 }
 
-/// Holds a metric to what is told: CloudWatch finds one by all its dimensions or not at
-/// all.
-fn check_told(told: &BTreeSet<Told>, place: &str, name: &str, mut dimensions: BTreeMap<String, String>) {
+/// Compares a metric with the emitted ones: CloudWatch finds a metric only by all its
+/// dimensions.
+fn check_emitted(
+    emitted: &BTreeSet<EmittedMetric>,
+    place: &str,
+    name: &str,
+    mut dimensions: BTreeMap<String, String>,
+) {
     assert_eq!(dimensions.remove("stack").as_deref(), Some("AWS::StackName"), "{place}: {name}");
-    assert!(told.contains(&(name.to_owned(), dimensions.clone())), "{place}: {name} {dimensions:?}");
+    assert!(emitted.contains(&(name.to_owned(), dimensions.clone())), "{place}: {name} {dimensions:?}");
 }
 
 #[tokio::test]
 async fn what_alarms_look_at_is_told() {
-    let (document, told) = (document(), told().await);
+    let (document, emitted) = (document(), emitted_metrics().await);
     for (name, alarm) in alarms(&document["Resources"]) {
         let alarm = plain(&document, alarm);
         let queries = alarm["Metrics"].as_array().into_iter().flatten();
@@ -351,7 +356,7 @@ async fn what_alarms_look_at_is_told() {
             let part = |dimension: &Value, part: &str| text(&dimension[part]).to_owned();
             let dimensions = metric["Dimensions"].as_array().unwrap().iter();
             let dimensions = dimensions.map(|of| (part(of, "Name"), part(of, "Value"))).collect();
-            check_told(&told, name, text(&metric["MetricName"]), dimensions);
+            check_emitted(&emitted, name, text(&metric["MetricName"]), dimensions);
         }
     }
     let variables = &document["Globals"]["Function"]["Environment"]["Variables"];
@@ -375,8 +380,8 @@ fn what_counts_refused_callers_reads_what_the_api_logs() {
 }
 
 #[tokio::test]
-async fn the_dashboard_shows_what_is_told_and_every_alarm() {
-    let (resources, told) = (resources(), told().await);
+async fn dashboard_shows_what_is_told_and_every_alarm() {
+    let (resources, emitted) = (resources(), emitted_metrics().await);
     let body = text(&resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]);
     for placeholder in body.split("${").skip(1).map(|rest| rest.split('}').next().unwrap()) {
         let resource = &resources[placeholder.split('.').next().unwrap()];
@@ -391,19 +396,19 @@ async fn the_dashboard_shows_what_is_told_and_every_alarm() {
         for metric in metrics.iter().filter(|metric| metric[0] == "Scrip") {
             let parts: Vec<_> = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect();
             let dimensions = parts[2..].chunks(2).map(|pair| (pair[0].to_owned(), reference(pair[1])));
-            check_told(&told, text(&widget["properties"]["title"]), parts[1], dimensions.collect());
+            check_emitted(&emitted, text(&widget["properties"]["title"]), parts[1], dimensions.collect());
         }
     }
     let shown = widgets.iter().find(|widget| widget["type"] == "alarm").unwrap();
     let shown: BTreeSet<_> =
         list(&shown["properties"]["alarms"]).into_iter().map(|arn| reference(text(arn))).collect();
-    let heard = alarms(&resources)
+    let recorder = alarms(&resources)
         .into_iter()
         .filter(|(name, alarm)| alarm["AlarmActions"].is_object() && resources[name]["Condition"].is_null());
-    assert_eq!(shown, heard.map(|(name, _)| format!("{name}.Arn")).collect());
+    assert_eq!(shown, recorder.map(|(name, _)| format!("{name}.Arn")).collect());
 }
 
-/// What stands between the braces of `${…}`, or all of it.
+/// The text between the braces of `${…}`, or the whole text.
 fn reference(text: &str) -> String {
     text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(text).to_owned()
 }

@@ -36,7 +36,7 @@ fn answer(ledger: &TestLedger, index: Option<&str>, change: impl FnOnce(&mut Vec
 }
 
 #[tokio::test]
-async fn an_audit_finds_what_was_done_by_hand() {
+async fn audit_finds_what_was_done_by_hand() {
     let mut checks = JoinSet::new();
     for (sort, damage, says, _) in CORRUPTIONS {
         checks.spawn(async move {
@@ -52,7 +52,7 @@ async fn an_audit_finds_what_was_done_by_hand() {
 }
 
 #[tokio::test]
-async fn an_index_that_lags_is_no_damage_and_one_that_lacks_something_is() {
+async fn index_that_lags_is_no_damage_and_one_that_lacks_something_is() {
     let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
     for (index, answers, says) in [
         ("timeline", 2, None),
@@ -78,7 +78,7 @@ async fn an_index_that_lags_is_no_damage_and_one_that_lacks_something_is() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_visible_after_its_wallet_is_no_drift_and_a_lost_one_is() {
+async fn record_that_is_visible_after_its_wallet_is_no_drift_and_a_lost_one_is() {
     for (stale_reads, is_drift) in [(1, false), (3, false), (100, true)] {
         let ledger = TestLedger::new().await;
         ledger.create_sample_user("u").await;
@@ -102,7 +102,7 @@ async fn a_record_that_is_visible_after_its_wallet_is_no_drift_and_a_lost_one_is
 }
 
 #[tokio::test]
-async fn the_records_that_an_index_lacks_or_changes_are_named_among_many() {
+async fn records_that_an_index_lacks_or_changes_are_named_among_many() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     ledger.copy("u", "charge#chat-1#m-1", 300).await;
@@ -139,7 +139,7 @@ async fn very_many_discrepancies_are_counted_and_a_hundred_are_named() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_written_to_meanwhile_is_no_drift() {
+async fn user_who_is_written_to_meanwhile_is_no_drift() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     let second_process = ledger.second_process();
@@ -160,7 +160,7 @@ async fn a_user_who_is_written_to_meanwhile_is_no_drift() {
 }
 
 #[tokio::test]
-async fn an_audit_of_many_records_or_none_is_right() {
+async fn audit_of_many_records_or_none_is_right() {
     let ledger = TestLedger::new().await;
     assert_eq!(faults(&ledger, "nobody").await, [""; 0]);
     ledger.refund(Some("fenced"), "gen-1", None).await.unwrap();
@@ -180,7 +180,7 @@ async fn an_audit_of_many_records_or_none_is_right() {
 }
 
 #[tokio::test]
-async fn a_first_grant_that_comes_meanwhile_is_no_drift() {
+async fn first_grant_that_comes_meanwhile_is_no_drift() {
     let ledger = TestLedger::new().await;
     let second_process = ledger.second_process();
     ledger.http_client.inject(|sent| (sent.operation == "Query").then_some(ClientFault::Delayed(300)));

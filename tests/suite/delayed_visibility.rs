@@ -114,7 +114,7 @@ fn cases() -> impl Iterator<Item = ([u64; 2], bool, i64)> {
 
 /// A replay is no refusal, and its balance is never older than its record.
 #[tokio::test(start_paused = true)]
-async fn a_charge_beside_a_partly_visible_charge() {
+async fn charge_beside_a_partly_visible_charge() {
     let replay = |balance: u64| Ok(json!({ "replayed": true, "balance": balance }));
     for (credits, second, expected) in [
         (4, charge("new", None, 4), replay(0)),
@@ -129,7 +129,7 @@ async fn a_charge_beside_a_partly_visible_charge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refund_beside_a_partly_visible_charge() {
+async fn refund_beside_a_partly_visible_charge() {
     for key in [None, Some("k")] {
         let refund = json!({
             "user_uuid": "u", "generation_uuid": "new", "idempotency_key": key, "reason": "it failed",
@@ -142,7 +142,7 @@ async fn a_refund_beside_a_partly_visible_charge() {
 /// A refund without a key may miss a charge under a key that has no answer yet. Repeated
 /// after the answer, it voids the charge.
 #[tokio::test(start_paused = true)]
-async fn a_refund_of_a_session_beside_its_charge_is_finished_by_a_repeat() {
+async fn refund_of_a_session_beside_its_charge_is_finished_by_a_repeat() {
     for visible in ORDERS {
         let (ledger, schedule) = ledger(true).await;
         schedule.set([after(visible)]);
@@ -160,7 +160,7 @@ async fn a_refund_of_a_session_beside_its_charge_is_finished_by_a_repeat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_beside_a_partly_visible_grant() {
+async fn grant_beside_a_partly_visible_grant() {
     let replay = Ok(json!({ "replayed": true, "balance": 9 }));
     for (second, expected, balance) in [
         (grant("new", 5), replay, 9),
@@ -190,7 +190,7 @@ async fn calls_beside_a_partly_visible_refund() {
 /// An SDK gives up an attempt after three seconds, and the ledger sends the transaction
 /// again while DynamoDB still applies it.
 #[tokio::test(start_paused = true)]
-async fn a_transaction_that_takes_longer_than_its_sender_waits_is_a_first_answer() {
+async fn transaction_that_takes_longer_than_its_sender_waits_is_a_first_answer() {
     for is_keyed in [false, true] {
         for visible in [[4_000, 0], [0, 4_000], [4_000, 4_000]] {
             let (ledger, schedule) = ledger(is_keyed).await;

@@ -109,7 +109,7 @@ async fn every_failure_of_the_store() {
 }
 
 #[tokio::test]
-async fn a_direct_invocation_gets_the_code_as_its_error_type() {
+async fn direct_invocation_gets_the_code_as_its_error_type() {
     let ledger = ledger().await;
     for (function, payload, code) in [
         (DECREASE, json!({ "user_uuid": "u" }), "InvalidRequest"),
@@ -203,7 +203,7 @@ async fn bad_input_is_named_and_changes_nothing() {
 
 /// Bodies that are no JSON object at all.
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused() {
+async fn body_that_cannot_be_read_is_refused() {
     let ledger = ledger().await;
     let deep = "[".repeat(10_000);
     for (body, status) in [
@@ -286,7 +286,7 @@ async fn what_is_too_much_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_an_error_and_never_skipped() {
+async fn item_that_cannot_be_read_is_an_error_and_never_skipped() {
     use aws_sdk_dynamodb::types::AttributeValue::{N, S};
     for (sort, attribute, value) in [
         ("wallet", "version", S("soon".into())),
@@ -340,7 +340,7 @@ async fn scopes_decide_and_are_closed_by_default() {
 }
 
 #[tokio::test]
-async fn the_old_front_end_keeps_its_shape() {
+async fn old_front_end_keeps_its_shape() {
     let ledger = ledger().await;
     let url = "/api/get-user-credits";
     let ok = json!({ "code": 0, "message": "ok", "data": { "left_credits": 6, "is_recharged": true } });
@@ -366,7 +366,7 @@ async fn the_old_front_end_keeps_its_shape() {
 }
 
 #[tokio::test]
-async fn the_idempotency_key_header_is_the_field_on_grant_and_decrease_alone() {
+async fn idempotency_key_header_is_the_field_on_grant_and_decrease_alone() {
     let ledger = ledger().await;
     let charge = |key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": "s", "idempotency_key": key });
     let header = |key: &str| json!({ "idempotency-key": key });

@@ -47,7 +47,7 @@ async fn every_sample_event_is_answered() {
 
 /// What is empty is `null`, there are no claims, and the deadline lies in 1970.
 #[tokio::test]
-async fn an_event_as_cargo_lambda_writes_it_is_answered() {
+async fn event_as_cargo_lambda_writes_it_is_answered() {
     let test_ledger = TestLedger::new().await;
     let ledger = Ledger::new(test_ledger.store(), Sources::system());
     let app = Arc::new(App::new(ledger).without_authentication());

@@ -55,7 +55,7 @@ async fn check(fault: Fault, times: usize) {
 }
 
 #[tokio::test]
-async fn a_fault_changes_nothing_about_the_money() {
+async fn fault_changes_nothing_about_the_money() {
     for (fault, times) in [
         (Fault::RequestLost, 3),
         (Fault::ResponseLost, 1),
@@ -75,7 +75,7 @@ async fn a_fault_changes_nothing_about_the_money() {
 /// The answer of the charge is lost, and before it is sent again somebody else
 /// charges, or refunds it: it is its caller's own write all the same.
 #[tokio::test]
-async fn a_lost_answer_is_found_again_behind_the_work_of_others() {
+async fn lost_answer_is_found_again_behind_the_work_of_others() {
     for refunded in [false, true] {
         let ledger = std::sync::Arc::new(TestLedger::new().await);
         let other = std::sync::Arc::new(ledger.second_process());
@@ -137,7 +137,7 @@ async fn reads_that_something_comes_between_are_read_again() {
 /// are some, and the same charge has been made: its replay returns the balance
 /// after it.
 #[tokio::test]
-async fn a_replay_never_tells_a_balance_from_before_its_record() {
+async fn replay_never_tells_a_balance_from_before_its_record() {
     let ledger = TestLedger::new().await;
     let other = ledger.second_process();
     ledger.http_client.inject(|sent| (sent.operation == "TransactGetItems").then_some(Fault::Delayed(300)));
@@ -153,7 +153,7 @@ async fn a_replay_never_tells_a_balance_from_before_its_record() {
 /// A charge under a key commits between what a refund of its whole generation
 /// has read and its commit: that refund voids it too.
 #[tokio::test]
-async fn a_keyless_refund_leaves_no_keyed_charge_alive_that_came_before_it_committed() {
+async fn keyless_refund_leaves_no_keyed_charge_alive_that_came_before_it_committed() {
     for (other_keys, live_before) in
         [(false, None), (true, None), (false, Some(None)), (true, Some(Some("m1")))]
     {
@@ -180,7 +180,7 @@ async fn a_keyless_refund_leaves_no_keyed_charge_alive_that_came_before_it_commi
 /// A refund of many charges that breaks off between its transactions has voided
 /// whole groups, and a repeat finishes it.
 #[tokio::test]
-async fn a_broken_refund_of_many_charges_is_finished_by_a_repeat() {
+async fn broken_refund_of_many_charges_is_finished_by_a_repeat() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 250, None).await;
     for message in 0..250 {

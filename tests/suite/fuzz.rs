@@ -64,7 +64,7 @@ fn what_is_like_it_holds() {
 
 /// A panic inside a function is caught there; the checks must see it all the same.
 #[tokio::test]
-async fn a_panic_inside_a_function_fails_the_checks() {
+async fn panic_inside_a_function_fails_the_checks() {
     let ledger = TestLedger::new().await;
     let (clock, deadline) = (ledger.clock.clone(), ledger.clock.now().plus_millis(1_000));
     let sources =

@@ -23,7 +23,7 @@ fn grant(trans_type: &str, credits: u64, order_no: Option<&str>, key: Option<&st
 }
 
 #[tokio::test]
-async fn a_grant_is_identified_by_its_type() {
+async fn grant_is_identified_by_its_type() {
     let (order, new, add) = ("order_pay", "new_user", "system_add");
     for (first, second, ended) in [
         (grant(order, 5, Some("o"), None), grant(order, 5, Some("o"), None), "replayed"),
@@ -47,7 +47,7 @@ async fn a_grant_is_identified_by_its_type() {
 /// A payment webhook that comes again a year later gets its first answer, though
 /// the pack has run out since.
 #[tokio::test]
-async fn a_replay_is_answered_before_its_expiry_is_looked_at() {
+async fn replay_is_answered_before_its_expiry_is_looked_at() {
     let ledger = TestLedger::new().await;
     let mut request = grant("order_pay", 5, Some("o"), None);
     request["expired_at"] = json!("2026-02-01T00:00:00Z");
@@ -62,7 +62,7 @@ async fn a_replay_is_answered_before_its_expiry_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_first_grant_is_created_and_a_replay_is_ok() {
+async fn first_grant_is_created_and_a_replay_is_ok() {
     let ledger = TestLedger::new().await;
     let claims = Some(json!({ "scope": "credits:write" }));
     let body = grant("order_pay", 5, Some("o"), None).to_string();

@@ -1,4 +1,4 @@
-//! What the history tells, and by how much at a time.
+//! The operations of `history`, and their pages.
 
 use scrip::transport::functions::HISTORY;
 use scrip_tests::{Fault, RecordedRequest, TestLedger};
@@ -35,7 +35,7 @@ fn newest_first(records: &[Value]) -> bool {
     records.is_sorted_by(|a, b| a["trans_no"].as_str() > b["trans_no"].as_str())
 }
 
-/// 9 records: a grant and 8 charges, of which these are voided.
+/// A ledger with a grant and 8 charges. The given charges are voided.
 async fn ledger(voided: &[u32]) -> TestLedger {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 100, None).await;
@@ -73,7 +73,7 @@ async fn every_timeline_page_is_full_but_the_last() {
 
 /// What a page reads grows only as it must.
 #[tokio::test]
-async fn a_page_asks_for_few_more_records_where_few_are_voided() {
+async fn page_asks_for_few_more_records_where_few_are_voided() {
     let ledger = ledger(&[8]).await;
     ledger.http_client.take_requests();
     page(&ledger, "timeline", json!({ "user_uuid": "u", "limit": 2 })).await;
@@ -85,7 +85,7 @@ async fn a_page_asks_for_few_more_records_where_few_are_voided() {
 
 /// An index entry whose charge is gone is a fault, not a shorter page.
 #[tokio::test]
-async fn a_charge_that_only_the_index_knows_is_an_error() {
+async fn charge_that_only_the_index_knows_is_an_error() {
     let ledger = ledger(&[]).await;
     ledger.http_client.inject(|sent| {
         let nothing = Fault::Response(r#"{"Responses":{},"UnprocessedKeys":{}}"#);
@@ -97,7 +97,7 @@ async fn a_charge_that_only_the_index_knows_is_an_error() {
 
 /// A page that passes over 1,000 voided records may be short, with a cursor.
 #[tokio::test]
-async fn a_page_passes_over_a_thousand_voided_records_at_most() {
+async fn page_passes_over_a_thousand_voided_records_at_most() {
     let ledger = ledger(&[]).await;
     ledger.charge("u", 1, "v", None).await.unwrap();
     ledger.refund(Some("u"), "v", None).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_page_passes_over_a_thousand_voided_records_at_most() {
 }
 
 #[tokio::test]
-async fn a_cursor_belongs_to_its_user_and_query() {
+async fn cursor_belongs_to_its_user_and_query() {
     let ledger = ledger(&[]).await;
     let claims = Some(json!({ "scope": "credits:read" }));
     let first = ledger.http("GET", "/credits/u/timeline?limit=2", "", claims.clone()).await;
@@ -145,7 +145,7 @@ async fn new_records_do_not_disturb_the_pages_behind_a_cursor() {
 }
 
 #[tokio::test]
-async fn the_summary_is_what_the_records_say() {
+async fn summary_is_what_the_records_say() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 20, Some("2026-02-01T00:00:00Z")).await;
     ledger.grant("u", 30, None).await;
@@ -190,7 +190,7 @@ async fn the_summary_is_what_the_records_say() {
 
 /// The index answers with pages of 5,000 records, so many of them.
 #[tokio::test]
-async fn a_summary_of_more_than_100_000_records_is_refused() {
+async fn summary_of_more_than_100_000_records_is_refused() {
     let ledger = ledger(&[]).await;
     ledger.records("u").await;
     let is_page = |sent: &RecordedRequest| sent.request["IndexName"] == "timeline";
@@ -220,7 +220,7 @@ async fn a_summary_of_more_than_100_000_records_is_refused() {
 }
 
 #[tokio::test]
-async fn a_generation_shows_its_charges_with_their_allocations() {
+async fn generation_shows_its_charges_with_their_allocations() {
     let ledger = TestLedger::new().await;
     let pack = ledger.grant("u", 100, None).await;
     for key in ["m1", "m2", "m3", "m4", "m5"] {

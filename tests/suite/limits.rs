@@ -66,7 +66,7 @@ async fn five_hundred_packs_and_no_more() {
 /// Every pack is emptied by one charge, as many others come, and the refund
 /// brings the first ones back beside them; twice as many would be too many.
 #[tokio::test]
-async fn a_refund_brings_five_hundred_packs_back_beside_five_hundred_others() {
+async fn refund_brings_five_hundred_packs_back_beside_five_hundred_others() {
     let ledger = TestLedger::new().await;
     let user = long("user");
     let mut wallet = Wallet::default();
@@ -93,7 +93,7 @@ async fn a_refund_brings_five_hundred_packs_back_beside_five_hundred_others() {
 
 /// The first of its transactions alone would fit.
 #[tokio::test]
-async fn a_refund_in_several_transactions_that_brings_back_too_much_changes_nothing() {
+async fn refund_in_several_transactions_that_brings_back_too_much_changes_nothing() {
     let ledger = TestLedger::new().await;
     let user = long("user");
     ledger.seed(&user, &with_packs(Wallet::default(), 150, "a")).await;
@@ -121,7 +121,7 @@ fn key(user: &str) -> std::collections::HashMap<String, aws_sdk_dynamodb::types:
 }
 
 #[tokio::test]
-async fn a_hundred_types_of_charges_and_no_more() {
+async fn hundred_types_of_charges_and_no_more() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 200, None).await;
     let charge =

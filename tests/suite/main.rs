@@ -1,11 +1,13 @@
-//! The functions on a real engine, through the official SDK, one table a test.
+//! Integration tests: the functions on a real engine, through the AWS SDK. Each test has a
+//! table of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 mod alarms;
 mod audit;
+mod audit_batches;
+mod concurrency;
 mod contention;
-mod costs;
 mod delayed_visibility;
 mod documents;
 mod errors;
@@ -15,11 +17,10 @@ mod fuzz;
 mod grants;
 mod history;
 mod limits;
-mod races;
 mod refunds;
 mod repair;
+mod request_costs;
 mod requests;
-mod rounds;
 mod secrets;
 mod template;
 mod webhook;

@@ -96,7 +96,7 @@ async fn repeated_refund_idempotent() {
 /// Packs of 5 for January and 10 for February, a charge of 8: the February
 /// balance is 7.
 #[tokio::test]
-async fn a_pack_that_runs_out_takes_only_its_own_credits_along() {
+async fn pack_that_runs_out_takes_only_its_own_credits_along() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 5, Some("2026-02-01T00:00:00Z")).await;
     ledger.grant("u", 10, Some("2026-03-01T00:00:00Z")).await;
@@ -124,7 +124,7 @@ async fn what_belongs_to_a_pack_that_ran_out_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_key_refunds_its_own_charge_alone() {
+async fn key_refunds_its_own_charge_alone() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 10, None).await;
     for key in [None, Some("m1"), Some("m2")] {
@@ -140,7 +140,7 @@ async fn a_key_refunds_its_own_charge_alone() {
 }
 
 #[tokio::test]
-async fn a_fence_stops_the_charge_of_its_own_key_alone() {
+async fn fence_stops_the_charge_of_its_own_key_alone() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 10, None).await;
     for (fence, stopped, passes) in [(None, None, Some("k")), (Some("k"), Some("k"), None)] {
@@ -173,7 +173,7 @@ async fn by_generation_alone_the_index_finds_the_one_user() {
 }
 
 #[tokio::test]
-async fn a_session_of_thousands_of_charges_is_refunded_whole() {
+async fn session_of_thousands_of_charges_is_refunded_whole() {
     let ledger = TestLedger::new().await;
     let charges: u64 = if scrip_tests::engine_is_external() { 300 } else { 2_500 };
     ledger.grant("u", charges, None).await;

@@ -122,7 +122,7 @@ async fn goes_on(ledger: &TestLedger, user: &str) {
 }
 
 #[tokio::test]
-async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
+async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     ledger.corrupt("u", "wallet", LESS_LEFT).await;
@@ -157,7 +157,7 @@ async fn a_repair_keeps_what_was_wrong_and_both_wallets_whole() {
 
 /// By how many hours the version and the last record are ahead of the clock.
 #[tokio::test]
-async fn a_version_ahead_of_the_clock_is_set_back_unless_the_records_are_ahead_too() {
+async fn version_ahead_of_the_clock_is_set_back_unless_the_records_are_ahead_too() {
     const HOUR: i64 = 3_600_000;
     for (version, record, is_ahead, is_set_back) in [
         (30 * HOUR, 0, true, true),
@@ -194,7 +194,7 @@ async fn a_version_ahead_of_the_clock_is_set_back_unless_the_records_are_ahead_t
 }
 
 #[tokio::test]
-async fn a_repair_waits_until_a_record_is_visible_beside_its_wallet() {
+async fn repair_waits_until_a_record_is_visible_beside_its_wallet() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     ledger.corrupt("u", "wallet", LESS_LEFT).await;
@@ -216,7 +216,7 @@ async fn a_repair_waits_until_a_record_is_visible_beside_its_wallet() {
 }
 
 #[tokio::test]
-async fn a_lost_wallet_of_any_user_is_made_of_the_records() {
+async fn lost_wallet_of_any_user_is_made_of_the_records() {
     let ledger = TestLedger::new().await;
     ledger.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
     ledger.refund(Some("fenced"), "gen-1", None).await.unwrap();
@@ -274,7 +274,7 @@ async fn ten_thousand_records_are_counted() {
 }
 
 #[tokio::test]
-async fn a_charge_between_read_and_write_is_not_lost() {
+async fn charge_between_read_and_write_is_not_lost() {
     for damage in [LESS_LEFT, None] {
         let ledger = TestLedger::new().await;
         ledger.create_sample_user("u").await;
@@ -309,7 +309,7 @@ async fn a_charge_between_read_and_write_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_written_to_all_the_time_is_mended() {
+async fn user_who_is_written_to_all_the_time_is_mended() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     let balance = ledger.sound_balance("u").await;
@@ -330,7 +330,7 @@ async fn a_user_who_is_written_to_all_the_time_is_mended() {
 }
 
 #[tokio::test]
-async fn a_repair_whose_answer_is_lost_is_done_once() {
+async fn repair_whose_answer_is_lost_is_done_once() {
     for fault in [
         ClientFault::ResponseLost,
         ClientFault::ResponseAndTokenLost,

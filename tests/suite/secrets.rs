@@ -1,4 +1,4 @@
-//! No secret is told or logged, and nothing that is a caller's is logged.
+//! No response and no log line contains a secret, and no log line contains content of a caller.
 
 use std::{
     env,
@@ -50,19 +50,19 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     let writer = log.clone();
     // As finely as a function ever logs, on this thread alone.
     let lines = fmt().with_max_level(LevelFilter::INFO).with_ansi(false).with_writer(move || writer.clone());
-    // While there is one subscriber alone, whether a line is wanted is asked of the thread
-    // that comes to it first, which may be another test's, and then never again.
+    // With a single subscriber, tracing caches whether a line is enabled from the first thread
+    // that reaches it, which may belong to another test.
     let _another = Dispatch::new(fmt().with_max_level(LevelFilter::OFF).finish());
     let _logging = lines.finish().set_default();
 
     let ledger = TestLedger::new().await;
-    let user = "known-user".to_owned();
+    let user = "logged-user".to_owned();
     let charge = json!({
-        "user_uuid": user, "trans_type": "private_generation", "credits": 2, "generation_uuid": "known-gen",
+        "user_uuid": user, "trans_type": "private_generation", "credits": 2, "generation_uuid": "logged-gen",
         "order_no": "private-order", "idempotency_key": "private-key",
     });
     let refund = json!({
-        "user_uuid": user, "generation_uuid": "known-gen", "reason": "private-reason \u{1f}\n\u{202e}",
+        "user_uuid": user, "generation_uuid": "logged-gen", "reason": "private-reason \u{1f}\n\u{202e}",
     });
     ledger.grant(&user, 5, None).await;
     ledger.invoke(DECREASE, charge.clone()).await.unwrap();
@@ -70,7 +70,7 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     ledger.invoke(REFUND, refund).await.unwrap();
 
     let callback = json!({
-        "generation_uuid": "known-gen", "user_uuid": user, "status": "failed", "error": "private-error",
+        "generation_uuid": "logged-gen", "user_uuid": user, "status": "failed", "error": "private-error",
         "task_token": planted_secret("task-token"),
     });
     assert_eq!(ledger.callback(callback).await.status, 200);
@@ -103,12 +103,12 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         ("POST", "/planted-path", "planted-body".to_owned(), None, 404),
         ("PUT", "/credits/grant?planted-query", "planted-body".to_owned(), None, 405),
         ("GET", "/credits/planted-user%23/balance", String::new(), None, 400),
-        ("GET", "/credits/known-user/balance?password=planted-query", String::new(), None, 400),
-        ("GET", "/credits/known-user/timeline?cursor=planted-cursor", String::new(), None, 400),
-        ("GET", "/credits/known-user/timeline?limit=planted-limit", String::new(), None, 400),
-        ("GET", "/credits/known-user/summary?from=planted-from", String::new(), None, 400),
-        ("GET", "/credits/known-user/timeline", String::new(), None, 200),
-        ("GET", "/generations/known-gen", String::new(), None, 200),
+        ("GET", "/credits/logged-user/balance?password=planted-query", String::new(), None, 400),
+        ("GET", "/credits/logged-user/timeline?cursor=planted-cursor", String::new(), None, 400),
+        ("GET", "/credits/logged-user/timeline?limit=planted-limit", String::new(), None, 400),
+        ("GET", "/credits/logged-user/summary?from=planted-from", String::new(), None, 400),
+        ("GET", "/credits/logged-user/timeline", String::new(), None, 200),
+        ("GET", "/generations/logged-gen", String::new(), None, 200),
     ] {
         assert_eq!(status(&ledger, method, url, &body, key).await, answered, "{method} {url} {body}");
     }
@@ -128,7 +128,7 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
             clock.pass_millis(20_000);
             Some(thrown.clone())
         });
-        let url = "/credits/known-user/balance";
+        let url = "/credits/logged-user/balance";
         assert_eq!(status(&ledger, "GET", url, "", None).await, answered, "{fault:?}");
     }
     ledger.http_client.inject(|_| None);
@@ -150,7 +150,7 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     }
 
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("user_uuid=\"known-user\" generation_uuid=\"known-gen\""), "{logged}");
+    assert!(logged.contains("user_uuid=\"logged-user\" generation_uuid=\"logged-gen\""), "{logged}");
     assert!(logged.lines().count() > 30, "all of it was logged: {logged}");
     for kept in [PREFIX, PRIVATE] {
         let told: Vec<_> = logged.lines().filter(|line| line.contains(kept)).collect();

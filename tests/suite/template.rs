@@ -72,7 +72,7 @@ fn logical(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_table_of_the_template_is_the_one_that_the_code_makes() {
+async fn table_of_the_template_is_the_one_that_the_code_makes() {
     let ledger = TestLedger::new().await;
     let made = ledger.client.describe_table().table_name(&ledger.table).send().await.unwrap().table.unwrap();
     let keys = |keys: &[KeySchemaElement]| -> Value {
@@ -118,7 +118,7 @@ async fn the_table_of_the_template_is_the_one_that_the_code_makes() {
 }
 
 #[test]
-fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them() {
+fn routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them() {
     let resources = resources();
     let mut found = BTreeSet::new();
     for (name, route) in of_type(&resources, "AWS::ApiGatewayV2::Route") {
@@ -156,7 +156,7 @@ fn the_routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them()
 }
 
 #[tokio::test]
-async fn behind_the_default_route_nobody_gets_in_without_a_token() {
+async fn default_route_rejects_callers_without_a_token() {
     let test_ledger = TestLedger::new().await;
     let ledger = Ledger::new(test_ledger.store(), test_ledger.clock.sources());
     let app = Arc::new(App::new(ledger));
@@ -243,7 +243,7 @@ fn needed(operation: &str, request: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_transaction_is_authorized_by_the_actions_on_its_items() {
+fn transaction_is_authorized_by_the_actions_on_its_items() {
     let needed = |operation, request| {
         let needed = needed(operation, &request).into_iter();
         needed.map(|(action, place)| action + &place).collect::<Vec<_>>()
@@ -326,7 +326,7 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
 }
 
 #[test]
-fn the_audit_reads_the_table_by_the_clock_and_writes_nothing() {
+fn audit_reads_the_table_by_the_clock_and_writes_nothing() {
     let document = document();
     let resources = &document["Resources"];
     let reads = [
@@ -362,7 +362,7 @@ fn who_runs_may_send_traces_where_there_are_any() {
     for (kind, actions) in
         [("AWS::Serverless::Function", &TRACES[..2]), ("AWS::Serverless::StateMachine", &TRACES)]
     {
-        // X-Ray knows no resources.
+        // X-Ray permissions have no resources.
         let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
         let expected = json!({ "!If": ["Traces", statement, { "!Ref": "AWS::NoValue" }] });
         for (name, properties) in of_type(resources, kind) {

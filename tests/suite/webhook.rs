@@ -1,4 +1,4 @@
-//! Call-backs of providers: who may call, what they refund, whom they tell.
+//! Call-backs of providers: signatures, refunds, and the executions that they resume.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ async fn check_refused(ledger: &TestLedger, body: &[u8], header: Option<String>,
 }
 
 #[tokio::test]
-async fn a_generation_that_failed_is_refunded_once() {
+async fn generation_that_failed_is_refunded_once() {
     let ledger = ledger().await;
     for outcome in ["voided", "already_voided"] {
         let answer = ledger.callback(failed("g")).await;
@@ -53,7 +53,7 @@ async fn a_generation_that_failed_is_refunded_once() {
 }
 
 #[tokio::test]
-async fn a_generation_that_succeeded_is_looked_up_nowhere() {
+async fn generation_that_succeeded_is_looked_up_nowhere() {
     let ledger = ledger().await;
     ledger.http_client.take_requests();
     for generation in ["g", "unknown"] {
@@ -67,7 +67,7 @@ async fn a_generation_that_succeeded_is_looked_up_nowhere() {
 }
 
 #[tokio::test]
-async fn the_providers_error_is_the_reason() {
+async fn providers_error_is_the_reason() {
     let ledger = ledger().await;
     for (nth, (error, reason)) in [
         (json!("out of memory"), "out of memory".to_owned()),
@@ -91,7 +91,7 @@ async fn the_providers_error_is_the_reason() {
 
 /// A provider that gets an error calls again.
 #[tokio::test]
-async fn a_generation_that_is_not_known_yet_is_an_error_without_its_user_and_a_fence_with_it() {
+async fn generation_that_is_not_known_yet_is_an_error_without_its_user_and_a_fence_with_it() {
     let ledger = ledger().await;
     let unknown = json!({ "generation_uuid": "later", "status": "failed" });
     let answer = ledger.callback(unknown.clone()).await;
@@ -105,7 +105,7 @@ async fn a_generation_that_is_not_known_yet_is_an_error_without_its_user_and_a_f
 }
 
 #[tokio::test]
-async fn a_call_back_with_a_key_refunds_that_message_alone() {
+async fn call_back_with_a_key_refunds_that_message_alone() {
     let ledger = ledger().await;
     for key in ["m1", "m2"] {
         ledger.charge("u", 1, "session", Some(key)).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_call_back_with_a_key_refunds_that_message_alone() {
 }
 
 #[tokio::test]
-async fn a_generation_of_two_users_is_refunded_to_neither() {
+async fn generation_of_two_users_is_refunded_to_neither() {
     let ledger = ledger().await;
     ledger.grant("other", 10, None).await;
     ledger.charge("other", 4, "g", None).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_generation_of_two_users_is_refunded_to_neither() {
 }
 
 #[tokio::test]
-async fn a_call_back_that_is_forged_late_or_changed_does_nothing() {
+async fn call_back_that_is_forged_late_or_changed_does_nothing() {
     let ledger = ledger().await;
     let body = failed("g").to_string().into_bytes();
     let now = ledger.clock.now();
@@ -167,7 +167,7 @@ async fn no_token_is_a_signature() {
 }
 
 #[tokio::test]
-async fn a_signed_body_is_still_looked_at() {
+async fn signed_body_is_still_looked_at() {
     let ledger = ledger().await;
     let with = |field: &str, value: Value| {
         let mut body = failed("g");
@@ -198,7 +198,7 @@ async fn a_signed_body_is_still_looked_at() {
 }
 
 #[tokio::test]
-async fn a_direct_invocation_needs_no_signature() {
+async fn direct_invocation_needs_no_signature() {
     let ledger = ledger().await;
     assert_eq!(ledger.invoke(WEBHOOK, failed("g")).await.unwrap()["outcome"], "voided");
 }
@@ -228,7 +228,7 @@ pub(super) fn executions(http_client: &FaultInjectingClient) -> Executions {
 }
 
 #[tokio::test]
-async fn the_execution_that_waits_is_told() {
+async fn execution_that_waits_is_told() {
     let ledger = ledger().await;
     let http_client = FaultInjectingClient::new();
     http_client.inject(|_| Some(Fault::Response("{}")));
@@ -255,12 +255,12 @@ async fn the_execution_that_waits_is_told() {
     }
     assert_eq!(ledger.sound_balance("u").await, 10);
     call(&ledger, &app, &failed("g"), WEBHOOK_SECRET).await;
-    assert_eq!(http_client.take_requests().len(), 0, "nobody waits");
+    assert_eq!(http_client.take_requests().len(), 0, "no execution waits");
 }
 
-/// Its time was up, or it was told before.
+/// The execution has timed out, or was resumed before.
 #[tokio::test]
-async fn an_execution_that_has_gone_on_is_no_error() {
+async fn execution_that_has_gone_on_is_no_error() {
     for code in ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"] {
         let ledger = ledger().await;
         let http_client = FaultInjectingClient::new();
@@ -278,9 +278,10 @@ async fn an_execution_that_has_gone_on_is_no_error() {
     }
 }
 
-/// The refund does not wait for it; the provider calls again, and then it is told.
+/// The refund is committed before. The provider repeats the call-back, which then resumes the
+/// execution.
 #[tokio::test]
-async fn an_execution_that_cannot_be_told_is_an_error_after_the_refund() {
+async fn execution_that_cannot_be_resumed_is_an_error_after_the_refund() {
     let ledger = ledger().await;
     let http_client = FaultInjectingClient::new();
     http_client.inject(|_| Some(Fault::Error(400, "AccessDeniedException")));

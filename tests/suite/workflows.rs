@@ -162,7 +162,7 @@ fn every_task_ends_and_is_tried_again_with_jitter() {
 }
 
 #[test]
-fn a_charge_is_refunded_where_it_may_have_been_done_and_only_there() {
+fn charge_is_refunded_where_it_may_have_been_done_and_only_there() {
     for machine in CHARGING {
         let definition = definition(machine);
         let states = states(&definition);
@@ -290,7 +290,7 @@ fn needed(task: &Value, substitutions: &Value) -> Vec<(String, String)> {
             let on = |machine| json!({ "!Sub": of(machine) }).to_string();
             CHARGING.map(|machine| ("states:DescribeExecution".to_owned(), on(machine))).into()
         }
-        Some(other) => panic!("{other} is not known here"),
+        Some(other) => panic!("this test does not support {other}"),
         None => vec![("lambda:InvokeFunction".to_owned(), of(&task["Resource"]))],
     }
 }
@@ -319,7 +319,7 @@ fn each_machine_gets_what_it_names_and_may_do_what_its_tasks_do_and_no_more() {
 }
 
 #[test]
-fn the_rule_hands_every_machine_that_charges_to_reclaim_and_loses_no_event() {
+fn rule_hands_every_machine_that_charges_to_reclaim_and_loses_no_event() {
     let resources = resources();
     let rule = &resources["ReclaimRule"]["Properties"];
     let pattern = &rule["EventPattern"];

@@ -105,7 +105,7 @@ fn readers() -> [(&'static str, Vec<(Function, Value)>); 5] {
 }
 
 #[tokio::test]
-async fn an_item_of_another_format_is_neither_read_nor_changed() {
+async fn item_of_another_format_is_neither_read_nor_changed() {
     for (format, code) in
         [(number(2), "StoreUnavailable"), (number(1), "Internal"), (S("2".to_owned()), "Internal")]
     {
@@ -146,7 +146,7 @@ async fn with_change_before_commit(
 }
 
 #[tokio::test]
-async fn an_item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
+async fn item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
     for (item, request) in [
         ("wallet", (GRANT, grant("order-2", 1))),
         ("wallet", (DECREASE, charge("gen-2", None, 1))),
@@ -188,7 +188,7 @@ async fn audit_counts(ledger: &TestLedger) -> [Value; 3] {
 }
 
 #[tokio::test]
-async fn an_audit_names_a_wallet_of_a_newer_format_and_goes_on() {
+async fn audit_names_a_wallet_of_a_newer_format_and_goes_on() {
     let ledger = ledger().await;
     for user in ["a", "b", "z"] {
         ledger.grant(user, 1, None).await;
@@ -235,7 +235,7 @@ async fn every_write_keeps_unknown_attributes() {
 
 /// The transaction finds another wallet than was read, and keeps the attributes of that one.
 #[tokio::test]
-async fn a_write_to_a_wallet_that_moved_keeps_its_unknown_attributes() {
+async fn write_to_a_wallet_that_moved_keeps_its_unknown_attributes() {
     let ledger = ledger().await;
     let other = ledger.second_process();
     let change = async {
@@ -249,7 +249,7 @@ async fn a_write_to_a_wallet_that_moved_keeps_its_unknown_attributes() {
 }
 
 #[tokio::test]
-async fn a_wallet_that_is_deleted_before_the_commit_is_an_empty_one() {
+async fn wallet_that_is_deleted_before_the_commit_is_an_empty_one() {
     for (request, balance) in [
         ((DECREASE, charge("gen-2", None, 1)), Err(0)),
         ((DECREASE, json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1 })), Err(0)),
@@ -274,7 +274,7 @@ async fn a_wallet_that_is_deleted_before_the_commit_is_an_empty_one() {
 }
 
 #[tokio::test]
-async fn a_wallet_that_is_an_hour_ahead_of_the_clock_is_changed_by_a_repair_alone() {
+async fn wallet_that_is_an_hour_ahead_of_the_clock_is_changed_by_a_repair_alone() {
     for (ahead, is_changed) in [(HOUR - 60_000, true), (HOUR + 60_000, false)] {
         let ledger = TestLedger::with(Clock::stopped()).await;
         ledger.invoke(GRANT, grant("order-1", 10)).await.unwrap();
@@ -316,7 +316,7 @@ async fn timed(ledger: &TestLedger, request: &Value, millis: i64) -> (i64, Resul
 }
 
 #[tokio::test]
-async fn a_charge_that_meets_conflicts_is_busy_after_three_seconds() {
+async fn charge_that_meets_conflicts_is_busy_after_three_seconds() {
     let ledger = ledger().await;
     ledger.http_client.inject(|sent| sent.is_write().then_some(CONFLICT));
     let (took, ended) = timed(&ledger, &charge("gen-2", None, 1), 29_500).await;
@@ -328,7 +328,7 @@ async fn a_charge_that_meets_conflicts_is_busy_after_three_seconds() {
 
 /// `Busy` means that nothing was done.
 #[tokio::test]
-async fn a_charge_of_unknown_outcome_is_never_busy() {
+async fn charge_of_unknown_outcome_is_never_busy() {
     for (faults, charged) in [
         (vec![Fault::ResponseLost], 1),
         (vec![Fault::RequestLost], 0),
@@ -358,12 +358,12 @@ fn bodies(ledger: &TestLedger) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_resend_is_the_first_request_byte_for_byte() {
+async fn resend_is_the_first_request_byte_for_byte() {
     let ledger = TestLedger::new().await;
     let numbers = || M(["a", "b", "c", "d"].map(|name| (name.to_owned(), number(1))).into());
     for pack in 0..4 {
         ledger.grant("u", 10, Some(&format!("2027-01-0{}T00:00:00Z", pack + 1))).await;
-        // Members that this version does not know are resent in the same order, too.
+        // Members that this version does not define are written in the same order, too.
         ledger.set("u", "wallet", &format!("packs[{pack}].y"), number(1)).await;
         ledger.set("u", "wallet", &format!("packs[{pack}].z"), numbers()).await;
     }
@@ -383,7 +383,7 @@ async fn a_resend_is_the_first_request_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_token_mismatch_after_an_unknown_outcome_is_looked_up() {
+async fn token_mismatch_after_an_unknown_outcome_is_looked_up() {
     for lost in [Fault::ResponseLost, Fault::RequestLost] {
         let ledger = ledger().await;
         for (function, request, change) in [
@@ -409,7 +409,7 @@ async fn a_token_mismatch_after_an_unknown_outcome_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_token_mismatch_without_an_unknown_outcome_is_internal() {
+async fn token_mismatch_without_an_unknown_outcome_is_internal() {
     let ledger = ledger().await;
     let before = ledger.items().await;
     for (function, request) in [
@@ -441,7 +441,7 @@ fn voids(ledger: &TestLedger) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn a_refund_of_many_charges_halves_its_transactions_until_they_pass() {
+async fn refund_of_many_charges_halves_its_transactions_until_they_pass() {
     let halved: &[_] = &[60, 30, 15, 8, 8, 8, 8, 8, 8, 8, 4];
     for (fault, expected) in [(CONFLICT, halved), (Fault::RequestLost, halved), (Fault::ResponseLost, &[60])]
     {
@@ -460,7 +460,7 @@ async fn a_refund_of_many_charges_halves_its_transactions_until_they_pass() {
 }
 
 #[tokio::test]
-async fn a_refund_whose_every_transaction_meets_a_conflict_is_busy() {
+async fn refund_whose_every_transaction_meets_a_conflict_is_busy() {
     let ledger = session(60).await;
     let before = ledger.items().await;
     ledger.http_client.inject(|sent| sent.is_write().then_some(CONFLICT));
@@ -475,7 +475,7 @@ async fn a_refund_whose_every_transaction_meets_a_conflict_is_busy() {
 }
 
 #[tokio::test]
-async fn a_request_without_an_identity_is_done_once_for_each_delivery() {
+async fn request_without_an_identity_is_done_once_for_each_delivery() {
     let grant = json!({ "user_uuid": "u", "trans_type": "system_add", "credits": 5 });
     let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 2 });
     let ledger = ledger().await;
@@ -494,7 +494,7 @@ async fn a_request_without_an_identity_is_done_once_for_each_delivery() {
 }
 
 #[tokio::test]
-async fn a_charge_of_unknown_outcome_after_a_conflict_is_never_busy() {
+async fn charge_of_unknown_outcome_after_a_conflict_is_never_busy() {
     let ledger = ledger().await;
     let mut left = VecDeque::from([CONFLICT, Fault::ResponseLost]);
     ledger.http_client.inject(move |sent| sent.is_write().then(|| left.pop_front().unwrap_or(CONFLICT)));
@@ -505,7 +505,7 @@ async fn a_charge_of_unknown_outcome_after_a_conflict_is_never_busy() {
 }
 
 #[tokio::test]
-async fn a_second_delivery_is_a_replay_where_a_new_request_would_be_refused() {
+async fn second_delivery_is_a_replay_where_a_new_request_would_be_refused() {
     let ledger = ledger().await;
     let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 4 });
     let grant = json!({
@@ -520,7 +520,7 @@ async fn a_second_delivery_is_a_replay_where_a_new_request_would_be_refused() {
 }
 
 #[tokio::test]
-async fn an_audit_names_a_record_of_a_newer_format_and_goes_on() {
+async fn audit_names_a_record_of_a_newer_format_and_goes_on() {
     for item in ["charge#gen-1#", "charge#chat-1#m-1", "grant#order#order-1", "charge#gen-3#"] {
         let ledger = ledger().await;
         for user in ["a", "b", "z"] {
@@ -534,7 +534,7 @@ async fn an_audit_names_a_record_of_a_newer_format_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
+async fn repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
     let ledger = ledger().await;
     ledger.set("u", "wallet", "item_format", number(2)).await;
     let before = ledger.items().await;
@@ -545,7 +545,7 @@ async fn a_repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_refund_of_99_charges_passes_though_large_transactions_get_no_answer() {
+async fn refund_of_99_charges_passes_though_large_transactions_get_no_answer() {
     let ledger = session(99).await;
     ledger.http_client.inject(|sent| {
         let actions = sent.request["TransactItems"].as_array().map_or(0, Vec::len);

@@ -207,13 +207,13 @@ impl TestLedger {
     }
 
     async fn handle(&self, function: Function, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
-        let answered = function.handle(&self.app, event).await;
-        let told = match &answered {
+        let reply = function.handle(&self.app, event).await;
+        let text = match &reply {
             Ok(reply) => serde_json::to_string(reply).expect("JSON"),
             Err(Failure(error)) => Diagnostic::from(Failure(error.clone())).error_message,
         };
-        assert!(!told.contains(PREFIX), "a secret is in an answer: {told}");
-        answered
+        assert!(!text.contains(PREFIX), "a secret is in a response: {text}");
+        reply
     }
 
     /// Grants a pack; panics where that is refused.

@@ -71,7 +71,7 @@ impl Request {
         })
     }
 
-    /// Whether the secret stands where an response may show it.
+    /// Whether the request contains the secret where a response may repeat it.
     fn contains_secret(&self) -> bool {
         self.url.contains(SECRET) || String::from_utf8_lossy(&self.body).contains(SECRET)
     }

@@ -1,4 +1,4 @@
-//! Many at once.
+//! Concurrent requests for one wallet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -119,7 +119,7 @@ async fn sixty_four_equal_payment_webhooks_are_one_grant() {
 /// Whichever comes first, nothing is charged in the end: a refund that comes
 /// first leaves a fence, one that comes second voids.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_charge_and_its_refund_at_once() {
+async fn charge_and_its_refund_at_once() {
     let ledger = Arc::new(TestLedger::new().await);
     ledger.grant("u", 100, None).await;
     let mut seen = (0, 0);
@@ -153,7 +153,7 @@ async fn a_charge_and_its_refund_at_once() {
 /// of their own: those that were charged when it committed are void, and one
 /// refund after all of them leaves none alive.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_keyless_refund_racing_keyed_charges() {
+async fn keyless_refund_racing_keyed_charges() {
     let ledger = Arc::new(TestLedger::new().await);
     ledger.grant("u", 100, None).await;
     for round in 0..10 {

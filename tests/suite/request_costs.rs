@@ -105,7 +105,7 @@ fn counted(costs: &[impl AsRef<str>]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_transaction_of_reads_costs_two_units_an_item_whether_it_is_there_or_not() {
+async fn transaction_of_reads_costs_two_units_an_item_whether_it_is_there_or_not() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 1, None).await;
     let get = |sort: &str| {

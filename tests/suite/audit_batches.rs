@@ -1,4 +1,4 @@
-//! The audit that a schedule runs: who is looked at, when, and what is told.
+//! The scheduled audit: the users of each run, and its result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ fn looked_at(ledger: &TestLedger) -> BTreeMap<String, u64> {
 }
 
 #[tokio::test]
-async fn a_week_of_runs_audits_every_user_once() {
+async fn week_of_runs_audits_every_user_once() {
     for (every, runs) in [(60, 168), (11 * 60, 15), (7 * 24 * 60, 1)] {
         let ledger = TestLedger::new().await;
         some_users(&ledger, 30).await;
@@ -63,7 +63,7 @@ async fn a_week_of_runs_audits_every_user_once() {
 }
 
 #[tokio::test]
-async fn a_run_audits_the_segment_of_its_schedule_however_late_it_is() {
+async fn run_audits_the_segment_of_its_schedule_however_late_it_is() {
     let ledger = TestLedger::new().await;
     let due = ledger.clock.now();
     let mut segments = BTreeSet::new();
@@ -76,13 +76,13 @@ async fn a_run_audits_the_segment_of_its_schedule_however_late_it_is() {
 }
 
 #[tokio::test]
-async fn an_unfinished_run_goes_on_where_it_ended() {
+async fn unfinished_run_goes_on_where_it_ended() {
     let ledger = TestLedger::new().await;
     some_users(&ledger, 12).await;
     ledger.http_client.take_requests();
     let (mut payload, mut users, mut runs) = (json!({ "segment": 0, "of": 1 }), 0, 0);
     loop {
-        // So little that nobody is begun with but the first.
+        // The time suffices for the first user only.
         let found = ledger.audit(hourly(), &payload, 20_000).await.unwrap();
         (users, runs) = (users + found["users"].as_u64().unwrap(), runs + 1);
         payload = json!({ "segment": 0, "of": 1, "after": found["unfinished_after"] });
@@ -91,14 +91,14 @@ async fn an_unfinished_run_goes_on_where_it_ended() {
         }
         assert_eq!(found["users"], 1, "{found}");
     }
-    // The last of them finds that there is nobody more.
+    // The last run finds no further user.
     assert_eq!((users, runs), (12, 13));
     let looked_at = looked_at(&ledger);
     assert!(looked_at.len() == 12 && looked_at.values().all(|times| *times == 1), "{looked_at:?}");
 }
 
 #[tokio::test]
-async fn a_user_who_takes_too_long_is_the_next_run_s_first() {
+async fn user_who_takes_too_long_is_the_next_run_s_first() {
     let ledger = TestLedger::new().await;
     some_users(&ledger, 6).await;
     let clock = ledger.clock.clone();
@@ -123,7 +123,7 @@ async fn a_user_who_takes_too_long_is_the_next_run_s_first() {
 }
 
 #[tokio::test]
-async fn a_user_who_needs_more_than_a_run_fails_and_the_next_run_begins_behind() {
+async fn user_who_needs_more_than_a_run_fails_and_the_next_run_begins_behind() {
     let ledger = TestLedger::new().await;
     some_users(&ledger, 6).await;
     let clock = ledger.clock.clone();
@@ -142,7 +142,7 @@ async fn a_user_who_needs_more_than_a_run_fails_and_the_next_run_begins_behind()
 }
 
 #[tokio::test]
-async fn a_run_goes_on_behind_users_whose_audit_fails() {
+async fn run_goes_on_behind_users_whose_audit_fails() {
     let ledger = TestLedger::new().await;
     some_users(&ledger, 8).await;
     ledger.http_client.inject(|sent| {
@@ -155,7 +155,7 @@ async fn a_run_goes_on_behind_users_whose_audit_fails() {
 }
 
 #[tokio::test]
-async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
+async fn payload_may_be_any_object_and_names_a_segment_that_there_is() {
     let ledger = TestLedger::new().await;
     some_users(&ledger, 3).await;
     for payload in [
@@ -191,7 +191,7 @@ async fn a_payload_may_be_any_object_and_names_a_segment_that_there_is() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_an_error_of_the_run() {
+async fn store_that_fails_is_an_error_of_the_run() {
     let ledger = TestLedger::new().await;
     some_users(&ledger, 3).await;
     for operation in ["Scan", "GetItem", "Query"] {
@@ -202,7 +202,7 @@ async fn a_store_that_fails_is_an_error_of_the_run() {
 }
 
 #[tokio::test]
-async fn a_run_takes_wallets_of_any_size() {
+async fn run_takes_wallets_of_any_size() {
     let ledger = TestLedger::new().await;
     ledger.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
     ledger.clock.pass_millis(20_000);

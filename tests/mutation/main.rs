@@ -257,9 +257,10 @@ fn found_after(root: &Path, sources: &Path, seeds: u32) -> Option<String> {
 /// Makes the copy the same as all that is built, so that no mutation ever stands in the sources: what
 /// an earlier run left there and the sources no longer have would be built with them.
 fn copy_sources(root: &Path, copy: &Path) {
-    let mut left = ["Cargo.toml", "Cargo.lock", "clippy.toml", "shared", "functions", "infra", "tests"]
-        .map(PathBuf::from)
-        .to_vec();
+    let mut left =
+        ["Cargo.toml", "Cargo.lock", "clippy.toml", "shared", "functions", "infra", "tests", "benches"]
+            .map(PathBuf::from)
+            .to_vec();
     while let Some(path) = left.pop() {
         let (from, to) = (root.join(&path), copy.join(&path));
         if path.ends_with("target") {

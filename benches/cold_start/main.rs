@@ -31,7 +31,7 @@ struct Options {
     #[arg(long, default_value = "target/release")]
     functions: PathBuf,
     /// The folder of the Node peer, after `npm ci` and `npm run build`
-    #[arg(long, default_value = "tests/peers/node")]
+    #[arg(long, default_value = "benches/baselines/node")]
     peer: PathBuf,
     /// Measures the files of this folder instead, builds of `decrease`, in the order of their names
     #[arg(long)]

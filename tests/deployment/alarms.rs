@@ -1,4 +1,4 @@
-//! The alarms in moto, an emulator of CloudWatch with metric math. `tests/suite/alarms.rs`
+//! The alarms in moto, an emulator of CloudWatch with metric math. `tests/integration/alarms.rs`
 //! evaluates them.
 
 use serde_json::{Value, json};

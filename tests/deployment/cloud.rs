@@ -251,7 +251,7 @@ fn adapted_template() -> Value {
         remove(&mut function["Properties"], "DeploymentPreference");
     }
     remove(&mut template["Globals"]["Function"], "DeploymentPreference");
-    // It has no metric math. tests/suite/alarms.rs evaluates the alarms.
+    // It has no metric math. tests/integration/alarms.rs evaluates the alarms.
     let alarms = template["Resources"].as_object_mut().expect("resources").values_mut();
     let alarms = alarms.filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm");
     let alarms = alarms.map(|alarm| &mut alarm["Properties"]).filter(|alarm| alarm["Metrics"].is_array());

@@ -97,7 +97,7 @@ async fn no_cost_grows_with_the_history() {
     }
 }
 
-/// What any engine counts: not each tells the units of transactions and batches.
+/// The part of the costs that every engine counts equally: engines differ in the units of transactions and batches.
 fn counted(costs: &[impl AsRef<str>]) -> Vec<&str> {
     let round_trips = |cost: &'_ str| cost.find(" round trips").unwrap();
     let costs = costs.iter().map(AsRef::as_ref);

@@ -1,4 +1,4 @@
-//! The harness of the tests, for the fuzz targets.
+//! The fuzz harness of tests/support, for the fuzz targets.
 
 #![forbid(unsafe_code)]
 
@@ -6,5 +6,5 @@
 mod event;
 #[path = "../support/fuzz/mod.rs"]
 pub mod fuzz;
-#[path = "../support/stand_in.rs"]
-mod stand_in;
+#[path = "../support/mock_http.rs"]
+mod mock_http;

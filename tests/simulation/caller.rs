@@ -1,4 +1,4 @@
-//! A caller: what it sends, and what it is told.
+//! A caller: its requests, and their outcomes.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    history::{Deed, Op, Sight},
+    linearizability::{Observation, Operation, StateChange},
     model::Record,
     plan::{Call, Grant, SKEW_MAX_MILLIS, Step},
 };
@@ -23,118 +23,116 @@ use crate::{
 /// One invocation, as its caller sees it.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Names it. It stands in what it writes: as `order_no` of a charge and of a
-    /// grant without an order, as `reason` of a refund.
+    /// Its name. Its writes contain it: as `order_no` of a charge and of a grant without an
+    /// order, as `reason` of a refund.
     pub tag: String,
-    /// What was asked for.
     pub call: Call,
     /// The request id of the event. Deliveries of one event share it.
-    pub delivery: String,
-    /// When a pack runs out that it grants, in milliseconds since 1970.
+    pub request_id: String,
+    /// Expiry of the pack that it grants, in milliseconds since 1970.
     pub expired_at: Option<i64>,
-    /// When it began.
-    pub began: Moment,
-    /// When it ended.
-    pub ended: Moment,
-    /// How it ended.
-    pub end: End,
-    /// Whether it came long after all others.
-    pub is_quiet: bool,
+    pub started: SimulatedTime,
+    pub ended: SimulatedTime,
+    pub outcome: AttemptOutcome,
+    /// Whether it started long after every other request had ended.
+    pub is_quiescent: bool,
 }
 
-/// A moment of the simulation. Moments of one millisecond have an order too.
+/// A moment of the simulation. Moments within one millisecond are ordered too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
+pub struct SimulatedTime {
     /// Milliseconds since 1970.
     pub millis: i64,
-    /// Which moment it is of all that were told.
-    pub count: u64,
+    /// Sequence number among all recorded moments.
+    pub sequence: u64,
 }
 
-/// How an invocation ended.
 #[derive(Clone, Debug)]
-pub enum End {
-    /// With an answer.
-    Answered(Value),
-    /// With an error.
-    Refused {
-        /// Its code.
+pub enum AttemptOutcome {
+    /// The response's body.
+    Success(Value),
+    Error {
         code: String,
-        /// The `balance` that it told.
+        /// `balance` in the body, if it has one.
         balance: Option<u64>,
-        /// The errorMessage, or the problem.
+        /// The errorMessage, or the problem document's `detail`.
         detail: String,
     },
-    /// It was cut off.
+    /// The invocation reached its time limit, or its process died.
     CutOff,
 }
 
 impl Attempt {
-    /// What it was answered, if it was.
-    pub fn answer(&self) -> Option<&Value> {
-        if let End::Answered(answer) = &self.end { Some(answer) } else { None }
+    pub fn response(&self) -> Option<&Value> {
+        if let AttemptOutcome::Success(response) = &self.outcome { Some(response) } else { None }
     }
 
-    /// Whether its caller knows what became of it. A refund may be busy after
-    /// some of its transactions; anything else that is busy has done nothing.
-    pub fn is_known(&self) -> bool {
-        match &self.end {
-            End::Answered(_) => true,
-            End::Refused { code, .. } if code == "Busy" => !matches!(self.call, Call::Refund { .. }),
-            End::Refused { code, .. } => code != "StoreUnavailable" && code != "Internal",
-            End::CutOff => false,
+    /// Whether the outcome states if the request was executed. `Busy` means that it was not,
+    /// except for a refund, which may have committed some of its transactions.
+    pub fn has_certain_outcome(&self) -> bool {
+        match &self.outcome {
+            AttemptOutcome::Success(_) => true,
+            AttemptOutcome::Error { code, .. } if code == "Busy" => !matches!(self.call, Call::Refund { .. }),
+            AttemptOutcome::Error { code, .. } => code != "StoreUnavailable" && code != "Internal",
+            AttemptOutcome::CutOff => false,
         }
     }
 
-    /// Whether its caller has no reason to ask again.
-    pub fn is_over(&self) -> bool {
-        let busy = matches!(&self.end, End::Refused { code, .. } if code == "Busy");
-        self.is_known() && !busy
+    /// Whether its caller has no reason to retry.
+    pub fn is_final(&self) -> bool {
+        let is_busy = matches!(&self.outcome, AttemptOutcome::Error { code, .. } if code == "Busy");
+        self.has_certain_outcome() && !is_busy
     }
 
-    /// What a machine's clock can have shown meanwhile, in milliseconds since 1970.
-    pub fn clocks(&self) -> (i64, i64) {
-        (self.began.millis - SKEW_MAX_MILLIS, self.ended.millis + SKEW_MAX_MILLIS)
+    /// The earliest and the latest time that a machine's clock can have shown during the
+    /// attempt, in milliseconds since 1970.
+    pub fn clock_range(&self) -> (i64, i64) {
+        (self.started.millis - SKEW_MAX_MILLIS, self.ended.millis + SKEW_MAX_MILLIS)
     }
 
-    /// Something that it did or saw.
-    pub fn op<'a>(&'a self, deed: Deed, sight: Sight<'a>) -> Op<'a> {
-        let to = self.is_known().then_some(self.ended.count);
-        Op { tag: &self.tag, deed, from: self.began.count, to, sight }
+    pub fn operation<'a>(&'a self, change: StateChange, observation: Observation<'a>) -> Operation<'a> {
+        let to = self.has_certain_outcome().then_some(self.ended.sequence);
+        Operation { tag: &self.tag, change, from: self.started.sequence, to, observation }
     }
 
-    /// Whether it was about this user, as far as it was told.
-    pub fn is_about(&self, user: &str) -> bool {
+    /// Whether its request or its response names this user.
+    pub fn concerns(&self, user: &str) -> bool {
         match &self.call {
-            Call::Grant { user: of, .. } | Call::Charge { user: of, .. } => *of == user,
-            Call::Refund { user: Some(of), .. } | Call::Balance(of) | Call::Summary(of) => *of == user,
+            Call::Grant { user: owner, .. } | Call::Charge { user: owner, .. } => *owner == user,
+            Call::Refund { user: Some(owner), .. } | Call::Balance(owner) | Call::Summary(owner) => {
+                *owner == user
+            }
             Call::Refund { user: None, .. } => {
-                self.answer().is_some_and(|answer| answer["user_uuid"] == user)
+                self.response().is_some_and(|response| response["user_uuid"] == user)
             }
             Call::Timeline(_) | Call::Generation(_) => false,
         }
     }
 
-    /// Whether it can have written at this place.
-    pub fn is_for(&self, of: &str, sort: &str) -> bool {
+    /// Whether it can have written the item of this user and sort key.
+    pub fn may_write(&self, owner: &str, sort: &str) -> bool {
         match &self.call {
             Call::Grant { user, .. } | Call::Charge { user, .. } => {
-                *user == of && self.identity().is_some_and(|place| place == sort)
+                *user == owner && self.sort_key().is_some_and(|own| own == sort)
             }
-            Call::Refund { user, .. } => user.is_none_or(|user| user == of) && self.addresses(sort),
+            Call::Refund { user, .. } => user.is_none_or(|user| user == owner) && self.addresses(sort),
             _ => false,
         }
     }
 
-    /// The place of the record that a grant or a charge asks for. Without an identity of its
-    /// own it has that of its delivery.
-    pub fn identity(&self) -> Option<String> {
+    /// The sort key of the record that a grant or a charge requests. Without an identity of
+    /// its own, the request has the identity of its delivery.
+    pub fn sort_key(&self) -> Option<String> {
         match &self.call {
             Call::Grant { grant: Grant::NewUser, .. } => Some("grant#new_user#".to_owned()),
             Call::Grant { grant: Grant::Order(order_no), .. } => Some(format!("grant#order#{order_no}")),
-            Call::Grant { grant: Grant::Added(None), .. } => Some(format!("grant#unkeyed#{}", self.place())),
+            Call::Grant { grant: Grant::Added(None), .. } => {
+                Some(format!("grant#unkeyed#{}", self.event_uuid()))
+            }
             Call::Grant { grant: Grant::Added(Some(key)), .. } => Some(format!("grant#key#{key}")),
-            Call::Charge { generation: None, key: None, .. } => Some(format!("charge###{}", self.place())),
+            Call::Charge { generation: None, key: None, .. } => {
+                Some(format!("charge###{}", self.event_uuid()))
+            }
             Call::Charge { generation, key, .. } => {
                 Some(format!("charge#{}#{}", generation.unwrap_or_default(), key.unwrap_or_default()))
             }
@@ -142,12 +140,12 @@ impl Attempt {
         }
     }
 
-    fn place(&self) -> Uuid {
-        Uuid::new_v5(&Uuid::NAMESPACE_OID, self.delivery.as_bytes())
+    fn event_uuid(&self) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, self.request_id.as_bytes())
     }
 
-    /// Whether a record at its place is what it asks for.
-    pub fn asks_the_same(&self, record: &Record) -> bool {
+    /// Whether a record has the content that it requests.
+    pub fn matches(&self, record: &Record) -> bool {
         match &self.call {
             Call::Grant { credits, .. } => record.credits == i64::try_from(*credits).unwrap_or_default(),
             Call::Charge { credits, trans_type, .. } => {
@@ -157,12 +155,12 @@ impl Attempt {
         }
     }
 
-    /// Whether a record bears its mark.
-    pub fn is_marked(&self, record: &Record) -> bool {
+    /// Whether a record contains its tag.
+    pub fn has_tagged(&self, record: &Record) -> bool {
         record.item["order_no"] == self.tag.as_str()
     }
 
-    /// Whether it is a refund that is about this place.
+    /// Whether it is a refund of the charge with this sort key.
     pub fn addresses(&self, sort: &str) -> bool {
         match &self.call {
             Call::Refund { generation, key: Some(key), .. } => sort == format!("charge#{generation}#{key}"),
@@ -172,7 +170,7 @@ impl Attempt {
     }
 }
 
-/// A request in both forms.
+/// A request, for HTTP and for a direct invocation.
 struct Request {
     function: Function,
     method: &'static str,
@@ -181,32 +179,40 @@ struct Request {
     payload: Value,
 }
 
-/// Invokes the function of a step, through its door.
-pub async fn ask(app: &Arc<App>, step: &Step, tag: &str, delivery: &str, expired_at: Option<i64>) -> End {
+/// Invokes the function of a step, directly or over HTTP.
+pub async fn send(
+    app: &Arc<App>,
+    step: &Step,
+    tag: &str,
+    request_id: &str,
+    expired_at: Option<i64>,
+) -> AttemptOutcome {
     let Request { function, method, url, payload } = request(&step.call, tag, expired_at);
-    let payload = if step.over_http {
+    let payload = if step.is_http {
         let body = if method == "POST" { payload.to_string() } else { String::new() };
         let headers = json!({ "x-signature": signature(WEBHOOK_SECRET, app.ledger.now(), body.as_bytes()) });
         http_event(method, &url, body.into_bytes(), None, &headers)
     } else {
         payload
     };
-    let deadline = app.ledger.now().plus_millis(i64::try_from(step.limit).expect("some seconds"));
-    match deliver(app, function, payload.to_string(), deadline, delivery).await {
-        Ok(Reply::Direct(answer)) => End::Answered(serde_json::from_str(answer.get()).expect("JSON")),
-        Ok(Reply::Http(answer)) => {
-            let body = serde_json::from_slice(answer.body.as_deref().unwrap_or_default()).expect("JSON");
-            if answer.status_code < 300 { End::Answered(body) } else { refused(&body) }
+    let deadline = app.ledger.now().plus_millis(i64::try_from(step.time_limit).expect("a limit of seconds"));
+    match deliver(app, function, payload.to_string(), deadline, request_id).await {
+        Ok(Reply::Direct(response)) => {
+            AttemptOutcome::Success(serde_json::from_str(response.get()).expect("JSON"))
+        }
+        Ok(Reply::Http(response)) => {
+            let body = serde_json::from_slice(response.body.as_deref().unwrap_or_default()).expect("JSON");
+            if response.status_code < 300 { AttemptOutcome::Success(body) } else { error_of(&body) }
         }
         Err(failure) => {
             let detail = format!("{:?}", failure.0);
-            End::Refused { code: Diagnostic::from(failure).error_type, balance: None, detail }
+            AttemptOutcome::Error { code: Diagnostic::from(failure).error_type, balance: None, detail }
         }
     }
 }
 
-fn refused(problem: &Value) -> End {
-    End::Refused {
+fn error_of(problem: &Value) -> AttemptOutcome {
+    AttemptOutcome::Error {
         code: problem["code"].as_str().expect("a code").to_owned(),
         balance: problem["balance"].as_u64(),
         detail: problem["detail"].to_string(),

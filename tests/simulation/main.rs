@@ -1,55 +1,56 @@
-//! A simulation of the whole: the functions' own handlers and the real SDK on
-//! the embedded engine, under faults, races and a clock, all drawn by a seed.
+//! A simulation of the whole service: the functions' own handlers and the real SDK on the
+//! embedded engine, with faults, races and clocks that a seed determines.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
-#![allow(unreachable_pub, reason = "modules of one test")]
+#![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod caller;
+mod checker;
 mod contention;
-mod history;
-mod judge;
-mod line;
+mod linearizability;
 mod model;
+mod network;
+mod observation;
 mod plan;
 mod seeds;
-mod sight;
-mod world;
+mod simulator;
 
 use std::{env, time::Duration};
 
-use seeds::{Errand, plan_of, run_all};
+use seeds::{RunOptions, plan_of, run_all};
 
-/// How many seeds an ordinary run of the tests takes.
+/// Seeds of an ordinary run of the tests.
 const SEEDS: u64 = 300;
-/// How often a failing plan is run, at most, to make it smaller.
-const SHRINKS: u32 = 2_000;
+/// Most runs of a failing plan to make it smaller.
+const SHRINKS_MAX: u32 = 2_000;
 
-/// What the environment says, where it says something: `SCRIP_SEED` is the first
-/// one, `SCRIP_SEEDS` how many, `SCRIP_MINUTES` for how long, without an end to
-/// the seeds, and `SCRIP_SHRINKS` how much is done to make a failing plan smaller.
+/// Environment variables change the run: `SCRIP_SEED` is the first seed, `SCRIP_SEEDS` the
+/// number of seeds, `SCRIP_MINUTES` a time limit, by default with unlimited seeds, and
+/// `SCRIP_SHRINKS` the most runs of a failing plan to make it smaller.
 #[test]
-fn no_seed_loses_anything() {
+fn seeds_pass_every_check() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
-    let from = number("SCRIP_SEED").unwrap_or(0);
+    let first = number("SCRIP_SEED").unwrap_or(0);
     let minutes = number("SCRIP_MINUTES");
     let count = number("SCRIP_SEEDS").unwrap_or(if minutes.is_some() { u64::MAX } else { SEEDS });
-    let errand = Errand {
-        seeds: from..from.saturating_add(count),
-        limit: minutes.map_or(Duration::MAX, |minutes| Duration::from_secs(60 * minutes)),
-        shrinks: number("SCRIP_SHRINKS").map_or(SHRINKS, |shrinks| u32::try_from(shrinks).expect("fewer")),
+    let options = RunOptions {
+        seeds: first..first.saturating_add(count),
+        time_limit: minutes.map_or(Duration::MAX, |minutes| Duration::from_secs(60 * minutes)),
+        shrinks_max: number("SCRIP_SHRINKS")
+            .map_or(SHRINKS_MAX, |shrinks| u32::try_from(shrinks).expect("a u32")),
     };
-    if let Err(failure) = run_all(&errand) {
+    if let Err(failure) = run_all(&options) {
         panic!("{failure}");
     }
 }
 
-/// One seed gives one run: every request, every answer and every fault, to the byte.
+/// Requests, responses and faults are equal to the byte.
 #[test]
-fn a_seed_gives_one_run() {
+fn seed_determines_the_whole_run() {
     for seed in 0..10 {
-        let [one, other] = [seed; 2].map(|seed| world::run(plan_of(seed)));
-        assert!(one.log.requests > 0);
-        assert_eq!(one.log, other.log, "seed {seed}");
-        assert_eq!(one.items, other.items, "seed {seed}");
+        let [first, second] = [seed; 2].map(|seed| simulator::simulate(plan_of(seed)));
+        assert!(first.log.requests > 0);
+        assert_eq!(first.log, second.log, "seed {seed}");
+        assert_eq!(first.items, second.items, "seed {seed}");
     }
 }

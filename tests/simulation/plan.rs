@@ -1,107 +1,90 @@
-//! What happens in a run, as data: who calls when, and what becomes of every
-//! request on its way to the engine. A seed gives a plan, and a plan that fails
-//! shrinks, step by step and fault by fault.
+//! A run as data: the calls and their times, and the round trips of their requests to the
+//! engine. A seed gives a plan, and a failing plan shrinks, step by step and fault by fault.
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-/// No clock is further from the simulation's than this, in milliseconds.
+/// Largest difference between a machine's clock and the simulation's, in milliseconds.
 pub const SKEW_MAX_MILLIS: i64 = 3_000;
 
-/// Whose wallets there are.
 pub const USERS: [&str; 2] = ["u1", "u2"];
-/// What is charged for, where anything is.
 pub const GENERATIONS: [&str; 3] = ["g1", "g2", "g3"];
 
 const SECOND: u64 = 1_000;
 const DAY: u64 = 24 * 60 * 60 * SECOND;
 
-/// A run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How far each machine's clock is ahead, in milliseconds.
+    /// How many milliseconds each machine's clock is ahead.
     pub skews: Vec<i64>,
-    /// What is done.
     pub steps: Vec<Step>,
 }
 
-/// A caller's request, from its first try to its last.
+/// A caller's request, with its retries.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// How long after the step before it begins, in milliseconds.
+    /// Milliseconds after the start of the step before.
     pub wait: u64,
-    /// What is asked for.
     pub call: Call,
-    /// On which machine's clock it runs.
+    /// Index of the machine.
     pub machine: usize,
-    /// Whether a process is started for it.
+    /// Whether it starts a new process.
     pub is_cold: bool,
-    /// Whether it comes through the HTTP API.
-    pub over_http: bool,
-    /// How often the caller asks, while it does not learn what became of it.
-    pub tries: usize,
-    /// Whether these are deliveries of one event, by Lambda, which may deliver it again
-    /// even after an answer.
+    /// Whether it comes through the HTTP API, and not by direct invocation.
+    pub is_http: bool,
+    /// Most attempts, while the outcome is not final.
+    pub attempts_max: usize,
+    /// Whether the attempts are deliveries of one event. Lambda may deliver it again even
+    /// after a response.
     pub is_redelivered: bool,
-    /// After how many milliseconds an invocation is cut off.
-    pub limit: u64,
-    /// What becomes of its requests to the engine, in order; those beyond the
-    /// list have a calm way.
-    pub ways: Vec<Way>,
+    /// Time limit of an invocation, in milliseconds.
+    pub time_limit: u64,
+    /// Its requests to the engine, in order; further requests take no time and meet no fault.
+    pub round_trips: Vec<RoundTrip>,
 }
 
 impl Step {
-    /// A call by itself, with a long time before it is cut off.
+    /// One attempt with the longest time limit and no faults.
     pub fn new(wait: u64, call: Call) -> Step {
         Step {
             wait,
             call,
             machine: 0,
             is_cold: false,
-            over_http: false,
-            tries: 1,
+            is_http: false,
+            attempts_max: 1,
             is_redelivered: false,
-            limit: 29 * SECOND,
-            ways: Vec::new(),
+            time_limit: 29 * SECOND,
+            round_trips: Vec::new(),
         }
     }
 }
 
-/// What a caller asks for. The names are few, so that calls meet.
+/// A request. There are few names, so that calls meet.
 #[derive(Clone, Debug)]
 pub enum Call {
     /// `POST /credits/grant`
     Grant {
-        /// Whose wallet.
         user: &'static str,
-        /// What identifies it.
         grant: Grant,
-        /// How many.
         credits: u64,
-        /// How long after the beginning of the step the pack runs out, in milliseconds.
-        lasts: Option<u64>,
+        /// Milliseconds from the start of the step until the pack expires.
+        lifetime: Option<u64>,
     },
     /// `POST /credits/decrease`
     Charge {
-        /// Whose wallet.
         user: &'static str,
-        /// For which generation.
         generation: Option<&'static str>,
-        /// Under which key.
         key: Option<&'static str>,
-        /// How many.
         credits: u64,
-        /// What for.
         trans_type: &'static str,
     },
     /// `POST /credits/refund`, or `POST /webhooks/generation`
     Refund {
-        /// Whose charges, where the caller knows.
+        /// Absent if the caller names the generation only.
         user: Option<&'static str>,
-        /// Of which generation.
         generation: &'static str,
-        /// Under which key.
         key: Option<&'static str>,
-        /// Whether a provider's call-back asks for it.
+        /// Whether a provider's call-back requests it.
         is_callback: bool,
     },
     /// `GET /credits/{user_uuid}/balance`
@@ -114,72 +97,69 @@ pub enum Call {
     Generation(&'static str),
 }
 
-/// What identifies a grant.
+/// The identity of a grant.
 #[derive(Clone, Copy, Debug)]
 pub enum Grant {
-    /// The user.
+    /// One for each user.
     NewUser,
-    /// The order.
+    /// One for each order.
     Order(&'static str),
-    /// The key, if there is one.
+    /// One for each key, or one for each request without a key.
     Added(Option<&'static str>),
 }
 
-/// A request's way to the engine and back. Times are in milliseconds.
+/// A request to the engine and its response. Times are in milliseconds.
 #[derive(Clone, Debug, Default)]
-pub struct Way {
-    /// How long it takes to arrive.
-    pub there: u64,
-    /// How long the engine works on it, if it writes.
-    pub work: u64,
-    /// How long after a commit its items become visible to strong reads, in turn: the
-    /// records, then the wallet.
-    pub visible: [u64; 2],
-    /// How long the answer takes.
-    pub back: u64,
-    /// How long the indexes, and weak reads, do not know what it wrote.
-    pub lag: u64,
-    /// What else happens to it.
+pub struct RoundTrip {
+    /// Time until the request arrives.
+    pub request_millis: u64,
+    /// Time that a write takes in the engine.
+    pub engine_millis: u64,
+    /// Time from a commit until strong reads see its items: the records, then the wallet.
+    pub visibility_delays: [u64; 2],
+    /// Time until the response arrives.
+    pub response_millis: u64,
+    /// Time until the indexes and weak reads show a write.
+    pub index_lag: u64,
     pub fault: Option<Fault>,
 }
 
-/// What can happen to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// It never arrives, and nobody says so.
-    Lost,
-    /// It never arrives, and the connection breaks.
-    Broken,
-    /// It is done, and its answer never comes.
-    AnswerLost,
-    /// It is done, and the connection breaks before the answer.
-    AnswerBroken,
-    /// As before, and the engine forgets its token.
+    /// The request never arrives, and the client gets no error.
+    RequestLost,
+    /// The connection closes before the request arrives.
+    RequestAborted,
+    /// The request is executed, and its response never arrives.
+    ResponseLost,
+    /// The request is executed, and the connection closes before the response.
+    ResponseAborted,
+    /// As `ResponseAborted`, and the engine forgets the request's token.
     TokenForgotten,
-    /// It arrives once more, so many milliseconds later.
-    Twice(u64),
-    /// It is refused: too many requests.
+    /// The request arrives a second time, this many milliseconds later.
+    Duplicated(u64),
+    /// The engine rejects the request with `ThrottlingException`.
     Throttled,
-    /// It is refused: somebody else is at the item.
+    /// The engine rejects the transaction: another one has locked its items.
     Conflict,
-    /// It is not done, and the engine says that it failed inside.
-    Failed,
-    /// It is done, and the engine says that it failed inside.
-    FailedAfterwards,
-    /// It is refused: its token was another request's. Only a request that was sent before
-    /// can meet it.
+    /// The engine returns `InternalServerError` and does not execute the request.
+    InternalError,
+    /// The engine executes the request and returns `InternalServerError`.
+    InternalErrorAfterCommit,
+    /// The engine rejects the request: its token belongs to another one. Only a transaction
+    /// that is sent again can meet it.
     TokenMismatch,
-    /// The process dies before it is sent.
-    Killed,
-    /// The process dies when it has been sent.
-    KilledAfterwards,
+    /// The process dies before it sends the request.
+    KilledBeforeSend,
+    /// The process dies after it sent the request.
+    KilledAfterSend,
 }
 
-/// Any plan. Some are almost calm, so that it is races, above all, that are
-/// seen; and in some all is about one generation, so that most calls meet.
+/// Any plan. Some have few faults, so that they show races above all; and some have one
+/// generation, so that most calls meet.
 pub fn plans() -> impl Strategy<Value = Plan> {
     let skews = vec(-SKEW_MAX_MILLIS..=SKEW_MAX_MILLIS, 3);
-    let steps = |faulty, generations: usize| vec(steps(faulty, &GENERATIONS[..generations]), 4..30);
+    let steps = |fault_rate, generations: usize| vec(steps(fault_rate, &GENERATIONS[..generations]), 4..30);
     let steps = prop_oneof![steps(0.01, 1), steps(0.25, 1), steps(0.01, 3), steps(0.25, 3),];
     (skews, first_grant(), steps).prop_map(|(skews, first, mut steps)| {
         steps[0].wait += 100;
@@ -188,21 +168,21 @@ pub fn plans() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// Credits to begin with, so that most charges find some.
+/// An initial grant, so that most charges succeed.
 fn first_grant() -> impl Strategy<Value = Step> {
     (10..60u64).prop_map(|credits| {
-        Step::new(0, Call::Grant { user: USERS[0], grant: Grant::Order("o0"), credits, lasts: None })
+        Step::new(0, Call::Grant { user: USERS[0], grant: Grant::Order("o0"), credits, lifetime: None })
     })
 }
 
-fn steps(faulty: f64, generations: &'static [&str]) -> impl Strategy<Value = Step> {
+fn steps(fault_rate: f64, generations: &'static [&str]) -> impl Strategy<Value = Step> {
     let wait = prop_oneof![
         12 => 0..20u64,
         4 => 0..200u64,
         2 => 0..10 * SECOND,
         1 => 0..2 * DAY,
     ];
-    let limit = prop_oneof![3 => Just(29 * SECOND), 1 => 600..5 * SECOND];
+    let time_limit = prop_oneof![3 => Just(29 * SECOND), 1 => 600..5 * SECOND];
     (
         wait,
         calls(generations),
@@ -210,12 +190,33 @@ fn steps(faulty: f64, generations: &'static [&str]) -> impl Strategy<Value = Ste
         any::<bool>(),
         any::<bool>(),
         (1..4usize, prop::bool::weighted(0.2)),
-        limit,
-        vec(ways(faulty), 0..8),
+        time_limit,
+        vec(round_trips(fault_rate), 0..8),
     )
-        .prop_map(|(wait, call, machine, is_cold, over_http, (tries, is_redelivered), limit, ways)| {
-            Step { wait, call, machine, is_cold, over_http, tries, is_redelivered, limit, ways }
-        })
+        .prop_map(
+            |(
+                wait,
+                call,
+                machine,
+                is_cold,
+                is_http,
+                (attempts_max, is_redelivered),
+                time_limit,
+                round_trips,
+            )| {
+                Step {
+                    wait,
+                    call,
+                    machine,
+                    is_cold,
+                    is_http,
+                    attempts_max,
+                    is_redelivered,
+                    time_limit,
+                    round_trips,
+                }
+            },
+        )
 }
 
 fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
@@ -227,17 +228,17 @@ fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
         3 => select(vec!["o1", "o2", "o3"]).prop_map(Grant::Order),
         2 => key().prop_map(Grant::Added),
     ];
-    let lasts = option::of(prop_oneof![
+    let lifetime = option::of(prop_oneof![
         1 => 1..20 * SECOND,
         1 => 20 * SECOND..200 * SECOND,
         1 => DAY..5 * DAY,
     ]);
-    let charged_for = prop_oneof![1 => Just(None), 6 => generation().prop_map(Some)];
+    let charged_generation = prop_oneof![1 => Just(None), 6 => generation().prop_map(Some)];
     let trans_type = prop_oneof![5 => Just("image_generation"), 1 => Just("chat")];
     prop_oneof![
-        4 => (user(), grant, 1..30u64, lasts)
-            .prop_map(|(user, grant, credits, lasts)| Call::Grant { user, grant, credits, lasts }),
-        10 => (user(), charged_for, key(), 1..12u64, trans_type).prop_map(
+        4 => (user(), grant, 1..30u64, lifetime)
+            .prop_map(|(user, grant, credits, lifetime)| Call::Grant { user, grant, credits, lifetime }),
+        10 => (user(), charged_generation, key(), 1..12u64, trans_type).prop_map(
             |(user, generation, key, credits, trans_type)| Call::Charge { user, generation, key, credits, trans_type }
         ),
         7 => (option::weighted(0.8, user()), generation(), key(), prop::bool::weighted(0.25)).prop_map(
@@ -250,37 +251,47 @@ fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
     ]
 }
 
-fn ways(faulty: f64) -> impl Strategy<Value = Way> {
-    let trip = || prop_oneof![6 => 0..8u64, 2 => 0..60u64, 1 => 0..400u64];
-    // Longer than the SDK waits for an answer: it arrives when it is given up.
-    let there = prop_oneof![20 => trip(), 1 => 2 * SECOND..20 * SECOND];
-    let lag = prop_oneof![2 => 0..50u64, 1 => 0..5 * SECOND];
-    let visible = || prop_oneof![6 => Just(0), 2 => 0..20u64, 1 => 0..2 * SECOND];
-    (there, 0..15u64, [visible(), visible()], trip(), lag, option::weighted(faulty, faults()))
-        .prop_map(|(there, work, visible, back, lag, fault)| Way { there, work, visible, back, lag, fault })
+fn round_trips(fault_rate: f64) -> impl Strategy<Value = RoundTrip> {
+    let latency = || prop_oneof![6 => 0..8u64, 2 => 0..60u64, 1 => 0..400u64];
+    // Some take longer than the SDK's timeout: the request arrives after the SDK gave it up.
+    let request = prop_oneof![20 => latency(), 1 => 2 * SECOND..20 * SECOND];
+    let index_lag = prop_oneof![2 => 0..50u64, 1 => 0..5 * SECOND];
+    let visibility_delay = || prop_oneof![6 => Just(0), 2 => 0..20u64, 1 => 0..2 * SECOND];
+    let visibility_delays = [visibility_delay(), visibility_delay()];
+    let fault = option::weighted(fault_rate, faults());
+    (request, 0..15u64, visibility_delays, latency(), index_lag, fault).prop_map(
+        |(request_millis, engine_millis, visibility_delays, response_millis, index_lag, fault)| RoundTrip {
+            request_millis,
+            engine_millis,
+            visibility_delays,
+            response_millis,
+            index_lag,
+            fault,
+        },
+    )
 }
 
 fn faults() -> impl Strategy<Value = Fault> {
-    let plain: &[Fault] = &[
-        Fault::Lost,
-        Fault::Broken,
-        Fault::AnswerLost,
-        Fault::AnswerBroken,
+    let simple: &[Fault] = &[
+        Fault::RequestLost,
+        Fault::RequestAborted,
+        Fault::ResponseLost,
+        Fault::ResponseAborted,
         Fault::TokenForgotten,
         Fault::Throttled,
         Fault::Conflict,
-        Fault::Failed,
-        Fault::FailedAfterwards,
+        Fault::InternalError,
+        Fault::InternalErrorAfterCommit,
         Fault::TokenMismatch,
-        Fault::Killed,
-        Fault::KilledAfterwards,
+        Fault::KilledBeforeSend,
+        Fault::KilledAfterSend,
     ];
-    prop_oneof![12 => select(plain), 1 => (0..20 * SECOND).prop_map(Fault::Twice)]
+    prop_oneof![12 => select(simple), 1 => (0..20 * SECOND).prop_map(Fault::Duplicated)]
 }
 
 impl Fault {
-    /// The fault without what it is drawn with.
+    /// The fault without its drawn delay.
     pub fn kind(self) -> Fault {
-        if let Fault::Twice(_) = self { Fault::Twice(0) } else { self }
+        if let Fault::Duplicated(_) = self { Fault::Duplicated(0) } else { self }
     }
 }

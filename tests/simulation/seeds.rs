@@ -1,4 +1,4 @@
-//! Runs plan after plan, on every core, and shrinks the first one that fails.
+//! Runs the plans of many seeds on every core, and shrinks the first one that fails.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,16 @@ use proptest::{
 };
 
 use crate::{
-    judge::judge,
+    checker::check,
     plan::{Fault, Plan, plans},
-    world::{Run, run},
+    simulator::{RunResult, simulate},
 };
 
-/// How often progress is told.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Interval of progress messages.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What was run.
 #[derive(Debug, Default)]
-pub struct CreditSum {
+struct RunStatistics {
     seeds: u64,
     invocations: usize,
     requests: usize,
@@ -36,79 +35,76 @@ pub struct CreditSum {
 
 /// The plan of a seed.
 pub fn plan_of(seed: u64) -> Plan {
-    plans().new_tree(&mut runner(seed, 0)).expect("a strategy that refuses nothing").current()
+    plans().new_tree(&mut runner(seed, 0)).expect("a strategy without rejections").current()
 }
 
-fn runner(seed: u64, shrinks: u32) -> TestRunner {
+fn runner(seed: u64, shrinks_max: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { max_shrink_iters: shrinks, failure_persistence: None, ..Config::default() };
+    let config = Config { max_shrink_iters: shrinks_max, failure_persistence: None, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// What to run.
-pub struct Errand {
-    /// These seeds.
+pub struct RunOptions {
     pub seeds: Range<u64>,
-    /// At most for so long.
-    pub limit: Duration,
-    /// How often a failing plan is run, at most, to make it smaller.
-    pub shrinks: u32,
+    pub time_limit: Duration,
+    /// Most runs of a failing plan to make it smaller.
+    pub shrinks_max: u32,
 }
 
-/// Runs seeds; says what failed, and how it can be seen again.
-pub fn run_all(errand: &Errand) -> Result<(), String> {
-    let Errand { seeds, limit, shrinks } = errand;
-    let (next, began) = (AtomicU64::new(seeds.start), Instant::now());
-    let (tally, failure) = (Mutex::new(CreditSum::default()), Mutex::new(None));
-    let is_over = || began.elapsed() >= *limit || failure.lock().expect("no panic").is_some();
+/// Runs seeds. An error describes the failure, and how to repeat it.
+pub fn run_all(options: &RunOptions) -> Result<(), String> {
+    let RunOptions { seeds, time_limit, shrinks_max } = options;
+    let (next, started) = (AtomicU64::new(seeds.start), Instant::now());
+    let (statistics, failure) = (Mutex::new(RunStatistics::default()), Mutex::new(None));
+    let is_over = || started.elapsed() >= *time_limit || failure.lock().expect("no panic").is_some();
     let work = || {
         while !is_over() {
             let seed = next.fetch_add(1, Ordering::SeqCst);
             if seed >= seeds.end {
                 return;
             }
-            if let Err(why) = run_one(seed, *shrinks, &tally) {
-                failure.lock().expect("no panic").get_or_insert(why);
+            if let Err(problem) = run_one(seed, *shrinks_max, &statistics) {
+                failure.lock().expect("no panic").get_or_insert(problem);
             }
         }
     };
     thread::scope(|scope| {
         let workers: Vec<_> =
             (0..thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(work)).collect();
-        let mut told = began;
+        let mut reported_at = started;
         while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(20));
-            if told.elapsed() >= TOLD_EVERY {
-                told = Instant::now();
-                eprintln!("{}", tally.lock().expect("no panic").told(began.elapsed()));
+            if reported_at.elapsed() >= PROGRESS_INTERVAL {
+                reported_at = Instant::now();
+                eprintln!("{}", statistics.lock().expect("no panic").summary(started.elapsed()));
             }
         }
     });
-    let tally = tally.into_inner().expect("no panic");
-    eprintln!("{}: {:?}", tally.told(began.elapsed()), tally.faults);
+    let statistics = statistics.into_inner().expect("no panic");
+    eprintln!("{}: {:?}", statistics.summary(started.elapsed()), statistics.faults);
     failure.into_inner().expect("no panic").map_or(Ok(()), Err)
 }
 
-/// Runs a seed; a plan that fails is told as small as it can be made.
-fn run_one(seed: u64, shrinks: u32, tally: &Mutex<CreditSum>) -> Result<(), String> {
-    let mut runner = runner(seed, shrinks);
-    let tree = plans().new_tree(&mut runner).expect("a strategy that refuses nothing");
-    let ended = runner.run_one(tree, |plan| {
-        let run = run(plan);
-        tally.lock().expect("no panic").count(&run);
-        judge(&run).map_err(TestCaseError::fail)
+/// Runs a seed. An error has the smallest plan that still fails.
+fn run_one(seed: u64, shrinks_max: u32, statistics: &Mutex<RunStatistics>) -> Result<(), String> {
+    let mut runner = runner(seed, shrinks_max);
+    let tree = plans().new_tree(&mut runner).expect("a strategy without rejections");
+    let result = runner.run_one(tree, |plan| {
+        let run = simulate(plan);
+        statistics.lock().expect("no panic").add(&run);
+        check(&run).map_err(TestCaseError::fail)
     });
-    let Err(TestError::Fail(why, plan)) = ended else { return Ok(()) };
-    let log = run(plan.clone()).log.lines.join("\n");
+    let Err(TestError::Fail(problem, plan)) = result else { return Ok(()) };
+    let log = simulate(plan.clone()).log.lines.join("\n");
     Err(format!(
-        "seed {seed}: {why}\n\nthe plan, shrunk: {plan:#?}\n\nwhat happened in it:\n{log}\n\n\
-         seed {seed}: run it again with SCRIP_SEED={seed} SCRIP_SEEDS=1"
+        "seed {seed}: {problem}\n\nthe plan, shrunk: {plan:#?}\n\nits log:\n{log}\n\n\
+         seed {seed}: repeat it with SCRIP_SEED={seed} SCRIP_SEEDS=1"
     ))
 }
 
-impl CreditSum {
-    fn count(&mut self, run: &Run) {
+impl RunStatistics {
+    fn add(&mut self, run: &RunResult) {
         self.seeds += 1;
         self.invocations += run.attempts.len();
         self.requests += run.log.requests;
@@ -117,13 +113,13 @@ impl CreditSum {
         }
     }
 
-    fn told(&self, elapsed: Duration) -> String {
-        let CreditSum { seeds, invocations, requests, faults } = self;
+    fn summary(&self, elapsed: Duration) -> String {
+        let RunStatistics { seeds, invocations, requests, faults } = self;
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         let (seconds, tenths) = (millis / 1_000, seeds * 10_000 / millis);
-        let struck: usize = faults.values().sum();
+        let injected: usize = faults.values().sum();
         format!(
-            "{seeds} runs in {seconds} s ({}.{} a second), {invocations} invocations, {requests} requests, {struck} faults",
+            "{seeds} runs in {seconds} s ({}.{} a second), {invocations} invocations, {requests} requests, {injected} faults",
             tenths / 10,
             tenths % 10
         )

@@ -1,14 +1,15 @@
+//! Counts the instructions of a function's program with callgrind.
+
 use std::{fs, path::Path};
 
-use crate::Instance;
+use crate::FunctionProcess;
 
-/// How many starts are counted: the machine may be so slow, and callgrind is, that one of
-/// them gives up on its first connection and makes another.
+/// Number of measured starts. Under callgrind on a busy machine the first connection of a start
+/// can time out, and a second one follows.
 const STARTS: usize = 3;
 
-/// How many instructions a function's program takes from its start until it has
-/// answered some events and asks for another, at the least. Each start has events of its
-/// own. Wants valgrind.
+/// The least number of instructions of several starts, from the start of the program until it
+/// requests an event after the given ones. `events` returns the events of a start. Needs valgrind.
 pub async fn instructions(
     program: &Path,
     environment: &[(&str, &str)],
@@ -23,21 +24,21 @@ pub async fn instructions(
 }
 
 async fn count(program: &Path, environment: &[(&str, &str)], payloads: &[String], out: &Path) -> u64 {
-    let mut command = Instance::command("valgrind");
+    let mut command = FunctionProcess::command("valgrind");
     command
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(program)
         .envs(environment.iter().copied());
-    let mut instance = Instance::start(command).await;
-    instance.asked().await;
+    let mut process = FunctionProcess::start(command).await;
+    process.next_request().await;
     for payload in payloads {
-        instance.send(payload.clone()).await;
-        instance.ending().await.1.expect("an answer");
-        instance.asked().await;
+        process.send(payload.clone()).await;
+        process.next_result().await.1.expect("a response");
+        process.next_request().await;
     }
-    instance.end().await;
-    let counted = fs::read_to_string(out).expect("what callgrind counted");
-    let total = counted.lines().find_map(|line| line.strip_prefix("totals: ")).expect("a total");
+    process.terminate().await;
+    let report = fs::read_to_string(out).expect("callgrind's report");
+    let total = report.lines().find_map(|line| line.strip_prefix("totals: ")).expect("a total");
     total.trim().parse().expect("a number")
 }

@@ -9,34 +9,34 @@ use std::{
     time::Duration,
 };
 
-use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, DynoxideError};
 use scrip::store::TABLE;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::stand_in::{answered, asked, operation, stand_in};
+use crate::mock_http::mock_json_client;
 
-/// An answer: the HTTP status and the body.
-pub type Answer = (u16, Value);
+/// HTTP status and body.
+pub type Response = (u16, Value);
 
-/// The place of an item: its user and sort key.
-pub type Place = (String, String);
+/// User and sort key of an item.
+pub type ItemKey = (String, String);
 
-/// How long an engine takes for a request, in milliseconds.
+/// Times of a request in the engine, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timing {
-    /// How long a transaction locks its items before it commits.
+    /// Time for which a transaction locks its items before it commits.
     pub work: u64,
-    /// How long after the commit an item becomes visible to strong reads. The items of
-    /// a transaction take these delays in turn, and each stays locked until then.
+    /// Time from the commit until strong reads see an item. The items of a transaction have
+    /// these delays in turn, and each is locked until then.
     pub visible: [u64; 2],
-    /// How long after that the indexes, and weak reads, still show the item of before.
+    /// Time from then until indexes and weak reads see it.
     pub lag: u64,
 }
 
-/// The timings of the next transactions, one each. Those after the last take no time.
+/// Timings of the next transactions, one each. Later transactions take no time.
 #[derive(Clone)]
 pub struct Schedule(Arc<Mutex<Timings>>);
 
@@ -44,25 +44,25 @@ type Timings = Box<dyn Iterator<Item = Timing> + Send>;
 
 /// A table on three databases.
 pub struct Engine {
-    /// What is committed: transactions and their conditions see this.
+    /// Committed items: transactions and their conditions read these.
     table: Database,
-    /// What strong reads see.
+    /// The items that strong reads see.
     visible: Database,
-    /// What indexes and weak reads see.
-    copy: Database,
+    /// The items that indexes and weak reads see.
+    replica: Database,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The items that transactions have locked, and their tokens.
-    locked: BTreeMap<Place, Value>,
-    /// What the copy does not know yet, in the order in which it will learn it.
-    behind: BTreeMap<(Instant, u64), Value>,
-    /// From when to when a committed item was not visible to strong reads, where that took time.
-    gaps: BTreeMap<Place, Vec<(Instant, Instant)>>,
-    /// When the copy learns the last write of a place.
-    learned_at: BTreeMap<Place, Instant>,
+    /// Locked items, with the token of their transaction.
+    locked: BTreeMap<ItemKey, Value>,
+    /// Writes that the replica does not show yet, by the time of their application.
+    pending: BTreeMap<(Instant, u64), Value>,
+    /// Times in which a committed item was not visible to strong reads, from and to.
+    gaps: BTreeMap<ItemKey, Vec<(Instant, Instant)>>,
+    /// Time at which the replica shows the last write of an item.
+    replicated_at: BTreeMap<ItemKey, Instant>,
     written: u64,
 }
 
@@ -70,7 +70,7 @@ impl Default for Engine {
     /// Without a table.
     fn default() -> Engine {
         let empty = || Database::memory().expect("an engine");
-        Engine { table: empty(), visible: empty(), copy: empty(), state: Mutex::default() }
+        Engine { table: empty(), visible: empty(), replica: empty(), state: Mutex::default() }
     }
 }
 
@@ -81,7 +81,7 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Gives the transactions from now on these timings.
+    /// Sets the timings of the next transactions.
     pub fn set(&self, timings: impl IntoIterator<Item = Timing, IntoIter: Send + 'static>) {
         *self.timings() = Box::new(timings.into_iter());
     }
@@ -91,59 +91,57 @@ impl Schedule {
     }
 
     fn timings(&self) -> MutexGuard<'_, Timings> {
-        self.0.lock().expect("nothing panics while it holds this")
+        self.0.lock().expect("no panic under the lock")
     }
 }
 
 impl Engine {
-    /// An HTTP client for an SDK. A request that was sent is executed even if its sender
-    /// gives up.
+    /// An HTTP client for an SDK. A request is executed even if its sender gives up.
     pub fn client(self, schedule: Schedule) -> SharedHttpClient {
         let engine = Arc::new(self);
-        client(move |operation, request| {
+        mock_json_client(move |operation, request| {
             let is_transaction = operation == "TransactWriteItems";
             let timing = if is_transaction { schedule.next() } else { Timing::default() };
             let engine = engine.clone();
-            let called = tokio::spawn(async move { engine.call(&operation, &request, timing).await });
-            async { Ok(called.await.expect("an engine that does not panic")) }
+            let response = tokio::spawn(async move { engine.call(&operation, &request, timing).await });
+            async { Ok(response.await.expect("an engine that does not panic")) }
         })
     }
 
     /// Executes a request.
-    pub async fn call(&self, operation: &str, request: &Value, timing: Timing) -> Answer {
+    pub async fn call(&self, operation: &str, request: &Value, timing: Timing) -> Response {
         match operation {
             "TransactWriteItems" => self.write(request, timing).await,
             "TransactGetItems" => self.read_at_once(request),
             "CreateTable" => {
-                run(&self.copy, operation, request);
+                run(&self.replica, operation, request);
                 run(&self.visible, operation, request);
                 run(&self.table, operation, request)
             }
             "PutItem" | "UpdateItem" => self.write_one(operation, request, timing.lag),
             _ if is_weak(operation, request) => {
-                self.catch_up();
-                run(&self.copy, operation, request)
+                self.update_replica();
+                run(&self.replica, operation, request)
             }
             _ => run(&self.visible, operation, request),
         }
     }
 
     /// Writes of one item do not conflict with each other, only with a transaction.
-    fn write_one(&self, operation: &str, request: &Value, lag: u64) -> Answer {
+    fn write_one(&self, operation: &str, request: &Value, lag: u64) -> Response {
         let action = json!({ operation.trim_end_matches("Item"): request });
-        if self.state().locked.contains_key(&place(&action)) {
-            return refused(400, "TransactionConflictException");
+        if self.state().locked.contains_key(&key(&action)) {
+            return error_response(400, "TransactionConflictException");
         }
-        let answer = run(&self.table, operation, request);
-        if answer.0 == 200 {
-            self.show(&place(&action), lag);
+        let response = run(&self.table, operation, request);
+        if response.0 == 200 {
+            self.show(&key(&action), lag);
         }
-        answer
+        response
     }
 
-    /// From when to when committed items were not visible to strong reads, by user and sort
-    /// key, where that took time.
-    pub fn gaps(&self) -> BTreeMap<Place, Vec<(Instant, Instant)>> {
+    /// Times in which a committed item was not visible to strong reads, from and to.
+    pub fn gaps(&self) -> BTreeMap<ItemKey, Vec<(Instant, Instant)>> {
         self.state().gaps.clone()
     }
 
@@ -152,51 +150,51 @@ impl Engine {
         let mut request = json!({ "TableName": TABLE });
         let mut items = Vec::new();
         loop {
-            let (_, mut answer) = run(&self.table, "Scan", &request);
-            items.append(answer["Items"].as_array_mut().expect("items"));
-            if answer["LastEvaluatedKey"].is_null() {
+            let (_, mut response) = run(&self.table, "Scan", &request);
+            items.append(response["Items"].as_array_mut().expect("items"));
+            if response["LastEvaluatedKey"].is_null() {
                 return items;
             }
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"].take();
+            request["ExclusiveStartKey"] = response["LastEvaluatedKey"].take();
         }
     }
 
     /// A transaction locks its items, commits, and then shows each item after a delay of
-    /// its own. Another transaction that needs a locked item is cancelled. The answer comes
-    /// when all items are visible.
-    async fn write(&self, request: &Value, timing: Timing) -> Answer {
-        let places: Vec<_> = actions(request).map(place).collect();
+    /// its own. Another transaction with a locked item is cancelled. The response comes when
+    /// all items are visible.
+    async fn write(&self, request: &Value, timing: Timing) -> Response {
+        let keys: Vec<_> = actions(request).map(key).collect();
         let token = &request["ClientRequestToken"];
-        if let Some(refusal) = self.conflict(request, &places, token) {
-            return refusal;
+        if let Some(rejection) = self.conflict(request, &keys, token) {
+            return rejection;
         }
-        let locked = places.iter().map(|place| (place.clone(), token.clone()));
+        let locked = keys.iter().map(|key| (key.clone(), token.clone()));
         self.state().locked.extend(locked);
         pause(timing.work).await;
-        let answer = run(&self.table, "TransactWriteItems", request);
-        if answer.0 != 200 {
-            self.state().locked.retain(|place, _| !places.contains(place));
-            return answer;
+        let response = run(&self.table, "TransactWriteItems", request);
+        if response.0 != 200 {
+            self.state().locked.retain(|key, _| !keys.contains(key));
+            return response;
         }
-        let mut delays: Vec<_> = timing.visible.into_iter().cycle().zip(&places).collect();
+        let mut delays: Vec<_> = timing.visible.into_iter().cycle().zip(&keys).collect();
         delays.sort_by_key(|(delay, _)| *delay);
         let (mut waited, committed_at) = (0, Instant::now());
-        for (delay, place) in delays {
+        for (delay, key) in delays {
             pause(delay - waited).await;
             waited = delay;
             if delay > 0 {
                 let gap = (committed_at, Instant::now());
-                self.state().gaps.entry(place.clone()).or_default().push(gap);
+                self.state().gaps.entry(key.clone()).or_default().push(gap);
             }
-            self.show(place, timing.lag);
-            self.state().locked.remove(place);
+            self.show(key, timing.lag);
+            self.state().locked.remove(key);
         }
-        answer
+        response
     }
 
     /// Reads items as of one moment, unless a transaction has locked one of them.
-    fn read_at_once(&self, request: &Value) -> Answer {
-        let is_locked = |action| self.state().locked.contains_key(&place(action));
+    fn read_at_once(&self, request: &Value) -> Response {
+        let is_locked = |action| self.state().locked.contains_key(&key(action));
         if actions(request).any(is_locked) {
             let reason = |action| match is_locked(action) {
                 true => json!({ "Code": "TransactionConflict" }),
@@ -208,20 +206,20 @@ impl Engine {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds this")
+        self.state.lock().expect("no panic under the lock")
     }
 
-    fn conflict(&self, request: &Value, places: &[Place], token: &Value) -> Option<Answer> {
+    fn conflict(&self, request: &Value, keys: &[ItemKey], token: &Value) -> Option<Response> {
         let state = self.state();
-        if places.iter().any(|place| state.locked.get(place) == Some(token)) {
-            return Some(refused(400, "TransactionInProgressException"));
+        if keys.iter().any(|key| state.locked.get(key) == Some(token)) {
+            return Some(error_response(400, "TransactionInProgressException"));
         }
-        let is_free = |place: &Place| !state.locked.contains_key(place);
-        if places.iter().all(is_free) {
+        let is_free = |key: &ItemKey| !state.locked.contains_key(key);
+        if keys.iter().all(is_free) {
             return None;
         }
         // The conditions of the other items are evaluated all the same.
-        let (free, locked): (Vec<_>, Vec<_>) = (0..places.len()).partition(|at| is_free(&places[*at]));
+        let (free, locked): (Vec<_>, Vec<_>) = (0..keys.len()).partition(|at| is_free(&keys[*at]));
         let mut reasons = self.evaluate(request, &free);
         for at in locked {
             reasons.insert(at, json!({ "Code": "TransactionConflict" }));
@@ -229,28 +227,28 @@ impl Engine {
         Some(cancelled(&reasons))
     }
 
-    /// How the conditions of some of a transaction's actions end when nothing is
-    /// written: they run together with one that always fails.
-    fn evaluate(&self, request: &Value, places: &[usize]) -> Vec<Value> {
-        let mut chosen: Vec<_> = places.iter().map(|at| request["TransactItems"][*at].clone()).collect();
+    /// Evaluates the conditions of some of a transaction's actions without a write: a
+    /// condition that always fails runs with them.
+    fn evaluate(&self, request: &Value, keys: &[usize]) -> Vec<Value> {
+        let mut chosen: Vec<_> = keys.iter().map(|at| request["TransactItems"][*at].clone()).collect();
         chosen.push(json!({ "ConditionCheck": {
-            "TableName": TABLE, "Key": { "user_uuid": { "S": "nobody" }, "sk": { "S": "nothing" } },
+            "TableName": TABLE, "Key": { "user_uuid": { "S": "none" }, "sk": { "S": "none" } },
             "ConditionExpression": "attribute_exists(sk)",
         } }));
-        let (_, answer) = run(&self.table, "TransactWriteItems", &json!({ "TransactItems": chosen }));
-        let mut reasons = answer["CancellationReasons"].as_array().cloned().expect("a cancellation");
+        let (_, response) = run(&self.table, "TransactWriteItems", &json!({ "TransactItems": chosen }));
+        let mut reasons = response["CancellationReasons"].as_array().cloned().expect("a cancellation");
         reasons.pop();
         reasons
     }
 
-    /// Shows a committed item to strong reads, and to the copy after the lag, no sooner
-    /// than what the place held before.
-    fn show(&self, place: &Place, lag: u64) {
-        let (user, sort) = place;
-        let key = json!({ "user_uuid": { "S": user }, "sk": { "S": sort } });
-        let get = json!({ "TableName": TABLE, "Key": key, "ConsistentRead": true });
+    /// Shows a committed item to strong reads, and after the lag to the replica, never before
+    /// an earlier write of the item.
+    fn show(&self, key: &ItemKey, lag: u64) {
+        let (user, sort) = key;
+        let attributes = json!({ "user_uuid": { "S": user }, "sk": { "S": sort } });
+        let get = json!({ "TableName": TABLE, "Key": attributes, "ConsistentRead": true });
         let (_, got) = run(&self.table, "GetItem", &get);
-        // A condition that was only checked may be about an item that does not exist.
+        // A condition check may name an item that does not exist.
         if got["Item"].is_null() {
             return;
         }
@@ -259,39 +257,24 @@ impl Engine {
         let mut state = self.state();
         state.written += 1;
         let written = state.written;
-        let learned_at = state.learned_at.entry(place.clone()).or_insert_with(Instant::now);
-        *learned_at = (*learned_at).max(Instant::now() + Duration::from_millis(lag));
-        let at = (*learned_at, written);
-        state.behind.insert(at, put);
+        let replicated_at = state.replicated_at.entry(key.clone()).or_insert_with(Instant::now);
+        *replicated_at = (*replicated_at).max(Instant::now() + Duration::from_millis(lag));
+        let at = (*replicated_at, written);
+        state.pending.insert(at, put);
     }
 
-    fn catch_up(&self) {
+    fn update_replica(&self) {
         let mut state = self.state();
-        let later = state.behind.split_off(&(Instant::now(), u64::MAX));
-        for put in std::mem::replace(&mut state.behind, later).into_values() {
-            write_through(&self.copy, &put);
+        let later = state.pending.split_off(&(Instant::now(), u64::MAX));
+        for put in std::mem::replace(&mut state.pending, later).into_values() {
+            write_through(&self.replica, &put);
         }
     }
 }
 
 fn write_through(database: &Database, put: &Value) {
-    let (status, answer) = run(database, "PutItem", put);
-    assert_eq!(status, 200, "the engine refuses {put}: {answer}");
-}
-
-/// An HTTP client for an SDK, whose requests this function answers: it gets the operation
-/// and the body.
-pub fn client<Called>(call: impl Fn(String, Value) -> Called + Send + Sync + 'static) -> SharedHttpClient
-where
-    Called: Future<Output = Result<Answer, ConnectorError>> + Send + 'static,
-{
-    stand_in(move |request| {
-        let called = call(operation(request), asked(request));
-        async move {
-            let (status, body) = called.await?;
-            Ok(answered(status, body.to_string()))
-        }
-    })
+    let (status, response) = run(database, "PutItem", put);
+    assert_eq!(status, 200, "the engine rejects {put}: {response}");
 }
 
 /// A pause of zero is one of a millisecond to Tokio's clock.
@@ -301,29 +284,29 @@ pub(crate) async fn pause(millis: u64) {
     }
 }
 
-/// An answer that says why nothing was done.
-pub fn refused(status: u16, code: &str) -> Answer {
+/// The response of an error.
+pub fn error_response(status: u16, code: &str) -> Response {
     (status, json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))
 }
 
-/// An answer that cancels a transaction.
-fn cancelled(reasons: &[Value]) -> Answer {
-    let (status, mut body) = refused(400, "TransactionCanceledException");
+/// The response of a cancelled transaction.
+fn cancelled(reasons: &[Value]) -> Response {
+    let (status, mut body) = error_response(400, "TransactionCanceledException");
     body["CancellationReasons"] = json!(reasons);
     (status, body)
 }
 
-/// An answer that says that others are at every item of a transaction.
-pub fn conflict(request: &Value) -> Answer {
+/// The response of a transaction that conflicts on every item.
+pub fn conflict_response(request: &Value) -> Response {
     cancelled(&actions(request).map(|_| json!({ "Code": "TransactionConflict" })).collect::<Vec<_>>())
 }
 
-/// Whether DynamoDB may answer with what was true some time ago.
+/// Whether DynamoDB may return stale items.
 fn is_weak(operation: &str, request: &Value) -> bool {
     let reads = match operation {
         "GetItem" | "Query" => vec![request],
         "BatchGetItem" => {
-            request["RequestItems"].as_object().into_iter().flat_map(|of| of.values()).collect()
+            request["RequestItems"].as_object().into_iter().flat_map(|tables| tables.values()).collect()
         }
         _ => Vec::new(),
     };
@@ -334,7 +317,7 @@ fn actions(request: &Value) -> impl Iterator<Item = &Value> {
     request["TransactItems"].as_array().into_iter().flatten()
 }
 
-fn place(action: &Value) -> Place {
+fn key(action: &Value) -> ItemKey {
     let bodies = [
         &action["Put"]["Item"],
         &action["Update"]["Key"],
@@ -346,26 +329,26 @@ fn place(action: &Value) -> Place {
     (text("user_uuid"), text("sk"))
 }
 
-fn run(database: &Database, operation: &str, request: &Value) -> Answer {
+fn run(database: &Database, operation: &str, request: &Value) -> Response {
     match operation {
-        "CreateTable" => answer(request, |request| database.create_table(request)),
-        "DescribeTable" => answer(request, |request| database.describe_table(request)),
-        "GetItem" => answer(request, |request| database.get_item(request)),
-        "PutItem" => answer(request, |request| database.put_item(request)),
-        "BatchGetItem" => answer(request, |request| database.batch_get_item(request)),
-        "UpdateItem" => answer(request, |request| database.update_item(request)),
-        "Query" => answer(request, |request| database.query(request)),
-        "Scan" => answer(request, |request| database.scan(request)),
-        "TransactWriteItems" => answer(request, |request| database.transact_write_items(request)),
-        "TransactGetItems" => answer(request, |request| database.transact_get_items(request)),
-        _ => panic!("{operation} is no operation of the ledger"),
+        "CreateTable" => call_engine(request, |request| database.create_table(request)),
+        "DescribeTable" => call_engine(request, |request| database.describe_table(request)),
+        "GetItem" => call_engine(request, |request| database.get_item(request)),
+        "PutItem" => call_engine(request, |request| database.put_item(request)),
+        "BatchGetItem" => call_engine(request, |request| database.batch_get_item(request)),
+        "UpdateItem" => call_engine(request, |request| database.update_item(request)),
+        "Query" => call_engine(request, |request| database.query(request)),
+        "Scan" => call_engine(request, |request| database.scan(request)),
+        "TransactWriteItems" => call_engine(request, |request| database.transact_write_items(request)),
+        "TransactGetItems" => call_engine(request, |request| database.transact_get_items(request)),
+        _ => panic!("the ledger does not use {operation}"),
     }
 }
 
-fn answer<Request: DeserializeOwned, Done: Serialize>(
+fn call_engine<Request: DeserializeOwned, Done: Serialize>(
     request: &Value,
     call: impl FnOnce(Request) -> Result<Done, DynoxideError>,
-) -> Answer {
+) -> Response {
     let request = serde_json::from_value(request.clone()).expect("a request of the SDK");
     match call(request) {
         Ok(done) => (200, serde_json::to_value(done).expect("JSON")),

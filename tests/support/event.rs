@@ -1,4 +1,4 @@
-//! Events as Lambda and API Gateway make them.
+//! Events as Lambda and API Gateway create them.
 
 use std::sync::{
     Arc,
@@ -19,12 +19,12 @@ use scrip::{
 use serde_json::{Value, json, value::RawValue};
 use sha2::Sha256;
 
-/// The function whose route this is, or the default one.
+/// The function of this route; `balance` if there is none, as it has the default route.
 pub fn function_at(method: &str, path: &str) -> Function {
     FUNCTIONS.into_iter().find(|function| function.route_at(method, path).is_some()).unwrap_or(BALANCE)
 }
 
-/// Hands a payload to a function as Lambda does.
+/// Invokes a function with a payload.
 pub async fn invoke(
     app: &Arc<App>,
     function: Function,
@@ -34,7 +34,7 @@ pub async fn invoke(
     function.handle(app, direct_event(payload, deadline)).await
 }
 
-/// The same under a request id: Lambda may deliver an event more than once.
+/// Invokes a function under this request id: Lambda may deliver an event more than once.
 pub async fn deliver(
     app: &Arc<App>,
     function: Function,
@@ -47,27 +47,27 @@ pub async fn deliver(
     function.handle(app, event).await
 }
 
-/// How many events have been made: each has a request id of its own.
-static REQUESTS: AtomicU64 = AtomicU64::new(1);
+/// Number of the next event, whose request id contains it.
+static NEXT_REQUEST: AtomicU64 = AtomicU64::new(1);
 
-/// A payload as Lambda hands it over.
+/// The event of a payload.
 pub fn direct_event(payload: String, deadline: Timestamp) -> LambdaEvent<Payload> {
     let mut context = Context::default();
-    context.request_id = format!("request-{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+    context.request_id = format!("request-{}", NEXT_REQUEST.fetch_add(1, Ordering::Relaxed));
     context.deadline = deadline.millis().unsigned_abs();
     LambdaEvent::new(RawValue::from_string(payload).expect("JSON"), context)
 }
 
-/// What the tests' providers sign with: a secret that no answer may repeat.
+/// Secret of the tests' providers. No response may contain it.
 pub const WEBHOOK_SECRET: &str = "planted-webhook-secret";
 
-/// Call-backs of who signs with this secret, for which nobody waits.
+/// Call-backs that are signed with this secret, without waiting executions.
 pub fn callbacks_signed_with(secret: &str) -> Callbacks {
     let secret = Secret::try_from(secret).expect("a secret");
     Callbacks { secrets: Secrets::fixed(vec![secret]), executions: None }
 }
 
-/// The `X-Signature` of a body, as a provider with this secret makes it.
+/// The `X-Signature` of a body with this secret.
 pub fn signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
     let seconds = at.millis() / 1_000;
     let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
@@ -75,7 +75,7 @@ pub fn signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
     format!("t={seconds},v1={}", hex::encode(signed.finalize().into_bytes()))
 }
 
-/// The event that API Gateway makes of a request.
+/// The event that API Gateway creates for a request.
 pub fn http_event(method: &str, url: &str, body: Vec<u8>, claims: Option<Value>, headers: &Value) -> Value {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let (body, is_base64) = match String::from_utf8(body) {

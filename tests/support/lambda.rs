@@ -1,51 +1,49 @@
-//! What Lambda is to a function: the environment, and the runtime interface that
-//! hands it one event after another.
+//! A function's program in Lambda's environment, with a table of its own.
 
 use serde_json::Value;
 
 use crate::{
-    Bench, Clock,
-    bench::embedded,
-    instance::{Ended, Instance},
+    Clock, TestLedger,
+    mock_runtime_api::{FunctionProcess, InvocationResult},
+    test_ledger::start_embedded_engine,
 };
 
-/// Stands for the engine's endpoint in the value of a variable.
-pub const ENGINE: &str = "the engine's endpoint";
+/// Replaced by the engine's endpoint in the value of an environment variable.
+pub const ENGINE_PLACEHOLDER: &str = "the engine's endpoint";
 
-/// The function under a stand-in for Lambda, with a table of its own; it is gone
-/// when this is.
+/// A function's process and its table. Dropping this kills the process.
 pub struct Lambda {
-    /// The table, past the function.
-    pub bench: Bench,
-    instance: Instance,
+    /// The ledger, without the function.
+    pub ledger: TestLedger,
+    process: FunctionProcess,
 }
 
 impl Lambda {
-    /// Starts the function of this binary, with these variables beside Lambda's own.
+    /// Starts a function's program with these environment variables and Lambda's.
     pub async fn start(binary: &str, environment: &[(&str, &str)]) -> Lambda {
-        let engine = embedded().await;
-        let bench = Bench::at(&engine, Clock::running()).await;
-        let mut command = Instance::command(binary);
+        let engine = start_embedded_engine().await;
+        let ledger = TestLedger::at(&engine, Clock::running()).await;
+        let mut command = FunctionProcess::command(binary);
         command
             .env("AWS_ENDPOINT_URL_DYNAMODB", &engine)
-            .env("SCRIP_TABLE", &bench.table)
-            .envs(environment.iter().map(|(name, value)| (name, value.replace(ENGINE, &engine))));
-        Lambda { bench, instance: Instance::start(command).await }
+            .env("SCRIP_TABLE", &ledger.table)
+            .envs(environment.iter().map(|(name, value)| (name, value.replace(ENGINE_PLACEHOLDER, &engine))));
+        Lambda { ledger, process: FunctionProcess::start(command).await }
     }
 
-    /// Ends the function: all that it has said.
-    pub async fn ended(self) -> String {
-        self.instance.ended().await
+    /// Kills the function. Returns its outputs.
+    pub async fn into_output(self) -> String {
+        self.process.into_output().await
     }
 
     /// Invokes the function with a payload.
-    pub async fn invoke(&mut self, payload: &Value) -> Ended {
+    pub async fn invoke(&mut self, payload: &Value) -> InvocationResult {
         self.invoke_raw(payload.to_string()).await
     }
 
-    /// Invokes the function with a payload as it is.
-    pub async fn invoke_raw(&mut self, payload: String) -> Ended {
-        self.instance.send(payload).await;
-        self.instance.ending().await.1
+    /// Invokes the function with the text of a payload.
+    pub async fn invoke_raw(&mut self, payload: String) -> InvocationResult {
+        self.process.send(payload).await;
+        self.process.next_result().await.1
     }
 }

@@ -1,33 +1,35 @@
-//! What the tests stand on: a table of their own on a real engine, the wire
-//! between SDK and engine, and a clock that they move.
+//! Helpers of the tests: a ledger with a table of its own on a real engine, an HTTP client that
+//! injects faults, and a clock that the test moves.
 
-#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends by panicking")]
+#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by a panic")]
 
-mod bench;
 mod callgrind;
 mod clock;
-mod damage;
-pub mod emf;
+pub mod cloudwatch_emf;
+pub mod contention;
+mod corruption;
 pub mod engine;
 mod event;
+mod fault_injecting_client;
 pub mod fuzz;
-pub mod hot;
-mod instance;
 mod lambda;
-pub mod secrets;
-mod stand_in;
-mod tls;
-mod wire;
+mod mock_http;
+mod mock_runtime_api;
+pub mod planted_secrets;
+#[path = "../prototypes/single_round_trip/mod.rs"]
+pub mod single_round_trip;
+mod test_ledger;
+mod tls_proxy;
 
-pub use bench::{Bench, Http, embedded, engine_is_external};
 pub use callgrind::instructions;
-pub use clock::{Clock, drawn};
-pub use damage::{DAMAGES, Damage, Repair};
+pub use clock::{Clock, seeded_uuid};
+pub use corruption::{CORRUPTIONS, Corruption, RepairOutcome};
 pub use event::{
     WEBHOOK_SECRET, callbacks_signed_with, deliver, direct_event, function_at, http_event, invoke, signature,
 };
-pub use instance::{Ended, Instance};
-pub use lambda::{ENGINE, Lambda};
-pub use stand_in::{answered, operation, stand_in};
-pub use tls::Tls;
-pub use wire::{Fault, Sent, Wire};
+pub use fault_injecting_client::{Fault, FaultInjectingClient, RecordedRequest};
+pub use lambda::{ENGINE_PLACEHOLDER, Lambda};
+pub use mock_http::{http_response, mock_http_client, mock_json_client, operation};
+pub use mock_runtime_api::{FunctionProcess, InvocationResult};
+pub use test_ledger::{HttpResponse, TestLedger, engine_is_external, start_embedded_engine};
+pub use tls_proxy::TlsProxy;

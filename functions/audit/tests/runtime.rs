@@ -1,8 +1,8 @@
 //! The binary as Lambda runs it, and what it tells.
 
 use scrip_tests::{
-    DAMAGES, Lambda,
-    emf::{Metric, embedded, sum},
+    CORRUPTIONS, Lambda,
+    cloudwatch_emf::{Metric, parse_metrics, sum},
 };
 use serde_json::{Value, json};
 
@@ -29,26 +29,26 @@ fn lines(said: &str, field: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_drifted_is_told_and_nothing_else() {
     let mut lambda = started().await;
-    for nth in 0..DAMAGES.len() {
-        lambda.bench.a_user(&format!("u{nth}")).await;
+    for nth in 0..CORRUPTIONS.len() {
+        lambda.ledger.create_sample_user(&format!("u{nth}")).await;
     }
-    lambda.bench.a_user("sound").await;
-    for (nth, (sort, damage, _, _)) in DAMAGES.into_iter().enumerate() {
-        lambda.bench.damage(&format!("u{nth}"), sort, damage).await;
+    lambda.ledger.create_sample_user("sound").await;
+    for (nth, (sort, damage, _, _)) in CORRUPTIONS.into_iter().enumerate() {
+        lambda.ledger.corrupt(&format!("u{nth}"), sort, damage).await;
     }
     let found = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
-    let damaged = DAMAGES.len();
+    let damaged = CORRUPTIONS.len();
     assert_eq!((&found["users"], &found["drifted"]), (&json!(damaged + 1), &json!(damaged)), "{found}");
 
-    let said = lambda.ended().await;
+    let said = lambda.into_output().await;
     let told = lines(&said, "faults");
-    assert_eq!(told.len(), DAMAGES.len(), "{said}");
-    for (nth, (sort, _, says, _)) in DAMAGES.into_iter().enumerate() {
+    assert_eq!(told.len(), CORRUPTIONS.len(), "{said}");
+    for (nth, (sort, _, says, _)) in CORRUPTIONS.into_iter().enumerate() {
         let user = format!("u{nth}");
         let line = told.iter().find(|line| line["user_uuid"] == user).expect("a line of the log");
         assert!(line["why"].as_str().is_some_and(|why| why.contains(says)), "{sort}: {says}: {line}");
     }
-    let metrics = embedded(&said);
+    let metrics = parse_metrics(&said);
     assert_eq!(values(&metrics, "drifted_users"), (vec![34.0], "Count".to_owned()));
     let (accuracy, unit) = values(&metrics, "balance_accuracy");
     assert_eq!(unit, "Percent");
@@ -59,15 +59,15 @@ async fn what_has_drifted_is_told_and_nothing_else() {
 async fn a_sound_table_under_load_is_told_to_be_sound() {
     let mut lambda = started().await;
     for nth in 0..10 {
-        lambda.bench.a_user(&format!("u{nth}")).await;
+        lambda.ledger.create_sample_user(&format!("u{nth}")).await;
     }
-    let beside = lambda.bench.beside();
+    let second_process = lambda.ledger.second_process();
     let writing = tokio::spawn(async move {
         for nth in 0.. {
             let (user, generation) = (format!("u{}", nth % 10), format!("more-{nth}"));
-            beside.grant(&user, 3, None).await;
-            beside.charge(&user, 2, &generation, Some("k")).await.unwrap();
-            beside.refund(Some(&user), &generation, None).await.unwrap();
+            second_process.grant(&user, 3, None).await;
+            second_process.charge(&user, 2, &generation, Some("k")).await.unwrap();
+            second_process.refund(Some(&user), &generation, None).await.unwrap();
         }
     });
     for _ in 0..5 {
@@ -79,10 +79,10 @@ async fn a_sound_table_under_load_is_told_to_be_sound() {
     let found = lambda.invoke(&json!({ "time": "2026-01-01T00:00:00Z" })).await.unwrap();
     assert_eq!(found["of"], 7 * 24 * 4, "a segment for each run of a week");
 
-    let said = lambda.ended().await;
+    let said = lambda.into_output().await;
     assert_eq!(lines(&said, "faults"), [Value::Null; 0], "{said}");
     assert_eq!(lines(&said, "segment").len(), 6, "a line for each run: {said}");
-    let metrics = embedded(&said);
+    let metrics = parse_metrics(&said);
     for metric in &metrics {
         assert_eq!((&*metric.namespace, metric.dimensions.len()), ("Scrip", 1), "{metric:?}");
         assert_eq!(metric.dimensions["stack"], "prod");
@@ -108,7 +108,7 @@ async fn a_run_that_fails_is_told_as_no_run() {
     let mut lambda = Lambda::start(env!("CARGO_BIN_EXE_audit"), &environment).await;
     let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
     assert_eq!(error_type, "StoreUnavailable");
-    let metrics = embedded(&lambda.ended().await);
+    let metrics = parse_metrics(&lambda.into_output().await);
     for name in ["audit_runs", "audited_users", "drifted_users", "audit_failed_users", "balance_accuracy"] {
         assert_eq!(values(&metrics, name).0, [0.0; 0], "{name}");
     }

@@ -3,8 +3,8 @@
 
 use scrip::transport::functions::GRANT;
 use scrip_tests::{
-    ENGINE, Lambda,
-    emf::{embedded, sum},
+    ENGINE_PLACEHOLDER, Lambda,
+    cloudwatch_emf::{parse_metrics, sum},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -17,7 +17,7 @@ async fn started(environment: &[(&str, &str)]) -> Lambda {
 /// Grants a user a first pack, past the function: its identity.
 async fn grant(lambda: &Lambda, user: &str, credits: u64) -> Value {
     let request = json!({ "user_uuid": user, "trans_type": "new_user", "credits": credits });
-    lambda.bench.invoke(GRANT, request).await.expect("a grant")["trans_no"].take()
+    lambda.ledger.invoke(GRANT, request).await.expect("a grant")["trans_no"].take()
 }
 
 /// A charge of one credit.
@@ -236,7 +236,7 @@ async fn the_environment_may_say_more_than_it_must() {
     for environment in [
         &[("AWS_ENDPOINT_URL", "")][..],
         &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
-        &[("AWS_ENDPOINT_URL", ENGINE), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
+        &[("AWS_ENDPOINT_URL", ENGINE_PLACEHOLDER), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
         &[("AWS_PROFILE", "")],
         &[("AWS_SESSION_TOKEN", "token")],
         &[("RUST_LOG", "trace")],
@@ -293,8 +293,8 @@ async fn what_it_tells_is_what_cloudwatch_reads() {
     lambda.invoke(&with(charge("u", "g3"), "/generation_uuid", Value::Null)).await.unwrap();
     lambda.invoke(&with(charge("u", "g3"), "/credits", json!(20))).await.unwrap_err();
     lambda.invoke(&json!([])).await.unwrap_err();
-    let said = lambda.ended().await;
-    let metrics = embedded(&said);
+    let said = lambda.into_output().await;
+    let metrics = parse_metrics(&said);
     assert!(metrics.iter().all(|metric| metric.namespace == "Scrip" && metric.dimensions["stack"] == "prod"));
     for (name, dimensions, expected) in [
         ("requests", &[("operation", "decrease")][..], 5.0),
@@ -329,7 +329,7 @@ async fn without_a_stack_there_are_no_metrics() {
     let mut lambda = started(&[]).await;
     grant(&lambda, "u", 10).await;
     lambda.invoke(&charge("u", "g1")).await.unwrap();
-    assert_eq!(embedded(&lambda.ended().await), []);
+    assert_eq!(parse_metrics(&lambda.into_output().await), []);
 }
 
 /// What begins with `planted` is a secret, or stands where one may.
@@ -364,7 +364,7 @@ async fn nothing_secret_is_said_whatever_the_log_is_asked_for() {
             let answered = format!("{:?}", lambda.invoke(payload).await);
             assert!(!answered.contains("planted"), "{environment:?} {payload}: {answered}");
         }
-        let said = lambda.ended().await;
+        let said = lambda.into_output().await;
         assert!(said.matches("request_id").count() >= 7, "{environment:?}: {said}");
         assert!(!said.contains("planted") && !said.contains("eyJ"), "{environment:?}: {said}");
         assert!(!said.contains("\nforged line") && !said.contains("\u{1b}[2J"), "{environment:?}: {said}");

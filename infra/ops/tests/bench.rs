@@ -22,7 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use scrip_tests::Bench;
+use scrip_tests::TestLedger;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -44,7 +44,7 @@ enum Treatment {
 }
 
 struct Gateway {
-    bench: Bench,
+    bench: TestLedger,
     manner: Manner,
     calls: AtomicU64,
 }
@@ -53,7 +53,7 @@ struct Gateway {
 const TOKEN: &str = "Bearer good";
 
 async fn serve(manner: Manner) -> String {
-    let gateway = Gateway { bench: Bench::new().await, manner, calls: AtomicU64::new(0) };
+    let gateway = Gateway { bench: TestLedger::new().await, manner, calls: AtomicU64::new(0) };
     let router = Router::new().fallback(answer).with_state(Arc::new(gateway));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/stage", listener.local_addr().unwrap());

@@ -12,7 +12,7 @@ use scrip::{
     transport::functions::HISTORY,
 };
 use scrip_ops::plan::{Found, Moved, OldRow, Placed, plan};
-use scrip_tests::{Bench, Fault, Sent};
+use scrip_tests::{Fault, RecordedRequest, TestLedger};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -55,18 +55,18 @@ fn history(moved: Moved) -> ImportedHistory {
     ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() }
 }
 
-async fn try_import(bench: &Bench, history: &ImportedHistory) -> Result<ImportOutcome, LedgerError> {
+async fn try_import(bench: &TestLedger, history: &ImportedHistory) -> Result<ImportOutcome, LedgerError> {
     let invocation = Invocation::until(bench.clock.now().plus_millis(60_000));
     bench.ledger().execute(history, &invocation).await
 }
 
-async fn import(bench: &Bench, history: &ImportedHistory) -> ImportOutcome {
+async fn import(bench: &TestLedger, history: &ImportedHistory) -> ImportOutcome {
     try_import(bench, history).await.unwrap()
 }
 
 #[tokio::test]
 async fn an_imported_user_goes_on_as_any_other() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 15);
@@ -83,7 +83,7 @@ async fn an_imported_user_goes_on_as_any_other() {
 }
 
 /// All items of a user, by their sort keys.
-async fn items(bench: &Bench, user: &str) -> BTreeMap<String, Item> {
+async fn items(bench: &TestLedger, user: &str) -> BTreeMap<String, Item> {
     let query = bench.client.query().table_name(&bench.table).key_condition_expression("user_uuid = :user");
     let pages = query.expression_attribute_values(":user", text(user)).into_paginator().items().send();
     let items = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
@@ -94,18 +94,18 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-async fn put(bench: &Bench, item: Item) {
+async fn put(bench: &TestLedger, item: Item) {
     bench.client.put_item().table_name(&bench.table).set_item(Some(item)).send().await.unwrap();
 }
 
 /// Moves the old rows of a user to where earlier versions wrote them: into the records.
-async fn to_old_form(bench: &Bench, user: &str) {
+async fn to_old_form(bench: &TestLedger, user: &str) {
     let mut items = items(bench, user).await;
     for rows in items.split_off("rows#").into_iter().take_while(|(sort, _)| sort.starts_with("rows#")) {
         for (sort, rows) in rows.1["old_rows"].as_m().unwrap() {
             items.get_mut(sort).unwrap().insert("old_rows".to_owned(), rows.clone());
         }
-        bench.damage(user, &rows.0, None).await;
+        bench.corrupt(user, &rows.0, None).await;
     }
     for item in items.into_values() {
         put(bench, item).await;
@@ -113,7 +113,7 @@ async fn to_old_form(bench: &Bench, user: &str) {
 }
 
 /// What the ledger has of old rows, by record, and how many items of them.
-async fn old_rows(bench: &Bench, history: &ImportedHistory) -> (OldRows, usize) {
+async fn old_rows(bench: &TestLedger, history: &ImportedHistory) -> (OldRows, usize) {
     let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     let rows =
         all.iter().flat_map(StoredItem::old_rows).map(|(key, rows)| (key.clone(), rows.clone())).collect();
@@ -125,13 +125,13 @@ fn planned_rows(history: &ImportedHistory) -> OldRows {
 }
 
 /// A history of one grant and so many charges.
-fn long_history(bench: &Bench, charges: i64) -> ImportedHistory {
+fn long_history(bench: &TestLedger, charges: i64) -> ImportedHistory {
     let charges = (0..charges).map(|nth| row(10 + nth, 40, "anime_generation", -1, &format!("gen-{nth}")));
     let rows: Vec<_> = std::iter::once(row(1, 90, "new_user", 1_000, "")).chain(charges).collect();
     history(plan("u", &rows, bench.clock.now()).unwrap())
 }
 
-async fn discrepancies(bench: &Bench) -> Vec<String> {
+async fn discrepancies(bench: &TestLedger) -> Vec<String> {
     let user = "u".to_owned().try_into().unwrap();
     let audited = bench.ledger().audit(&user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     audited.discrepancies.named().map(ToString::to_string).collect()
@@ -139,7 +139,7 @@ async fn discrepancies(bench: &Bench) -> Vec<String> {
 
 #[tokio::test]
 async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
     let items = items(&bench, "u").await;
@@ -163,12 +163,13 @@ async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
 
 #[tokio::test]
 async fn each_transaction_of_an_import_has_one_item_of_rows() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = long_history(&bench, 250);
-    bench.wire.take();
+    bench.http_client.take_requests();
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
-    let actions = |sent: &Sent| sent.request["TransactItems"].as_array().unwrap().len();
-    let actions: Vec<_> = bench.wire.take().iter().filter(|sent| sent.is_write()).map(actions).collect();
+    let actions = |sent: &RecordedRequest| sent.request["TransactItems"].as_array().unwrap().len();
+    let actions: Vec<_> =
+        bench.http_client.take_requests().iter().filter(|sent| sent.is_write()).map(actions).collect();
     assert_eq!(actions, [99, 99, 55 + 2], "records and rows, and the wallet at last");
     assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 3));
     assert_eq!(discrepancies(&bench).await, [""; 0]);
@@ -176,7 +177,7 @@ async fn each_transaction_of_an_import_has_one_item_of_rows() {
 
 #[tokio::test]
 async fn rows_beyond_an_item_are_divided() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let mut history = long_history(&bench, 9);
     history.records.iter_mut().for_each(|imported| imported.rows = format!("[\"{}\"]", "é".repeat(50_000)));
     history.records[5].rows = "x".repeat(390_000);
@@ -191,7 +192,7 @@ async fn rows_beyond_an_item_are_divided() {
 #[tokio::test]
 async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
     for (first, then) in [(99, 20), (20, 99)] {
-        let bench = Bench::new().await;
+        let bench = TestLedger::new().await;
         let history = long_history(&bench, 250);
         contended_beyond(&bench, first, 2);
         assert_eq!(try_import(&bench, &history).await, Err(LedgerError::StoreUnavailable));
@@ -207,9 +208,9 @@ async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
 
 /// From now on a transaction of more actions meets contention, and only so many others
 /// get an answer.
-fn contended_beyond(bench: &Bench, actions: usize, answers: usize) {
+fn contended_beyond(bench: &TestLedger, actions: usize, answers: usize) {
     let (clock, mut answered) = (bench.clock.clone(), 0);
-    bench.wire.inject(move |sent| {
+    bench.http_client.inject(move |sent| {
         if !sent.is_write() {
             return None;
         }
@@ -219,22 +220,22 @@ fn contended_beyond(bench: &Bench, actions: usize, answers: usize) {
         answered += 1;
         (answered > answers).then(|| {
             clock.pass_millis(60_000);
-            Fault::Lost
+            Fault::RequestLost
         })
     });
 }
 
 #[tokio::test]
 async fn other_rows_or_rows_without_their_records_stop_an_import() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
     let whole = items(&bench, "u").await;
-    bench.damage("u", "wallet", None).await;
+    bench.corrupt("u", "wallet", None).await;
     let mut other = history.clone();
     other.records[2].rows = "[7]".to_owned();
     assert_eq!(import(&bench, &other).await, ImportOutcome::Conflict);
-    bench.damage("u", "grant#new_user#", None).await;
+    bench.corrupt("u", "grant#new_user#", None).await;
     assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict);
     let left = whole.keys().filter(|sort| !["wallet", "grant#new_user#"].contains(&sort.as_str()));
     assert!(items(&bench, "u").await.keys().eq(left), "nothing is written");
@@ -242,7 +243,7 @@ async fn other_rows_or_rows_without_their_records_stop_an_import() {
 
 #[tokio::test]
 async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
     to_old_form(&bench, "u").await;
@@ -252,7 +253,7 @@ async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
     assert_eq!(items(&bench, "u").await["charge#gen-1#"]["old_rows"], text("[3]"));
     assert_eq!(discrepancies(&bench).await, [""; 0]);
     bench
-        .damage(
+        .corrupt(
             "u",
             "charge#gen-1#",
             Some(|item| {
@@ -265,15 +266,15 @@ async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
 
 #[tokio::test]
 async fn an_import_of_an_earlier_version_is_finished() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = long_history(&bench, 150);
     import(&bench, &history).await;
     // It had written the first 99 records.
     to_old_form(&bench, "u").await;
-    bench.damage("u", "wallet", None).await;
+    bench.corrupt("u", "wallet", None).await;
     for imported in &history.records[99..] {
         let RecordKey::Charge { generation: Some(generation), .. } = &imported.key else { unreachable!() };
-        bench.damage("u", &format!("charge#{generation}#"), None).await;
+        bench.corrupt("u", &format!("charge#{generation}#"), None).await;
     }
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 1));
@@ -282,15 +283,15 @@ async fn an_import_of_an_earlier_version_is_finished() {
 
 #[tokio::test]
 async fn a_refund_does_not_touch_the_rows() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
     let before = items(&bench, "u").await;
-    bench.wire.take();
+    bench.http_client.take_requests();
     assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
     bench.invoke(HISTORY, json!({ "operation": "timeline", "user_uuid": "u" })).await.unwrap();
-    for sent in bench.wire.take() {
-        let all = format!("{} {:?}", sent.body, sent.answer);
+    for sent in bench.http_client.take_requests() {
+        let all = format!("{} {:?}", sent.body, sent.response);
         assert!(!all.contains("rows#") && !all.contains("old_rows"), "{all}");
     }
     let after = items(&bench, "u").await;
@@ -299,7 +300,7 @@ async fn a_refund_does_not_touch_the_rows() {
 
 #[tokio::test]
 async fn an_audit_finds_damaged_rows() {
-    let damages: [(Damage, &str); 7] = [
+    let damages: [(Corruption, &str); 7] = [
         (|item| _ = item.remove("old_rows"), "old_rows: missing"),
         (|item| _ = item.insert("old_rows".to_owned(), text("[]")), "old_rows: not a map"),
         (|item| _ = item.insert("more".to_owned(), text("")), "other attributes than were written"),
@@ -320,10 +321,10 @@ async fn an_audit_finds_damaged_rows() {
     let mut checks = JoinSet::new();
     for (damage, why) in damages {
         checks.spawn(async move {
-            let (bench, sort) = (Bench::new().await, "rows#grant#new_user#");
+            let (bench, sort) = (TestLedger::new().await, "rows#grant#new_user#");
             let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
             import(&bench, &history).await;
-            bench.damage("u", sort, Some(damage)).await;
+            bench.corrupt("u", sort, Some(damage)).await;
             let found = discrepancies(&bench).await;
             assert!(
                 found.len() == 1 && found[0].contains(sort) && found[0].contains(why),
@@ -338,7 +339,7 @@ async fn an_audit_finds_damaged_rows() {
 
 type Item = HashMap<String, AttributeValue>;
 
-type Damage = fn(&mut Item);
+type Corruption = fn(&mut Item);
 
 fn rows_of(item: &mut Item) -> &mut Item {
     let Some(AttributeValue::M(rows)) = item.get_mut("old_rows") else { panic!("no rows") };
@@ -347,7 +348,7 @@ fn rows_of(item: &mut Item) -> &mut Item {
 
 #[tokio::test]
 async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let many = (0..250).map(|nth| row(10 + nth, 40, "chat", -1, "gen-chat"));
     let granted = row(1, 90, "new_user", 1_000, "");
     let rows: Vec<_> = std::iter::once(granted).chain(many).collect();
@@ -355,16 +356,16 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
     for lost in 1..=3 {
         let mut seen = 0;
         let clock = bench.clock.clone();
-        bench.wire.inject(move |sent| {
+        bench.http_client.inject(move |sent| {
             seen += usize::from(sent.operation == "TransactWriteItems");
             (seen >= lost).then(|| {
                 clock.pass_millis(60_000);
-                Fault::Lost
+                Fault::RequestLost
             })
         });
         let broken = try_import(&bench, &history).await;
         assert_eq!(broken, Err(LedgerError::StoreUnavailable));
-        bench.wire.inject(|_| None);
+        bench.http_client.inject(|_| None);
         assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all of it is there");
     }
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
@@ -373,11 +374,11 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
 
 #[tokio::test]
 async fn a_migrated_user_is_repaired_as_any_other() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
     let balance = bench.balance("u").await;
-    bench.damage("u", "wallet", None).await;
+    bench.corrupt("u", "wallet", None).await;
     let deadline = bench.clock.now().plus_millis(60_000);
     let repaired = bench.ledger().repair(&history.user, deadline).await.unwrap();
     assert_eq!((repaired.written.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
@@ -400,15 +401,16 @@ fn row_text(id: i64) -> String {
 
 #[tokio::test]
 async fn an_import_costs_less_than_three_units_a_record() {
-    let bench = Bench::new().await;
+    let bench = TestLedger::new().await;
     let mut history = long_history(&bench, 195);
     for (nth, imported) in history.records.iter_mut().enumerate() {
         imported.rows = format!("[{}]", row_text(nth.try_into().unwrap()));
     }
-    bench.wire.take();
+    bench.http_client.take_requests();
     import(&bench, &history).await;
-    let sent = bench.wire.take();
-    let units: Vec<_> = sent.iter().filter(|sent| sent.is_write()).map(Sent::table_units).collect();
+    let sent = bench.http_client.take_requests();
+    let units: Vec<_> =
+        sent.iter().filter(|sent| sent.is_write()).map(RecordedRequest::table_units).collect();
     let of_rows = 60.0;
     assert_eq!(units, [98.0 * 2.0 + of_rows, 98.0 * 2.0 + of_rows + 2.0], "of the table alone");
 }

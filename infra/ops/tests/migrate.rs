@@ -20,7 +20,7 @@ use scrip_ops::{
     migrate::{Settings, migrate},
     old::{Names, Old},
 };
-use scrip_tests::{Bench, Fault};
+use scrip_tests::{Fault, TestLedger};
 use serde_json::{Value, json};
 use support::{
     oddities::Oddities,
@@ -168,7 +168,7 @@ async fn a_full_disk_stops_it_and_it_goes_on_with_room() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
 async fn an_engine_that_throttles_slows_it_down_or_stops_it() {
-    let (database, bench, folder) = (database().await, Bench::new().await, tempfile::tempdir().unwrap());
+    let (database, bench, folder) = (database().await, TestLedger::new().await, tempfile::tempdir().unwrap());
     Oddities { users: 60, largest: 300, ..SOME }.load(&database.client().await).await;
     let settings =
         Settings { batch: 10, dry_run: false, mend: false, since: None, folder: folder.path().to_owned() };
@@ -176,10 +176,10 @@ async fn an_engine_that_throttles_slows_it_down_or_stops_it() {
         let mut old = Old::connect(&database.url()).await.unwrap();
         migrate(&mut old, &Names::default(), bench.ledger(), &settings).await
     };
-    let throttled = Fault::Refused(400, "ThrottlingException");
+    let throttled = Fault::Error(400, "ThrottlingException");
     let (clock, always) = (bench.clock.clone(), throttled.clone());
     let mut writes = 0;
-    bench.wire.inject(move |sent| {
+    bench.http_client.inject(move |sent| {
         writes += usize::from(sent.operation == "TransactWriteItems");
         (writes > 20).then(|| {
             clock.pass_millis(30_000);
@@ -189,7 +189,7 @@ async fn an_engine_that_throttles_slows_it_down_or_stops_it() {
     let stopped = run().await.unwrap_err().0;
     assert!(stopped.starts_with("user ") && stopped.contains("DynamoDB throttles"), "{stopped}");
     let mut calls = 0;
-    bench.wire.inject(move |_| {
+    bench.http_client.inject(move |_| {
         calls += 1;
         (calls % 3 == 0).then(|| throttled.clone())
     });

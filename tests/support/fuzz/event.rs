@@ -1,36 +1,37 @@
+//! The fuzz target `event`.
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use scrip::{domain::Timestamp, transport::functions::FUNCTIONS};
 use serde_json::{Value, value::RawValue};
 
-use super::world::{START, ask};
+use super::harness::{START, invoke_checked};
 use crate::event::{WEBHOOK_SECRET, signature};
 
-/// Hands a payload to every function.
-///
-/// Lambda's runtime hands over nothing but JSON, so nothing else is tried.
+/// Invokes every function with a payload. Skips an input that is not JSON, because Lambda's
+/// runtime delivers JSON only.
 ///
 /// # Panics
-/// Where an answer is none of the contract's, or is `Internal`; where something
-/// is written though it was refused, or for a caller who may not write.
+/// If a response violates the contract or is `Internal`; if a rejected request writes, or one
+/// of a caller without permission.
 pub fn event(input: &[u8]) {
     let Ok(payload) = str::from_utf8(input) else { return };
     if serde_json::from_str::<&RawValue>(payload).is_err() {
         return;
     }
-    // Written anew, so that no escape hides a scope. What is nested too deeply
-    // for this names no scope that a function would find.
+    // Serialized again, so that no escape hides a scope. A function finds no scope in an event
+    // that is nested too deeply for this.
     let parsed: Value = serde_json::from_str(payload).unwrap_or_default();
     let is_direct = parsed.get("requestContext").is_none();
     let has_scope = parsed.to_string().contains("credits:write");
     for function in FUNCTIONS {
         let may_write = || if function.name == "webhook" { is_signed(&parsed) } else { has_scope };
-        let (answer, has_written) = ask(function, payload.to_owned());
-        assert!(!has_written || is_direct || may_write(), "written by one who may not: {answer:?}");
+        let (response, has_written) = invoke_checked(function, payload.to_owned());
+        assert!(!has_written || is_direct || may_write(), "written without permission: {response:?}");
     }
 }
 
-/// Whether a code of the event's `X-Signature` is that of its body, at one of the
-/// seconds around the time of the world.
+/// Whether the event's `X-Signature` is valid for its body within 301 seconds of the harness's
+/// time.
 fn is_signed(event: &Value) -> bool {
     let text = event["body"].as_str().unwrap_or_default();
     let is_base64 = event["isBase64Encoded"] == true;

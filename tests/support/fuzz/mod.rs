@@ -1,23 +1,23 @@
-//! What holds of every input, whatever it is: the harness of the fuzz targets
-//! in `tests/fuzz`, and of the tests that replay their corpus.
+//! Checks that pass for every input: the harness of the fuzz targets in `tests/fuzz`, and of
+//! the tests that replay their corpus.
 //!
 //! Everything goes through [`Function::handle`](scrip::transport::Function::handle)
-//! and the calls of [`Store`](scrip::store::Store), on a table of a few items that
-//! answers through the real SDK. A check that fails is a panic.
+//! and the calls of [`Store`](scrip::store::Store), on a mock table of a few
+//! items behind the real SDK. A check that fails panics.
 
-mod answer;
 mod event;
+mod harness;
 mod items;
 mod request;
-mod world;
+mod response;
 
-pub use answer::Answer;
 pub use event::event;
 pub use items::items;
 pub use request::request;
+pub use response::Response;
 
-/// Panics where an input breaks what must hold.
+/// Panics if an input violates a check.
 pub type Check = fn(&[u8]);
 
-/// Every target: its name, which is also its corpus' folder, and its check.
+/// Name and check of every target. The name is also the folder of its corpus.
 pub const TARGETS: [(&str, Check); 3] = [("event", event), ("request", request), ("items", items)];

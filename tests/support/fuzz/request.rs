@@ -6,34 +6,33 @@ use scrip::{
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Answer,
-    world::{START, ask},
+    Response,
+    harness::{START, invoke_checked},
 };
 use crate::event::{WEBHOOK_SECRET, function_at, http_event, signature};
 
-/// A secret, which no answer may repeat. Its characters are in no identifier.
-const PLANTED: &str = "planted/5ecret+of=a+caller";
+/// No response may contain this. No identifier can contain its characters.
+const SECRET: &str = "planted/5ecret+of=a+caller";
 
-/// Fields that hold the secret: one that no operation takes, and some that do
-/// not take this.
-const PLANTED_IN: [&str; 6] = ["planted", "user_uuid", "generation_uuid", "credits", "expired_at", "cursor"];
+/// Fields that get the secret: an unknown one, and some for which it is invalid.
+const SECRET_FIELDS: [&str; 6] =
+    ["planted", "user_uuid", "generation_uuid", "credits", "expired_at", "cursor"];
 
-/// Sends a request through API Gateway's event: as its caller, and as one who
-/// may do everything, then through the other door too.
+/// Sends a request as an event of API Gateway, as its caller and with all scopes, and as a
+/// direct invocation.
 ///
 /// The input looks like HTTP: a line of method and URL, lines of headers, an
 /// empty line, and the body. The header `claims` is the claims, as JSON; with the
 /// header `signed`, whatever it says, the body is signed as a call-back is.
 ///
 /// # Panics
-/// Where an answer is none of the contract's, or is `Internal`, or tells a
-/// secret; where something is written though it was refused; where a caller
-/// does what it may not; where the doors differ.
+/// If a response violates the contract, is `Internal` or contains the secret; if a rejected
+/// request writes; if a caller exceeds its permissions; if HTTP and direct invocation differ.
 pub fn request(input: &[u8]) {
-    if let Some(request) = Request::parse(input).filter(|request| !request.repeats_the_secret()) {
-        request.is_answered_as_its_caller_may();
-        request.is_answered_alike_by_both_doors();
-        request.is_refused_without_its_secrets();
+    if let Some(request) = Request::parse(input).filter(|request| !request.contains_secret()) {
+        request.check_authorization();
+        request.check_http_equals_direct();
+        request.check_secrets_stay_private();
     }
 }
 
@@ -61,7 +60,7 @@ impl Request {
             .collect();
         let claims = headers.remove("claims").and_then(|claims| serde_json::from_str(claims.as_str()?).ok());
         let is_signed = headers.remove("signed").is_some();
-        headers.insert("authorization".to_owned(), Value::from(PLANTED));
+        headers.insert("authorization".to_owned(), Value::from(SECRET));
         Some(Request {
             method: method.to_owned(),
             url: url.to_owned(),
@@ -72,9 +71,9 @@ impl Request {
         })
     }
 
-    /// Whether the secret stands where an answer may show it.
-    fn repeats_the_secret(&self) -> bool {
-        self.url.contains(PLANTED) || String::from_utf8_lossy(&self.body).contains(PLANTED)
+    /// Whether the request contains the secret where a response may repeat it.
+    fn contains_secret(&self) -> bool {
+        self.url.contains(SECRET) || String::from_utf8_lossy(&self.body).contains(SECRET)
     }
 
     fn path_and_query(&self) -> (&str, &str) {
@@ -90,56 +89,56 @@ impl Request {
         ROUTES.iter().any(|route| route.is_signed && route.path == self.path_and_query().0)
     }
 
-    fn send(&self, claims: Option<Value>) -> (Answer, bool) {
+    fn send(&self, claims: Option<Value>) -> (Response, bool) {
         let mut headers = Value::from(self.headers.clone());
         if self.is_signed {
             let now = Timestamp::from_millis(START).expect("a moment");
             headers["x-signature"] = Value::from(signature(WEBHOOK_SECRET, now, &self.body));
         }
         let event = http_event(&self.method, &self.url, self.body.clone(), claims, &headers);
-        let (answer, has_written) = ask(self.function(), event.to_string());
-        assert!(!format!("{answer:?}").contains(PLANTED), "a secret is told: {answer:?}");
-        (answer, has_written)
+        let (response, has_written) = invoke_checked(self.function(), event.to_string());
+        assert!(!format!("{response:?}").contains(SECRET), "the response contains the secret: {response:?}");
+        (response, has_written)
     }
 
-    /// As a caller who may do everything.
-    fn send_as_all(&self) -> (Answer, bool) {
+    /// As a caller with all scopes and a signature.
+    fn send_as_all(&self) -> (Response, bool) {
         let signed = Request { is_signed: true, ..self.clone() };
         signed.send(Some(json!({ "scope": "credits:read credits:write" })))
     }
 
-    fn is_answered_as_its_caller_may(&self) {
+    fn check_authorization(&self) {
         let mut claims = self.claims.clone();
         let subject = claims.as_ref().map(|claims| claims["sub"].clone()).unwrap_or_default();
-        let said = claims.as_ref().map(Value::to_string).unwrap_or_default();
+        let scopes = claims.as_ref().map(Value::to_string).unwrap_or_default();
         if let Some(claims) = claims.as_mut().and_then(Value::as_object_mut) {
-            claims.insert("email".to_owned(), Value::from(PLANTED));
+            claims.insert("email".to_owned(), Value::from(SECRET));
         }
-        let (answer, has_written) = self.send(claims);
+        let (response, has_written) = self.send(claims);
         if self.is_callback() {
-            assert!(self.is_signed || !answer.is_done(), "done without a signature: {answer:?}");
+            assert!(self.is_signed || !response.is_success(), "done without a signature: {response:?}");
             return;
         }
-        assert!(!has_written || said.contains("credits:write"), "written by {said}: {answer:?}");
-        if let Answer::Done(body) = answer {
-            assert!(self.claims.is_some(), "done for nobody: {body}");
+        assert!(!has_written || scopes.contains("credits:write"), "written by {scopes}: {response:?}");
+        if let Response::Success(body) = response {
+            assert!(self.claims.is_some(), "success without claims: {body}");
             let is_own = body.get("user_uuid").is_none_or(|user| *user == subject);
-            assert!(is_own || said.contains("credits:"), "{said} is told {body}");
+            assert!(is_own || scopes.contains("credits:"), "{scopes} reads {body}");
         }
     }
 
-    fn is_answered_alike_by_both_doors(&self) {
+    fn check_http_equals_direct(&self) {
         let Some(payload) = self.payload() else { return };
         let mut trimmed = self.clone();
         if self.method == "POST" {
             trimmed.body = payload.clone().into_bytes();
         }
         let (over_http, _) = trimmed.send_as_all();
-        let (directly, _) = ask(self.function(), payload);
-        assert_eq!(over_http, directly, "the doors differ");
+        let (directly, _) = invoke_checked(self.function(), payload);
+        assert_eq!(over_http, directly, "HTTP and direct invocation differ");
     }
 
-    /// The direct payload that means the same, where there is one.
+    /// The equivalent direct payload, if there is one.
     fn payload(&self) -> Option<String> {
         let (path, query) = self.path_and_query();
         let segments: Vec<_> = path.split('/').collect();
@@ -156,15 +155,14 @@ impl Request {
             }
             _ => return None,
         };
-        // These would mean something else in a payload than in a request.
+        // These have another meaning in a payload than in a request.
         let parsed: Value = serde_json::from_str(&payload).unwrap_or_default();
         let is_event = parsed.get("requestContext").is_some();
         let names_operation = decoded(query).any(|(name, _)| name == "operation");
         (!is_event && !names_operation).then_some(payload)
     }
 
-    /// The body, without what surrounds the JSON; unless the request has more
-    /// than its body.
+    /// The JSON of the body; none if the request has a query or a key.
     fn posted(&self, query: &str) -> Option<String> {
         if decoded(query).next().is_some() || self.headers.contains_key("idempotency-key") {
             return None;
@@ -173,30 +171,29 @@ impl Request {
         serde_json::from_slice::<&RawValue>(body).ok().map(|body| body.get().to_owned())
     }
 
-    fn is_refused_without_its_secrets(&self) {
+    fn check_secrets_stay_private(&self) {
         let planted = self.planted();
-        let (answer, _) = planted.send_as_all();
-        assert!(!answer.is_done(), "secrets are taken: {answer:?}");
+        let (response, _) = planted.send_as_all();
+        assert!(!response.is_success(), "a request with secrets succeeds: {response:?}");
     }
 
     /// This request, with secrets in it that make it invalid.
     fn planted(&self) -> Request {
         let mut planted = self.clone();
-        planted.headers.insert("idempotency-key".to_owned(), Value::from(PLANTED));
+        planted.headers.insert("idempotency-key".to_owned(), Value::from(SECRET));
         let body = self.body.trim_ascii_start();
         if let Some(rest) = body.strip_prefix(b"{") {
-            let fields = PLANTED_IN.map(|name| json!(name).to_string() + ":" + &json!(PLANTED).to_string());
+            let fields = SECRET_FIELDS.map(|name| json!(name).to_string() + ":" + &json!(SECRET).to_string());
             planted.body = [b"{", fields.join(",").as_bytes(), b",", rest].concat();
         }
-        let parameters = PLANTED_IN.map(|name| format!("{name}={PLANTED}")).join("&");
+        let parameters = SECRET_FIELDS.map(|name| format!("{name}={SECRET}")).join("&");
         planted.url += if self.url.contains('?') { "&" } else { "?" };
         planted.url += &parameters;
         planted
     }
 }
 
-/// The JSON object of a named segment, a query and an operation, with what is
-/// given twice given twice.
+/// A JSON object of a segment, a query and an operation. Duplicates stay.
 fn object((name, segment): (&str, &str), query: &str, operation: Option<&str>) -> String {
     let segment = percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let fields = std::iter::once((name.to_owned(), segment))

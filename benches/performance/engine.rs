@@ -1,0 +1,70 @@
+//! The embedded engine, served from a thread of its own, and clients of it.
+
+use std::{path::Path, sync::Arc, thread};
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use dynoxide::{Database, server};
+use scrip::{
+    ledger::{Ledger, Sources},
+    store::{Store, TABLE},
+    transport::App,
+};
+use tokio::{net::TcpListener, runtime::Builder};
+
+/// An engine that serves until the process ends.
+pub(crate) struct Engine {
+    /// The engine's database.
+    pub(crate) database: Database,
+    endpoint: String,
+}
+
+impl Engine {
+    /// An engine with the table, in this file.
+    pub(crate) async fn start(file: &Path) -> Engine {
+        let database = Database::new(file.to_str().expect("a path in UTF-8")).expect("an engine");
+        let served = database.clone();
+        let (address_sender, address) = tokio::sync::oneshot::channel();
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                let _ = address_sender.send(listener.local_addr().expect("an address"));
+                server::serve_on(listener, served).await
+            })
+        });
+        let endpoint = format!("http://{}", address.await.expect("an address"));
+        let engine = Engine { database, endpoint };
+        engine.store(http_client()).create_table().await.expect("a table");
+        engine
+    }
+
+    /// A client over this HTTP client.
+    pub(crate) fn client(&self, http: SharedHttpClient) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("key", "secret", Some("s".repeat(900)), None, "bench"))
+            .endpoint_url(&self.endpoint)
+            .http_client(http);
+        Client::from_conf(Store::with_timeouts(config).build())
+    }
+
+    /// The functions' app.
+    pub(crate) fn app(&self, http: SharedHttpClient) -> Arc<App> {
+        let ledger = Ledger::new(self.store(http), Sources::system());
+        Arc::new(App::new(ledger).without_authentication())
+    }
+
+    fn store(&self, http: SharedHttpClient) -> Store {
+        Store::new(self.client(http), TABLE)
+    }
+}
+
+/// An HTTP client without TLS.
+pub(crate) fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
+}

@@ -1,0 +1,129 @@
+//! The local stack under load: two programs, the stack and the driver.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use scrip_ops::problem::Problem;
+use serde_json::Value;
+
+use crate::report::{self, Table};
+
+/// Mix and calls a second of each run, and the duration.
+const RUNS: [(&str, &str); 4] =
+    [("generation", "100"), ("generation", "200"), ("chat", "100"), ("hot", "25")];
+const DURATION: &str = "20s";
+
+/// The stack's process. Dropping this ends it.
+struct Stack {
+    process: Child,
+    url: String,
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Measures every run, and saves the plots of the first.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(crate) fn table() -> Result<Table, Problem> {
+    let programs = build();
+    let mut table = Table::new(&[
+        "mix",
+        "calls a second",
+        "operation",
+        "calls",
+        "P50",
+        "P90",
+        "P99",
+        "errors",
+        "balances",
+    ]);
+    for (nth, (mix, rate)) in RUNS.into_iter().enumerate() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stack = start(&programs.join("scrip-local"), folder.path());
+        let mut driver = Command::new(programs.join("scrip-ops"));
+        driver.args([
+            "bench", "--url", &stack.url, "--mix", mix, "--rate", rate, "--for", DURATION, "--seed", "7",
+        ]);
+        driver.arg("--folder").arg(folder.path().join("report")).stdin(Stdio::null());
+        let ran = driver.output().expect("the driver");
+        eprintln!("{}", String::from_utf8_lossy(&ran.stdout));
+        let report = fs::read(folder.path().join("report/report.json")).expect("a report");
+        add(&mut table, mix, rate, &serde_json::from_slice(&report).expect("JSON"));
+        if nth == 0 {
+            for plot in ["latency.svg", "throughput.svg"] {
+                let to = report::plots()?.join(plot);
+                fs::copy(folder.path().join("report").join(plot), &to)
+                    .map_err(|error| Problem::of_file(&to, &error))?;
+            }
+        }
+    }
+    Ok(table)
+}
+
+fn add(table: &mut Table, mix: &str, rate: &str, report: &Value) {
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let errors: u64 = report["errors"].as_object().expect("errors").values().map(number).sum();
+    let books = &report["books"];
+    let (wallets, wrong) = (number(&books["wallets"]), number(&books["wrong"]) + number(&books["unread"]));
+    for (nth, (operation, latency)) in report["latency"].as_object().expect("latencies").iter().enumerate() {
+        let millis = |name: &str| {
+            let micros = number(&latency[format!("{name} in microseconds")]);
+            report::time(report::float(micros) * 1_000.0)
+        };
+        let first = |text: String| if nth == 0 { text } else { String::new() };
+        table.row([
+            first(mix.to_owned()),
+            first(rate.to_owned()),
+            operation.clone(),
+            number(&latency["calls"]).to_string(),
+            millis("P50"),
+            millis("P90"),
+            millis("P99"),
+            first(errors.to_string()),
+            first(format!("{} of {wallets} right", wallets - wrong)),
+        ]);
+    }
+}
+
+/// Builds both programs with this one's profile. Returns their folder.
+fn build() -> PathBuf {
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut build = Command::new(cargo);
+    build.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--profile",
+        "bench",
+        "-p",
+        "scrip-local",
+        "-p",
+        "scrip-ops",
+    ]);
+    assert!(build.status().expect("cargo").success());
+    // <folder>/deps/performance-…
+    let this = env::current_exe().expect("this program");
+    this.parent().and_then(Path::parent).expect("the folder of the programs").to_owned()
+}
+
+fn start(program: &Path, folder: &Path) -> Stack {
+    let mut stack = Command::new(program);
+    stack.args(["--port", "0", "--dynamodb-port", "0", "--data-dir"]).arg(folder.join("data"));
+    stack.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut process = stack.spawn().expect("the local stack");
+    let mut output = BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let url =
+        output.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).expect("an address");
+    Stack { process, url }
+}

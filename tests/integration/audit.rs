@@ -1,0 +1,197 @@
+//! What an audit finds, and what it does not mistake for damage.
+
+use std::collections::BTreeSet;
+
+use scrip::{
+    domain::{Discrepancies, Discrepancy, UserId},
+    ledger::AuditReport,
+};
+use scrip_tests::{CORRUPTIONS, Fault as ClientFault, RecordedRequest, TestLedger};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+async fn audit(ledger: &TestLedger, user: &str) -> AuditReport {
+    let user = UserId::try_from(user.to_owned()).unwrap();
+    ledger.ledger().audit(&user, ledger.clock.now().plus_millis(60_000)).await.unwrap()
+}
+
+/// The texts of a user's discrepancies.
+async fn faults(ledger: &TestLedger, user: &str) -> Vec<String> {
+    audit(ledger, user).await.discrepancies.named().map(Discrepancy::to_string).collect()
+}
+
+/// Whether a request reads all of a user's items, or all of an index.
+fn is_read_of(sent: &RecordedRequest, index: Option<&str>) -> bool {
+    sent.operation == "Query" && sent.request["IndexName"].as_str() == index
+}
+
+/// The answer to the last such read, as a body that any read can get.
+fn answer(ledger: &TestLedger, index: Option<&str>, change: impl FnOnce(&mut Vec<Value>)) -> &'static str {
+    let sent = ledger.http_client.take_requests().into_iter().rfind(|sent| is_read_of(sent, index)).unwrap();
+    let mut answer = sent.response.unwrap();
+    change(answer["Items"].as_array_mut().unwrap());
+    answer["Count"] = answer["Items"].as_array().unwrap().len().into();
+    answer["ScannedCount"] = answer["Count"].clone();
+    answer.to_string().leak()
+}
+
+#[tokio::test]
+async fn audit_finds_what_was_done_by_hand() {
+    let mut checks = JoinSet::new();
+    for (sort, damage, says, _) in CORRUPTIONS {
+        checks.spawn(async move {
+            let ledger = TestLedger::new().await;
+            ledger.create_sample_user("u").await;
+            assert_eq!(faults(&ledger, "u").await, [""; 0]);
+            ledger.corrupt("u", sort, damage).await;
+            let found = faults(&ledger, "u").await;
+            assert!(found.iter().any(|fault| fault.contains(says)), "{sort}: {says}: {found:#?}");
+        });
+    }
+    checks.join_all().await;
+}
+
+#[tokio::test]
+async fn index_that_lags_is_no_damage_and_one_that_lacks_something_is() {
+    let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
+    for (index, answers, says) in [
+        ("timeline", 2, None),
+        ("timeline", 100, Some("is not the same in the timeline's index")),
+        ("generation_uuid", 2, None),
+        ("generation_uuid", 100, Some("is not in the generations' index")),
+    ] {
+        let ledger = TestLedger::new().await;
+        ledger.create_sample_user("u").await;
+        let (mut left, empty) = (answers, empty.clone());
+        ledger.http_client.inject(move |sent| {
+            let is_empty = sent.request["IndexName"] == index && left > 0;
+            left -= i32::from(is_empty);
+            is_empty.then(|| empty.clone())
+        });
+        let found = faults(&ledger, "u").await;
+        assert_eq!(found.is_empty(), says.is_none(), "{index}: {found:?}");
+        assert!(
+            found.iter().all(|fault| says.is_some_and(|says| fault.contains(says))),
+            "{index}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn record_that_is_visible_after_its_wallet_is_no_drift_and_a_lost_one_is() {
+    for (stale_reads, is_drift) in [(1, false), (3, false), (100, true)] {
+        let ledger = TestLedger::new().await;
+        ledger.create_sample_user("u").await;
+        ledger.http_client.take_requests();
+        faults(&ledger, "u").await;
+        let before = answer(&ledger, None, |_| {});
+        ledger.charge("u", 1, "gen-late", None).await.unwrap();
+        let mut left = stale_reads;
+        ledger.http_client.inject(move |sent| {
+            let is_stale = is_read_of(sent, None) && left > 0;
+            left -= i32::from(is_stale);
+            is_stale.then_some(ClientFault::Response(before))
+        });
+        let found = faults(&ledger, "u").await;
+        assert_eq!(!found.is_empty(), is_drift, "{stale_reads}: {found:?}");
+        let (user, deadline) =
+            (UserId::try_from("u".to_owned()).unwrap(), ledger.clock.now().plus_millis(60_000));
+        let planned = ledger.ledger().plan_repair(&user, deadline).await.unwrap();
+        assert_eq!((planned.discrepancies.is_empty(), planned.after), (!is_drift, None), "{stale_reads}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_an_index_lacks_or_changes_are_named_among_many() {
+    let ledger = TestLedger::new().await;
+    ledger.create_sample_user("u").await;
+    ledger.copy("u", "charge#chat-1#m-1", 300).await;
+    ledger.http_client.take_requests();
+    faults(&ledger, "u").await;
+    let mut changed = BTreeSet::new();
+    let index = answer(&ledger, Some("timeline"), |entries| {
+        let name = |entry: &Value| {
+            let trans_no = entry["trans_no"]["S"].as_str().unwrap();
+            format!("record {trans_no} is not the same in the timeline's index")
+        };
+        changed.extend([100, 50, 7].map(|nth| name(&entries[nth])));
+        entries.remove(100);
+        entries.remove(50);
+        entries[7]["credits"]["N"] = "-77".into();
+    });
+    ledger
+        .http_client
+        .inject(|sent| is_read_of(sent, Some("timeline")).then_some(ClientFault::Response(index)));
+    let found: BTreeSet<_> =
+        faults(&ledger, "u").await.into_iter().filter(|fault| fault.contains("timeline")).collect();
+    assert_eq!(found, changed);
+}
+
+#[tokio::test]
+async fn very_many_discrepancies_are_counted_and_a_hundred_are_named() {
+    let ledger = TestLedger::new().await;
+    ledger.create_sample_user("u").await;
+    ledger.corrupt("u", "charge#chat-1#m-1", Some(|item| _ = item.remove("credits"))).await;
+    ledger.copy("u", "charge#chat-1#m-1", 150).await;
+    let found = audit(&ledger, "u").await.discrepancies;
+    assert_eq!(found.named().count(), Discrepancies::NAMED_MAX);
+    assert!(found.count() > 150 && !found.is_repairable(), "{found:?}");
+}
+
+#[tokio::test]
+async fn user_who_is_written_to_meanwhile_is_no_drift() {
+    let ledger = TestLedger::new().await;
+    ledger.create_sample_user("u").await;
+    let second_process = ledger.second_process();
+    let writes = async {
+        for nth in 0..40 {
+            let generation = format!("more-{nth}");
+            second_process.grant("u", 3, None).await;
+            second_process.charge("u", 2, &generation, Some("k")).await.unwrap();
+            second_process.refund(Some("u"), &generation, None).await.unwrap();
+        }
+    };
+    let audits = async {
+        for _ in 0..20 {
+            assert_eq!(faults(&ledger, "u").await, [""; 0]);
+        }
+    };
+    tokio::join!(writes, audits);
+}
+
+#[tokio::test]
+async fn audit_of_many_records_or_none_is_right() {
+    let ledger = TestLedger::new().await;
+    assert_eq!(faults(&ledger, "nobody").await, [""; 0]);
+    ledger.refund(Some("fenced"), "gen-1", None).await.unwrap();
+    assert_eq!(faults(&ledger, "fenced").await, [""; 0]);
+    ledger.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
+    assert_eq!(faults(&ledger, "chargeless").await, [""; 0]);
+    ledger.clock.pass_millis(10_000);
+    ledger.create_sample_user("u").await;
+    ledger.copy("u", "charge#chat-1#m-1", 10_000).await;
+    let found = faults(&ledger, "u").await;
+    assert_eq!(found.len(), 2, "what the copies took, and their sum: {found:?}");
+    let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
+    ledger.http_client.inject(move |sent| is_read_of(sent, Some("timeline")).then(|| empty.clone()));
+    let found = audit(&ledger, "u").await.discrepancies;
+    assert_eq!(found.named().count(), Discrepancies::NAMED_MAX);
+    assert!(found.count() > 3_000, "at least one of each part of the index: {}", found.count());
+}
+
+#[tokio::test]
+async fn first_grant_that_comes_meanwhile_is_no_drift() {
+    let ledger = TestLedger::new().await;
+    let second_process = ledger.second_process();
+    ledger.http_client.inject(|sent| (sent.operation == "Query").then_some(ClientFault::Delayed(300)));
+    let user = UserId::try_from("u".to_owned()).unwrap();
+    let deadline = ledger.clock.now().plus_millis(60_000);
+    let audit = ledger.ledger().audit(&user, deadline);
+    let grant = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        second_process.grant("u", 3, None).await;
+        second_process.charge("u", 2, "gen-1", None).await.unwrap();
+    };
+    let (audited, ()) = tokio::join!(audit, grant);
+    assert!(audited.unwrap().discrepancies.is_empty());
+}

@@ -1,0 +1,363 @@
+//! Calls beside a transaction whose items become visible one after the other, as DynamoDB
+//! shows them. Time is simulated.
+
+use std::{iter::repeat_with, time::Duration};
+
+use scrip::transport::{
+    Function,
+    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+};
+use scrip_tests::{
+    Fault, TestLedger,
+    engine::{Schedule, Timing},
+    seeded_uuid,
+};
+use serde_json::{Value, json};
+use tokio::{join, time::sleep};
+
+type Ended = Result<Value, (String, String)>;
+type Request = (Function, Value);
+
+/// How long the last item of a transaction takes to become visible, in milliseconds.
+const DELAY: u64 = 1_000;
+
+/// The delays of records and wallet: the wallet is visible first, the record is, or neither.
+const ORDERS: [[u64; 2]; 3] = [[DELAY, 0], [0, DELAY], [DELAY, DELAY]];
+
+/// The time of an invocation, in milliseconds: one that ends before the items are visible,
+/// so that its caller gets no answer, and one that is long enough.
+const INVOCATIONS: [i64; 2] = [600, 60_000];
+
+/// How many stories are drawn.
+const SEEDS: u64 = 50;
+
+fn grant(order_no: &str, credits: u64) -> Request {
+    let request =
+        json!({ "user_uuid": "u", "trans_type": "order_pay", "order_no": order_no, "credits": credits });
+    (GRANT, request)
+}
+
+fn charge(generation: &str, key: Option<&str>, credits: u64) -> Request {
+    let request = json!({
+        "user_uuid": "u", "trans_type": "anime_generation", "credits": credits,
+        "generation_uuid": generation, "idempotency_key": key,
+    });
+    (DECREASE, request)
+}
+
+fn refund(user: Option<&str>, generation: &str) -> Request {
+    (REFUND, json!({ "user_uuid": user, "generation_uuid": generation, "reason": "it failed" }))
+}
+
+fn after(visible: [u64; 2]) -> Timing {
+    Timing { visible, ..Timing::default() }
+}
+
+/// A user with 10 credits, who is charged 4 for `gen` and 2 for `chat`: at once, or under
+/// two keys.
+async fn ledger(is_keyed: bool) -> (TestLedger, Schedule) {
+    let (ledger, schedule) = TestLedger::with_delays().await;
+    let chat: &[_] = if is_keyed { &[(Some("m1"), 1), (Some("m2"), 1)] } else { &[(None, 2)] };
+    let chat = chat.iter().map(|(key, credits)| charge("chat", *key, *credits));
+    for (function, request) in [grant("order", 10), charge("gen", None, 4)].into_iter().chain(chat) {
+        ledger.invoke(function, request).await.unwrap();
+    }
+    (ledger, schedule)
+}
+
+/// Checks the balance, and that the audit finds nothing.
+async fn check_balance(ledger: &TestLedger, balance: u64, case: &str) {
+    assert_eq!(ledger.sound_balance("u").await, balance, "{case}");
+    assert_eq!(audit(ledger).await, [""; 0], "{case}");
+}
+
+/// The discrepancies of the user.
+async fn audit(ledger: &TestLedger) -> Vec<String> {
+    let deadline = ledger.clock.now().plus_millis(60_000);
+    let report = ledger.ledger().audit(&"u".to_owned().try_into().unwrap(), deadline).await.unwrap();
+    report.discrepancies.named().map(ToString::to_string).collect()
+}
+
+/// Sends one request, and another while the transaction of the first is partly visible, in
+/// all variants. The second must return these fields, or this code. In the end the balance
+/// must be this.
+async fn check(first: Request, second: Request, expected: Result<Value, &str>, balance: u64) {
+    for (visible, is_keyed, millis) in cases() {
+        let case = format!("{} beside {}, {visible:?}, {is_keyed}, {millis} ms", second.1, first.1);
+        let (ledger, schedule) = ledger(is_keyed).await;
+        schedule.set([after(visible)]);
+        let (first, second) = join!(ledger.deliver(first.0, &first.1, "first", millis), async {
+            sleep(Duration::from_millis(DELAY / 2)).await;
+            ledger.invoke(second.0, second.1.clone()).await
+        });
+        assert_eq!(first.is_ok(), millis == INVOCATIONS[1], "{case}: {first:?}");
+        match &expected {
+            Ok(fields) => {
+                let answer = second.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+                for (name, value) in fields.as_object().unwrap() {
+                    assert_eq!(answer[name], *value, "{case}: {answer}");
+                }
+            }
+            Err(code) => assert_eq!(second.unwrap_err().0, *code, "{case}"),
+        }
+        sleep(Duration::from_millis(DELAY)).await;
+        check_balance(&ledger, balance, &case).await;
+    }
+}
+
+/// Delays, whether the user has charges under keys, and the time of the first invocation.
+fn cases() -> impl Iterator<Item = ([u64; 2], bool, i64)> {
+    let with_keys = |visible| [false, true].map(|is_keyed| (visible, is_keyed));
+    let with_millis = |(visible, is_keyed)| INVOCATIONS.map(|millis| (visible, is_keyed, millis));
+    ORDERS.into_iter().flat_map(with_keys).flat_map(with_millis)
+}
+
+/// A replay is no refusal, and its balance is never older than its record.
+#[tokio::test(start_paused = true)]
+async fn charge_beside_a_partly_visible_charge() {
+    let replay = |balance: u64| Ok(json!({ "replayed": true, "balance": balance }));
+    for (credits, second, expected) in [
+        (4, charge("new", None, 4), replay(0)),
+        (1, charge("new", None, 1), replay(3)),
+        (1, charge("new", None, 2), Err("IdempotencyConflict")),
+        (4, charge("other", None, 1), Err("InsufficientCredits")),
+    ] {
+        check(charge("new", None, credits), second, expected, 4 - credits).await;
+    }
+    let first = Ok(json!({ "replayed": false, "balance": 1 }));
+    check(charge("new", None, 1), charge("other", None, 2), first, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refund_beside_a_partly_visible_charge() {
+    for key in [None, Some("k")] {
+        let refund = json!({
+            "user_uuid": "u", "generation_uuid": "new", "idempotency_key": key, "reason": "it failed",
+        });
+        let voided = Ok(json!({ "outcome": "voided", "credits": 4, "balance": 4 }));
+        check(charge("new", key, 4), (REFUND, refund), voided, 4).await;
+    }
+}
+
+/// A refund without a key may miss a charge under a key that has no answer yet. Repeated
+/// after the answer, it voids the charge.
+#[tokio::test(start_paused = true)]
+async fn refund_of_a_session_beside_its_charge_is_finished_by_a_repeat() {
+    for visible in ORDERS {
+        let (ledger, schedule) = ledger(true).await;
+        schedule.set([after(visible)]);
+        let (charged, refunded) = join!(ledger.charge("u", 3, "chat", Some("m3")), async {
+            sleep(Duration::from_millis(DELAY / 2)).await;
+            ledger.refund(Some("u"), "chat", None).await
+        });
+        charged.unwrap();
+        let credits = refunded.unwrap()["credits"].as_u64().unwrap();
+        assert!([2, 5].contains(&credits), "{visible:?}: {credits}");
+        let repeated = ledger.refund(Some("u"), "chat", None).await.unwrap();
+        assert_eq!((&repeated["credits"], &repeated["balance"]), (&json!(5 - credits), &json!(6)));
+        check_balance(&ledger, 6, &format!("{visible:?}")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn grant_beside_a_partly_visible_grant() {
+    let replay = Ok(json!({ "replayed": true, "balance": 9 }));
+    for (second, expected, balance) in [
+        (grant("new", 5), replay, 9),
+        (grant("new", 6), Err("IdempotencyConflict"), 9),
+        (charge("new", None, 9), Ok(json!({ "replayed": false, "balance": 0 })), 0),
+    ] {
+        check(grant("new", 5), second, expected, balance).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_beside_a_partly_visible_refund() {
+    let again = |balance: u64| Ok(json!({ "outcome": "already_voided", "credits": 0, "balance": balance }));
+    let fenced = Ok(json!({ "outcome": "fenced", "records": [], "balance": 4 }));
+    for (generation, second, expected, balance) in [
+        ("gen", refund(Some("u"), "gen"), again(8), 8),
+        ("gen", charge("gen", None, 4), Err("GenerationVoided"), 8),
+        ("gen", charge("new", None, 8), Ok(json!({ "replayed": false, "balance": 0 })), 0),
+        ("chat", refund(Some("u"), "chat"), again(6), 6),
+        ("new", refund(Some("u"), "new"), fenced, 4),
+        ("new", charge("new", None, 1), Err("GenerationVoided"), 4),
+    ] {
+        check(refund(Some("u"), generation), second, expected, balance).await;
+    }
+}
+
+/// An SDK gives up an attempt after three seconds, and the ledger sends the transaction
+/// again while DynamoDB still applies it.
+#[tokio::test(start_paused = true)]
+async fn transaction_that_takes_longer_than_its_sender_waits_is_a_first_answer() {
+    for is_keyed in [false, true] {
+        for visible in [[4_000, 0], [0, 4_000], [4_000, 4_000]] {
+            let (ledger, schedule) = ledger(is_keyed).await;
+            for ((function, request), (field, value), balance) in [
+                (grant("new", 5), ("replayed", json!(false)), 9),
+                (charge("new", None, 9), ("replayed", json!(false)), 0),
+                (refund(Some("u"), "gen"), ("outcome", json!("voided")), 4),
+                (refund(Some("u"), "chat"), ("outcome", json!("voided")), 6),
+                (refund(Some("u"), "late"), ("outcome", json!("fenced")), 6),
+            ] {
+                let case = format!("{visible:?}, {is_keyed}: {request}");
+                schedule.set([after(visible)]);
+                let answer = ledger.invoke(function, request).await;
+                let answer = answer.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+                assert_eq!((&answer[field], &answer["balance"]), (&value, &json!(balance)), "{case}");
+                check_balance(&ledger, balance, &case).await;
+            }
+        }
+    }
+}
+
+/// Each read returns what it did before the transaction or what it does after it, and never
+/// the former again. An audit meanwhile finds nothing.
+#[tokio::test(start_paused = true)]
+async fn reads_beside_a_transaction_answer_as_before_it_or_as_after_it() {
+    let history = |operation| (HISTORY, json!({ "operation": operation, "user_uuid": "u" }));
+    let generation = |name| (HISTORY, json!({ "operation": "generation", "generation_uuid": name }));
+    let reads = [
+        (BALANCE, json!({ "user_uuid": "u" })),
+        history("summary"),
+        history("timeline"),
+        generation("gen"),
+        generation("new"),
+    ];
+    for change in
+        [grant("new", 5), charge("new", None, 4), refund(Some("u"), "gen"), refund(Some("u"), "new")]
+    {
+        for visible in ORDERS {
+            let (ledger, schedule) = ledger(true).await;
+            schedule.set([Timing { lag: DELAY / 2, ..after(visible) }]);
+            let looks = async {
+                let mut all = vec![Vec::new(); reads.len()];
+                for _ in 0..25 {
+                    for (answers, (function, request)) in all.iter_mut().zip(&reads) {
+                        answers.push(ledger.invoke(*function, request.clone()).await);
+                    }
+                    sleep(Duration::from_millis(DELAY / 10)).await;
+                }
+                all
+            };
+            let found = async {
+                sleep(Duration::from_millis(DELAY / 2)).await;
+                audit(&ledger).await
+            };
+            let (changed, all, found) = join!(ledger.invoke(change.0, change.1.clone()), looks, found);
+            changed.unwrap();
+            assert_eq!(found, [""; 0], "{} {visible:?}", change.1);
+            for (mut answers, (_, read)) in all.into_iter().zip(&reads) {
+                answers.dedup();
+                assert!(answers.len() <= 2, "{read} beside {}, {visible:?}: {answers:?}", change.1);
+                assert!(answers.iter().all(is_sound), "{read} beside {}: {answers:?}", change.1);
+            }
+        }
+    }
+}
+
+/// Whether the packs of a balance sum to it, or the generation has no charge yet.
+fn is_sound(answer: &Ended) -> bool {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err((code, _)) => return code == "ChargeNotFound",
+    };
+    answer["packs"].as_array().is_none_or(|packs| {
+        let remaining = packs.iter().filter_map(|pack| pack["remaining"].as_u64());
+        answer["balance"] == remaining.sum::<u64>()
+    })
+}
+
+/// Calls until the answer is final, as the contract requires.
+async fn retried(ledger: &TestLedger, (function, request): Request) -> Ended {
+    for _ in 0..20 {
+        match ledger.invoke(function, request.clone()).await {
+            Err((code, _)) if ["Busy", "StoreUnavailable", "ChargeNotFound"].contains(&&*code) => {
+                sleep(Duration::from_secs(1)).await;
+            }
+            ended => return ended,
+        }
+    }
+    panic!("no final answer to {request}")
+}
+
+/// Numbers below a limit, which are the same every time.
+fn numbers(name: String) -> impl FnMut(u64) -> u64 + Send + 'static {
+    let mut nth = 0;
+    move |limit| {
+        nth += 1;
+        seeded_uuid(&format!("{name}/{nth}")).as_u64_pair().1 % limit
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stories_under_drawn_delays_end_at_the_same_balance() {
+    for seed in 0..SEEDS {
+        let (ledger, schedule) = TestLedger::with_delays().await;
+        let mut number = numbers(format!("{seed}/delays"));
+        schedule.set(repeat_with(move || Timing {
+            work: number(20),
+            visible: [number(300), number(300)],
+            lag: number(200),
+        }));
+        let mut number = numbers(format!("{seed}/faults"));
+        ledger.http_client.inject(move |_| match number(16) {
+            0 => Some(Fault::RequestLost),
+            1 => Some(Fault::ResponseLost),
+            2 => Some(Fault::Duplicated),
+            _ => Some(Fault::Delayed(number(40))),
+        });
+        story(&ledger, seed).await;
+        // Faults and delays end, and the indexes catch up.
+        ledger.http_client.inject(|_| None);
+        schedule.set([]);
+        sleep(Duration::from_secs(10)).await;
+        check_balance(&ledger, 22, &format!("seed {seed}")).await;
+    }
+}
+
+/// Grants of 20 and 10; charges of 4 and 4 stay, and all others are refunded.
+async fn story(ledger: &TestLedger, seed: u64) {
+    let call = |request| retried(ledger, request);
+    let refund = |generation| refund(Some("u"), generation);
+    let voided = [json!("voided"), json!("already_voided")];
+
+    call(grant("order-1", 20)).await.unwrap();
+    let (one, other) = join!(call(grant("order-2", 10)), call(grant("order-2", 10)));
+    assert_eq!(one.unwrap()["trans_no"], other.unwrap()["trans_no"], "seed {seed}: one identity");
+
+    let (one, other) = join!(call(charge("a", None, 5)), call(charge("a", None, 5)));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one["trans_no"], other["trans_no"], "seed {seed}: one identity");
+    assert!(one["replayed"] == true || other["replayed"] == true, "seed {seed}: {one} {other}");
+    let (b, c) = join!(call(charge("b", None, 4)), call(charge("c", None, 4)));
+    assert_ne!(b.unwrap()["trans_no"], c.unwrap()["trans_no"], "seed {seed}: one wallet");
+    let replay = call(charge("a", None, 5)).await.unwrap();
+    assert_eq!((&replay["replayed"], &replay["balance"]), (&json!(true), &json!(17)), "seed {seed}");
+
+    let (one, other) = join!(call(refund("a")), call(refund("a")));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert!(voided.contains(&one["outcome"]) && voided.contains(&other["outcome"]), "seed {seed}");
+    assert_eq!(one["records"], other["records"], "seed {seed}");
+    let again = call(refund("a")).await.unwrap();
+    assert_eq!((&again["outcome"], &again["balance"]), (&json!("already_voided"), &json!(22)), "seed {seed}");
+    assert_eq!(call(charge("a", None, 5)).await.unwrap_err().0, "GenerationVoided", "seed {seed}");
+
+    assert_eq!(call(refund("d")).await.unwrap()["outcome"], "fenced", "seed {seed}");
+    assert_eq!(call(charge("d", None, 1)).await.unwrap_err().0, "GenerationVoided", "seed {seed}");
+    let (charged, refunded) = join!(call(charge("e", None, 2)), call(refund("e")));
+    assert!(charged.map_or_else(|(code, _)| code == "GenerationVoided", |_| true), "seed {seed}");
+    refunded.unwrap();
+
+    let (m1, m2, _) =
+        join!(call(charge("chat", Some("m1"), 3)), call(charge("chat", Some("m2"), 3)), call(refund("chat")));
+    for ended in [m1, m2] {
+        assert!(ended.map_or_else(|(code, _)| code == "GenerationVoided", |_| true), "seed {seed}");
+    }
+    call(refund("chat")).await.unwrap();
+    assert_eq!(call(charge("f", None, 23)).await.unwrap_err().0, "InsufficientCredits", "seed {seed}");
+    assert_eq!(call(charge("f", None, 22)).await.unwrap()["balance"], 0, "seed {seed}");
+    let by_generation = (REFUND, json!({ "generation_uuid": "f", "reason": "it failed" }));
+    assert_eq!(call(by_generation).await.unwrap()["balance"], 22, "seed {seed}");
+}

@@ -1,0 +1,77 @@
+//! The sample events beside each function.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use scrip::{
+    domain::Timestamp,
+    ledger::{Ledger, Sources},
+    transport::{
+        App, Function, ROUTES, Reply,
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
+    },
+};
+use scrip_tests::{TestLedger, callbacks_signed_with, function_at, invoke};
+use serde_json::json;
+
+/// The events of a function, by name.
+fn events(function: Function) -> BTreeMap<String, String> {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions").join(function.name).join("events");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// In an order in which each finds what it needs.
+#[tokio::test]
+async fn every_sample_event_is_answered() {
+    let test_ledger = TestLedger::new().await;
+    let ledger = Ledger::new(test_ledger.store(), test_ledger.clock.sources());
+    let callbacks = callbacks_signed_with("local-webhook-secret");
+    let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
+    let deadline = test_ledger.clock.now().plus_millis(60_000);
+    for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND, WEBHOOK] {
+        let events = events(function);
+        assert!(events.len() >= 2, "both doors of {}", function.name);
+        for (path, event) in events {
+            match invoke(&app, function, event, deadline).await {
+                Ok(Reply::Http(answer)) => {
+                    assert!(path.contains("/http"), "{path}");
+                    assert!((200..300).contains(&answer.status_code), "{path}: {answer:?}");
+                }
+                Ok(Reply::Direct(_)) => assert!(path.contains("/direct"), "{path}"),
+                Err(failure) => panic!("{path}: {failure:?}"),
+            }
+        }
+    }
+}
+
+/// What is empty is `null`, there are no claims, and the deadline lies in 1970.
+#[tokio::test]
+async fn event_as_cargo_lambda_writes_it_is_answered() {
+    let test_ledger = TestLedger::new().await;
+    let ledger = Ledger::new(test_ledger.store(), Sources::system());
+    let app = Arc::new(App::new(ledger).without_authentication());
+    let event = json!({
+        "version": "2.0", "rawPath": "/credits/u/balance", "rawQueryString": null, "headers": null,
+        "body": null, "isBase64Encoded": null,
+        "requestContext": {
+            "http": { "method": "GET", "path": "/credits/u/balance" }, "requestId": null, "stage": null,
+            "authorizer": null,
+        },
+    });
+    let deadline = Timestamp::from_millis(600_000).unwrap();
+    let Ok(Reply::Http(answer)) = invoke(&app, BALANCE, event.to_string(), deadline).await else {
+        panic!("no HTTP answer");
+    };
+    assert_eq!(answer.status_code, 200, "{answer:?}");
+}
+
+#[test]
+fn cargo_lambda_serves_every_route() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")).unwrap();
+    for route in ROUTES {
+        let function = function_at(route.method, &route.path.replace(['{', '}'], ""));
+        let line = format!("\"{}\" = \"{}\"", route.path, function.name);
+        assert!(manifest.lines().any(|told| told == line), "{line}");
+    }
+}

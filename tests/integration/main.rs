@@ -1,0 +1,28 @@
+//! Integration tests: the functions on a real engine, through the AWS SDK. Each test has a
+//! table of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+mod alarms;
+mod audit;
+mod audit_batches;
+mod concurrency;
+mod contention;
+mod delayed_visibility;
+mod documents;
+mod errors;
+mod events;
+mod faults;
+mod fuzz;
+mod grants;
+mod history;
+mod limits;
+mod refunds;
+mod repair;
+mod request_costs;
+mod requests;
+mod secrets;
+mod template;
+mod webhook;
+mod workflows;
+mod write_path;

@@ -1,0 +1,377 @@
+//! What `template.yaml` deploys is what the code makes, serves and calls.
+
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use aws_sdk_dynamodb::types::KeySchemaElement;
+use scrip::{
+    ledger::Ledger,
+    transport::{
+        App, Function, ROUTES, Reply,
+        functions::{BALANCE, DECREASE, FUNCTIONS, GRANT, HISTORY, REFUND, WEBHOOK},
+    },
+};
+use scrip_tests::{RecordedRequest, TestLedger, http_event, invoke};
+use serde_json::{Value, json};
+use yaml_serde::Value as Yaml;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// The table, as policies name it.
+const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}";
+/// What it takes to send traces to X-Ray: Lambda needs the first two, Step Functions all.
+const TRACES: [&str; 4] =
+    ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"];
+
+fn template() -> String {
+    fs::read_to_string(format!("{ROOT}/template.yaml")).unwrap()
+}
+
+/// All of the template. `!Ref X` becomes `{"!Ref": "X"}`.
+pub(super) fn document() -> Value {
+    to_json(yaml_serde::from_str(&template()).unwrap())
+}
+
+/// The template's resources.
+pub(super) fn resources() -> Value {
+    document()["Resources"].take()
+}
+
+fn to_json(yaml: Yaml) -> Value {
+    match yaml {
+        Yaml::Tagged(tagged) => json!({ tagged.tag.to_string(): to_json(tagged.value) }),
+        Yaml::Sequence(items) => items.into_iter().map(to_json).collect(),
+        Yaml::Mapping(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.as_str().unwrap().to_owned(), to_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        plain => yaml_serde::from_value(plain).unwrap(),
+    }
+}
+
+/// All resources of a type, with their names.
+pub(super) fn of_type<'a>(resources: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let all = resources.as_object().unwrap().iter();
+    all.filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+        .collect()
+}
+
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+/// One or many, as policies have it.
+pub(super) fn list(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |items| items.iter().collect())
+}
+
+/// A function's logical name without its ending: `Grant`.
+fn logical(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_uppercase() + rest
+}
+
+#[tokio::test]
+async fn table_of_the_template_is_the_one_that_the_code_makes() {
+    let ledger = TestLedger::new().await;
+    let made = ledger.client.describe_table().table_name(&ledger.table).send().await.unwrap().table.unwrap();
+    let keys = |keys: &[KeySchemaElement]| -> Value {
+        keys.iter()
+            .map(|key| json!({ "AttributeName": key.attribute_name(), "KeyType": key.key_type().as_str() }))
+            .collect()
+    };
+    let sorted = |values: &Value, by: &str| {
+        let mut values = values.as_array().unwrap().clone();
+        values.sort_by_key(|value| text(&value[by]).to_owned());
+        Value::from(values)
+    };
+    let attributes: Value = made
+        .attribute_definitions()
+        .iter()
+        .map(|attribute| json!({ "AttributeName": attribute.attribute_name(), "AttributeType": attribute.attribute_type().as_str() }))
+        .collect();
+    let indexes: Value = made
+        .global_secondary_indexes()
+        .iter()
+        .map(|index| {
+            let projection = index.projection().unwrap();
+            let mut carried = json!({ "ProjectionType": projection.projection_type().unwrap().as_str() });
+            if !projection.non_key_attributes().is_empty() {
+                carried["NonKeyAttributes"] = json!(projection.non_key_attributes());
+            }
+            json!({ "IndexName": index.index_name(), "KeySchema": keys(index.key_schema()), "Projection": carried })
+        })
+        .collect();
+
+    let resources = resources();
+    let table = &resources["Table"]["Properties"];
+    assert_eq!(table["KeySchema"], keys(made.key_schema()));
+    assert_eq!(sorted(&table["AttributeDefinitions"], "AttributeName"), sorted(&attributes, "AttributeName"));
+    assert_eq!(sorted(&table["GlobalSecondaryIndexes"], "IndexName"), sorted(&indexes, "IndexName"));
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["TimeToLiveSpecification"], Value::Null, "nothing may vanish by itself");
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        assert_eq!(resources["Table"][policy], "Retain");
+    }
+}
+
+#[test]
+fn routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them() {
+    let resources = resources();
+    let mut found = BTreeSet::new();
+    for (name, route) in of_type(&resources, "AWS::ApiGatewayV2::Route") {
+        let key = text(&route["RouteKey"]);
+        assert!(found.insert(key), "{key} is there twice");
+        let target = text(&route["Target"]["!Sub"]);
+        let integration = target.strip_prefix("integrations/${").and_then(|rest| rest.strip_suffix('}'));
+        let alias = &resources[integration.unwrap()]["Properties"]["IntegrationUri"];
+        let serving = match key.split_once(' ') {
+            Some((method, path)) => {
+                let served = |function: Function| Some((function, function.route_at(method, path)?));
+                let (function, served) = FUNCTIONS.into_iter().find_map(served).unwrap();
+                let (kind, authorizer) = if served.is_signed {
+                    ("NONE", Value::Null)
+                } else {
+                    ("JWT", json!({ "!Ref": "Authorizer" }))
+                };
+                assert_eq!(
+                    (&route["AuthorizationType"], &route["AuthorizerId"]),
+                    (&json!(kind), &authorizer)
+                );
+                function
+            }
+            None => {
+                assert_eq!((key, &route["AuthorizationType"]), ("$default", &json!("NONE")));
+                BALANCE
+            }
+        };
+        assert_eq!(alias, &json!({ "!Ref": format!("{}Function.Alias", logical(serving.name)) }), "{name}");
+        assert_eq!(route["AuthorizationScopes"], Value::Null, "a user's token has none of our scopes");
+    }
+    let routes = ROUTES.map(|route| format!("{} {}", route.method, route.path));
+    let expected = routes.iter().map(String::as_str).chain(["$default"]).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn default_route_rejects_callers_without_a_token() {
+    let test_ledger = TestLedger::new().await;
+    let ledger = Ledger::new(test_ledger.store(), test_ledger.clock.sources());
+    let app = Arc::new(App::new(ledger));
+    let deadline = test_ledger.clock.now().plus_millis(60_000);
+    let paths = ROUTES.map(|route| route.path.replace(['{', '}'], ""));
+    let others = ["/", "/credits//balance", "/credits/u/balance/", "/$default"];
+    for path in paths.iter().map(String::as_str).chain(others) {
+        for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"] {
+            let event = http_event(method, path, b"{\"user_uuid\":\"u\"}".to_vec(), None, &json!({}));
+            let Ok(Reply::Http(answer)) = invoke(&app, BALANCE, event.to_string(), deadline).await else {
+                panic!("no HTTP answer to {method} {path}");
+            };
+            assert!(matches!(answer.status_code, 401 | 404 | 405), "{method} {path}: {}", answer.status_code);
+        }
+    }
+}
+
+#[test]
+fn each_function_is_built_of_its_crate_and_runs_under_its_role() {
+    let resources = resources();
+    let functions = of_type(&resources, "AWS::Serverless::Function");
+    let names: BTreeSet<_> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let crates = FUNCTIONS.map(|function| function.name).into_iter().chain(["audit"]);
+    assert_eq!(names, crates.clone().map(|name| logical(name) + "Function").collect());
+    for name in crates {
+        let logical = logical(name);
+        let resource = &resources[format!("{logical}Function")];
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{name}");
+        assert_eq!(resource["Properties"]["CodeUri"], format!("functions/{name}"));
+        assert_eq!(resource["Properties"]["Role"], json!({ "!GetAtt": format!("{logical}Role.Arn") }));
+        let of_api = (name != "audit").then(|| "ServerErrors".to_owned());
+        let alarms = [format!("{logical}Errors")].into_iter().chain(of_api);
+        let alarms: Value = alarms.map(|alarm| json!({ "!Ref": alarm })).collect();
+        assert_eq!(resource["Properties"]["DeploymentPreference"]["Alarms"], alarms, "{name}");
+        let errors = &resources[format!("{logical}Errors")]["Properties"]["Dimensions"];
+        let of_alias =
+            json!({ "Name": "Resource", "Value": { "!Sub": format!("${{{logical}Function}}:live") } });
+        assert_eq!(errors[1], of_alias, "{name}");
+        let manifest = fs::read_to_string(format!("{ROOT}/functions/{name}/Cargo.toml")).unwrap();
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"")));
+    }
+    assert!(!template().contains("SCRIP_ADMIT_ANYONE"));
+}
+
+/// What a role's policies let it do with the table: action and what is behind
+/// the table's name.
+fn allowed(resources: &Value, name: &str) -> BTreeSet<(String, String)> {
+    let mut allowed = BTreeSet::new();
+    for statement in statements(&resources[format!("{}Role", logical(name))]["Properties"]) {
+        for action in list(&statement["Action"]).into_iter().map(text) {
+            assert!(!action.contains('*'), "{action}");
+            for resource in list(&statement["Resource"]) {
+                assert!(!resource.to_string().contains('*'), "{resource}");
+                if let Some(action) = action.strip_prefix("dynamodb:") {
+                    let place = text(&resource["!Sub"]).strip_prefix(TABLE).unwrap();
+                    allowed.insert((action.to_owned(), place.to_owned()));
+                }
+            }
+        }
+    }
+    allowed
+}
+
+/// What a role may do, whether there are traces or not.
+pub(super) fn statements(role: &Value) -> Vec<&Value> {
+    assert_eq!(role["ManagedPolicyArns"], Value::Null);
+    let of_policies = list(&role["Policies"]).into_iter();
+    let all = of_policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+    let always: Vec<_> = all.filter(|statement| statement["!If"][0] != "Traces").collect();
+    assert!(always.iter().all(|statement| statement["Effect"] == "Allow"), "{role}");
+    always
+}
+
+/// The IAM actions that authorize a request. Transactions are no actions of IAM: each of
+/// their items is authorized as a call of its own.
+fn needed(operation: &str, request: &Value) -> Vec<(String, String)> {
+    if ["TransactWriteItems", "TransactGetItems"].contains(&operation) {
+        let actions = request["TransactItems"].as_array().unwrap().iter();
+        let names = actions.flat_map(|action| action.as_object().unwrap().keys());
+        return names.map(|name| (format!("{name}Item"), String::new())).collect();
+    }
+    let index = request["IndexName"].as_str().map(|index| format!("/index/{index}"));
+    vec![(operation.to_owned(), index.unwrap_or_default())]
+}
+
+#[test]
+fn transaction_is_authorized_by_the_actions_on_its_items() {
+    let needed = |operation, request| {
+        let needed = needed(operation, &request).into_iter();
+        needed.map(|(action, place)| action + &place).collect::<Vec<_>>()
+    };
+    let transaction = json!({ "TransactItems": [{ "Put": {} }, { "Update": {} }, { "ConditionCheck": {} }] });
+    let actions = ["PutItem", "UpdateItem", "ConditionCheckItem"];
+    assert_eq!(needed("TransactWriteItems", transaction), actions);
+    let transaction = json!({ "TransactItems": [{ "Get": {} }, { "Get": {} }] });
+    assert_eq!(needed("TransactGetItems", transaction), ["GetItem", "GetItem"]);
+    assert_eq!(needed("Query", json!({ "IndexName": "timeline" })), ["Query/index/timeline"]);
+}
+
+/// The functions whose failed asynchronous invocations wait in the failure queue.
+const QUEUED: [&str; 3] = ["grant", "decrease", "refund"];
+
+#[test]
+fn functions_that_write_send_failed_invocations_to_the_queue_and_no_other_may() {
+    let resources = resources();
+    let queue = json!({ "!GetAtt": "FailureQueue.Arn" });
+    let sends = json!({ "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue });
+    for name in FUNCTIONS.map(|function| function.name).into_iter().chain(["audit"]) {
+        let logical = logical(name);
+        let config = &resources[format!("{logical}Function")]["Properties"]["EventInvokeConfig"];
+        let role = &resources[format!("{logical}Role")]["Properties"];
+        let of_queues = statements(role).into_iter().filter(|statement| {
+            list(&statement["Action"]).into_iter().any(|action| text(action).starts_with("sqs:"))
+        });
+        let of_queues: Vec<_> = of_queues.collect();
+        if QUEUED.contains(&name) {
+            let destination = json!({ "OnFailure": { "Type": "SQS", "Destination": queue } });
+            let expected = json!({ "MaximumRetryAttempts": 2, "DestinationConfig": destination });
+            assert_eq!((config, of_queues), (&expected, vec![&sends]), "{name}");
+        } else {
+            assert_eq!((&config["DestinationConfig"], of_queues), (&Value::Null, vec![]), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
+    let ledger = TestLedger::new().await;
+    let charge = |generation: &str, key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": generation, "idempotency_key": key });
+    let refund = |user: Option<&str>, generation: &str, key: Option<&str>| json!({ "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": "r" });
+    let failed = |user: Option<&str>, generation: &str| json!({ "user_uuid": user, "generation_uuid": generation, "status": "failed" });
+    let calls = [
+        (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
+        (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
+        (DECREASE, charge("g1", None)),
+        (DECREASE, charge("g1", None)),
+        // Fences, before and after a charge with a key; then voids.
+        (REFUND, refund(Some("u"), "f1", None)),
+        (DECREASE, charge("g2", Some("k"))),
+        (REFUND, refund(Some("u"), "f2", None)),
+        (REFUND, refund(Some("u"), "f3", Some("k"))),
+        (REFUND, refund(None, "g1", None)),
+        (REFUND, refund(Some("u"), "g2", Some("k"))),
+        (WEBHOOK, failed(Some("u"), "f4")),
+        (DECREASE, charge("g3", Some("k"))),
+        (WEBHOOK, failed(Some("u"), "f5")),
+        (WEBHOOK, failed(None, "g3")),
+        (BALANCE, json!({ "user_uuid": "u" })),
+        (HISTORY, json!({ "operation": "timeline", "user_uuid": "u" })),
+        (HISTORY, json!({ "operation": "summary", "user_uuid": "u" })),
+        (HISTORY, json!({ "operation": "summary", "user_uuid": "u", "from": "2020-01-01T00:00:00Z" })),
+        (HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })),
+    ];
+    let mut done = FUNCTIONS.map(|function| (function.name, BTreeSet::new()));
+    for (function, payload) in calls {
+        ledger.http_client.take_requests();
+        ledger.invoke(function, payload).await.unwrap();
+        let (_, done) = done.iter_mut().find(|(name, _)| *name == function.name).unwrap();
+        let needed = |sent: &RecordedRequest| needed(&sent.operation, &sent.request);
+        done.extend(ledger.http_client.take_requests().iter().flat_map(needed));
+    }
+    let resources = resources();
+    assert_eq!(FUNCTIONS.map(|function| (function.name, allowed(&resources, function.name))), done);
+    for (_, permission) in of_type(&resources, "AWS::Lambda::Permission") {
+        assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
+    }
+}
+
+#[test]
+fn audit_reads_the_table_by_the_clock_and_writes_nothing() {
+    let document = document();
+    let resources = &document["Resources"];
+    let reads = [
+        ("GetItem", ""),
+        ("Query", ""),
+        ("Query", "/index/generation_uuid"),
+        ("Query", "/index/timeline"),
+        ("Scan", ""),
+    ];
+    assert_eq!(
+        allowed(resources, "audit"),
+        reads.map(|(action, place)| (action.to_owned(), place.to_owned())).into()
+    );
+    let schedule = &resources["AuditSchedule"]["Properties"];
+    assert_eq!(schedule["ScheduleExpression"], json!({ "!Sub": "rate(${AuditEvery} minutes)" }));
+    assert_eq!(schedule["Target"]["Arn"], json!({ "!Ref": "AuditFunction.Alias" }));
+    assert_eq!(schedule["Target"]["Input"], r#"{"time": "<aws.scheduler.scheduled-time>"}"#);
+    let told =
+        &resources["AuditFunction"]["Properties"]["Environment"]["Variables"]["SCRIP_AUDIT_EVERY_MINUTES"];
+    assert_eq!(*told, json!({ "!Ref": "AuditEvery" }));
+    let minutes = list(&document["Parameters"]["AuditEvery"]["AllowedValues"]).into_iter().map(text);
+    for minutes in minutes {
+        let seconds = document["Mappings"]["AuditEvery"][minutes]["Seconds"].as_u64().unwrap();
+        assert_eq!(seconds, 60 * minutes.parse::<u64>().unwrap());
+    }
+}
+
+#[test]
+fn who_runs_may_send_traces_where_there_are_any() {
+    let document = document();
+    let resources = &document["Resources"];
+    assert_eq!(document["Globals"]["Function"]["Tracing"], json!({ "!Ref": "Tracing" }));
+    for (kind, actions) in
+        [("AWS::Serverless::Function", &TRACES[..2]), ("AWS::Serverless::StateMachine", &TRACES)]
+    {
+        // X-Ray permissions have no resources.
+        let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+        let expected = json!({ "!If": ["Traces", statement, { "!Ref": "AWS::NoValue" }] });
+        for (name, properties) in of_type(resources, kind) {
+            let role = text(&properties["Role"]["!GetAtt"]).trim_end_matches(".Arn");
+            let policies = list(&resources[role]["Properties"]["Policies"]).into_iter();
+            let mut all = policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+            assert!(all.any(|statement| *statement == expected), "{name}");
+            let enabled = json!({ "Enabled": { "!If": ["Traces", true, false] } });
+            assert!(kind.ends_with("Function") || properties["Tracing"] == enabled, "{name}");
+        }
+    }
+}

@@ -1,0 +1,556 @@
+//! The write path: item formats, unknown attributes, retries, resends and redeliveries.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use aws_sdk_dynamodb::types::AttributeValue::{self, M, N, S};
+use scrip::{
+    domain::{Discrepancy, Timestamp, UserId},
+    transport::{
+        Audit, Function,
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+    },
+};
+use scrip_tests::{Clock, Fault, RecordedRequest, TestLedger};
+use serde_json::{Value, json};
+use tokio::{join, sync::Notify};
+
+const CONFLICT: Fault = Fault::Cancelled(&["None", "TransactionConflict"]);
+const MISMATCH: Fault = Fault::Error(400, "IdempotentParameterMismatchException");
+
+/// How many milliseconds an invocation has, if it has enough.
+const ENOUGH: i64 = 60_000;
+
+const HOUR: i64 = 3_600_000;
+
+fn number(number: i64) -> AttributeValue {
+    N(number.to_string())
+}
+
+fn grant(order_no: &str, credits: u64) -> Value {
+    json!({ "user_uuid": "u", "trans_type": "order_pay", "order_no": order_no, "credits": credits })
+}
+
+fn charge(generation: &str, key: Option<&str>, credits: u64) -> Value {
+    json!({
+        "user_uuid": "u", "trans_type": "anime_generation", "credits": credits,
+        "generation_uuid": generation, "idempotency_key": key,
+    })
+}
+
+fn refund(user: Option<&str>, generation: &str) -> Value {
+    json!({ "user_uuid": user, "generation_uuid": generation, "reason": "it failed" })
+}
+
+fn of_user() -> Value {
+    json!({ "user_uuid": "u" })
+}
+
+fn history(operation: &str) -> Value {
+    json!({ "operation": operation, "user_uuid": "u" })
+}
+
+fn of_generation(generation: &str) -> Value {
+    json!({ "operation": "generation", "generation_uuid": generation })
+}
+
+/// A user with a grant, a charge without a key, a charge with a key, and a fence.
+async fn ledger() -> TestLedger {
+    let ledger = TestLedger::new().await;
+    ledger.invoke(GRANT, grant("order-1", 10)).await.unwrap();
+    ledger.invoke(DECREASE, charge("gen-1", None, 4)).await.unwrap();
+    ledger.invoke(DECREASE, charge("chat-1", Some("m-1"), 1)).await.unwrap();
+    ledger.invoke(REFUND, refund(Some("u"), "gen-3")).await.unwrap();
+    ledger
+}
+
+/// The items of that user, each with every kind of request that reads it.
+fn readers() -> [(&'static str, Vec<(Function, Value)>); 5] {
+    [
+        (
+            "wallet",
+            vec![
+                (GRANT, grant("order-2", 1)),
+                (GRANT, grant("order-1", 10)),
+                (DECREASE, charge("gen-2", None, 1)),
+                (DECREASE, charge("gen-1", None, 4)),
+                (REFUND, refund(Some("u"), "gen-1")),
+                (REFUND, refund(None, "gen-1")),
+                (REFUND, refund(Some("u"), "gen-4")),
+                (BALANCE, of_user()),
+                (HISTORY, history("summary")),
+            ],
+        ),
+        (
+            "charge#gen-1#",
+            vec![
+                (DECREASE, charge("gen-1", None, 4)),
+                (REFUND, refund(Some("u"), "gen-1")),
+                (REFUND, refund(None, "gen-1")),
+                (HISTORY, history("timeline")),
+                (HISTORY, of_generation("gen-1")),
+            ],
+        ),
+        (
+            "charge#chat-1#m-1",
+            vec![
+                (DECREASE, charge("chat-1", Some("m-1"), 1)),
+                (REFUND, refund(Some("u"), "chat-1")),
+                (HISTORY, history("timeline")),
+                (HISTORY, of_generation("chat-1")),
+            ],
+        ),
+        ("grant#order#order-1", vec![(GRANT, grant("order-1", 10)), (HISTORY, history("timeline"))]),
+        ("charge#gen-3#", vec![(DECREASE, charge("gen-3", None, 1)), (REFUND, refund(Some("u"), "gen-3"))]),
+    ]
+}
+
+#[tokio::test]
+async fn item_of_another_format_is_neither_read_nor_changed() {
+    for (format, code) in
+        [(number(2), "StoreUnavailable"), (number(1), "Internal"), (S("2".to_owned()), "Internal")]
+    {
+        for (item, requests) in readers() {
+            let ledger = ledger().await;
+            ledger.set("u", item, "item_format", format.clone()).await;
+            let before = ledger.items().await;
+            for (function, request) in requests {
+                let error = ledger.invoke(function, request.clone()).await.unwrap_err();
+                assert_eq!(error.0, code, "{item} {format:?}: {} {request}", function.name);
+            }
+            assert_eq!(ledger.items().await, before, "{item} {format:?}: nothing is written");
+        }
+    }
+}
+
+/// Runs a request, and a change between its reads and its first transaction.
+async fn with_change_before_commit(
+    ledger: &TestLedger,
+    request: (Function, Value),
+    change: impl Future<Output = ()>,
+) -> Result<Value, (String, String)> {
+    let (sending, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (mut first, sends) = (Some(released.clone()), sending.clone());
+    ledger.http_client.inject(move |sent| {
+        let held = if sent.is_write() { first.take() } else { None };
+        held.map(|released| {
+            sends.notify_one();
+            Fault::DelayedUntil(released)
+        })
+    });
+    let (answer, ()) = join!(ledger.invoke(request.0, request.1), async {
+        sending.notified().await;
+        change.await;
+        released.notify_one();
+    });
+    answer
+}
+
+#[tokio::test]
+async fn item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
+    for (item, request) in [
+        ("wallet", (GRANT, grant("order-2", 1))),
+        ("wallet", (DECREASE, charge("gen-2", None, 1))),
+        ("wallet", (REFUND, refund(Some("u"), "gen-1"))),
+        ("wallet", (REFUND, refund(Some("u"), "gen-4"))),
+        ("charge#gen-1#", (REFUND, refund(Some("u"), "gen-1"))),
+        ("charge#chat-1#m-1", (REFUND, refund(Some("u"), "chat-1"))),
+    ] {
+        let ledger = ledger().await;
+        let mut before = ledger.items().await;
+        before
+            .get_mut(&["u".to_owned(), item.to_owned()])
+            .unwrap()
+            .insert("item_format".to_owned(), number(2));
+        let newer = ledger.set("u", item, "item_format", number(2));
+        let error = with_change_before_commit(&ledger, request.clone(), newer).await.unwrap_err();
+        assert_eq!(error.0, "StoreUnavailable", "{item}: {}", request.1);
+        assert_eq!(ledger.items().await, before, "{item}: {}", request.1);
+    }
+}
+
+/// The user, and when an audit or a repair must have ended.
+fn user_and_deadline(ledger: &TestLedger) -> (UserId, Timestamp) {
+    ("u".to_owned().try_into().unwrap(), ledger.clock.now().plus_millis(ENOUGH))
+}
+
+/// The texts of the user's discrepancies.
+async fn discrepancies(ledger: &TestLedger) -> Vec<String> {
+    let (user, deadline) = user_and_deadline(ledger);
+    let report = ledger.ledger().audit(&user, deadline).await.unwrap();
+    report.discrepancies.named().map(Discrepancy::to_string).collect()
+}
+
+/// What the audit of the whole table counts: users, users with discrepancies, failed audits.
+async fn audit_counts(ledger: &TestLedger) -> [Value; 3] {
+    let audit = Audit::every(60).unwrap();
+    let summary = ledger.audit(audit, &json!({ "segment": 0, "of": 1 }), ENOUGH).await.unwrap();
+    ["users", "drifted", "failed"].map(|count| summary[count].clone())
+}
+
+#[tokio::test]
+async fn audit_names_a_wallet_of_a_newer_format_and_goes_on() {
+    let ledger = ledger().await;
+    for user in ["a", "b", "z"] {
+        ledger.grant(user, 1, None).await;
+    }
+    ledger.set("u", "wallet", "item_format", number(2)).await;
+    assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)]);
+    let found = discrepancies(&ledger).await;
+    assert_eq!(found, ["item user_uuid=\"u\" sk=\"wallet\": is of format 2, not 1"]);
+}
+
+/// An attribute in a map or a list of an item.
+fn inside<'a>(item: &'a AttributeValue, path: &[&str]) -> Option<&'a AttributeValue> {
+    path.iter().try_fold(item, |value, step| match value {
+        M(map) => map.get(*step),
+        AttributeValue::L(list) => list.get(step.parse::<usize>().unwrap()),
+        _ => None,
+    })
+}
+
+#[tokio::test]
+async fn every_write_keeps_unknown_attributes() {
+    let later = || S("later".to_owned());
+    let ledger = ledger().await;
+    ledger.set("u", "wallet", "packs[0].z", later()).await;
+    ledger.set("u", "wallet", "totals.anime_generation.z", later()).await;
+    assert_eq!(discrepancies(&ledger).await, [""; 0], "no discrepancy");
+    ledger.set("u", "charge#gen-1#", "z", later()).await;
+    for (function, request) in [
+        (GRANT, grant("order-2", 5)),
+        (DECREASE, charge("gen-2", None, 2)),
+        (REFUND, refund(Some("u"), "gen-1")),
+        (REFUND, refund(Some("u"), "gen-4")),
+    ] {
+        ledger.invoke(function, request.clone()).await.unwrap();
+        let wallet = M(ledger.item("u", "wallet").await.unwrap());
+        for path in [&["packs", "0", "z"][..], &["totals", "anime_generation", "z"]] {
+            assert_eq!(inside(&wallet, path), Some(&later()), "{path:?} after {request}");
+        }
+        assert_eq!(inside(&wallet, &["packs", "1", "z"]), None, "another pack has none");
+        assert_eq!(ledger.item("u", "charge#gen-1#").await.unwrap()["z"], later(), "after {request}");
+    }
+    assert_eq!(ledger.sound_balance("u").await, 12);
+}
+
+/// The transaction finds another wallet than was read, and keeps the attributes of that one.
+#[tokio::test]
+async fn write_to_a_wallet_that_moved_keeps_its_unknown_attributes() {
+    let ledger = ledger().await;
+    let other = ledger.second_process();
+    let change = async {
+        other.invoke(GRANT, grant("order-2", 5)).await.unwrap();
+        ledger.set("u", "wallet", "packs[1].z", S("later".to_owned())).await;
+    };
+    with_change_before_commit(&ledger, (DECREASE, charge("gen-2", None, 2)), change).await.unwrap();
+    let wallet = M(ledger.item("u", "wallet").await.unwrap());
+    assert_eq!(inside(&wallet, &["packs", "1", "z"]), Some(&S("later".to_owned())));
+    assert_eq!(ledger.sound_balance("u").await, 8);
+}
+
+#[tokio::test]
+async fn wallet_that_is_deleted_before_the_commit_is_an_empty_one() {
+    for (request, balance) in [
+        ((DECREASE, charge("gen-2", None, 1)), Err(0)),
+        ((DECREASE, json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1 })), Err(0)),
+        ((GRANT, grant("order-2", 3)), Ok(3)),
+    ] {
+        let ledger = ledger().await;
+        let deletion = ledger.corrupt("u", "wallet", None);
+        let answer = with_change_before_commit(&ledger, request.clone(), deletion).await;
+        match (answer, balance) {
+            (Ok(answer), Ok(balance)) => {
+                assert_eq!((&answer["replayed"], &answer["balance"]), (&json!(false), &json!(balance)));
+                assert_eq!(ledger.balance("u").await["balance"], balance);
+            }
+            (Err((code, message)), Err(balance)) => {
+                assert_eq!(code, "InsufficientCredits");
+                assert!(message.contains(&format!("balance is {balance}")), "{message}");
+                assert!(ledger.item("u", "wallet").await.is_none());
+            }
+            (answer, _) => panic!("{}: {answer:?}", request.1),
+        }
+    }
+}
+
+#[tokio::test]
+async fn wallet_that_is_an_hour_ahead_of_the_clock_is_changed_by_a_repair_alone() {
+    for (ahead, is_changed) in [(HOUR - 60_000, true), (HOUR + 60_000, false)] {
+        let ledger = TestLedger::with(Clock::stopped()).await;
+        ledger.invoke(GRANT, grant("order-1", 10)).await.unwrap();
+        ledger.invoke(DECREASE, charge("gen-1", None, 4)).await.unwrap();
+        let version = number(ledger.clock.now().millis() + ahead);
+        for (function, request) in [
+            (GRANT, grant("order-2", 5)),
+            (DECREASE, charge("gen-2", None, 1)),
+            (REFUND, refund(Some("u"), "gen-1")),
+            (REFUND, refund(Some("u"), "gen-3")),
+        ] {
+            ledger.set("u", "wallet", "version", version.clone()).await;
+            let before = ledger.items().await;
+            let ended = ledger.invoke(function, request.clone()).await.map(drop).map_err(|(code, _)| code);
+            let expected = if is_changed { Ok(()) } else { Err("Internal".to_owned()) };
+            assert_eq!(ended, expected, "{ahead}: {request}");
+            assert_eq!(ledger.items().await != before, is_changed, "{ahead}: {request}");
+        }
+        if is_changed {
+            continue;
+        }
+        let found = discrepancies(&ledger).await;
+        assert!(found.len() == 1 && found[0].contains("more than an hour ahead of the clock"), "{found:?}");
+        let (user, deadline) = user_and_deadline(&ledger);
+        let repaired = ledger.ledger().repair(&user, deadline).await.unwrap();
+        let version = repaired.after.unwrap().version.unwrap();
+        assert!(repaired.written.is_some() && version <= ledger.clock.now().plus_millis(60_000), "{version}");
+        ledger.invoke(DECREASE, charge("gen-2", None, 1)).await.unwrap();
+        assert_eq!(ledger.sound_balance("u").await, 5);
+        assert_eq!(discrepancies(&ledger).await, [""; 0]);
+    }
+}
+
+/// How long a request took, in milliseconds of the clock, and how it ended.
+async fn timed(ledger: &TestLedger, request: &Value, millis: i64) -> (i64, Result<Value, String>) {
+    let began = ledger.clock.now();
+    let ended = ledger.deliver(DECREASE, request, "request-timed", millis).await;
+    (ledger.clock.now().millis() - began.millis(), ended.map_err(|(code, _)| code))
+}
+
+#[tokio::test]
+async fn charge_that_meets_conflicts_is_busy_after_three_seconds() {
+    let ledger = ledger().await;
+    ledger.http_client.inject(|sent| sent.is_write().then_some(CONFLICT));
+    let (took, ended) = timed(&ledger, &charge("gen-2", None, 1), 29_500).await;
+    assert_eq!(ended.unwrap_err(), "Busy");
+    assert!((2_500..10_000).contains(&took), "{took} ms");
+    ledger.http_client.inject(|_| None);
+    assert_eq!(ledger.sound_balance("u").await, 5);
+}
+
+/// `Busy` means that nothing was done.
+#[tokio::test]
+async fn charge_of_unknown_outcome_is_never_busy() {
+    for (faults, charged) in [
+        (vec![Fault::ResponseLost], 1),
+        (vec![Fault::RequestLost], 0),
+        (vec![Fault::RequestLost, MISMATCH], 0),
+        (vec![CONFLICT, Fault::RequestLost, MISMATCH], 0),
+    ] {
+        let ledger = ledger().await;
+        let mut left = VecDeque::from(faults.clone());
+        ledger.http_client.inject(move |sent| sent.is_write().then(|| left.pop_front().unwrap_or(CONFLICT)));
+        let (took, ended) = timed(&ledger, &charge("gen-2", None, 1), 2_000).await;
+        assert_eq!(ended.unwrap_err(), "StoreUnavailable", "{faults:?}");
+        assert!((1_000..10_000).contains(&took), "{faults:?}: {took} ms");
+        ledger.http_client.inject(|_| None);
+        assert_eq!(ledger.sound_balance("u").await, 5 - charged, "{faults:?}");
+    }
+}
+
+/// The bodies of the transactions since the last call.
+fn bodies(ledger: &TestLedger) -> Vec<String> {
+    ledger
+        .http_client
+        .take_requests()
+        .into_iter()
+        .filter(RecordedRequest::is_write)
+        .map(|sent| sent.body)
+        .collect()
+}
+
+#[tokio::test]
+async fn resend_is_the_first_request_byte_for_byte() {
+    let ledger = TestLedger::new().await;
+    let numbers = || M(["a", "b", "c", "d"].map(|name| (name.to_owned(), number(1))).into());
+    for pack in 0..4 {
+        ledger.grant("u", 10, Some(&format!("2027-01-0{}T00:00:00Z", pack + 1))).await;
+        // Members that this version does not define are written in the same order, too.
+        ledger.set("u", "wallet", &format!("packs[{pack}].y"), number(1)).await;
+        ledger.set("u", "wallet", &format!("packs[{pack}].z"), numbers()).await;
+    }
+    for (function, request) in [
+        (DECREASE, charge("gen-1", None, 35)),
+        (GRANT, grant("order-1", 5)),
+        (REFUND, refund(Some("u"), "gen-1")),
+        (REFUND, refund(Some("u"), "gen-2")),
+    ] {
+        bodies(&ledger);
+        ledger.http_client.fail_writes([Fault::RequestLost, Fault::ResponseLost]);
+        ledger.invoke(function, request.clone()).await.unwrap();
+        let sent = bodies(&ledger);
+        assert!(sent[0].contains("ClientRequestToken"), "{}", sent[0]);
+        assert_eq!(sent, vec![sent[0].clone(); 3], "{request}");
+    }
+}
+
+#[tokio::test]
+async fn token_mismatch_after_an_unknown_outcome_is_looked_up() {
+    for lost in [Fault::ResponseLost, Fault::RequestLost] {
+        let ledger = ledger().await;
+        for (function, request, change) in [
+            (DECREASE, charge("gen-2", None, 3), -3),
+            (GRANT, grant("order-2", 5), 5),
+            (REFUND, refund(Some("u"), "gen-1"), 4),
+            (REFUND, refund(Some("u"), "gen-4"), 0),
+        ] {
+            let before = i64::try_from(ledger.sound_balance("u").await).unwrap();
+            ledger.http_client.fail_writes([lost.clone(), MISMATCH]);
+            let answer = ledger.invoke(function, request.clone()).await.unwrap();
+            let after = i64::try_from(ledger.sound_balance("u").await).unwrap();
+            assert_eq!(after - before, change, "{lost:?}: {request}");
+            if function.name == REFUND.name {
+                let outcome = if change == 0 { "fenced" } else { "voided" };
+                assert_eq!((&answer["outcome"], &answer["credits"]), (&json!(outcome), &json!(change)));
+            } else {
+                assert_eq!((&answer["replayed"], &answer["balance"]), (&json!(false), &json!(after)));
+            }
+        }
+        assert_eq!(ledger.records("u").await.len(), 5, "{lost:?}");
+    }
+}
+
+#[tokio::test]
+async fn token_mismatch_without_an_unknown_outcome_is_internal() {
+    let ledger = ledger().await;
+    let before = ledger.items().await;
+    for (function, request) in [
+        (DECREASE, charge("gen-2", None, 3)),
+        (GRANT, grant("order-2", 5)),
+        (REFUND, refund(Some("u"), "gen-1")),
+    ] {
+        ledger.http_client.fail_writes([MISMATCH]);
+        assert_eq!(ledger.invoke(function, request).await.unwrap_err().0, "Internal");
+    }
+    assert_eq!(ledger.items().await, before);
+}
+
+/// A session of so many charges of one credit each.
+async fn session(charges: u64) -> TestLedger {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", charges, None).await;
+    for message in 0..charges {
+        ledger.charge("u", 1, "s", Some(&format!("m{message}"))).await.unwrap();
+    }
+    ledger.http_client.take_requests();
+    ledger
+}
+
+/// How many charges each transaction since the last call voids.
+fn voids(ledger: &TestLedger) -> Vec<usize> {
+    let sent = ledger.http_client.take_requests().into_iter().filter(RecordedRequest::is_write);
+    sent.map(|sent| sent.request["TransactItems"].as_array().unwrap().len() - 1).collect()
+}
+
+#[tokio::test]
+async fn refund_of_many_charges_halves_its_transactions_until_they_pass() {
+    let halved: &[_] = &[60, 30, 15, 8, 8, 8, 8, 8, 8, 8, 4];
+    for (fault, expected) in [(CONFLICT, halved), (Fault::RequestLost, halved), (Fault::ResponseLost, &[60])]
+    {
+        let ledger = session(60).await;
+        let injected = fault.clone();
+        ledger.http_client.inject(move |sent| {
+            let actions = sent.request["TransactItems"].as_array().map_or(0, Vec::len);
+            (sent.is_write() && actions > 10).then(|| injected.clone())
+        });
+        let refund = ledger.refund(Some("u"), "s", None).await.unwrap();
+        assert_eq!((&refund["outcome"], &refund["credits"]), (&json!("voided"), &json!(60)), "{fault:?}");
+        assert_eq!(refund["records"].as_array().unwrap().len(), 60, "{fault:?}");
+        assert_eq!(voids(&ledger), expected, "{fault:?}");
+        assert_eq!(ledger.sound_balance("u").await, 60, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn refund_whose_every_transaction_meets_a_conflict_is_busy() {
+    let ledger = session(60).await;
+    let before = ledger.items().await;
+    ledger.http_client.inject(|sent| sent.is_write().then_some(CONFLICT));
+    let began = ledger.clock.now();
+    assert_eq!(ledger.refund(Some("u"), "s", None).await.unwrap_err().0, "Busy");
+    let took = ledger.clock.now().millis() - began.millis();
+    assert!((2_500..10_000).contains(&took), "{took} ms");
+    let sent = voids(&ledger);
+    assert!(sent[0] == 60 && sent.windows(2).all(|pair| pair[1] == pair[0].div_ceil(2)), "{sent:?}");
+    assert!(sent.len() < 100, "{sent:?}");
+    assert_eq!(ledger.items().await, before);
+}
+
+#[tokio::test]
+async fn request_without_an_identity_is_done_once_for_each_delivery() {
+    let grant = json!({ "user_uuid": "u", "trans_type": "system_add", "credits": 5 });
+    let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 2 });
+    let ledger = ledger().await;
+    for (function, request, balances) in [(GRANT, grant, [10, 15]), (DECREASE, charge, [13, 11])] {
+        let deliver = |id| ledger.deliver(function, &request, id, ENOUGH);
+        let first = deliver("delivery-1").await.unwrap();
+        assert_eq!((&first["replayed"], &first["balance"]), (&json!(false), &json!(balances[0])));
+        let again = deliver("delivery-1").await.unwrap();
+        assert_eq!((&again["replayed"], &again["balance"]), (&json!(true), &json!(balances[0])));
+        assert_eq!(again["trans_no"], first["trans_no"]);
+        let other = deliver("delivery-2").await.unwrap();
+        assert_eq!((&other["replayed"], &other["balance"]), (&json!(false), &json!(balances[1])));
+        assert_ne!(other["trans_no"], first["trans_no"]);
+    }
+    assert_eq!(ledger.sound_balance("u").await, 11);
+}
+
+#[tokio::test]
+async fn charge_of_unknown_outcome_after_a_conflict_is_never_busy() {
+    let ledger = ledger().await;
+    let mut left = VecDeque::from([CONFLICT, Fault::ResponseLost]);
+    ledger.http_client.inject(move |sent| sent.is_write().then(|| left.pop_front().unwrap_or(CONFLICT)));
+    let (_, ended) = timed(&ledger, &charge("gen-2", None, 1), 2_000).await;
+    ledger.http_client.inject(|_| None);
+    assert_eq!(ledger.sound_balance("u").await, 4, "it was charged");
+    assert_eq!(ended.unwrap_err(), "StoreUnavailable");
+}
+
+#[tokio::test]
+async fn second_delivery_is_a_replay_where_a_new_request_would_be_refused() {
+    let ledger = ledger().await;
+    let charge = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 4 });
+    let grant = json!({
+        "user_uuid": "u", "trans_type": "system_add", "credits": 4, "expired_at": "2026-01-01T03:00:00Z",
+    });
+    for (function, request) in [(DECREASE, charge), (GRANT, grant)] {
+        let first = ledger.deliver(function, &request, "delivery-1", ENOUGH).await.unwrap();
+        ledger.clock.pass_millis(2 * HOUR);
+        let again = ledger.deliver(function, &request, "delivery-1", ENOUGH).await.unwrap();
+        assert_eq!((&again["replayed"], &again["trans_no"]), (&json!(true), &first["trans_no"]));
+    }
+}
+
+#[tokio::test]
+async fn audit_names_a_record_of_a_newer_format_and_goes_on() {
+    for item in ["charge#gen-1#", "charge#chat-1#m-1", "grant#order#order-1", "charge#gen-3#"] {
+        let ledger = ledger().await;
+        for user in ["a", "b", "z"] {
+            ledger.grant(user, 1, None).await;
+        }
+        ledger.set("u", item, "item_format", number(2)).await;
+        assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)], "{item}");
+        let found = discrepancies(&ledger).await;
+        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 2, not 1")]);
+    }
+}
+
+#[tokio::test]
+async fn repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
+    let ledger = ledger().await;
+    ledger.set("u", "wallet", "item_format", number(2)).await;
+    let before = ledger.items().await;
+    let (user, deadline) = user_and_deadline(&ledger);
+    let repaired = ledger.ledger().repair(&user, deadline).await;
+    assert!(repaired.as_ref().map_or(true, |repair| repair.written.is_none()), "{repaired:?}");
+    assert!(ledger.items().await == before, "nothing is written");
+}
+
+#[tokio::test]
+async fn refund_of_99_charges_passes_though_large_transactions_get_no_answer() {
+    let ledger = session(99).await;
+    ledger.http_client.inject(|sent| {
+        let actions = sent.request["TransactItems"].as_array().map_or(0, Vec::len);
+        (sent.is_write() && actions > 10).then_some(Fault::RequestLost)
+    });
+    let refund = ledger.refund(Some("u"), "s", None).await;
+    assert_eq!(refund.unwrap()["credits"], 99, "{:?}", voids(&ledger));
+}

@@ -45,7 +45,7 @@ for (const [colorScheme, file] of [["light", "console.png"], ["dark", "console-d
       await balanceIs(page, "16");
       await page.getByLabel("Show refunded charges").check();
       await generate(page, { outcome: "fails", reason: "the model timed out" });
-      await shows(page.locator("#stories"), "Refunded 8");
+      await shows(page.locator("#scenarios"), "Refunded 8");
       await shows(page.locator(".record.voided"), "the model timed out");
       await balanceIs(page, "16");
       await page.locator("#user").blur();

@@ -83,7 +83,11 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
             &[("grant_invoked", &[&[3.0], &[1.0]]), ("webhook_requests", &[&[1.0], &[1.0]])],
             Alarm,
         ),
-        ("FunctionsDead", &[("decrease_invoked", &[&[3.0], &[1.0]]), ("none_requests", &[&[1.0], &[1.0]])], Well),
+        (
+            "FunctionsDead",
+            &[("decrease_invoked", &[&[3.0], &[1.0]]), ("none_requests", &[&[1.0], &[1.0]])],
+            Well,
+        ),
         ("FunctionsDead", &[], Well),
         ("QueriesSlow", &[("query_latency", &[many_slow, NONE, many_slow])], Alarm),
         ("QueriesSlow", &[("query_latency", &[many_slow, some_slow, some_slow])], Well),

@@ -1,4 +1,4 @@
-"""What schemathesis does to a request before it goes out: a call-back is signed."""
+"""Hooks of schemathesis: signs the requests of call-backs."""
 
 import hashlib
 import hmac
@@ -11,8 +11,8 @@ import schemathesis
 SECRET = os.environ["WEBHOOK_SECRET"].encode()
 
 
-class Signed(requests.auth.AuthBase):
-    """Signs the bytes that are sent."""
+class Signature(requests.auth.AuthBase):
+    """Adds X-Signature for the bytes of the body."""
 
     def __call__(self, request):
         body = request.body or b""
@@ -26,6 +26,6 @@ class Signed(requests.auth.AuthBase):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if case.operation.path == "/webhooks/generation":
-        kwargs["auth"] = Signed()
-        # So that it is tried once more without.
+        kwargs["auth"] = Signature()
+        # Makes the check ignored_auth repeat the request without the signature.
         case._has_explicit_auth = True

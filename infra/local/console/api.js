@@ -1,11 +1,9 @@
-// Requests to the API, each of them told to whoever shows them.
+// Sends requests to the API, and dispatches an event before and after each.
 
-/**
- * An error that the API answers, or that there is no answer.
- */
-export class Problem extends Error {
+/** An error response of the API, or no response. */
+export class ApiError extends Error {
   /**
-   * @param {number} status 0 where there is no answer
+   * @param {number} status 0 if there is no response
    * @param {string} code
    * @param {string} detail
    */
@@ -15,27 +13,27 @@ export class Problem extends Error {
     this.code = code;
   }
 
-  /** Whether the same request may be answered well, a little later. */
-  get mayPass() {
+  /** Whether the same request may succeed later. */
+  get isRetryable() {
     return this.status === 0 || this.status >= 500;
   }
 
   /** @param {Exchange} exchange */
-  static of({ status, answer }) {
-    if (status === 0) return new Problem(0, "no answer", "The local stack does not answer. Does it still run?");
-    const { code, detail, message } = answer && typeof answer === "object" ? answer : {};
+  static from({ status, response }) {
+    if (status === 0) return new ApiError(0, "no response", "The local stack does not respond. Check that it is running.");
+    const { code, detail, message } = response && typeof response === "object" ? response : {};
     if (status === 401) {
-      return new Problem(status, code ?? "Unauthorized", "The local stack asks for a token. Give one under “Token”, above.");
+      return new ApiError(status, code ?? "Unauthorized", "The local stack requires a token. Enter one under “Token” above.");
     }
-    return new Problem(status, code ?? `HTTP ${status}`, detail ?? message ?? "No more is known.");
+    return new ApiError(status, code ?? `HTTP ${status}`, detail ?? message ?? "The response has no details.");
   }
 }
 
 /**
- * A request and its answer.
+ * A request and its response. `isOwn` marks the console's own reads.
  * @typedef {{
  *   id: number, method: string, path: string, body?: object | undefined, began: number, isOwn: boolean,
- *   status: number, answer: any, millis?: number, cost: Cost,
+ *   status: number, response: any, millis?: number, cost: Cost,
  * }} Exchange
  * @typedef {{ round_trips?: string, read_units?: string, write_units?: string }} Cost
  */
@@ -50,18 +48,18 @@ export class Api extends EventTarget {
   }
 
   /**
-   * Sends a request; an error is an answer too.
+   * Sends a request. Never throws: an error is an exchange too.
    *
    * @param {string} method
    * @param {string} path
    * @param {object} [body]
-   * @param {boolean} [isOwn] whether the console itself asks, and not who uses it
+   * @param {boolean} [isOwn]
    * @returns {Promise<Exchange>}
    */
   async send(method, path, body, isOwn = false) {
     /** @type {Exchange} */
-    const exchange = { id: ++this.#count, method, path, body, began: Date.now(), isOwn, status: 0, answer: null, cost: {} };
-    this.#tell(exchange);
+    const exchange = { id: ++this.#count, method, path, body, began: Date.now(), isOwn, status: 0, response: null, cost: {} };
+    this.#emit(exchange);
     const began = performance.now();
     try {
       const response = await fetch(path, {
@@ -71,36 +69,36 @@ export class Api extends EventTarget {
       });
       const text = await response.text();
       exchange.status = response.status;
-      exchange.answer = parsed(text);
-      exchange.cost = cost(response.headers.get("server-timing") ?? "");
+      exchange.response = parse(text);
+      exchange.cost = parseCost(response.headers.get("server-timing") ?? "");
     } catch {
-      // No answer: the status says so.
+      // No response: the status stays 0.
     }
     exchange.millis = performance.now() - began;
-    this.#tell(exchange);
+    this.#emit(exchange);
     return exchange;
   }
 
   /**
-   * Gets what there is, for the console itself.
+   * Reads for the console itself. Returns the body, or throws an `ApiError`.
    *
    * @param {string} path
    * @returns {Promise<any>}
    */
   async get(path) {
     const exchange = await this.send("GET", path, undefined, true);
-    if (exchange.status !== 200) throw Problem.of(exchange);
-    return exchange.answer;
+    if (exchange.status !== 200) throw ApiError.from(exchange);
+    return exchange.response;
   }
 
   /** @param {Exchange} exchange */
-  #tell(exchange) {
+  #emit(exchange) {
     this.dispatchEvent(new CustomEvent("exchange", { detail: exchange }));
   }
 }
 
 /** @param {string} text */
-function parsed(text) {
+function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -112,22 +110,22 @@ function parsed(text) {
  * @param {string} timing
  * @returns {Cost}
  */
-function cost(timing) {
+function parseCost(timing) {
   return Object.fromEntries([...timing.matchAll(/(\w+);desc="([^"]*)"/g)].map(([, name, value]) => [name, value]));
 }
 
 /**
- * The same request in a shell. A token is not told: it is `$TOKEN` there.
+ * The request as a shell command. A token is replaced by `$TOKEN`.
  *
  * @param {Exchange} exchange
  * @param {boolean} hasToken
  */
 export function curl({ method, path, body }, hasToken) {
-  const quoted = (/** @type {string} */ text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const quote = (/** @type {string} */ text) => `'${text.replaceAll("'", "'\\''")}'`;
   const parts = ["curl -s"];
   if (method !== (body ? "POST" : "GET")) parts.push(`-X ${method}`);
   if (hasToken) parts.push('-H "Authorization: Bearer $TOKEN"');
-  parts.push(quoted(location.origin + path));
-  if (body) parts.push(`-d ${quoted(JSON.stringify(body))}`);
+  parts.push(quote(location.origin + path));
+  if (body) parts.push(`-d ${quote(JSON.stringify(body))}`);
   return parts.join(" ");
 }

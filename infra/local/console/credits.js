@@ -1,9 +1,8 @@
-// What an app's page reads of a user's credits, and what it makes of it. It knows nothing
-// of the console and draws nothing: take it as it is.
+// Reads a user's credits from the API, and computes what a page shows. Has no dependencies:
+// copy it into your app.
 
 /**
- * How a page asks the API: it resolves to the answer's body, and throws what the API calls
- * a problem.
+ * Reads a path of the API. Resolves to the response body, and throws if the API returns an error.
  * @typedef {(path: string) => Promise<any>} Get
  *
  * @typedef {{ trans_no: string, trans_type: string, order_no?: string, credits: number,
@@ -14,7 +13,7 @@
  *   voided_at?: string, voided_reason?: string }} Entry
  * @typedef {{ records: Entry[], cursor?: string }} Page
  * @typedef {{ pack: string, order_no?: string, credits: number, expired_at?: string }} Allocation
- * @typedef {{ at: number, balance: number }} Step a balance, and from when on it is one
+ * @typedef {{ at: number, balance: number }} Step a balance, and the time from which it applies
  */
 
 /**
@@ -27,8 +26,8 @@ export function readBalance(get, user) {
 }
 
 /**
- * A page of the timeline, newest first. The next one begins at its `cursor`; without one
- * it was the last, however short another may be.
+ * A page of the timeline, newest first. Pass its `cursor` to read the next page. A page without
+ * `cursor` is the last; a short page may not be.
  *
  * @param {Get} get
  * @param {string} user
@@ -43,8 +42,8 @@ export function readTimeline(get, user, { cursor, withVoided = false } = {}) {
 }
 
 /**
- * What a charge took, in the order taken; nothing where the generation's newest charges do
- * not have it.
+ * The allocations of a charge, in spending order. Undefined if the charge is not among the newest
+ * 100 of its generation.
  *
  * @param {Get} get
  * @param {string} generation
@@ -57,45 +56,45 @@ export async function readAllocations(get, generation, transNo) {
 }
 
 /**
- * When each pack runs out, and what is left then if nothing is spent.
+ * The balance after each expiry if nothing is spent.
  *
  * @param {Balance} balance
  * @returns {Step[]}
  */
-export function stepsAhead({ balance, packs }) {
+export function futureSteps({ balance, packs }) {
   /** @type {Step[]} */
   const steps = [];
-  let left = balance;
+  let total = balance;
   for (const { remaining, expired_at } of packs) {
-    if (!expired_at) break; // packs come in spending order: those that never run out are last
-    left -= remaining;
+    if (!expired_at) break; // packs come in spending order: those without expiry are last
+    total -= remaining;
     const at = Date.parse(expired_at);
     if (steps.at(-1)?.at === at) steps.pop();
-    steps.push({ at, balance: left });
+    steps.push({ at, balance: total });
   }
   return steps;
 }
 
 /**
- * The balance over the time of these records, newest first as the timeline has them, up to
- * the balance of now. Voided charges count for nothing. What ran out on the way is reckoned
- * by the order in which packs are spent; of packs from before these records it is unknown.
+ * The past balance, computed from the newest records of the timeline (newest first) and the
+ * current balance. Skips voided charges. What each pack held when it expired follows from the
+ * spending order. Omits the expiry of packs that are older than the records.
  *
  * @param {Entry[]} records
  * @param {number} balance
  * @param {number} now
  * @returns {Step[]}
  */
-export function stepsBehind(records, balance, now) {
-  /** @type {{ until: number, left: number }[]} */
-  const packs = []; // those that run out, in spending order
-  let sum = 0; // what they hold and all else; below zero where older packs paid
+export function pastSteps(records, balance, now) {
+  /** @type {{ expiresAt: number, remaining: number }[]} */
+  const packs = []; // packs with an expiry, in spending order
+  let sum = 0; // of the records so far; below zero if older packs paid
   /** @type {Step[]} */
   const steps = [];
   const expire = (/** @type {number} */ time) => {
-    for (let first = packs[0]; first && first.until <= time; first = packs[0]) {
-      sum -= first.left;
-      steps.push({ at: first.until, balance: sum });
+    for (let first = packs[0]; first && first.expiresAt <= time; first = packs[0]) {
+      sum -= first.remaining;
+      steps.push({ at: first.expiresAt, balance: sum });
       packs.shift();
     }
   };
@@ -104,37 +103,37 @@ export function stepsBehind(records, balance, now) {
     if (steps.length === 0) steps.push({ at, balance: 0 });
     expire(at);
     if (record.credits > 0 && record.expired_at) {
-      packs.push({ until: Date.parse(record.expired_at), left: record.credits });
-      packs.sort((one, other) => one.until - other.until);
+      packs.push({ expiresAt: Date.parse(record.expired_at), remaining: record.credits });
+      packs.sort((one, other) => one.expiresAt - other.expiresAt);
     }
     let due = Math.max(0, -record.credits);
     for (let first = packs[0]; first && due > 0; first = packs[0]) {
-      const taken = Math.min(first.left, due);
-      first.left -= taken;
+      const taken = Math.min(first.remaining, due);
+      first.remaining -= taken;
       due -= taken;
-      if (first.left === 0) packs.shift();
+      if (first.remaining === 0) packs.shift();
     }
     sum += record.credits;
     steps.push({ at, balance: sum });
   }
   expire(now);
-  const missing = balance - sum;
-  return steps.map(({ at, balance }) => ({ at, balance: Math.max(0, balance + missing) }));
+  const offset = balance - sum;
+  return steps.map(({ at, balance }) => ({ at, balance: Math.max(0, balance + offset) }));
 }
 
 /**
- * Why a charge took from each of its packs: the earliest expiry first, what never runs out
- * last, the older among equals.
+ * The reason why a charge took credits from each of its packs: earliest expiry first, packs
+ * without expiry last, older packs first among equals.
  *
  * @param {Allocation[]} allocations
- * @param {(time: string) => string} day
+ * @param {(time: string) => string} formatDate
  * @returns {string[]}
  */
-export function reasons(allocations, day) {
+export function reasons(allocations, formatDate) {
   return allocations.map(({ expired_at }, index) => {
-    const before = allocations[index - 1];
-    if (!before) return expired_at ? `runs out first, ${day(expired_at)}` : "no pack that runs out had any left";
-    if (before.expired_at === expired_at) return "next in age";
-    return expired_at ? `runs out next, ${day(expired_at)}` : "never runs out, so it is spent last";
+    const previous = allocations[index - 1];
+    if (!previous) return expired_at ? `expires first, ${formatDate(expired_at)}` : "no pack with an expiry had credits";
+    if (previous.expired_at === expired_at) return "same expiry, granted later";
+    return expired_at ? `expires next, ${formatDate(expired_at)}` : "never expires, so it is spent last";
   });
 }

@@ -1,10 +1,10 @@
-// Elements, made by calls: text stays text whatever it holds.
+// Creates and updates elements. Text is never parsed as markup.
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
 /**
- * An element with its attributes and children. An `on…` is a listener, a `--…` a property
- * for the style sheet.
+ * Creates an element. An attribute whose value is a function is a listener (`on…`); an attribute
+ * `--…` is a CSS property.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -13,11 +13,11 @@
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function el(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+  return fill(document.createElement(tag), attributes, children);
 }
 
 /**
- * The same for a drawing.
+ * Creates an SVG element.
  *
  * @template {keyof SVGElementTagNameMap} Tag
  * @param {Tag} tag
@@ -26,60 +26,60 @@ export function el(tag, attributes = {}, ...children) {
  * @returns {SVGElementTagNameMap[Tag]}
  */
 export function svg(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
 /**
- * @template {HTMLElement | SVGElement} Made
- * @param {Made} made
+ * @template {HTMLElement | SVGElement} Target
+ * @param {Target} target
  * @param {Record<string, unknown>} attributes
  * @param {Child[]} children
  */
-function filled(made, attributes, children) {
+function fill(target, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") {
-      made.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+      target.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     } else if (name.startsWith("--")) {
-      made.style.setProperty(name, String(value));
+      target.style.setProperty(name, String(value));
     } else if (value === true) {
-      made.setAttribute(name, "");
+      target.setAttribute(name, "");
     } else if (value !== false && value !== undefined && value !== null) {
-      made.setAttribute(name, String(value));
+      target.setAttribute(name, String(value));
     }
   }
-  made.append(...kept(children));
-  return made;
+  target.append(...toNodes(children));
+  return target;
 }
 
 /**
  * @param {Child[]} children
  * @returns {(Node | string)[]}
  */
-function kept(children) {
+function toNodes(children) {
   return children
     .filter((child) => child !== null && child !== undefined && child !== false)
     .map((child) => (child instanceof Node ? child : String(child)));
 }
 
 /**
- * Makes these the children of an element; those that stay keep their focus and their state.
+ * Replaces the children of an element. Children in both lists keep focus and state.
  *
  * @param {Element} parent
  * @param {Element[]} children
  */
-export function settle(parent, children) {
-  const staying = new Set(children);
+export function updateChildren(parent, children) {
+  const next = new Set(children);
   for (const child of [...parent.children]) {
-    if (!staying.has(child)) child.remove();
+    if (!next.has(child)) child.remove();
   }
   children.forEach((child, index) => {
-    const there = parent.children[index];
-    if (there !== child) parent.insertBefore(child, there ?? null);
+    const current = parent.children[index];
+    if (current !== child) parent.insertBefore(child, current ?? null);
   });
 }
 
 /**
- * What the page has under an id.
+ * The element with an id. Throws if it is missing or of another class.
  *
  * @template {HTMLElement} Kind
  * @param {string} id
@@ -87,7 +87,7 @@ export function settle(parent, children) {
  * @returns {Kind}
  */
 export function byId(id, kind) {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`no ${id}`);
-  return found;
+  const element = document.getElementById(id);
+  if (!(element instanceof kind)) throw new Error(`no element ${id}`);
+  return element;
 }

@@ -1,4 +1,4 @@
-// Numbers and times as people read them.
+// Formats numbers and times.
 
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -23,31 +23,31 @@ export const number = (credits) => whole.format(credits);
 export const signed = (credits) => (credits < 0 ? `−${whole.format(-credits)}` : `+${whole.format(credits)}`);
 
 /**
- * In little room.
+ * Credits in a few characters, for an axis.
  * @param {number} credits
  */
-export const brief = (credits) => (credits < 10_000 ? whole.format(credits) : short.format(credits));
+export const compact = (credits) => (credits < 10_000 ? whole.format(credits) : short.format(credits));
 
 /** @param {string | number} time */
-export const onDay = (time) => day.format(new Date(time));
+export const date = (time) => day.format(new Date(time));
 
 /** @param {string | number} time */
-export const at = (time) => moment.format(new Date(time));
+export const dateTime = (time) => moment.format(new Date(time));
 
 /**
- * Today by the clock, else by the day.
+ * The time if it is today, otherwise the date.
  * @param {string | number} time
  */
-export function when(time) {
-  const then = new Date(time);
-  return then.toDateString() === new Date().toDateString() ? clock.format(then) : day.format(then);
+export function timeOrDate(time) {
+  const value = new Date(time);
+  return value.toDateString() === new Date().toDateString() ? clock.format(value) : day.format(value);
 }
 
 /**
- * How far ahead.
+ * A future time relative to now, such as "in 3 days".
  * @param {number} millis
  */
-export function ahead(millis) {
+export function timeUntil(millis) {
   for (const [unit, length] of /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([
     ["year", YEAR],
     ["day", DAY],
@@ -60,9 +60,9 @@ export function ahead(millis) {
 }
 
 /**
- * One or many of something.
+ * A number with its noun in singular or plural.
  * @param {number} count
  * @param {string} one
  * @param {string} [many]
  */
-export const counted = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;

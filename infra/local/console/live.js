@@ -1,26 +1,26 @@
-// Word of changes, whoever makes them.
+// Follows the stream of a user's changes.
 
-const AGAIN_MIN = 500;
-const AGAIN_MAX = 4_000;
+const RETRY_DELAY_MIN = 500;
+const RETRY_DELAY_MAX = 4_000;
 
-/** @typedef {"connecting" | "live" | "away" | "refused"} State */
+/** @typedef {"connecting" | "live" | "offline" | "denied"} State */
 
 /**
- * Follows a user until told to stop, while the page is in view; what ends is begun again.
- * An event stream is read by hand, because the browser's own reader sends no token.
+ * Follows a user until `signal` aborts, and only while the page is visible. Reconnects when the
+ * stream ends. `EventSource` cannot send a token, so this reads the stream itself.
  *
  * @param {string} user
  * @param {{ headers: Record<string, string> }} api
- * @param {{ changed: () => void, is: (state: State) => void }} tell
+ * @param {{ onChange: () => void, onState: (state: State) => void }} handlers
  * @param {AbortSignal} signal
  */
-export async function follow(user, api, { changed, is }, signal) {
-  let known = "";
-  let isShown = false;
-  let again = AGAIN_MIN;
-  is("connecting");
+export async function follow(user, api, { onChange, onState }, signal) {
+  let lastVersion = "";
+  let hasNotified = false;
+  let retryDelay = RETRY_DELAY_MIN;
+  onState("connecting");
   while (!signal.aborted) {
-    await inView(signal);
+    await untilVisible(signal);
     const hidden = new AbortController();
     const hide = () => document.hidden && hidden.abort();
     document.addEventListener("visibilitychange", hide);
@@ -28,41 +28,41 @@ export async function follow(user, api, { changed, is }, signal) {
       const path = `/console/changes/${encodeURIComponent(user)}`;
       const response = await fetch(path, { headers: api.headers, signal: AbortSignal.any([signal, hidden.signal]) });
       if (response.status < 500 && !response.ok) {
-        is("refused");
-        changed();
+        onState("denied");
+        onChange();
         return;
       }
       for await (const version of events(response)) {
-        again = AGAIN_MIN;
-        is("live");
-        if (version !== known) changed();
-        known = version;
-        isShown = true;
+        retryDelay = RETRY_DELAY_MIN;
+        onState("live");
+        if (version !== lastVersion) onChange();
+        lastVersion = version;
+        hasNotified = true;
       }
     } catch {
-      // It broke off; so does every connection at some time.
+      // The connection failed. The loop reconnects.
     } finally {
       document.removeEventListener("visibilitychange", hide);
     }
     if (signal.aborted || hidden.signal.aborted) continue;
-    is("away");
-    if (!isShown) changed(); // and says what is wrong
-    isShown = true;
-    known = ""; // what was asked meanwhile had no answer
-    await new Promise((resolve) => setTimeout(resolve, again));
-    again = Math.min(again * 2, AGAIN_MAX);
+    onState("offline");
+    if (!hasNotified) onChange(); // its reads fail, and the page shows the error
+    hasNotified = true;
+    lastVersion = ""; // reads since then may have failed: notify after reconnecting
+    await new Promise((resolve) => setTimeout(resolve, retryDelay));
+    retryDelay = Math.min(retryDelay * 2, RETRY_DELAY_MAX);
   }
 }
 
 /** @param {AbortSignal} signal */
-async function inView(signal) {
+async function untilVisible(signal) {
   while (document.hidden && !signal.aborted) {
     await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true, signal }));
   }
 }
 
 /**
- * What an event stream's events say.
+ * The data of each event.
  * @param {Response} response
  */
 async function* events(response) {
@@ -72,9 +72,9 @@ async function* events(response) {
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    const whole = (text + value).split("\n\n");
-    text = whole.pop() ?? "";
-    for (const event of whole) {
+    const complete = (text + value).split("\n\n");
+    text = complete.pop() ?? "";
+    for (const event of complete) {
       if (event.startsWith("data: ")) yield event.slice("data: ".length);
     }
   }

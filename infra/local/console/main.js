@@ -1,4 +1,4 @@
-// The console: who is looked at, and what is shown of them.
+// The console: opens a user, and connects the parts of the page.
 
 import { Api } from "./api.js";
 import { byId, el } from "./dom.js";
@@ -6,78 +6,78 @@ import { follow } from "./live.js";
 import { MyCredits } from "./my-credits.js";
 import { showRequests } from "./requests.js";
 import { Table } from "./table.js";
-import { forget, fresh, listen } from "./try-it.js";
+import { clearScenarios, connectForms, randomName } from "./try-it.js";
 
-/** How the connection is told. @type {Record<import("./live.js").State, string>} */
+/** Texts of the connection state. @type {Record<import("./live.js").State, string>} */
 const STATES = {
   connecting: "connecting …",
   live: "live",
-  away: "the local stack does not answer; trying again …",
-  refused: "not allowed",
+  offline: "the local stack does not respond; reconnecting …",
+  denied: "access denied",
 };
 
 const api = new Api();
 const userField = byId("user", HTMLInputElement);
 const live = byId("live", HTMLElement);
 
-let stop = new AbortController();
+let stopFollowing = new AbortController();
 /** @type {MyCredits | undefined} */
 let myCredits;
 
-/** Looks at a user. @param {string} user */
+/** @param {string} user */
 function open(user) {
-  stop.abort();
-  stop = new AbortController();
+  stopFollowing.abort();
+  stopFollowing = new AbortController();
   myCredits?.close();
   userField.value = user;
   if (location.hash !== `#${user}`) history.replaceState(null, "", `#${user}`);
   const credits = (myCredits = new MyCredits(byId("my-credits", HTMLElement), { get: (path) => api.get(path), user }));
-  const table = new Table(byId("table", HTMLElement), api, user, stop.signal);
-  const changed = () => {
+  const table = new Table(byId("table", HTMLElement), api, user, stopFollowing.signal);
+  const onChange = () => {
     credits.refresh();
     if (!byId("table-panel", HTMLElement).hidden) table.refresh();
   };
   showTable = () => table.refresh();
-  const is = (/** @type {import("./live.js").State} */ state) => {
+  const onState = (/** @type {import("./live.js").State} */ state) => {
     live.dataset["state"] = state;
     live.textContent = STATES[state];
   };
-  follow(user, api, { changed, is }, stop.signal);
+  follow(user, api, { onChange, onState }, stopFollowing.signal);
 }
 
-/** Reads the table, now that it is looked at. */
+/** Reads the table when its tab is opened. */
 let showTable = () => {};
 
-/** Users who have anything, to choose from. */
+/** Fills the suggestions of the user field. */
 async function suggestUsers() {
-  const { status, answer } = await api.send("GET", "/console/users", undefined, true);
-  const users = status === 200 ? /** @type {string[]} */ (answer) : [];
+  const { status, response } = await api.send("GET", "/console/users", undefined, true);
+  const users = status === 200 ? /** @type {string[]} */ (response) : [];
   byId("users", HTMLElement).replaceChildren(...users.map((user) => el("option", { value: user })));
   return users;
 }
 
 function listenForUsers() {
-  byId("who", HTMLFormElement).onsubmit = (event) => {
+  byId("user-form", HTMLFormElement).onsubmit = (event) => {
     event.preventDefault();
     userField.blur();
   };
   userField.onchange = () => {
     if (!userField.reportValidity()) return;
-    forget();
+    clearScenarios();
     open(userField.value);
   };
   userField.onfocus = () => suggestUsers();
   byId("new-user", HTMLButtonElement).onclick = () => {
-    forget();
-    open(fresh("user"));
+    clearScenarios();
+    open(randomName("user"));
   };
   window.onhashchange = () => {
-    if (hashed() && hashed() !== userField.value) open(hashed());
+    if (userInAddress() && userInAddress() !== userField.value) open(userInAddress());
   };
 }
 
-/** The user in the address, if it is one. */
-function hashed() {
+/** The user in the address, or "" if it is not a valid user. */
+function userInAddress() {
   const user = decodeURIComponent(location.hash.slice(1));
   return /^[A-Za-z0-9._:-]{1,255}$/.test(user) ? user : "";
 }
@@ -91,24 +91,24 @@ function listenForTokens() {
   };
 }
 
-/** Tabs, as the keyboard expects them: one of them is in its way, arrows go from one to the next. */
+/** Keyboard behaviour of tabs: one tab stop, and arrows move between the tabs. */
 function listenForTabs() {
   const tabs = [...document.querySelectorAll("[role=tab]")].map((tab) => byId(tab.id, HTMLButtonElement));
-  const choose = (/** @type {HTMLButtonElement} */ chosen) => {
+  const select = (/** @type {HTMLButtonElement} */ selected) => {
     for (const tab of tabs) {
-      tab.setAttribute("aria-selected", String(tab === chosen));
-      tab.tabIndex = tab === chosen ? 0 : -1;
-      byId(tab.getAttribute("aria-controls") ?? "", HTMLElement).hidden = tab !== chosen;
+      tab.setAttribute("aria-selected", String(tab === selected));
+      tab.tabIndex = tab === selected ? 0 : -1;
+      byId(tab.getAttribute("aria-controls") ?? "", HTMLElement).hidden = tab !== selected;
     }
-    if (chosen.id === "table-tab") showTable();
+    if (selected.id === "table-tab") showTable();
   };
   tabs.forEach((tab, index) => {
-    tab.onclick = () => choose(tab);
+    tab.onclick = () => select(tab);
     tab.onkeydown = (event) => {
-      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      const next = by && tabs.at((index + by) % tabs.length);
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      const next = step && tabs.at((index + step) % tabs.length);
       if (!next) return;
-      choose(next);
+      select(next);
       next.focus();
     };
   });
@@ -116,21 +116,21 @@ function listenForTabs() {
 
 function listenForTheme() {
   const theme = byId("theme", HTMLSelectElement);
-  const show = () => {
+  const apply = () => {
     document.documentElement.dataset["theme"] = theme.value;
     localStorage.setItem("theme", theme.value);
   };
   theme.value = localStorage.getItem("theme") ?? "auto";
-  theme.onchange = show;
-  show();
+  theme.onchange = apply;
+  apply();
 }
 
 listenForTheme();
 listenForTabs();
 listenForTokens();
 listenForUsers();
-listen(api, () => userField.value);
+connectForms(api, () => userField.value);
 showRequests(byId("requests", HTMLElement), api);
 byId("own", HTMLInputElement).onchange = (event) =>
   byId("requests", HTMLElement).classList.toggle("all", event.target instanceof HTMLInputElement && event.target.checked);
-open(hashed() || (await suggestUsers())[0] || fresh("user"));
+open(userInAddress() || (await suggestUsers())[0] || randomName("user"));

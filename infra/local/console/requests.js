@@ -1,4 +1,4 @@
-// Every request and its answer, the newest first.
+// "Requests": every request with its response, newest first.
 
 import { curl } from "./api.js";
 import { el } from "./dom.js";
@@ -6,34 +6,34 @@ import { number } from "./format.js";
 
 /** @typedef {import("./api.js").Exchange} Exchange */
 
-/** How many are kept, of what the console reads by itself and of all else. */
-const KEPT = 200;
-/** The longest answer that is shown whole. */
-const SHOWN_MAX = 20_000;
+/** Maximum number of rows, for the console's own reads and for all other requests. */
+const ROWS_MAX = 200;
+/** Maximum number of characters shown of a body. */
+const TEXT_MAX = 20_000;
 
 /**
- * Shows what an API is asked from now on.
+ * Lists the requests of an API from now on.
  *
  * @param {HTMLElement} list
  * @param {import("./api.js").Api} api
  */
 export function showRequests(list, api) {
   /** @type {Map<number, HTMLElement>} */
-  const asked = new Map();
+  const appRows = new Map();
   /** @type {Map<number, HTMLElement>} */
-  const own = new Map();
+  const ownRows = new Map();
   api.addEventListener("exchange", (event) => {
     const exchange = /** @type {CustomEvent<Exchange>} */ (event).detail;
-    const shown = exchange.isOwn ? own : asked;
+    const rows = exchange.isOwn ? ownRows : appRows;
     const element = row(exchange, api);
-    const there = shown.get(exchange.id);
-    if (there) there.replaceWith(element);
+    const existing = rows.get(exchange.id);
+    if (existing) existing.replaceWith(element);
     else list.prepend(element);
-    shown.set(exchange.id, element);
-    for (const [id, oldest] of shown) {
-      if (shown.size <= KEPT) break;
+    rows.set(exchange.id, element);
+    for (const [id, oldest] of rows) {
+      if (rows.size <= ROWS_MAX) break;
       oldest.remove();
-      shown.delete(id);
+      rows.delete(id);
     }
   });
 }
@@ -44,25 +44,25 @@ export function showRequests(list, api) {
  */
 function row(exchange, api) {
   const { method, path, status, millis, isOwn } = exchange;
-  const ended = millis !== undefined;
-  const kind = !ended ? "pending" : status >= 200 && status < 300 ? "good" : "bad";
+  const hasEnded = millis !== undefined;
+  const kind = !hasEnded ? "pending" : status >= 200 && status < 300 ? "good" : "bad";
   const details = el("details", {},
     el("summary", {},
       el("span", { class: "method" }, method), " ",
       el("span", { class: "path" }, path), " ",
-      el("span", { class: `status ${kind}` }, ended ? status || "no answer" : "…"), " ",
-      el("span", { class: "cost" }, ended ? `${millis.toFixed(1)} ms${spent(exchange)}` : "")));
+      el("span", { class: `status ${kind}` }, hasEnded ? status || "no response" : "…"), " ",
+      el("span", { class: "cost" }, hasEnded ? `${millis.toFixed(1)} ms${costText(exchange)}` : "")));
   details.ontoggle = () => {
-    if (details.open && details.childElementCount === 1) details.append(both(exchange, api));
+    if (details.open && details.childElementCount === 1) details.append(exchangeDetails(exchange, api));
   };
   return el("li", { class: isOwn ? "own" : undefined }, details);
 }
 
 /**
- * What it cost in DynamoDB.
+ * Cost in DynamoDB: round trips, and read and write request units.
  * @param {Exchange} exchange
  */
-export function spent({ cost: { round_trips, read_units, write_units } }) {
+export function costText({ cost: { round_trips, read_units, write_units } }) {
   if (round_trips === undefined) return "";
   const trips = ` · ${round_trips} round trip${round_trips === "1" ? "" : "s"}`;
   const reads = read_units && read_units !== "0" ? ` · ${read_units} RRU` : "";
@@ -74,8 +74,8 @@ export function spent({ cost: { round_trips, read_units, write_units } }) {
  * @param {Exchange} exchange
  * @param {import("./api.js").Api} api
  */
-function both(exchange, api) {
-  const { body, answer } = exchange;
+function exchangeDetails(exchange, api) {
+  const { body, response } = exchange;
   const command = curl(exchange, Boolean(api.token));
   const copy = el("button", { type: "button", class: "quiet" }, "Copy as curl");
   copy.onclick = async () => {
@@ -83,17 +83,17 @@ function both(exchange, api) {
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy as curl"), 1_500);
   };
-  return el("div", { class: "both" },
+  return el("div", { class: "exchange" },
     copy,
     body && el("h4", {}, "Request"),
-    body && pre(body),
-    el("h4", {}, "Answer"),
-    pre(answer));
+    body && codeBlock(body),
+    el("h4", {}, "Response"),
+    codeBlock(response));
 }
 
-/** JSON to be read. @param {unknown} value */
-export function pre(value) {
+/** JSON as a code block. @param {unknown} value */
+export function codeBlock(value) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  const cut = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}\n… ${number(text.length - SHOWN_MAX)} characters more` : text;
-  return el("pre", { tabindex: 0 }, cut);
+  const shortened = text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}\n… ${number(text.length - TEXT_MAX)} more characters` : text;
+  return el("pre", { tabindex: 0 }, shortened);
 }

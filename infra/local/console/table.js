@@ -1,8 +1,8 @@
-// "Table": a user's items, as DynamoDB has them.
+// "Table": a user's items as DynamoDB stores them.
 
 import { el } from "./dom.js";
-import { pre, spent } from "./requests.js";
-import { Problem } from "./api.js";
+import { codeBlock, costText } from "./requests.js";
+import { ApiError } from "./api.js";
 
 /** @typedef {Record<string, any>} Item */
 /** @typedef {import("./api.js").Exchange} Exchange */
@@ -12,9 +12,9 @@ export class Table {
   #items = [];
   /** @type {string | null} */
   #next = null;
-  /** The sort keys of the items that are open. @type {Set<string>} */
+  /** Sort keys of the expanded items. @type {Set<string>} */
   #open = new Set();
-  #isTyped = false;
+  #showsTypes = false;
   #cost = el("p", { class: "caption", role: "status" });
   #last = el("p", { class: "caption" }, "No call yet.");
   #list = el("ul", { class: "items" });
@@ -29,15 +29,15 @@ export class Table {
   constructor(root, api, user, signal) {
     this.api = api;
     this.user = user;
-    const flip = (/** @type {Event} */ event) => {
-      this.#isTyped = event.target instanceof HTMLInputElement && event.target.checked;
+    const toggle = (/** @type {Event} */ event) => {
+      this.#showsTypes = event.target instanceof HTMLInputElement && event.target.checked;
       this.#show();
     };
-    api.addEventListener("exchange", (event) => this.#tellCost(/** @type {CustomEvent<Exchange>} */ (event).detail), { signal });
+    api.addEventListener("exchange", (event) => this.#showLastCall(/** @type {CustomEvent<Exchange>} */ (event).detail), { signal });
     root.replaceChildren(
       this.#last,
       el("div", { class: "row" }, this.#cost,
-        el("label", { class: "switch" }, el("input", { type: "checkbox", role: "switch", onchange: flip }), "With types")),
+        el("label", { class: "switch" }, el("input", { type: "checkbox", role: "switch", onchange: toggle }), "With types")),
       this.#list, this.#more);
   }
 
@@ -46,26 +46,26 @@ export class Table {
     return this.#read(null);
   }
 
-  /** What the last call of the API did, that was not the console's own. @param {Exchange} exchange */
-  #tellCost(exchange) {
+  /** Shows the last call that is not the console's own. @param {Exchange} exchange */
+  #showLastCall(exchange) {
     if (exchange.isOwn || exchange.millis === undefined) return;
     const { method, path, millis } = exchange;
-    this.#last.replaceChildren("Last call: ", el("code", {}, `${method} ${path}`), ` · ${millis.toFixed(1)} ms${spent(exchange)}`);
+    this.#last.replaceChildren("Last call: ", el("code", {}, `${method} ${path}`), ` · ${millis.toFixed(1)} ms${costText(exchange)}`);
   }
 
-  /** @param {string | null} behind */
-  async #read(behind) {
-    const path = `/console/table/${encodeURIComponent(this.user)}${behind === null ? "" : `/${encodeURIComponent(behind)}`}`;
+  /** @param {string | null} after sort key */
+  async #read(after) {
+    const path = `/console/table/${encodeURIComponent(this.user)}${after === null ? "" : `/${encodeURIComponent(after)}`}`;
     const exchange = await this.api.send("GET", path, undefined, true);
     if (exchange.status !== 200) {
-      this.#cost.textContent = Problem.of(exchange).message;
+      this.#cost.textContent = ApiError.from(exchange).message;
       return;
     }
-    const { items, next } = exchange.answer;
-    this.#items = behind === null ? items : [...this.#items, ...items];
+    const { items, next } = exchange.response;
+    this.#items = after === null ? items : [...this.#items, ...items];
     this.#next = next;
-    const count = `${this.#items.length}${next ? " first" : ""} items`;
-    this.#cost.textContent = `${count} · a Query of ${exchange.millis?.toFixed(1)} ms${spent(exchange)}`;
+    const count = `${next ? "first " : ""}${this.#items.length} items`;
+    this.#cost.textContent = `${count} · a Query of ${exchange.millis?.toFixed(1)} ms${costText(exchange)}`;
     this.#show();
   }
 
@@ -77,9 +77,9 @@ export class Table {
   /** @param {Item} item */
   #row(item) {
     const key = item.sk?.S ?? "";
-    const details = el("details", { open: this.#open.has(key) }, el("summary", {}, el("code", {}, key), " ", el("span", { class: "cost" }, gist(item))));
+    const details = el("details", { open: this.#open.has(key) }, el("summary", {}, el("code", {}, key), " ", el("span", { class: "cost" }, itemSummary(item))));
     const fill = () => {
-      if (details.open && details.childElementCount === 1) details.append(pre(this.#isTyped ? item : plain({ M: item })));
+      if (details.open && details.childElementCount === 1) details.append(codeBlock(this.#showsTypes ? item : withoutTypes({ M: item })));
       if (details.open) this.#open.add(key);
       else this.#open.delete(key);
     };
@@ -89,8 +89,8 @@ export class Table {
   }
 }
 
-/** What an item is about. @param {Item} item */
-function gist(item) {
+/** @param {Item} item */
+function itemSummary(item) {
   const { packs, version, credits, trans_type, is_voided, old_rows } = item;
   if (packs || version) return `version ${version?.N}, ${packs?.L.length ?? 0} packs`;
   if (old_rows?.M) return `old rows of ${Object.keys(old_rows.M).length} records`;
@@ -98,14 +98,14 @@ function gist(item) {
 }
 
 /**
- * A value without its types. Numbers stay as they are written.
+ * A value without its DynamoDB types.
  *
  * @param {Record<string, any>} value
  * @returns {unknown}
  */
-function plain(value) {
-  const [[type, held] = ["", undefined]] = Object.entries(value);
-  if (type === "M") return Object.fromEntries(Object.entries(held).map(([name, of]) => [name, plain(/** @type {any} */ (of))]));
-  if (type === "L") return held.map(plain);
-  return type === "N" ? Number(held) : held;
+function withoutTypes(value) {
+  const [[type, content] = ["", undefined]] = Object.entries(value);
+  if (type === "M") return Object.fromEntries(Object.entries(content).map(([name, member]) => [name, withoutTypes(/** @type {any} */ (member))]));
+  if (type === "L") return content.map(withoutTypes);
+  return type === "N" ? Number(content) : content;
 }

@@ -1,61 +1,61 @@
-// "Try it": the console plays an app, and says what it does and what came of it.
+// "Try it": the console acts as an app, and logs each step and its outcome.
 
-import { Problem } from "./api.js";
+import { ApiError } from "./api.js";
 import { byId, el } from "./dom.js";
-import { counted, number } from "./format.js";
-import { explained } from "./timeline.js";
+import { number, plural } from "./format.js";
+import { allocationItems } from "./timeline.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("./api.js").Exchange} Exchange */
 
 const DAY = 24 * 3_600_000;
-const RACERS = 20;
-/** How often a refund is sent, once a second, before the app gives up. */
-const REFUND_TRIES = 60;
+const RACING_CHARGES = 20;
+/** Maximum attempts of a refund, one each second. */
+const REFUND_ATTEMPTS_MAX = 60;
 
 /** @type {Record<string, number>} */
 const LIFETIMES = { seconds: 20_000, hour: 3_600_000, week: 7 * DAY, month: 30 * DAY, months: 60 * DAY };
 
-/** A name of so many random letters and digits. @param {string} of */
-export const fresh = (of) => `${of}-${crypto.randomUUID().slice(0, 8)}`;
+/** @param {string} prefix */
+export const randomName = (prefix) => `${prefix}-${crypto.randomUUID().slice(0, 8)}`;
 
-/** How many stories are kept. */
-const STORIES = 3;
+/** Maximum number of scenarios shown. */
+const SCENARIOS_MAX = 3;
 
 /**
- * Lets the forms and buttons act on whoever is looked at.
+ * Connects forms and buttons to the current user.
  *
  * @param {Api} api
  * @param {() => string} user
  */
-export function listen(api, user) {
-  const act = (/** @type {string} */ title, /** @type {(story: Story) => Promise<void>} */ what) => {
-    const story = new Story(api, user(), title);
-    const all = byId("stories", HTMLElement);
-    all.prepend(story.element);
-    while (all.childElementCount > STORIES) all.lastElementChild?.remove();
-    what(story).catch((problem) => story.fail(problem));
+export function connectForms(api, user) {
+  const start = (/** @type {string} */ title, /** @type {(scenario: Scenario) => Promise<void>} */ run) => {
+    const scenario = new Scenario(api, user(), title);
+    const list = byId("scenarios", HTMLElement);
+    list.prepend(scenario.element);
+    while (list.childElementCount > SCENARIOS_MAX) list.lastElementChild?.remove();
+    run(scenario).catch((error) => scenario.fail(error));
   };
-  const submitted = (/** @type {string} */ id, /** @type {() => void} */ then) => {
+  const onSubmit = (/** @type {string} */ id, /** @type {() => void} */ action) => {
     byId(id, HTMLFormElement).onsubmit = (event) => {
       event.preventDefault();
-      then();
+      action();
     };
   };
-  submitted("grant", () => act("A grant", (story) => story.grant()));
-  submitted("generation", () => act("A generation", (story) => story.generate()));
-  byId("three-packs", HTMLButtonElement).onclick = () => act("Three packs", (story) => story.threePacks());
-  byId("double-refund", HTMLButtonElement).onclick = () => act("Double-click refund", (story) => story.refundTwice());
-  byId("race", HTMLButtonElement).onclick = () => act("Race twenty charges", (story) => story.race());
+  onSubmit("grant", () => start("A grant", (scenario) => scenario.grant()));
+  onSubmit("generation", () => start("A generation", (scenario) => scenario.generate()));
+  byId("three-packs", HTMLButtonElement).onclick = () => start("Three packs", (scenario) => scenario.threePacks());
+  byId("double-refund", HTMLButtonElement).onclick = () => start("Double-click refund", (scenario) => scenario.refundTwice());
+  byId("race", HTMLButtonElement).onclick = () => start("Race twenty charges", (scenario) => scenario.race());
 }
 
-/** Forgets what was told, for another user. */
-export function forget() {
-  byId("stories", HTMLElement).replaceChildren();
+/** Removes all scenarios, because another user is opened. */
+export function clearScenarios() {
+  byId("scenarios", HTMLElement).replaceChildren();
 }
 
-/** What happens to one user, line by line. */
-class Story {
+/** A sequence of requests for one user, with a log of its steps. */
+class Scenario {
   #lines = el("ol", {});
 
   /**
@@ -66,30 +66,30 @@ class Story {
   constructor(api, user, title) {
     this.api = api;
     this.user = user;
-    this.element = el("section", { class: "story", "aria-label": title }, el("h3", {}, title), this.#lines);
+    this.element = el("section", { class: "scenario", "aria-label": title }, el("h3", {}, title), this.#lines);
   }
 
-  /** Says by which problem it ends. @param {unknown} error */
+  /** Logs an error. @param {unknown} error */
   fail(error) {
-    const { code, status } = error instanceof Problem ? error : { code: "the console failed", status: 0 };
+    const { code, status } = error instanceof ApiError ? error : { code: "console error", status: 0 };
     const message = error instanceof Error ? error.message : String(error);
-    this.#say("bad", el("b", {}, status ? `${status} ${code}` : code), `: ${message}`);
+    this.#log("bad", el("b", {}, status ? `${status} ${code}` : code), `: ${message}`);
   }
 
   /**
-   * A line of what happens.
+   * Appends a line to the log.
    *
    * @param {"good" | "bad" | "plain"} kind
-   * @param {...import("./dom.js").Child} words
+   * @param {...import("./dom.js").Child} content
    */
-  #say(kind, ...words) {
-    const said = el("div", { role: kind === "bad" ? "alert" : undefined }, ...words);
-    this.#lines.append(el("li", { class: kind }, said));
-    return said;
+  #log(kind, ...content) {
+    const line = el("div", { role: kind === "bad" ? "alert" : undefined }, ...content);
+    this.#lines.append(el("li", { class: kind }, line));
+    return line;
   }
 
   /**
-   * Sends what must be answered well.
+   * Sends a request that must succeed.
    *
    * @param {string} path
    * @param {object} body
@@ -97,20 +97,20 @@ class Story {
    */
   async #send(path, body) {
     const exchange = await this.api.send("POST", path, body);
-    if (exchange.status !== 200 && exchange.status !== 201) throw Problem.of(exchange);
-    return exchange.answer;
+    if (exchange.status !== 200 && exchange.status !== 201) throw ApiError.from(exchange);
+    return exchange.response;
   }
 
   async grant() {
-    const kind = text("grant-type");
-    const lifetime = LIFETIMES[text("grant-lifetime")];
-    await this.#pack(kind, whole("grant-credits"), kind === "order_pay" ? fresh("order") : undefined, lifetime);
+    const kind = fieldText("grant-type");
+    const lifetime = LIFETIMES[fieldText("grant-lifetime")];
+    await this.#grantPack(kind, fieldNumber("grant-credits"), kind === "order_pay" ? randomName("order") : undefined, lifetime);
   }
 
   async threePacks() {
-    await this.#pack("order_pay", 5, fresh("order"), 30 * DAY);
-    await this.#pack("order_pay", 10, fresh("order"), 60 * DAY);
-    await this.#pack("system_add", 3, undefined, undefined);
+    await this.#grantPack("order_pay", 5, randomName("order"), 30 * DAY);
+    await this.#grantPack("order_pay", 10, randomName("order"), 60 * DAY);
+    await this.#grantPack("system_add", 3, undefined, undefined);
   }
 
   /**
@@ -119,106 +119,106 @@ class Story {
    * @param {string | undefined} order
    * @param {number | undefined} lifetime
    */
-  async #pack(kind, credits, order, lifetime) {
+  async #grantPack(kind, credits, order, lifetime) {
     const granted = await this.#send("/credits/grant", {
       user_uuid: this.user,
       trans_type: kind,
       credits,
       order_no: order,
       expired_at: lifetime && new Date(Date.now() + lifetime).toISOString(),
-      idempotency_key: kind === "system_add" ? fresh("gift") : undefined,
+      idempotency_key: kind === "system_add" ? randomName("gift") : undefined,
     });
-    const done = granted.replayed ? "Granted before, so not again" : "Granted";
-    this.#say("good", `${done}: `, el("b", {}, number(granted.credits)), `. The balance is ${number(granted.balance)}.`);
+    const verb = granted.replayed ? "Already granted" : "Granted";
+    this.#log("good", `${verb}: `, el("b", {}, number(granted.credits)), `. The balance is ${number(granted.balance)}.`);
   }
 
   /** @param {number} credits @param {string} generation */
   async #charge(credits, generation) {
     const charged = await this.#send("/credits/decrease", {
       user_uuid: this.user,
-      trans_type: text("generation-type"),
+      trans_type: fieldText("generation-type"),
       credits,
       generation_uuid: generation,
     });
-    this.#say("plain", "Charged ", el("b", {}, number(-charged.credits)), `, ${number(charged.balance)} left:`,
-      el("ul", { class: "reasons" }, ...explained(charged.allocations)));
+    this.#log("plain", "Charged ", el("b", {}, number(-charged.credits)), `, ${number(charged.balance)} left:`,
+      el("ul", { class: "reasons" }, ...allocationItems(charged.allocations)));
   }
 
   /**
-   * Refunds, and does not give up where the answer says that another try may help: a refund
-   * can be sent any number of times.
+   * Refunds, and retries while a retry may succeed. A refund takes effect once, however often it
+   * is sent.
    *
    * @param {string} generation
    * @param {string} reason
    */
   async #refund(generation, reason) {
-    for (let tries = 1; ; tries++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await this.#send("/credits/refund", { user_uuid: this.user, generation_uuid: generation, reason });
-      } catch (problem) {
-        if (!(problem instanceof Problem) || !problem.mayPass || tries === REFUND_TRIES) throw problem;
-        if (tries === 1) this.#say("bad", el("b", {}, problem.code), `: ${problem.message} The refund is sent again until it is answered.`);
+      } catch (error) {
+        if (!(error instanceof ApiError) || !error.isRetryable || attempt === REFUND_ATTEMPTS_MAX) throw error;
+        if (attempt === 1) this.#log("bad", el("b", {}, error.code), `: ${error.message} Retrying the refund.`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
       }
     }
   }
 
   async generate() {
-    const generation = fresh("gen");
-    const outcome = text("outcome");
-    await this.#charge(whole("generation-credits"), generation);
-    const seconds = whole("generation-seconds");
-    const working = this.#say("plain", `The generation works, ${counted(seconds, "second")} …`, el("div", { class: "work", "--for": `${seconds}s` }));
+    const generation = randomName("gen");
+    const outcome = fieldText("outcome");
+    await this.#charge(fieldNumber("generation-credits"), generation);
+    const seconds = fieldNumber("generation-seconds");
+    const progress = this.#log("plain", `The generation runs for ${plural(seconds, "second")} …`, el("div", { class: "work", "--for": `${seconds}s` }));
     await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
-    working.querySelector(".work")?.remove();
+    progress.querySelector(".work")?.remove();
     if (outcome === "succeeds") {
-      this.#say("good", "It succeeded. The charge stays.");
+      this.#log("good", "The generation succeeded. The charge stays.");
       return;
     }
-    const reason = outcome === "fails" ? text("reason") : `no answer within ${counted(seconds, "second")}`;
-    this.#say("plain", outcome === "fails" ? "It failed." : "There is no answer: the app waits no longer.");
-    this.#given(await this.#refund(generation, reason));
+    const reason = outcome === "fails" ? fieldText("reason") : `timed out after ${plural(seconds, "second")}`;
+    this.#log("plain", outcome === "fails" ? "The generation failed." : "The generation timed out.");
+    this.#logRefund(await this.#refund(generation, reason));
   }
 
-  /** What a refund gave. @param {any} refunded */
-  #given({ outcome, credits, restored, expired, balance }) {
-    const packs = expired ? `, ${number(restored)} of it to packs that can be spent` : ", each pack what was taken from it";
-    if (outcome === "voided") this.#say("good", "Refunded ", el("b", {}, number(credits)), `${packs}. The balance is ${number(balance)}.`);
-    else if (outcome === "already_voided") this.#say("plain", "Refunded before: nothing is given back twice.");
-    else this.#say("plain", "There was no charge, and now there cannot be one.");
+  /** Logs the outcome of a refund. @param {any} refunded */
+  #logRefund({ outcome, credits, restored, expired, balance }) {
+    const packs = expired ? ` (${number(restored)} of them to usable packs)` : " to the packs that paid";
+    if (outcome === "voided") this.#log("good", "Refunded ", el("b", {}, number(credits)), `${packs}. The balance is ${number(balance)}.`);
+    else if (outcome === "already_voided") this.#log("plain", "Already refunded. No credits are restored twice.");
+    else this.#log("plain", "There was no charge. The refund prevents a later one.");
   }
 
   async refundTwice() {
-    const generation = fresh("gen");
-    await this.#charge(whole("generation-credits"), generation);
-    this.#say("plain", "Two refunds at once, as of a double click:");
+    const generation = randomName("gen");
+    await this.#charge(fieldNumber("generation-credits"), generation);
+    this.#log("plain", "Two refunds at once, as from a double click:");
     const both = await Promise.all([this.#refund(generation, "clicked"), this.#refund(generation, "clicked again")]);
-    for (const refunded of both) this.#given(refunded);
+    for (const refunded of both) this.#logRefund(refunded);
   }
 
   async race() {
-    const credits = whole("generation-credits");
-    const body = { user_uuid: this.user, trans_type: text("generation-type"), credits };
-    this.#say("plain", `${RACERS} charges of ${number(credits)} at once, each for a generation of its own:`);
-    const racers = Array.from({ length: RACERS }, () =>
-      this.api.send("POST", "/credits/decrease", { ...body, generation_uuid: fresh("race") }));
-    const ended = await Promise.all(racers);
-    const charged = ended.filter(({ status }) => status === 200);
-    const refused = ended.filter(({ status }) => status === 402);
-    const failed = ended.find(({ status }) => status !== 200 && status !== 402);
-    if (failed) throw Problem.of(failed);
-    const least = Math.min(...charged.map(({ answer }) => answer.balance), ...refused.map(({ answer }) => answer.balance));
-    this.#say("good", el("b", {}, charged.length), " went through, ", el("b", {}, refused.length),
-      ` refused for want of credits. The balance is ${number(least)}: never less than nothing.`);
+    const credits = fieldNumber("generation-credits");
+    const body = { user_uuid: this.user, trans_type: fieldText("generation-type"), credits };
+    this.#log("plain", `${RACING_CHARGES} charges of ${number(credits)} at once, each for its own generation:`);
+    const requests = Array.from({ length: RACING_CHARGES }, () =>
+      this.api.send("POST", "/credits/decrease", { ...body, generation_uuid: randomName("race") }));
+    const exchanges = await Promise.all(requests);
+    const charged = exchanges.filter(({ status }) => status === 200);
+    const rejected = exchanges.filter(({ status }) => status === 402);
+    const failed = exchanges.find(({ status }) => status !== 200 && status !== 402);
+    if (failed) throw ApiError.from(failed);
+    const balance = Math.min(...[...charged, ...rejected].map(({ response }) => response.balance));
+    this.#log("good", el("b", {}, charged.length), " succeeded, ", el("b", {}, rejected.length),
+      ` rejected with InsufficientCredits. The balance is ${number(balance)}, never below zero.`);
   }
 }
 
 /** @param {string} id */
-function text(id) {
+function fieldText(id) {
   const field = document.getElementById(id);
   if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) return field.value;
   throw new Error(`no field ${id}`);
 }
 
 /** @param {string} id */
-const whole = (id) => Number(text(id));
+const fieldNumber = (id) => Number(fieldText(id));

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB engine, on a socket.
+//! The embedded DynamoDB engine behind a TCP socket.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -8,20 +8,20 @@ use std::{
 use dynoxide::{Database, server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-/// The embedded DynamoDB engine, serving.
+/// A running engine.
 pub(crate) struct Engine {
-    /// Where any SDK or tool reaches it.
+    /// URL for SDKs and tools.
     pub(crate) endpoint: String,
-    /// Where it keeps the table, in words.
-    pub(crate) place: String,
+    /// Where the table is stored, for the start message.
+    pub(crate) storage: String,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), String>>,
-    /// Locked while the engine runs: one process for each folder.
+    server: JoinHandle<Result<(), String>>,
+    /// Held while the engine runs: two processes must not open the same folder.
     _lock: Option<File>,
 }
 
 impl Engine {
-    /// Serves the table that a folder keeps, or one in memory.
+    /// Serves the table stored in `folder`, or in memory without one. Returns a message on failure.
     pub(crate) fn start(listener: TcpListener, folder: Option<&Path>) -> Result<Engine, String> {
         let (database, lock) = match folder {
             Some(folder) => open(folder).map(|(database, lock)| (database, Some(lock)))?,
@@ -32,32 +32,33 @@ impl Engine {
         let until_stopped = async move { stopped.await.unwrap_or(()) };
         Ok(Engine {
             endpoint: format!("http://{address}"),
-            place: folder.map_or("in memory".to_owned(), |folder| format!("kept in {}", folder.display())),
+            storage: folder
+                .map_or("in memory".to_owned(), |folder| format!("stored in {}", folder.display())),
             stop,
-            served: tokio::spawn(server::serve_with_shutdown(listener, database, until_stopped)),
+            server: tokio::spawn(server::serve_with_shutdown(listener, database, until_stopped)),
             _lock: lock,
         })
     }
 
-    /// Lets the requests under way end, then closes the table.
+    /// Completes pending requests, then closes the table.
     pub(crate) async fn stop(self) {
-        // Either may be gone already, which is as good as stopped.
+        // Both fail only if the server has ended already.
         let _ = self.stop.send(());
-        let _ = self.served.await;
+        let _ = self.server.await;
     }
 }
 
 fn open(folder: &Path) -> Result<(Database, File), String> {
     let name = folder.display();
-    let no_folder = |error: std::io::Error| format!("cannot write to the folder {name}: {error}");
-    fs::create_dir_all(folder).map_err(no_folder)?;
-    let lock = File::create(folder.join("lock")).map_err(no_folder)?;
+    let not_writable = |error: std::io::Error| format!("cannot write to the folder {name}: {error}");
+    fs::create_dir_all(folder).map_err(not_writable)?;
+    let lock = File::create(folder.join("lock")).map_err(not_writable)?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => format!("the folder {name} is in use by another process"),
-        TryLockError::Error(error) => no_folder(error),
+        TryLockError::Error(error) => not_writable(error),
     })?;
     let path = folder.join("credits.db");
-    let path = path.to_str().ok_or_else(|| format!("the folder {name} has a name that is no UTF-8"))?;
+    let path = path.to_str().ok_or_else(|| format!("the folder {name} has a name that is not UTF-8"))?;
     let database = Database::new(path).map_err(|error| format!("cannot open {path}: {error}"))?;
     Ok((database, lock))
 }

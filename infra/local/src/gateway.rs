@@ -15,52 +15,50 @@ use tokio::net::TcpListener;
 
 use crate::{
     console::Console,
-    figures::Figures,
-    http_api::{HttpApi, refusal},
+    http_api::{HttpApi, gateway_error},
+    metrics::Metrics,
 };
 
-/// The largest payload that an HTTP API takes (API Gateway's quotas).
+/// Maximum payload of an HTTP API (API Gateway quotas).
 const PAYLOAD_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// The most that the request line and the values of all headers may have (API
-/// Gateway's quotas).
+/// Maximum size of the request line and all header values together (API Gateway quotas).
 const HEAD_BYTES_MAX: usize = 10_240;
 
-/// All that the port serves.
+/// Everything that the port serves.
 pub(crate) struct Gateway {
-    /// The HTTP API.
     pub(crate) api: Arc<HttpApi>,
-    /// The metrics at `/metrics`.
-    pub(crate) figures: Figures,
-    /// The console at `/`.
+    /// Served at `/metrics`.
+    pub(crate) metrics: Metrics,
+    /// Served at `/`.
     pub(crate) console: Console,
 }
 
-/// Serves until the signal, then lets pending requests end within `patience`.
+/// Serves until `signal` completes, then gives pending requests up to `grace_period` to end.
 pub(crate) async fn serve(
     listener: TcpListener,
     gateway: Gateway,
     signal: impl Future<Output = ()> + Send + 'static,
-    patience: Duration,
+    grace_period: Duration,
 ) -> Result<(), String> {
     let router = Router::new()
         .route("/health", get(async || "ok\n"))
-        .route("/metrics", get(async |State(gateway): State<Arc<Gateway>>| gateway.figures.render()))
+        .route("/metrics", get(async |State(gateway): State<Arc<Gateway>>| gateway.metrics.render()))
         .fallback(invoke);
     let gateway = Arc::new(gateway);
     let router = router.with_state(gateway.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let (signalled, on_signal) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let (signal_sender, signal_received) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         signal.await;
         gateway.console.end_streams();
-        let _ = signalled.send(());
+        let _ = signal_sender.send(());
     });
-    let give_up = async move {
-        let _ = on_signal.await;
-        tokio::time::sleep(patience).await;
+    let grace_period_over = async move {
+        let _ = signal_received.await;
+        tokio::time::sleep(grace_period).await;
     };
     tokio::select! {
-        served = serving.into_future() => served.map_err(|error| error.to_string()),
-        () = give_up => Ok(()),
+        result = server.into_future() => result.map_err(|error| error.to_string()),
+        () = grace_period_over => Ok(()),
     }
 }
 
@@ -71,13 +69,13 @@ async fn invoke(
 ) -> Response {
     let (parts, body) = request.into_parts();
     if head_bytes(&parts) > HEAD_BYTES_MAX {
-        return refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+        return gateway_error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
     }
     let Ok(body) = to_bytes(body, PAYLOAD_BYTES_MAX).await else {
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        return gateway_error(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
-    if let Some(shown) = gateway.console.answer(&parts, peer).await {
-        return shown;
+    if let Some(response) = gateway.console.answer(&parts, peer).await {
+        return response;
     }
     let response = gateway.api.answer(&parts, &body).await;
     if parts.method != Method::GET {
@@ -86,7 +84,6 @@ async fn invoke(
     response
 }
 
-/// The bytes of the request line and of all header values.
 fn head_bytes(parts: &Parts) -> usize {
     let line = format!("{} {} {:?}", parts.method, parts.uri, parts.version);
     line.len() + parts.headers.values().map(HeaderValue::len).sum::<usize>()

@@ -1,5 +1,5 @@
-//! The HTTP API of API Gateway: a request becomes the event of a function, and the
-//! function's answer becomes the response.
+//! API Gateway's HTTP API: converts a request into a function's event, and the function's
+//! reply into the response.
 
 use std::sync::Arc;
 
@@ -19,38 +19,38 @@ use uuid::Uuid;
 
 use crate::{
     authorizer::Authorizer,
-    cost::{self, SERVER_TIMING},
+    server_timing::{self, SERVER_TIMING},
 };
 
-/// The time limit of a function: an HTTP API waits 30 s at most.
+/// Time limit of a function, in milliseconds: an HTTP API waits 30 s at most.
 const FUNCTION_MILLIS: i64 = 29_000;
-/// The function behind the default route, which serves all paths without a route.
+/// Function of the default route, which serves every path without a route.
 const DEFAULT: Function = BALANCE;
 
 /// The functions behind an authorizer.
 pub(crate) struct HttpApi {
-    /// The state of the functions.
+    /// State shared by all functions.
     pub(crate) app: Arc<App>,
-    /// Checks tokens, if callers need one.
+    /// Validates tokens, if callers need one.
     pub(crate) authorizer: Option<Authorizer>,
 }
 
 impl HttpApi {
     /// Whether callers need a token.
-    pub(crate) fn demands_tokens(&self) -> bool {
+    pub(crate) fn requires_token(&self) -> bool {
         self.authorizer.is_some()
     }
 
-    /// The response of the function at the request's route.
+    /// Invokes the function of the request's route.
     pub(crate) async fn answer(&self, parts: &Parts, body: &Bytes) -> Response {
         let (method, path) = (parts.method.as_str(), parts.uri.path());
-        let served = |function: Function| Some((function, function.route_at(method, path)?));
-        let (function, route) = FUNCTIONS.into_iter().find_map(served).unzip();
+        let route_of = |function: Function| Some((function, function.route_at(method, path)?));
+        let (function, route) = FUNCTIONS.into_iter().find_map(route_of).unzip();
         let claims = self.authorizer.as_ref().and_then(|authorizer| authorizer.claims(&parts.headers));
-        // Neither the default route nor a signed one has an authorizer.
+        // The default route and signed routes have no authorizer.
         let has_authorizer = route.is_some_and(|route: Route| !route.is_signed);
-        if self.demands_tokens() && claims.is_none() && has_authorizer {
-            return refusal(StatusCode::UNAUTHORIZED, "Unauthorized");
+        if self.requires_token() && claims.is_none() && has_authorizer {
+            return gateway_error(StatusCode::UNAUTHORIZED, "Unauthorized");
         }
         let app = self.app.clone();
         let request_id = Uuid::new_v4().to_string();
@@ -61,26 +61,26 @@ impl HttpApi {
         context.request_id = request_id;
         context.deadline = app.ledger.now().plus_millis(FUNCTION_MILLIS).millis().unsigned_abs();
         let event = LambdaEvent::<Payload>::new(payload, context);
-        let (answered, cost) = cost::of(function.unwrap_or(DEFAULT).handle(&app, event)).await;
-        match answered {
-            Ok(Reply::Http(answer)) => {
-                let status = u16::try_from(answer.status_code).ok();
+        let (result, timing) = server_timing::measure(function.unwrap_or(DEFAULT).handle(&app, event)).await;
+        match result {
+            Ok(Reply::Http(reply)) => {
+                let status = u16::try_from(reply.status_code).ok();
                 let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-                let body = answer.body.as_deref().map(Bytes::copy_from_slice).unwrap_or_default();
+                let body = reply.body.as_deref().map(Bytes::copy_from_slice).unwrap_or_default();
                 let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (status, answer.headers, [(SERVER_TIMING, cost)], body).into_response()
+                (status, reply.headers, [(SERVER_TIMING, timing)], body).into_response()
             }
             Ok(Reply::Direct(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
 }
 
-/// A response of API Gateway itself, in its own form.
-pub(crate) fn refusal(status: StatusCode, message: &str) -> Response {
+/// An error of API Gateway itself, which has no `code`.
+pub(crate) fn gateway_error(status: StatusCode, message: &str) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], json!({ "message": message }).to_string()).into_response()
 }
 
-/// The event of an HTTP API, payload format 2.0.
+/// An HTTP API event in payload format 2.0.
 fn event(parts: &Parts, body: &Bytes, request_id: &str, claims: Option<Map<String, Value>>) -> Value {
     let (text, is_base64) = match std::str::from_utf8(body) {
         Ok(text) => (text.to_owned(), false),
@@ -113,7 +113,7 @@ fn event(parts: &Parts, body: &Bytes, request_id: &str, claims: Option<Map<Strin
     })
 }
 
-/// Headers in the form of API Gateway: names in lower case, the values of one name joined.
+/// Headers in the form of API Gateway: lower-case names, the values of one name joined by commas.
 fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let values = |name| {
         let texts =

@@ -1,14 +1,14 @@
-//! The whole stack in one process, on loopback: the HTTP API and an embedded
-//! DynamoDB engine, with the functions' own code between them.
+//! The whole stack in one process on loopback: the HTTP API, the functions and an embedded
+//! DynamoDB engine.
 
 mod authorizer;
 mod console;
-mod cost;
 mod engine;
-mod figures;
 mod gateway;
 mod http_api;
+mod metrics;
 mod options;
+mod server_timing;
 
 use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -28,23 +28,23 @@ use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
 use crate::{
-    authorizer::Authorizer, console::Console, engine::Engine, figures::Figures, gateway::Gateway,
-    http_api::HttpApi, options::Options,
+    authorizer::Authorizer, console::Console, engine::Engine, gateway::Gateway, http_api::HttpApi,
+    metrics::Metrics, options::Options,
 };
 
-/// The time that pending requests have to end after a signal.
-const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Time for pending requests to end after a signal.
+const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    // What the functions would log on Lambda; the engine answers for itself.
-    let ours = Targets::new().with_target("scrip", Level::WARN);
-    tracing_subscriber::registry().with(layer().with_writer(std::io::stderr).with_filter(ours)).init();
+    // Logs of the functions only. The engine has its own, which would hide them.
+    let functions = Targets::new().with_target("scrip", Level::WARN);
+    tracing_subscriber::registry().with(layer().with_writer(std::io::stderr).with_filter(functions)).init();
     match serve(options).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("error: {problem}");
+        Err(message) => {
+            eprintln!("error: {message}");
             ExitCode::FAILURE
         }
     }
@@ -52,45 +52,45 @@ async fn main() -> ExitCode {
 
 async fn serve(options: Options) -> Result<(), String> {
     let listener = bind(options.port, "--port").await?;
-    let (engine, connection, place) = match options.dynamodb_endpoint {
-        Some(endpoint) => (None, Connection::to(endpoint.clone()), format!("{endpoint} (not started here)")),
+    let (engine, connection, location) = match options.dynamodb_endpoint {
+        Some(endpoint) => (None, Connection::to(endpoint.clone()), format!("{endpoint} (external)")),
         None => {
             let storage = (!options.memory).then_some(options.data_dir.as_path());
             let engine = Engine::start(bind(options.dynamodb_port, "--dynamodb-port").await?, storage)?;
-            let place = format!("{}, {}", engine.endpoint, engine.place);
+            let location = format!("{}, {}", engine.endpoint, engine.storage);
             let connection = embedded(engine.endpoint.clone());
-            (Some(engine), connection, place)
+            (Some(engine), connection, location)
         }
     };
     let client = connection.client().await;
     let store = Store::new(client.clone(), TABLE);
-    store.create_table().await.map_err(|error| no_table(&error, &place))?;
+    store.create_table().await.map_err(|error| table_error(&error, &location))?;
     let ledger = Ledger::new(store, Sources::system());
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
-    // There is no Step Functions here: no execution waits for a call-back.
+    // Step Functions does not run here, so no execution waits for a call-back.
     let callbacks = Callbacks { secrets: Secrets::fixed(options.webhook_secrets), executions: None };
     let app = App::new(ledger).with_callbacks(callbacks);
     let app = Arc::new(if authorizer.is_none() { app.without_authentication() } else { app });
-    let figures = Figures::start()?;
+    let metrics = Metrics::start()?;
     let port = port_of(&listener)?;
-    let signalled = signalled()?;
+    let signal = shutdown_signal()?;
     // One write, whose error is ignored: a reader may close the pipe after the first line.
-    let _ = std::io::stdout().write_all(welcome(port, &place).as_bytes());
+    let _ = std::io::stdout().write_all(start_message(port, &location).as_bytes());
     let api = Arc::new(HttpApi { app, authorizer });
     let console = Console::new(api.clone(), client);
-    let gateway = Gateway { api, figures: figures.clone(), console };
-    let served = gateway::serve(listener, gateway, signalled, SHUTDOWN).await;
+    let gateway = Gateway { api, metrics: metrics.clone(), console };
+    let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
     if let Some(engine) = engine {
-        let _ = timeout(SHUTDOWN, engine.stop()).await;
+        let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;
     }
-    let _ = writeln!(std::io::stdout(), "{}", figures.summary());
-    served
+    let _ = writeln!(std::io::stdout(), "{}", metrics.summary());
+    result
 }
 
 async fn bind(port: u16, flag: &str) -> Result<TcpListener, String> {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    bound.map_err(|error| {
-        format!("cannot listen on 127.0.0.1:{port}: {error}; choose another port with {flag}")
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    listener.map_err(|error| {
+        format!("cannot listen on 127.0.0.1:{port}: {error}; use {flag} to choose another port")
     })
 }
 
@@ -102,29 +102,29 @@ fn embedded(endpoint: String) -> Connection {
     Connection { region: Some("local".to_owned()), endpoint: Some(endpoint), anonymous: true }
 }
 
-fn no_table(error: &StoreError, place: &str) -> String {
+fn table_error(error: &StoreError, location: &str) -> String {
     match error {
-        StoreError::Unavailable(_) => format!("cannot reach a DynamoDB engine at {place}"),
-        StoreError::Denied(_) => format!("the DynamoDB engine at {place} refused the credentials"),
-        error => format!("cannot make the table at {place}: {error:?}"),
+        StoreError::Unavailable(_) => format!("cannot reach a DynamoDB engine at {location}"),
+        StoreError::Denied(_) => format!("the DynamoDB engine at {location} rejected the credentials"),
+        error => format!("cannot create the table at {location}: {error:?}"),
     }
 }
 
-fn welcome(port: u16, place: &str) -> String {
+fn start_message(port: u16, location: &str) -> String {
     format!(
         r#"listening on http://127.0.0.1:{port}
-DynamoDB at {place}, table {TABLE}
+DynamoDB at {location}, table {TABLE}
 try: curl -s http://127.0.0.1:{port}/credits/grant \
        -d '{{"user_uuid":"u1","trans_type":"new_user","credits":100}}'
-to look at: http://127.0.0.1:{port}/ in a browser
-Ctrl-C ends it.
+console: http://127.0.0.1:{port}/
+Press Ctrl-C to stop.
 "#
     )
 }
 
-/// Waits for Ctrl-C or SIGTERM. From this call on, not from the first poll, neither ends the
-/// process by itself.
-fn signalled() -> Result<impl Future<Output = ()>, String> {
+/// Completes on SIGINT or SIGTERM. The handlers are installed by this call, not by the first
+/// poll, so that neither signal kills the process afterwards.
+fn shutdown_signal() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {

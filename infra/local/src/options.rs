@@ -5,31 +5,31 @@ use std::path::PathBuf;
 use clap::{Parser, builder::NonEmptyStringValueParser};
 use scrip::callback::Secret;
 
-/// Scrip on one machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
+/// Run Scrip on this machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
 #[derive(Debug, Parser)]
 #[command(name = "scrip-local", version)]
 pub(crate) struct Options {
-    /// Port of the HTTP API; 0 picks a free one
+    /// Port of the HTTP API. 0 selects a free port.
     #[arg(long, default_value_t = 9000)]
     pub(crate) port: u16,
-    /// Port of the embedded DynamoDB engine; 0 picks a free one
+    /// Port of the embedded DynamoDB engine. 0 selects a free port.
     #[arg(long, default_value_t = 8000)]
     pub(crate) dynamodb_port: u16,
-    /// Folder that keeps the table
+    /// Store the table in this folder.
     #[arg(long, value_name = "DIR", default_value = ".scrip")]
     pub(crate) data_dir: PathBuf,
-    /// Keep the table in memory only
+    /// Store the table in memory. It is lost when the stack stops.
     #[arg(long, conflicts_with = "data_dir")]
     pub(crate) memory: bool,
-    /// Use this DynamoDB engine instead of the embedded one, whose flags then mean nothing; the
-    /// table is made if it is missing
+    /// Use this DynamoDB engine instead of the embedded one. Creates the table if it is missing.
+    /// The options of the embedded engine have no effect.
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) dynamodb_endpoint: Option<String>,
-    /// Let in nobody without a JSON Web Token that is signed with this secret, by HS256; everybody
-    /// where this is absent
+    /// Require a JSON Web Token signed with this secret (HS256). Without this option, every caller
+    /// is accepted.
     #[arg(long, value_name = "SECRET", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) jwt_secret: Option<String>,
-    /// Take call-backs that are signed with this secret; may be given several times
+    /// Accept call-backs signed with this secret. Repeat the option to accept several secrets.
     #[arg(
         long = "webhook-secret",
         value_name = "SECRET",

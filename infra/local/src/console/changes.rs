@@ -1,4 +1,4 @@
-//! A stream of the changes of a user, as server-sent events.
+//! A stream of a user's changes, as server-sent events.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,78 +16,76 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The time between two looks for writes that bypassed the API.
-const LOOK: Duration = Duration::from_millis(500);
-/// The least time between two looks, however many changes there are.
-const REST: Duration = Duration::from_millis(50);
-/// The time limit of a look.
-const LOOK_MILLIS: i64 = 2_000;
-/// The time between empty events, which reveal a dead connection.
-const ALIVE: Duration = Duration::from_secs(10);
+/// Interval of reads that find writes of other processes, which notify no stream.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Minimum time between two reads of a stream, however many changes there are.
+const READ_PAUSE: Duration = Duration::from_millis(50);
+/// Time limit of a read, in milliseconds.
+const READ_MILLIS: i64 = 2_000;
+/// Interval of comments that detect a closed connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Wakes the streams after a change and at the end of the stack. A slow stream misses nothing:
-/// it reads the wallet itself, and needs only one wake-up for any number of changes.
-pub(super) struct Changes(watch::Sender<Pulse>);
+/// Wakes the streams after a change and at shutdown. A slow stream misses nothing: each reads
+/// the wallet itself, and one wake-up covers any number of changes.
+pub(super) struct Changes(watch::Sender<ChangeEvent>);
 
 #[derive(Clone, Copy, Default)]
-struct Pulse {
+struct ChangeEvent {
     is_last: bool,
 }
 
 impl Default for Changes {
     fn default() -> Changes {
-        Changes(watch::Sender::new(Pulse::default()))
+        Changes(watch::Sender::new(ChangeEvent::default()))
     }
 }
 
 impl Changes {
-    /// Wakes all streams.
     pub(super) fn notify(&self) {
         self.0.send_modify(|_| {});
     }
 
-    /// Ends all streams, so that the shutdown does not wait for them.
+    /// Ends all streams, so that shutdown does not wait for them.
     pub(super) fn end(&self) {
-        self.0.send_modify(|pulse| pulse.is_last = true);
+        self.0.send_modify(|event| event.is_last = true);
     }
 }
 
-/// An event for each version of a user's wallet, the current one first; versions in quick
-/// succession become one event. It ends with the stack, and when the table cannot be read.
+/// Sends the version of a user's wallet at once and after each change; several quick changes are
+/// one event. Ends at shutdown and when the table cannot be read.
 pub(super) fn stream(app: Arc<App>, changes: &Changes, user: UserId) -> Response {
-    let pulses = changes.0.subscribe();
-    let watch = Watch { app, user, pulses, sent: None };
-    let events = stream::unfold(watch, |watch| async {
+    let events = changes.0.subscribe();
+    let watch = Watch { app, user, events, last_sent: None };
+    let stream = stream::unfold(watch, |watch| async {
         let (version, watch) = watch.next().await?;
         Some((Ok::<_, Infallible>(Event::default().data(version.to_string())), watch))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 
-/// The watch of one user.
 struct Watch {
     app: Arc<App>,
     user: UserId,
-    pulses: watch::Receiver<Pulse>,
-    sent: Option<i64>,
+    events: watch::Receiver<ChangeEvent>,
+    last_sent: Option<i64>,
 }
 
 impl Watch {
-    /// The next version, 0 without a wallet.
+    /// Waits for the next version. 0 means that the user has no wallet.
     async fn next(mut self) -> Option<(i64, Watch)> {
         loop {
-            if self.pulses.borrow_and_update().is_last {
+            if self.events.borrow_and_update().is_last {
                 return None;
             }
             let ledger = &self.app.ledger;
-            let wallet = ledger.wallet(&self.user, ledger.now().plus_millis(LOOK_MILLIS)).await.ok()?;
+            let wallet = ledger.wallet(&self.user, ledger.now().plus_millis(READ_MILLIS)).await.ok()?;
             let version = wallet.version.map_or(0, Timestamp::millis);
-            if self.sent.replace(version) != Some(version) {
+            if self.last_sent.replace(version) != Some(version) {
                 return Some((version, self));
             }
-            sleep(REST).await;
-            // Until a write through the API, or the next look.
-            let _ = timeout(LOOK, self.pulses.changed()).await;
+            sleep(READ_PAUSE).await;
+            // A timeout is as good as an event: the loop reads again.
+            let _ = timeout(POLL_INTERVAL, self.events.changed()).await;
         }
     }
 }

@@ -10,7 +10,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// Each path with its content type and its file.
+/// Path, content type and text of each file.
 const FILES: [(&str, &str, &str); 15] = [
     ("/", HTML, include_str!("../../console/index.html")),
     ("/console/icon.svg", SVG, include_str!("../../console/icon.svg")),
@@ -29,10 +29,9 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/console/try-it.js", JS, include_str!("../../console/try-it.js")),
 ];
 
-/// The file at a path.
 pub(super) fn at(path: &str) -> Option<Response> {
-    let (_, kind, text) = FILES.into_iter().find(|(at, ..)| *at == path)?;
-    Some(([(CONTENT_TYPE, kind)], text).into_response())
+    let (_, content_type, text) = FILES.into_iter().find(|(at, ..)| *at == path)?;
+    Some(([(CONTENT_TYPE, content_type)], text).into_response())
 }
 
 #[cfg(test)]
@@ -41,13 +40,13 @@ mod tests {
 
     use super::*;
 
-    /// The bytes on the way, none of them compressed.
+    /// Maximum size of all files, which are sent uncompressed.
     const BYTES_MAX: usize = 100_000;
 
     #[test]
-    fn all_files_are_served_and_small() {
+    fn console_files_are_served_and_small() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/console");
-        assert_eq!(fs::read_dir(folder).unwrap().count(), FILES.len() + 1, "and jsconfig.json");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), FILES.len() + 1, "all files but jsconfig.json");
         let bytes: usize = FILES.iter().map(|(.., text)| text.len()).sum();
         assert!(bytes < BYTES_MAX, "{bytes}");
     }

@@ -1,8 +1,7 @@
-//! The console: what the ledger does, in a browser.
+//! The console: a web page that shows what the ledger does.
 //!
-//! It is files, and three helpers that no app has: a list of users, a user's items as
-//! DynamoDB stores them, and a stream of changes. Everything else it reads from the API, as
-//! any app does.
+//! It consists of static files and three endpoints of its own: a list of users, a user's items
+//! in the table, and a stream of changes. It reads everything else from the API, as an app does.
 
 mod changes;
 mod files;
@@ -26,8 +25,7 @@ use scrip::domain::UserId;
 
 use crate::{console::changes::Changes, http_api::HttpApi};
 
-/// The headers of every response: no resource of another site, no inline script, no frame, no
-/// cache.
+/// Headers of every response: no resource of another site, no inline script, no frame, no cache.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -42,7 +40,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// The console, on the API and on the engine that this client reaches.
+/// Serves the console's files and endpoints.
 pub(crate) struct Console {
     api: Arc<HttpApi>,
     client: Client,
@@ -59,21 +57,21 @@ impl Console {
         self.changes.notify();
     }
 
-    /// Ends all streams.
+    /// Ends all streams, so that shutdown does not wait for them.
     pub(crate) fn end_streams(&self) {
         self.changes.end();
     }
 
-    /// The response, if the request is for the console: from this machine, to a loopback name,
-    /// at a path of the console. For other requests the console does not exist.
+    /// The response to a request for the console: from this machine, to a loopback name, at a path
+    /// of the console. `None` for every other request.
     pub(crate) async fn answer(&self, parts: &Parts, peer: SocketAddr) -> Option<Response> {
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        if !reads || !peer.ip().is_loopback() || !names_loopback(&parts.headers) {
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        if !is_read || !peer.ip().is_loopback() || !is_loopback_host(&parts.headers) {
             return None;
         }
         let mut response = match files::at(parts.uri.path()) {
             Some(file) => file,
-            None if parts.method == Method::GET => self.help(parts).await?,
+            None if parts.method == Method::GET => self.endpoint(parts).await?,
             None => return None,
         };
         let headers = response.headers_mut();
@@ -81,45 +79,46 @@ impl Console {
         Some(response)
     }
 
-    /// The response of a helper.
-    async fn help(&self, parts: &Parts) -> Option<Response> {
+    async fn endpoint(&self, parts: &Parts) -> Option<Response> {
         let segments: Vec<_> = parts.uri.path().strip_prefix("/console/")?.split('/').collect();
         Some(match segments[..] {
             ["users"] => table::users(&self.api).await,
-            ["changes", user] => match self.readable(parts, user).await? {
+            ["changes", user] => match self.readable_user(parts, user).await? {
                 Ok(user) => changes::stream(self.api.app.clone(), &self.changes, user),
-                Err(refusal) => refusal,
+                Err(rejection) => rejection,
             },
-            ["table", user] | ["table", user, _] => match self.readable(parts, user).await? {
-                Ok(user) => table::page(&self.client, &user, segments.get(2).map(|from| decoded(from))).await,
-                Err(refusal) => refusal,
+            ["table", user] | ["table", user, _] => match self.readable_user(parts, user).await? {
+                Ok(user) => {
+                    table::page(&self.client, &user, segments.get(2).map(|after| decode(after))).await
+                }
+                Err(rejection) => rejection,
             },
             _ => return None,
         })
     }
 
-    /// A user whom the caller may read, or the refusal. The API decides: its response to a
-    /// request for the balance is the check.
-    async fn readable(&self, parts: &Parts, user: &str) -> Option<Result<UserId, Response>> {
+    /// The user, if the caller may read it, or the response that rejects the caller. The API
+    /// decides: this requests the balance.
+    async fn readable_user(&self, parts: &Parts, user: &str) -> Option<Result<UserId, Response>> {
         let request = Request::builder().uri(format!("/credits/{user}/balance")).body(()).ok()?;
         let (mut balance, ()) = request.into_parts();
         balance.headers = parts.headers.clone();
-        let answer = self.api.answer(&balance, &Bytes::new()).await;
-        if answer.status().is_success() {
-            UserId::try_from(decoded(user)).ok().map(Ok)
+        let response = self.api.answer(&balance, &Bytes::new()).await;
+        if response.status().is_success() {
+            UserId::try_from(decode(user)).ok().map(Ok)
         } else {
-            Some(Err(answer))
+            Some(Err(response))
         }
     }
 }
 
-/// Whether the `Host` is a name of this machine in every browser. A page of another site whose
-/// name resolves to this machine sends its own name.
-fn names_loopback(headers: &HeaderMap) -> bool {
+/// Whether `Host` is a loopback name. A page of another site whose name resolves to this machine
+/// (DNS rebinding) sends its own name.
+fn is_loopback_host(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     host.is_some_and(|host| matches!(host.host(), "127.0.0.1" | "localhost" | "[::1]"))
 }
 
-fn decoded(segment: &str) -> String {
+fn decode(segment: &str) -> String {
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! The items of the table as DynamoDB stores them.
+//! The table as DynamoDB stores it: users and items.
 
 use std::collections::HashMap;
 
@@ -18,33 +18,33 @@ use scrip::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{cost::SERVER_TIMING, http_api::HttpApi};
+use crate::{http_api::HttpApi, server_timing::SERVER_TIMING};
 
-/// The items on a page.
-const PAGE: i32 = 50;
-/// The users in the list at most.
+/// Items on a page.
+const PAGE_SIZE: i32 = 50;
+/// Maximum length of the list of users.
 const USERS_MAX: usize = 50;
-/// The time limit of the scan for them: the first users of a large table are enough.
-const LOOK_MILLIS: i64 = 1_000;
+/// Time limit of the scan for users, in milliseconds: the first users of a large table are enough.
+const SCAN_MILLIS: i64 = 1_000;
 
-/// Some users with items. None if callers need a token, because a token is checked for one
+/// Some users that have items. Empty if callers need a token, because a token is checked for one
 /// user at a time.
 pub(super) async fn users(api: &HttpApi) -> Response {
-    let mut found = Vec::new();
-    if !api.demands_tokens() {
+    let mut listed = Vec::new();
+    if !api.requires_token() {
         let ledger = &api.app.ledger;
-        let deadline = ledger.now().plus_millis(LOOK_MILLIS);
+        let deadline = ledger.now().plus_millis(SCAN_MILLIS);
         let mut users = ledger.users(ScanSegment::WHOLE, None);
-        while found.len() < USERS_MAX
+        while listed.len() < USERS_MAX
             && let Ok(Some(user)) = users.next(deadline).await
         {
-            found.push(user);
+            listed.push(user);
         }
     }
-    Json(found).into_response()
+    Json(listed).into_response()
 }
 
-/// A page of a user's items, the wallet first, that begins after a sort key.
+/// A page of a user's items, the wallet first, after the sort key `after`.
 pub(super) async fn page(client: &Client, user: &UserId, after: Option<String>) -> Response {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let key = after.map(|sort| {
@@ -57,23 +57,23 @@ pub(super) async fn page(client: &Client, user: &UserId, after: Option<String>) 
         .expression_attribute_values(":user", text(user.as_str()))
         .scan_index_forward(false)
         .consistent_read(true)
-        .limit(PAGE)
+        .limit(PAGE_SIZE)
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
         .set_exclusive_start_key(key)
         .send();
-    let Ok(answer) = query.await else {
+    let Ok(output) = query.await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let next = answer.last_evaluated_key().and_then(|key| key["sk"].as_s().ok());
-    let items: Vec<_> = answer.items().iter().map(attributes).collect();
-    let units = answer.consumed_capacity().and_then(|consumed| consumed.capacity_units()).unwrap_or_default();
-    let cost = format!("round_trips;desc=\"1\", read_units;desc=\"{units}\"");
-    ([(SERVER_TIMING, cost)], Json(json!({ "items": items, "next": next }))).into_response()
+    let next = output.last_evaluated_key().and_then(|key| key["sk"].as_s().ok());
+    let items: Vec<_> = output.items().iter().map(attributes).collect();
+    let units = output.consumed_capacity().and_then(|consumed| consumed.capacity_units()).unwrap_or_default();
+    let timing = format!("round_trips;desc=\"1\", read_units;desc=\"{units}\"");
+    ([(SERVER_TIMING, timing)], Json(json!({ "items": items, "next": next }))).into_response()
 }
 
-/// In DynamoDB's own JSON.
-fn attributes(of: &HashMap<String, AttributeValue>) -> Map<String, Value> {
-    of.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+/// An item in the JSON form of the DynamoDB API.
+fn attributes(item: &HashMap<String, AttributeValue>) -> Map<String, Value> {
+    item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }
 
 fn attribute(value: &AttributeValue) -> Value {

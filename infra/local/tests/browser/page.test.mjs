@@ -1,4 +1,4 @@
-// What holds of the page as a whole.
+// The page as a whole: errors, tokens, keyboard, accessibility, odd data.
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -7,65 +7,65 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Browser, Stack, axe, balanceIs, generate, says, threePacks } from "./support.mjs";
+import { Browser, Stack, axe, balanceIs, generate, shows, threePacks } from "./support.mjs";
 
 let stack, browser;
 before(async () => ([stack, browser] = [await Stack.inMemory(), await Browser.start()]));
 after(() => Promise.all([stack.stop(), browser.stop()]));
 
-test("an error of the API is said plainly", () =>
-  browser.look(stack, "poor", async (page) => {
+test("API errors are shown", () =>
+  browser.open(stack, "poor", async (page) => {
     await threePacks(page);
     await generate(page, { costs: "300" });
-    await says(page.getByRole("alert"), "402 InsufficientCredits: The balance is 18, the charge needs 300.");
+    await shows(page.getByRole("alert"), "402 InsufficientCredits: The balance is 18, the charge needs 300.");
     await balanceIs(page, "18");
   }, {}, [/402/]));
 
-test("a stack that is gone is said plainly, and one that is back is found and gets the refund", async () => {
+test("stopped stack is reported, and a restarted one gets the refund", async () => {
   const folder = mkdtempSync(join(tmpdir(), "scrip-console-"));
   const flags = ["--data-dir", folder, "--dynamodb-port", "0"];
   const first = await Stack.start("--port", "0", ...flags);
   await first.grant("u", 5);
-  await browser.look(first, "u", async (page) => {
+  await browser.open(first, "u", async (page) => {
     await balanceIs(page, "5");
     await generate(page, { costs: "2", seconds: "5", outcome: "fails" });
     await balanceIs(page, "3");
     await first.stop();
-    await says(page.locator("#live"), "the local stack does not answer; trying again");
+    await shows(page.locator("#live"), "the local stack does not respond; reconnecting");
     await page.getByRole("button", { name: "Grant", exact: true }).click();
-    await says(page.getByRole("alert"), "The local stack does not answer. Does it still run?");
-    await says(page.getByRole("alert"), "The refund is sent again until it is answered.");
+    await shows(page.getByRole("alert"), "The local stack does not respond. Check that it is running.");
+    await shows(page.getByRole("alert"), "Retrying the refund.");
     const again = await Stack.start("--port", new URL(first.url).port, ...flags);
     await again.grant("u", 6);
-    await says(page.locator("#stories"), "Refunded 2, each pack what was taken from it. The balance is");
+    await shows(page.locator("#scenarios"), "Refunded 2 to the packs that paid. The balance is");
     await balanceIs(page, "11");
     await again.stop();
   }, {}, [/ERR_/]);
   rmSync(folder, { recursive: true });
 });
 
-/** A token, signed by HS256. */
+/** A token signed with HS256. */
 function token(claims, secret) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ exp: 4_102_444_800, ...claims })}`;
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
 
-test("where callers need a token, there is a place for it", async () => {
+test("token form gives access where callers need a token", async () => {
   const secret = "the secret of this test";
   const guarded = await Stack.inMemory("--jwt-secret", secret);
-  await browser.look(guarded, "u", async (page) => {
-    await says(page.locator("#live"), "not allowed");
-    await says(page.getByRole("alert"), "The local stack asks for a token.");
-    const give = async (claims) => {
+  await browser.open(guarded, "u", async (page) => {
+    await shows(page.locator("#live"), "access denied");
+    await shows(page.getByRole("alert"), "The local stack requires a token.");
+    const useToken = async (claims) => {
       if (!(await page.locator("#token").isVisible())) await page.getByText("Token", { exact: true }).click();
       await page.locator("#token").fill(token(claims, secret));
-      await page.getByRole("button", { name: "Use it" }).click();
+      await page.getByRole("button", { name: "Use token" }).click();
     };
-    await give({ sub: "other" });
-    await says(page.getByRole("alert"), /./);
-    await give({ scope: "credits:read credits:write" });
-    await says(page.locator("#live"), /^live$/);
+    await useToken({ sub: "other" });
+    await shows(page.getByRole("alert"), /./);
+    await useToken({ scope: "credits:read credits:write" });
+    await shows(page.locator("#live"), /^live$/);
     await page.keyboard.press("Escape");
     await page.getByText("Token", { exact: true }).click();
     await threePacks(page);
@@ -79,8 +79,8 @@ test("where callers need a token, there is a place for it", async () => {
   await guarded.stop();
 });
 
-test("everything is done by keyboard", () =>
-  browser.look(stack, "keys", async (page) => {
+test("keyboard reaches every control", () =>
+  browser.open(stack, "keys", async (page) => {
     const press = (key) => page.keyboard.press(key);
     const tabTo = async (locator) => {
       for (let steps = 0; steps < 60; steps++) {
@@ -90,7 +90,7 @@ test("everything is done by keyboard", () =>
         }
         await press("Tab");
       }
-      assert.fail("it is not reached");
+      assert.fail("the element is not reached");
     };
     await tabTo(page.getByRole("button", { name: "Three packs" }));
     await press("Enter");
@@ -99,17 +99,17 @@ test("everything is done by keyboard", () =>
     await page.keyboard.type("0");
     await tabTo(page.getByRole("button", { name: "Run", exact: true }));
     await press("Space");
-    await says(page.locator("#stories"), "Refunded 8");
+    await shows(page.locator("#scenarios"), "Refunded 8");
     await tabTo(page.getByRole("tab", { name: "Requests" }));
     await press("ArrowRight");
     assert.equal(await page.evaluate(() => document.activeElement.id), "table-tab");
-    await says(page.locator(".items summary"), "wallet");
+    await shows(page.locator(".items summary"), "wallet");
     await tabTo(page.locator(".items summary").first());
     await press("Enter");
     await page.locator(".items pre").waitFor();
     await tabTo(page.getByLabel("Show refunded charges"));
     await press("Space");
-    await says(page.locator(".record.voided"), "the model failed");
+    await shows(page.locator(".record.voided"), "the model failed");
     await tabTo(page.locator(".record summary").first());
     await press("Enter");
     await page.locator(".record .reasons li").nth(1).waitFor();
@@ -123,8 +123,8 @@ for (const [name, options] of [
   ["dark", { colorScheme: "dark" }],
   ["light and narrow", { colorScheme: "light", viewport: { width: 360, height: 740 } }],
 ]) {
-  test(`nothing serious is found by axe: ${name}`, () =>
-    browser.look(stack, `axe-${name.replaceAll(" ", "-")}`, async (page) => {
+  test(`axe finds no serious problem: ${name}`, () =>
+    browser.open(stack, `axe-${name.replaceAll(" ", "-")}`, async (page) => {
       const check = async () => {
         const found = await page.evaluate(async () => (await axe.run()).violations.map(({ id, impact, nodes }) =>
           ({ id, impact, nodes: nodes.map((node) => node.html) })));
@@ -135,9 +135,9 @@ for (const [name, options] of [
       await threePacks(page);
       await page.getByLabel("Show refunded charges").check();
       await generate(page, { outcome: "fails" });
-      await says(page.locator(".record.voided"), "the model failed");
+      await shows(page.locator(".record.voided"), "the model failed");
       await generate(page, { costs: "300" });
-      await says(page.getByRole("alert"), "InsufficientCredits");
+      await shows(page.getByRole("alert"), "InsufficientCredits");
       await page.locator("#requests > li:not(.own) summary").first().click();
       await page.locator(".record summary").first().click();
       await page.locator(".record .reasons li").first().waitFor();
@@ -151,14 +151,14 @@ for (const [name, options] of [
     }, options, [/402/]));
 }
 
-test("what users write stays text", () =>
-  browser.look(stack, "markup", async (page) => {
+test("texts of users are never markup", () =>
+  browser.open(stack, "markup", async (page) => {
     const reason = "<img src=x onerror=alert(1)><script>alert(2)</script>";
     await threePacks(page);
     await page.getByLabel("Show refunded charges").check();
     await generate(page, { outcome: "fails", reason });
-    await says(page.locator(".record.voided .void"), reason);
-    assert.equal(await page.locator("#my-credits :is(img, script), #stories :is(img, script)").count(), 0);
+    await shows(page.locator(".record.voided .void"), reason);
+    assert.equal(await page.locator("#my-credits :is(img, script), #scenarios :is(img, script)").count(), 0);
   }));
 
 test("odd names, large numbers and many packs are shown", async () => {
@@ -166,7 +166,7 @@ test("odd names, large numbers and many packs are shown", async () => {
   const end = (n) => new Date(Date.UTC(2090, 0, 1 + n)).toISOString();
   for (let n = 0; n < 500; n++) await stack.grant(user, n ? 1 : 1_000_000_000_000, { expired_at: end(n) });
   for (const viewport of [{ width: 360, height: 740 }, { width: 1280, height: 900 }]) {
-    await browser.look(stack, user, async (page) => {
+    await browser.open(stack, user, async (page) => {
       await balanceIs(page, "1,000,000,000,499");
       assert.equal(await page.locator(".pack").count(), 8);
       await page.getByRole("button", { name: "Show all 500 packs" }).click();
@@ -177,8 +177,8 @@ test("odd names, large numbers and many packs are shown", async () => {
   }
 });
 
-test("a user is chosen by name, by address and from those who are there", () =>
-  browser.look(stack, "first", async (page) => {
+test("user is selected by name, by address and from suggestions", () =>
+  browser.open(stack, "first", async (page) => {
     await stack.grant("chosen", 3);
     await page.getByLabel("User").fill("no such/name");
     await page.getByLabel("User").press("Enter");

@@ -1,4 +1,4 @@
-// The pictures of the README; they are written where SCRIP_SCREENSHOTS says.
+// Takes the pictures of the README, in the folder SCRIP_SCREENSHOTS.
 
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import assert from "node:assert/strict";
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Browser, Stack, balanceIs, generate, says } from "./support.mjs";
+import { Browser, Stack, balanceIs, generate, shows } from "./support.mjs";
 
 let stack, browser, folder;
 before(async () => {
@@ -19,14 +19,14 @@ after(async () => {
   if (!process.env.SCRIP_SCREENSHOTS) rmSync(folder, { recursive: true });
 });
 
-/** A picture, and whether it is small enough to keep. */
+/** Takes a picture and checks its size. */
 async function picture(page, name) {
   const path = join(folder, name);
   await page.screenshot({ path, animations: "disabled" });
   assert.ok(statSync(path).size < 200_000, name);
 }
 
-/** A user who has paid for two packs, and has generated a little. */
+/** Creates a user with three packs and one charge. */
 async function user(name) {
   const order = (n, credits, days) => stack.grant(name, credits, {
     trans_type: "order_pay", order_no: `${name}-order-${n}`, expired_at: new Date(Date.now() + days * 86_400_000).toISOString(),
@@ -38,15 +38,15 @@ async function user(name) {
 }
 
 for (const [colorScheme, file] of [["light", "console.png"], ["dark", "console-dark.png"]]) {
-  test(`the console, ${colorScheme}`, async () => {
+  test(`console, ${colorScheme}`, async () => {
     const name = colorScheme === "light" ? "u1" : "u2";
     await user(name);
-    await browser.look(stack, name, async (page) => {
+    await browser.open(stack, name, async (page) => {
       await balanceIs(page, "16");
       await page.getByLabel("Show refunded charges").check();
       await generate(page, { outcome: "fails", reason: "the model timed out" });
-      await says(page.locator("#stories"), "Refunded 8");
-      await says(page.locator(".record.voided"), "the model timed out");
+      await shows(page.locator("#scenarios"), "Refunded 8");
+      await shows(page.locator(".record.voided"), "the model timed out");
       await balanceIs(page, "16");
       await page.locator("#user").blur();
       await picture(page, file);
@@ -56,7 +56,7 @@ for (const [colorScheme, file] of [["light", "console.png"], ["dark", "console-d
 
 test("my credits, on a phone", async () => {
   await user("u3");
-  await browser.look(stack, "u3", async (page) => {
+  await browser.open(stack, "u3", async (page) => {
     await balanceIs(page, "16");
     await page.locator(".record").nth(3).waitFor();
     await picture(page, "my-credits.png");

@@ -1,4 +1,4 @@
-// The stack as a process of its own, and pages that look at it.
+// Runs the stack as a process, and opens pages of its console.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -7,29 +7,29 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 
-/** Where npm has put what these tests need. */
+/** The npm packages that `.ci/run` installs. */
 const tools = createRequire(join(process.env.SCRIP_BROWSER_TOOLS, "package.json"));
 const { chromium } = tools("playwright-core");
 export const axe = tools("axe-core").source;
 
-/** The longest that anything here may take: a bound, never a wait. */
-const PATIENCE = 30_000;
+/** Time limit of every step, in milliseconds. */
+const TIMEOUT = 30_000;
 
 /** A running stack. */
 export class Stack {
   static async start(...flags) {
     const child = spawn(process.env.SCRIP_LOCAL, flags, { stdio: ["ignore", "pipe", "inherit"] });
     const lines = createInterface({ input: child.stdout });
-    const said = [];
+    const output = [];
     for await (const line of lines) {
-      said.push(line);
-      if (said.length === 2) break;
+      output.push(line);
+      if (output.length === 2) break;
     }
     child.stdout.resume();
     const stack = new Stack();
     stack.child = child;
-    stack.url = /^listening on (\S+)$/.exec(said[0])[1];
-    stack.engine = /^DynamoDB at ([^\s,]+)/.exec(said[1])[1];
+    stack.url = /^listening on (\S+)$/.exec(output[0])[1];
+    stack.engine = /^DynamoDB at ([^\s,]+)/.exec(output[1])[1];
     return stack;
   }
 
@@ -44,7 +44,7 @@ export class Stack {
     }
   }
 
-  /** Posts what must be accepted, as somebody outside of the page. */
+  /** Sends a request that must succeed, without the page. */
   async post(path, body) {
     const response = await fetch(this.url + path, { method: "POST", body: JSON.stringify(body) });
     const answer = await response.json();
@@ -66,11 +66,11 @@ export class Stack {
   }
 }
 
-/** A browser whose pages must stay quiet, and at home. */
+/** A browser that reports console errors, and requests to other hosts. */
 export class Browser {
   static async start() {
     const browser = new Browser();
-    // Root has no sandbox.
+    // Chromium's sandbox does not run as root.
     browser.browser = await chromium.launch({
       executablePath: process.env.CHROMIUM,
       args: process.getuid() === 0 ? ["--no-sandbox"] : [],
@@ -82,8 +82,8 @@ export class Browser {
     return this.browser.close();
   }
 
-  /** Looks at a user, does something there, and holds the page to what holds of every page. */
-  async look(stack, user, act, options = {}, expected = []) {
+  /** Opens a user, runs `act`, and checks that the page had no error but the expected ones. */
+  async open(stack, user, act, options = {}, expected = []) {
     const context = await this.browser.newContext({
       viewport: { width: 1280, height: 900 },
       locale: "en-GB",
@@ -91,34 +91,33 @@ export class Browser {
       permissions: ["clipboard-read", "clipboard-write"],
       ...options,
     });
-    context.setDefaultTimeout(PATIENCE);
-    const wrong = [];
+    context.setDefaultTimeout(TIMEOUT);
+    const errors = [];
     context.on("request", (request) => {
-      if (!request.url().startsWith(stack.url)) wrong.push(`a request to ${request.url()}`);
+      if (!request.url().startsWith(stack.url)) errors.push(`a request to ${request.url()}`);
     });
     context.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) wrong.push(message.text());
+      if (["error", "warning"].includes(message.type())) errors.push(message.text());
     });
-    context.on("weberror", (error) => wrong.push(String(error.error().stack)));
+    context.on("weberror", (error) => errors.push(String(error.error().stack)));
     const page = await context.newPage();
     try {
       await page.goto(`${stack.url}/#${user}`);
-      await page.locator("#live[data-state=live], #live[data-state=refused]").waitFor();
+      await page.locator("#live[data-state=live], #live[data-state=denied]").waitFor();
       await act(page, context);
-      const left = wrong.filter((text) => !expected.some((pattern) => pattern.test(text)));
-      assert.deepEqual(left, []);
+      const unexpected = errors.filter((text) => !expected.some((pattern) => pattern.test(text)));
+      assert.deepEqual(unexpected, []);
     } finally {
       await context.close();
     }
   }
 }
 
-/** Waits until a part of the page says this. */
-export async function says(locator, text) {
+/** Waits until a part of the page contains a text. */
+export async function shows(locator, text) {
   await locator.filter({ hasText: text }).first().waitFor();
 }
 
-/** Waits until the balance is this. */
 export function balanceIs(page, balance) {
   return page.locator(".balance").getByText(balance, { exact: true }).waitFor();
 }
@@ -129,11 +128,10 @@ export async function threePacks(page) {
   await balanceIs(page, "18");
 }
 
-/** Runs a generation. */
 export async function generate(page, { costs = "8", seconds = "0", outcome = "succeeds", reason }) {
-  await page.getByLabel("Costs").fill(costs);
+  await page.getByLabel("Cost").fill(costs);
   await page.getByLabel("Seconds").fill(seconds);
-  await page.getByLabel("Then it").selectOption(outcome);
+  await page.getByLabel("Outcome").selectOption(outcome);
   if (reason) await page.getByLabel("Reason of the refund").fill(reason);
   await page.getByRole("button", { name: "Run", exact: true }).click();
 }

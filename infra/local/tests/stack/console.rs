@@ -1,4 +1,4 @@
-//! The console: what is served of it, to whom, and what it tells of changes.
+//! The console: its files, who may read them, and the stream of changes.
 
 use std::{
     env,
@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::support::{Stack, charge, command, rest};
 
-/// The head and the body of what a request with this head is answered.
-fn told(stack: &Stack, head: &str) -> String {
+/// Sends a request with these header lines. Returns the raw response.
+fn raw_response(stack: &Stack, head: &str) -> String {
     rest(stack.connection(&format!("{head}Connection: close\r\n\r\n")))
 }
 
-/// How the console names the stack.
+/// Host and port of the stack.
 fn host(stack: &Stack) -> &str {
     &stack.url["http://".len()..]
 }
 
 #[test]
-fn every_file_of_the_console_has_a_strict_policy() {
+fn console_files_have_a_strict_policy() {
     let stack = Stack::start(&["--memory"]);
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
@@ -53,14 +53,14 @@ fn every_file_of_the_console_has_a_strict_policy() {
 }
 
 #[test]
-fn the_console_is_there_for_this_machine_alone() {
+fn console_is_served_under_loopback_names_only() {
     let stack = Stack::start(&["--memory"]);
     let port = host(&stack).rsplit(':').next().unwrap();
     for path in ["/", "/console/main.js", "/console/users", "/console/table/u", "/console/changes/u"] {
         for name in
             ["example.com", "127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "x"]
         {
-            let answer = told(&stack, &format!("GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\n"));
+            let answer = raw_response(&stack, &format!("GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\n"));
             assert!(
                 answer.starts_with("HTTP/1.1 404 ") && answer.contains("\"code\":\"NotFound\""),
                 "{name}: {answer}"
@@ -68,7 +68,7 @@ fn the_console_is_there_for_this_machine_alone() {
         }
     }
     for name in ["localhost", "127.0.0.1", "[::1]"] {
-        let answer = told(&stack, &format!("GET / HTTP/1.1\r\nHost: {name}:{port}\r\n"));
+        let answer = raw_response(&stack, &format!("GET / HTTP/1.1\r\nHost: {name}:{port}\r\n"));
         assert!(
             answer.starts_with("HTTP/1.1 200 ") && answer.contains("<!doctype html>"),
             "{name}: {answer}"
@@ -76,9 +76,8 @@ fn the_console_is_there_for_this_machine_alone() {
     }
 }
 
-/// The console takes no path of the API, and none that is nobody's.
 #[test]
-fn the_console_leaves_the_api_as_it_is() {
+fn console_takes_no_path_of_the_api() {
     let stack = Stack::start(&["--memory"]);
     for (method, path) in [
         ("POST", "/"),
@@ -100,7 +99,7 @@ fn the_console_leaves_the_api_as_it_is() {
 }
 
 #[test]
-fn an_answer_says_what_it_cost() {
+fn responses_report_their_cost() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("u", 5);
@@ -121,13 +120,13 @@ fn an_answer_says_what_it_cost() {
         ("GET", "/nowhere", "", "round_trips;desc=\"0\""),
     ] {
         let answer = client.send(method, path, &[], body.as_bytes());
-        let told = answer.headers["server-timing"].to_str().unwrap();
-        assert!(told.starts_with("function;dur=") && told.contains(cost), "{path}: {told}");
+        let timing = answer.headers["server-timing"].to_str().unwrap();
+        assert!(timing.starts_with("function;dur=") && timing.contains(cost), "{path}: {timing}");
     }
 }
 
 #[test]
-fn the_table_is_shown_as_dynamodb_has_it() {
+fn table_view_shows_items_as_dynamodb_stores_them() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("a:b.c_d-e", 200);
@@ -149,16 +148,16 @@ fn the_table_is_shown_as_dynamodb_has_it() {
     assert_eq!(client.send("GET", "/console/table/a%20b", &[], b"").status, 400);
 }
 
-/// A user's changes, as a browser would hear of them.
-struct Heard(Box<dyn Iterator<Item = String>>);
+/// The versions in a stream of changes, as a browser receives them.
+struct ChangeStream(Box<dyn Iterator<Item = String>>);
 
-impl Heard {
-    fn of(stack: &Stack, user: &str) -> Heard {
+impl ChangeStream {
+    fn open(stack: &Stack, user: &str) -> ChangeStream {
         let host = host(stack);
         let stream =
             stack.connection(&format!("GET /console/changes/{user} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         let lines = BufReader::new(stream).lines().map_while(Result::ok);
-        Heard(Box::new(lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned))))
+        ChangeStream(Box::new(lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned))))
     }
 
     fn next(&mut self) -> u64 {
@@ -167,11 +166,14 @@ impl Heard {
 }
 
 #[test]
-fn a_change_is_told_to_whoever_looks_at_the_user() {
+fn changes_are_streamed_to_every_viewer_of_the_user() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
-    let (mut one, mut two, mut other) =
-        (Heard::of(&stack, "u"), Heard::of(&stack, "u"), Heard::of(&stack, "other"));
+    let (mut one, mut two, mut other) = (
+        ChangeStream::open(&stack, "u"),
+        ChangeStream::open(&stack, "u"),
+        ChangeStream::open(&stack, "other"),
+    );
     assert_eq!((one.next(), two.next(), other.next()), (0, 0, 0));
     client.grant("u", 9);
     let granted = one.next();
@@ -180,43 +182,43 @@ fn a_change_is_told_to_whoever_looks_at_the_user() {
     let charged = one.next();
     assert!(charged > granted);
     assert_eq!(client.callback("local-webhook-secret", "g").status, 200);
-    assert!(one.next() > charged, "what names no user is told too");
+    assert!(one.next() > charged, "a call-back names no user, and is streamed too");
     client.grant("other", 1);
-    assert!(other.next() > 0, "and nothing of another user before");
+    assert!(other.next() > 0, "no event of another user came before");
 }
 
 #[test]
-fn a_change_by_another_process_is_told() {
+fn changes_by_another_process_are_streamed() {
     let first = Stack::start(&["--memory"]);
     let second = Stack::run(command(&["--port", "0", "--dynamodb-endpoint", &first.engine]));
-    let mut heard = Heard::of(&first, "u");
-    assert_eq!(heard.next(), 0);
+    let mut changes = ChangeStream::open(&first, "u");
+    assert_eq!(changes.next(), 0);
     second.client().grant("u", 9);
-    assert!(heard.next() > 0);
+    assert!(changes.next() > 0);
 }
 
-/// One that had to be cut off would lack its last chunk.
+/// A stream that was cut off lacks the last chunk.
 #[test]
-fn an_open_stream_ends_with_the_stack() {
+fn open_streams_end_at_shutdown() {
     let stack = Stack::start(&["--memory"]);
     let head = format!("GET /console/changes/u HTTP/1.1\r\nHost: {}\r\n\r\n", host(&stack));
-    let begun = |_| {
+    let open = |_| {
         let mut stream = BufReader::new(stack.connection(&head));
         let mut line = String::new();
         while !line.starts_with("data: ") {
             line.clear();
-            assert!(stream.read_line(&mut line).expect("a line") > 0, "it has begun");
+            assert!(stream.read_line(&mut line).expect("a line") > 0, "the stream has begun");
         }
         stream
     };
-    let streams: Vec<_> = (0..20).map(begun).collect();
+    let streams: Vec<_> = (0..20).map(open).collect();
     stack.signal(Signal::INT);
     for mut stream in streams {
-        let mut told = String::new();
-        stream.read_to_string(&mut told).expect("an end");
-        assert!(told.ends_with("\r\n0\r\n\r\n"), "{told:?}");
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).expect("an end");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest:?}");
     }
-    assert_eq!(stack.ended(), (Some(0), String::new()));
+    assert_eq!(stack.wait_for_exit(), (Some(0), String::new()));
 }
 
 /// The root of the repository.
@@ -224,16 +226,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A program that a variable names, or Debian's.
-fn program(variable: &str, otherwise: &str) -> OsString {
-    env::var_os(variable).unwrap_or_else(|| otherwise.into())
+/// The program named by a variable, or the default.
+fn program(variable: &str, default: &str) -> OsString {
+    env::var_os(variable).unwrap_or_else(|| default.into())
 }
 
-/// The flows of the console, in a browser. What they need of npm is put into
-/// `target/ci/browser` by `.ci/run`.
+/// `.ci/run` installs the npm packages in `target/ci/browser`.
 #[test]
 #[ignore = "needs Node, its packages below target/ci/browser, and Chromium"]
-fn the_console_works_in_a_browser() {
+fn console_works_in_a_browser() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
@@ -248,18 +249,17 @@ fn the_console_works_in_a_browser() {
     assert!(node.status().expect("Node").success());
 }
 
-/// The types are in comments; the language is what browsers run.
+/// The console is plain JavaScript with types in comments.
 #[test]
 #[ignore = "needs Node, and its packages below target/ci/browser"]
-fn the_console_is_sound_to_typescript() {
+fn console_passes_the_typescript_check() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("console/jsconfig.json");
     let tsc = root().join("target/ci/browser/node_modules/.bin/tsc");
     assert!(Command::new(tsc).arg("--project").arg(project).status().expect("TypeScript").success());
 }
 
-/// The document's snippets are what the console runs.
 #[test]
-fn my_credits_are_documented_by_what_runs() {
+fn my_credits_document_quotes_the_console() {
     let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
     let source = ["credits.js", "my-credits.js", "timeline.js"]
         .map(|file| fs::read_to_string(console.join(file)).unwrap())
@@ -267,7 +267,7 @@ fn my_credits_are_documented_by_what_runs() {
     let document = fs::read_to_string(root().join("docs/my-credits.md")).unwrap();
     let snippets: Vec<_> =
         document.split("```js\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(snippets.len() > 4, "the document was read");
+    assert!(snippets.len() > 4, "the document has snippets");
     for snippet in snippets {
         assert!(source.contains(snippet), "{snippet}");
     }

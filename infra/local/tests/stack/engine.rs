@@ -1,4 +1,4 @@
-//! The DynamoDB port, as any SDK or tool would use it.
+//! The DynamoDB port, as SDKs and tools use it.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn call(client: &Client, operation: &str, request: &Value) -> Value {
 }
 
 #[test]
-fn the_dynamodb_port_shows_the_table_and_what_the_api_wrote() {
+fn dynamodb_port_serves_the_table_that_the_api_writes() {
     let stack = Stack::start(&["--memory"]);
     let grant = stack.client().grant("u", 5);
     let engine = Client::of(&stack.engine);

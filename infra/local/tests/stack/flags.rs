@@ -1,23 +1,23 @@
-//! What the flags do, and what is said where they cannot be followed.
+//! Flags, and the messages of a failed start.
 
 use std::{fs, net::TcpListener};
 
-use crate::support::{Stack, charge, command, refusal, text};
+use crate::support::{Stack, charge, command, failed_start, text};
 
-/// A port that something listens on.
-fn taken() -> (TcpListener, String) {
+/// A listener and its port.
+fn listening_port() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     (listener, port)
 }
 
 #[test]
-fn what_cannot_start_says_why_in_one_line_and_ends() {
+fn failed_start_reports_the_cause_in_one_line() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&scratch.path().join(name)).to_owned();
-    let (_listener, port) = taken();
+    let (_listener, port) = listening_port();
     let silent = format!("http://127.0.0.1:{port}");
-    let closed = format!("http://127.0.0.1:{}", taken().1);
+    let closed = format!("http://127.0.0.1:{}", listening_port().1);
     let (used, below_file, no_table, is_folder) =
         (path("used"), path("file/folder"), path("no_table"), path("is_folder"));
     fs::write(path("file"), "").unwrap();
@@ -26,7 +26,7 @@ fn what_cannot_start_says_why_in_one_line_and_ends() {
     fs::create_dir_all(path("is_folder/credits.db")).unwrap();
     let _running = Stack::start(&["--data-dir", &used]);
 
-    for (flags, says) in [
+    for (flags, words) in [
         (&["--memory", "--dynamodb-port", "0", "--port", &port][..], &[&*port, "in use", "--port"][..]),
         (&["--memory", "--port", "0", "--dynamodb-port", &port], &[&port, "in use", "--dynamodb-port"]),
         (&["--port", "0", "--dynamodb-port", "0", "--data-dir", &below_file], &[&below_file, "write"]),
@@ -37,15 +37,18 @@ fn what_cannot_start_says_why_in_one_line_and_ends() {
         (&["--port", "0", "--dynamodb-endpoint", &silent], &[&silent, "reach"]),
         (&["--port", "0", "--dynamodb-endpoint", "nowhere"], &["nowhere"]),
     ] {
-        let (code, said) = refusal(command(flags));
-        assert_eq!(code, Some(1), "{flags:?}: {said}");
-        assert!(said.starts_with("error: ") && said.trim_end().lines().count() == 1, "{flags:?}: {said}");
-        assert!(says.iter().all(|word| said.contains(word)), "{flags:?}: {said}");
+        let (code, message) = failed_start(command(flags));
+        assert_eq!(code, Some(1), "{flags:?}: {message}");
+        assert!(
+            message.starts_with("error: ") && message.trim_end().lines().count() == 1,
+            "{flags:?}: {message}"
+        );
+        assert!(words.iter().all(|word| message.contains(word)), "{flags:?}: {message}");
     }
 }
 
 #[test]
-fn flags_that_are_wrong_end_it_as_wrong_usage() {
+fn invalid_flags_are_usage_errors() {
     for flags in [
         &["--port", "65536"][..],
         &["--port", "x"],
@@ -55,13 +58,13 @@ fn flags_that_are_wrong_end_it_as_wrong_usage() {
         &["--data-dir", ""],
         &["--memory", "--data-dir", "x"],
     ] {
-        let (code, said) = refusal(command(flags));
-        assert!(code == Some(2) && said.starts_with("error: "), "{flags:?}: {said}");
+        let (code, message) = failed_start(command(flags));
+        assert!(code == Some(2) && message.starts_with("error: "), "{flags:?}: {message}");
     }
 }
 
 #[test]
-fn the_table_is_kept_in_a_folder_unless_it_stays_in_memory() {
+fn table_is_stored_in_a_folder_or_in_memory() {
     for (flags, folders) in
         [(&["--memory"][..], &[][..]), (&[], &[".scrip"]), (&["--data-dir", "a/b"], &["a"])]
     {
@@ -72,13 +75,13 @@ fn the_table_is_kept_in_a_folder_unless_it_stays_in_memory() {
         stack.client().grant("u", 5);
         assert_eq!(stack.client().balance("u"), 5);
         drop(stack);
-        let left = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        assert_eq!(left.collect::<Vec<_>>(), folders, "{flags:?}");
+        let entries = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(entries.collect::<Vec<_>>(), folders, "{flags:?}");
     }
 }
 
 #[test]
-fn two_stacks_share_the_engine_of_one() {
+fn two_stacks_share_one_engine() {
     let first = Stack::start(&["--memory"]);
     let second = Stack::run(command(&["--port", "0", "--dynamodb-endpoint", &first.engine]));
     assert_eq!(second.engine, first.engine);
@@ -92,17 +95,17 @@ fn two_stacks_share_the_engine_of_one() {
 }
 
 #[test]
-fn health_is_told_once_it_serves() {
+fn health_endpoint_is_served() {
     let stack = Stack::start(&["--memory"]);
     let answer = stack.client().send("GET", "/health", &[], b"");
     assert_eq!(answer.status, 200);
 }
 
 #[test]
-fn the_embedded_engine_needs_nothing_of_the_environment() {
-    let nowhere = &*format!("http://127.0.0.1:{}", taken().1);
+fn embedded_engine_ignores_the_environment() {
+    let nowhere = &*format!("http://127.0.0.1:{}", listening_port().1);
     for environment in [
-        &[("HOME", "/nowhere"), ("AWS_PROFILE", "nobody"), ("AWS_REGION", "")][..],
+        &[("HOME", "/nowhere"), ("AWS_PROFILE", "missing"), ("AWS_REGION", "")][..],
         &[("AWS_ENDPOINT_URL", nowhere), ("AWS_ENDPOINT_URL_DYNAMODB", "")],
         &[("HTTP_PROXY", nowhere), ("http_proxy", nowhere), ("ALL_PROXY", nowhere)],
         &[("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")],
@@ -119,18 +122,19 @@ fn the_embedded_engine_needs_nothing_of_the_environment() {
 }
 
 #[test]
-fn call_backs_are_signed_with_any_of_the_secrets() {
-    let (one, other, default) =
-        ("the-one-webhook-secret", "the-other-webhook-secret", "local-webhook-secret");
-    for (flags, taken) in
-        [(&[][..], &[default][..]), (&["--webhook-secret", one, "--webhook-secret", other], &[one, other])]
-    {
+fn callbacks_may_use_any_of_the_secrets() {
+    let (first, second, default) =
+        ("the-first-webhook-secret", "the-second-webhook-secret", "local-webhook-secret");
+    for (flags, accepted) in [
+        (&[][..], &[default][..]),
+        (&["--webhook-secret", first, "--webhook-secret", second], &[first, second]),
+    ] {
         let stack = Stack::start(&[&["--memory"], flags].concat());
         let client = stack.client();
         client.grant("u", 5);
         client.post("/credits/decrease", &charge("u", 5, "g"));
-        for secret in [one, other, default] {
-            let status = if taken.contains(&secret) { 200 } else { 401 };
+        for secret in [first, second, default] {
+            let status = if accepted.contains(&secret) { 200 } else { 401 };
             assert_eq!(client.callback(secret, "g").status, status, "{flags:?}: {secret}");
         }
         assert_eq!(client.balance("u"), 5);

@@ -1,14 +1,13 @@
-//! The local stack as its user meets it: the binary, its flags, its two sockets
-//! and the ways in which it ends.
+//! The binary of the local stack: its flags, its two ports, and how it stops.
 
 mod console;
-mod door;
-mod ends;
+mod crash_recovery;
 mod engine;
-mod figures;
 mod flags;
-mod kills;
+mod http_api;
+mod metrics;
 mod openapi;
 mod secrets;
+mod shutdown;
 mod support;
 mod tokens;

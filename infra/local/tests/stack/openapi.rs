@@ -1,4 +1,4 @@
-//! What `infra/openapi.yaml` says of the API.
+//! `infra/openapi.yaml` compared with the API.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,30 +7,31 @@ use serde_json::Value;
 
 use crate::support::{Stack, signature};
 
-/// Each operation: method, path, and what stands there.
+/// Method, path and definition of each operation.
 fn operations() -> Vec<(String, String, Value)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi.yaml");
     let document: Value =
         yaml_serde::from_str(&fs::read_to_string(path).expect("the document")).expect("YAML");
     let paths = document["paths"].as_object().expect("paths");
-    let at = |path: &String, of: &Value| {
-        let of = of.as_object().expect("methods").iter();
-        of.map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
+    let at = |path: &String, methods: &Value| {
+        let methods = methods.as_object().expect("methods").iter();
+        methods
+            .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
             .collect::<Vec<_>>()
     };
-    paths.iter().flat_map(|(path, of)| at(path, of)).collect()
+    paths.iter().flat_map(|(path, methods)| at(path, methods)).collect()
 }
 
 #[test]
-fn the_document_has_every_route_and_no_other() {
-    let told: BTreeSet<_> = operations().into_iter().map(|(method, path, _)| (method, path)).collect();
+fn openapi_document_has_exactly_the_routes() {
+    let documented: BTreeSet<_> = operations().into_iter().map(|(method, path, _)| (method, path)).collect();
     let served = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
-    assert_eq!(told, served);
+    assert_eq!(documented, served);
 }
 
-/// In an order in which each finds what it needs.
+/// In an order in which each example has its preconditions.
 #[test]
-fn every_example_works() {
+fn openapi_examples_succeed() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     let operations = operations();
@@ -44,8 +45,8 @@ fn every_example_works() {
             let signature = signature("local-webhook-secret", body.as_bytes());
             let answer = client.send(method, path, &[("X-Signature", &signature)], body.as_bytes());
             assert!((200..300).contains(&answer.status), "{id} {name}: {answer:?}");
-            let is_told = operation["responses"].get(answer.status.to_string()).is_some();
-            assert!(is_told, "{id} {name}: {}", answer.status);
+            let is_documented = operation["responses"].get(answer.status.to_string()).is_some();
+            assert!(is_documented, "{id} {name}: {}", answer.status);
             tried += 1;
         }
     }

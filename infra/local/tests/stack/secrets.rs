@@ -1,12 +1,12 @@
-//! What it says of what it was told.
+//! Secrets in responses and output.
 
 use rustix::process::Signal;
 
 use crate::support::{Stack, charge, command};
 
-/// What begins with `planted` is a secret, or stands where one may.
+/// Values that begin with `planted` are secrets, or are in a place that may contain one.
 #[test]
-fn nothing_secret_is_said() {
+fn secrets_are_never_printed() {
     let engine = Stack::start(&["--memory"]);
     let mut command = command(&["--port", "0", "--dynamodb-endpoint", &engine.engine]);
     command.envs([
@@ -24,21 +24,21 @@ fn nothing_secret_is_said() {
         ("X-Signature", "planted-signature"),
     ];
     let good = charge("u", 1, "g").to_string();
-    let ask = |method: &str, path: &str, body: &str| {
+    let status_of = |method: &str, path: &str, body: &str| {
         let answer = client.send(method, path, &headers, body.as_bytes());
         assert!(!answer.body.to_string().contains("planted"), "{method} {path} {body}: {answer:?}");
         answer.status
     };
-    assert_eq!(ask("POST", "/credits/decrease", &good), 200);
-    assert_eq!(ask("POST", "/credits/decrease", "{\"password\":planted-body"), 400);
-    assert_eq!(ask("POST", "/credits/decrease", "{\"user_uuid\":\"planted #\"}"), 400);
-    assert_eq!(ask("POST", "/credits/decrease?password=planted-query", &good), 400);
-    assert_eq!(ask("GET", "/credits/u/timeline?cursor=planted-cursor", ""), 400);
-    assert_eq!(ask("GET", "/planted-path", ""), 404);
+    assert_eq!(status_of("POST", "/credits/decrease", &good), 200);
+    assert_eq!(status_of("POST", "/credits/decrease", "{\"password\":planted-body"), 400);
+    assert_eq!(status_of("POST", "/credits/decrease", "{\"user_uuid\":\"planted #\"}"), 400);
+    assert_eq!(status_of("POST", "/credits/decrease?password=planted-query", &good), 400);
+    assert_eq!(status_of("GET", "/credits/u/timeline?cursor=planted-cursor", ""), 400);
+    assert_eq!(status_of("GET", "/planted-path", ""), 404);
     engine.kill();
-    assert_eq!(ask("POST", "/credits/decrease", &good), 503);
+    assert_eq!(status_of("POST", "/credits/decrease", &good), 503);
     stack.signal(Signal::TERM);
-    let (code, said) = stack.ended();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("DynamoDB did not answer") && !said.contains("planted"), "{said}");
+    let (code, errors) = stack.wait_for_exit();
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("DynamoDB did not answer") && !errors.contains("planted"), "{errors}");
 }

@@ -1,4 +1,4 @@
-//! Who may call, where tokens are demanded.
+//! Access if callers need a token.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -7,18 +7,18 @@ use crate::support::{Client, Stack, charge};
 
 const SECRET: &str = "the secret of this test";
 
-/// A token of these claims, signed with this secret.
+/// A token signed with `secret` (HS256).
 fn token(claims: &Value, secret: &str) -> String {
     encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("a token")
 }
 
-/// A token that is good until the year 2100.
-fn good(mut claims: Value) -> String {
+/// A token that is valid until the year 2100.
+fn valid_token(mut claims: Value) -> String {
     claims["exp"] = json!(4_102_444_800_u64);
     token(&claims, SECRET)
 }
 
-/// Every route, with what a request for user `u` needs.
+/// Every route, with a body for user `u`.
 fn routes() -> [(&'static str, &'static str, String); 9] {
     let post = |body: Value| body.to_string();
     [
@@ -46,9 +46,8 @@ fn statuses(client: &Client, authorization: Option<&str>) -> [u16; 9] {
 fn scopes_and_sub_decide_on_every_route() {
     let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
     let client = stack.client();
-    let with = |claims: Value| statuses(&client, Some(&format!("Bearer {}", good(claims))));
-    // The generation of another user is not told from one that is not there; and no
-    // token is a signature.
+    let with = |claims: Value| statuses(&client, Some(&format!("Bearer {}", valid_token(claims))));
+    // The generation of another user is reported as missing. A token never replaces a signature.
     for (claims, expected) in [
         (json!({ "scope": "credits:write" }), [201, 200, 200, 403, 403, 403, 403, 403, 401]),
         (json!({ "scope": "credits:read" }), [403, 403, 403, 200, 200, 200, 200, 200, 401]),
@@ -67,7 +66,7 @@ fn scopes_and_sub_decide_on_every_route() {
 }
 
 #[test]
-fn a_token_that_is_not_good_lets_nobody_in() {
+fn invalid_tokens_are_rejected_on_every_route() {
     let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
     let client = stack.client();
     let all = json!({ "scope": "credits:read credits:write", "exp": 4_102_444_800_u64 });
@@ -77,29 +76,33 @@ fn a_token_that_is_not_good_lets_nobody_in() {
         token(&claims, SECRET)
     };
     let unsigned = "eyJhbGciOiJub25lIn0.eyJzY29wZSI6ImNyZWRpdHM6d3JpdGUiLCJleHAiOjQxMDI0NDQ4MDB9.";
-    for (authorization, why) in [
-        (None, "none"),
-        (Some(String::new()), "nothing in it"),
-        (Some("Bearer x.y.z".to_owned()), "no token"),
-        (Some(token(&all, "another secret")), "another's signature"),
-        (Some(with("exp", 1_000_000_000)), "run out"),
-        (Some(with("nbf", 4_102_444_000)), "not yet good"),
-        (Some(token(&json!({ "scope": "credits:write" }), SECRET)), "without an end"),
-        (Some(unsigned.to_owned()), "without a signature"),
+    for (authorization, case) in [
+        (None, "missing"),
+        (Some(String::new()), "empty"),
+        (Some("Bearer x.y.z".to_owned()), "malformed"),
+        (Some(token(&all, "another secret")), "signed with another secret"),
+        (Some(with("exp", 1_000_000_000)), "expired"),
+        (Some(with("nbf", 4_102_444_000)), "not yet valid"),
+        (Some(token(&json!({ "scope": "credits:write" }), SECRET)), "without exp"),
+        (Some(unsigned.to_owned()), "unsigned"),
     ] {
-        assert_eq!(statuses(&client, authorization.as_deref()), [401; 9], "{why}");
+        assert_eq!(statuses(&client, authorization.as_deref()), [401; 9], "{case}");
     }
-    assert_eq!(client.callback("local-webhook-secret", "g").status, 404, "what is signed needs none");
+    assert_eq!(client.callback("local-webhook-secret", "g").status, 404, "a signed request needs no token");
     assert_eq!(client.send("GET", "/nowhere", &[], b"").status, 404);
     assert_eq!(client.send("PUT", "/credits/grant", &[], b"").status, 405);
-    assert_eq!(statuses(&client, Some(&good(json!({ "scope": "credits:write" }))))[0], 201, "without Bearer");
+    assert_eq!(
+        statuses(&client, Some(&valid_token(json!({ "scope": "credits:write" }))))[0],
+        201,
+        "without Bearer"
+    );
 }
 
 #[test]
-fn the_console_shows_nobody_who_may_not_be_read() {
+fn console_requires_read_access_to_the_user() {
     let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
     let client = stack.client();
-    let write = format!("Bearer {}", good(json!({ "scope": "credits:write" })));
+    let write = format!("Bearer {}", valid_token(json!({ "scope": "credits:write" })));
     let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 9 }).to_string();
     assert_eq!(
         client.send("POST", "/credits/grant", &[("Authorization", &write)], grant.as_bytes()).status,
@@ -111,7 +114,7 @@ fn the_console_shows_nobody_who_may_not_be_read() {
         (Some(json!({ "sub": "u" })), 200),
         (Some(json!({ "sub": "other" })), 403),
     ] {
-        let token = claims.map(|claims| format!("Bearer {}", good(claims)));
+        let token = claims.map(|claims| format!("Bearer {}", valid_token(claims)));
         let headers: Vec<_> = token.as_deref().map(|token| ("Authorization", token)).into_iter().collect();
         assert_eq!(client.send("GET", "/console/table/u", &headers, b"").status, status, "{token:?}");
         if status != 200 {

@@ -1,11 +1,11 @@
-//! The API through its socket.
+//! The HTTP API through its port.
 
 use serde_json::json;
 
 use crate::support::{Stack, charge, rest};
 
 #[test]
-fn what_the_api_refuses_it_refuses_in_the_contracts_form() {
+fn rejections_have_the_form_of_the_contract() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     let path = "/credits/decrease";
@@ -44,7 +44,7 @@ fn what_the_api_refuses_it_refuses_in_the_contracts_form() {
 }
 
 #[test]
-fn a_wrong_method_is_told_the_right_one() {
+fn wrong_methods_get_the_allowed_one() {
     let stack = Stack::start(&["--memory"]);
     let code = json!("MethodNotAllowed");
     for (method, path, allowed, code) in [
@@ -62,7 +62,7 @@ fn a_wrong_method_is_told_the_right_one() {
 }
 
 #[test]
-fn the_idempotency_key_header_is_the_field_s_equal() {
+fn idempotency_key_header_equals_the_field() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("u", 100);
@@ -92,7 +92,7 @@ fn the_idempotency_key_header_is_the_field_s_equal() {
 }
 
 #[test]
-fn headers_that_do_not_matter_may_be_anything() {
+fn irrelevant_headers_are_ignored() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("u", 5);
@@ -110,7 +110,7 @@ fn headers_that_do_not_matter_may_be_anything() {
 }
 
 #[test]
-fn ids_in_a_path_are_decoded() {
+fn path_identifiers_are_decoded() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("org:a.b_c-1", 7);
@@ -123,7 +123,7 @@ fn ids_in_a_path_are_decoded() {
 }
 
 #[test]
-fn a_ledger_is_kept_from_grant_to_refund() {
+fn api_serves_a_generation_from_grant_to_refund() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 100 }).to_string();
@@ -147,7 +147,7 @@ fn a_ledger_is_kept_from_grant_to_refund() {
 }
 
 #[test]
-fn a_body_beyond_what_api_gateway_takes_is_refused_in_its_form() {
+fn oversized_body_gets_api_gateways_error() {
     let stack = Stack::start(&["--memory"]);
     let body = vec![b' '; (10 << 20) + 1];
     let answer = stack.client().send("POST", "/credits/decrease", &[], &body);
@@ -155,9 +155,9 @@ fn a_body_beyond_what_api_gateway_takes_is_refused_in_its_form() {
     assert_eq!(answer.headers["content-type"], "application/json");
 }
 
-/// The request line and the values of the headers together.
+/// The limit covers the request line and the header values together.
 #[test]
-fn a_head_beyond_what_api_gateway_takes_is_refused_in_its_form() {
+fn oversized_head_gets_api_gateways_error() {
     let stack = Stack::start(&["--memory"]);
     let head = |line: &str, headers: &str| {
         let sent = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
@@ -165,14 +165,14 @@ fn a_head_beyond_what_api_gateway_takes_is_refused_in_its_form() {
         (answer[..12].to_owned(), answer.contains("{\"message\":\"Request Header Fields Too Large\"}"))
     };
     let line = "GET /credits/u/balance";
-    // With " HTTP/1.1", "x" and "close".
-    let left = 10_240 - line.len() - 9 - 1 - 5;
+    // The rest is " HTTP/1.1", "x" and "close".
+    let available = 10_240 - line.len() - 9 - 1 - 5;
     let too_large = ("HTTP/1.1 431".to_owned(), true);
-    assert_eq!(head(line, &format!("A: {}\r\n", "a".repeat(left))), ("HTTP/1.1 200".to_owned(), false));
+    assert_eq!(head(line, &format!("A: {}\r\n", "a".repeat(available))), ("HTTP/1.1 200".to_owned(), false));
     for (line, headers) in [
-        (line.to_owned(), format!("A: {}\r\n", "a".repeat(left + 1))),
-        (line.to_owned(), format!("A: {0}\r\nA: {0}\r\n", "a".repeat(left / 2 + 1))),
-        (format!("{line}?{}", "a".repeat(left)), String::new()),
+        (line.to_owned(), format!("A: {}\r\n", "a".repeat(available + 1))),
+        (line.to_owned(), format!("A: {0}\r\nA: {0}\r\n", "a".repeat(available / 2 + 1))),
+        (format!("{line}?{}", "a".repeat(available)), String::new()),
         (format!("GET /credits/{}/balance", "u".repeat(10_240)), String::new()),
     ] {
         assert_eq!(head(&line, &headers), too_large, "{}", &line[..20.min(line.len())]);

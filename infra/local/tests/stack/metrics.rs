@@ -1,11 +1,11 @@
-//! The functions' metrics, as the local stack shows them.
+//! Metrics of the local stack: the endpoint and the summary at shutdown.
 
 use serde_json::json;
 
 use crate::support::{Stack, charge, rest};
 
 #[test]
-fn the_figures_are_at_metrics_and_summed_up_at_the_end() {
+fn metrics_are_served_and_summarized_at_shutdown() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("u", 20);
@@ -16,10 +16,11 @@ fn the_figures_are_at_metrics_and_summed_up_at_the_end() {
         &json!({ "user_uuid": "u", "generation_uuid": "g2", "reason": "it failed" }),
     );
     client.balance("u");
-    let refused = client.send("POST", "/credits/decrease", &[], charge("u", 90, "g3").to_string().as_bytes());
-    assert_eq!(refused.status, 402);
+    let rejected =
+        client.send("POST", "/credits/decrease", &[], charge("u", 90, "g3").to_string().as_bytes());
+    assert_eq!(rejected.status, 402);
 
-    let told = rest(stack.connection("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+    let metrics = rest(stack.connection("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
     for line in [
         "# TYPE requests_total counter",
         "requests_total{operation=\"decrease\"} 3",
@@ -30,8 +31,10 @@ fn the_figures_are_at_metrics_and_summed_up_at_the_end() {
         "latency_seconds_count{operation=\"grant\"} 1",
         "round_trips_sum{operation=\"balance\"} 1",
     ] {
-        assert!(told.lines().any(|said| said == line), "{line}: {told}");
+        assert!(metrics.lines().any(|other| other == line), "{line}: {metrics}");
     }
-    let expected = "answered 6 requests, 1 of them by an error, 0 by a failure; credits: 20 granted, 7 charged, 4 voided";
-    assert_eq!(stack.last_line(), expected);
+    assert_eq!(
+        stack.last_line(),
+        "requests: 6, errors: 1, failures: 0; credits granted: 20, charged: 7, voided: 4"
+    );
 }

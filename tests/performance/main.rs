@@ -17,7 +17,7 @@ mod telling;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use scrip_ops::problem::Problem;
+use scrip_ops::cli_error::CliError;
 use tokio::runtime::Builder;
 
 use crate::growth::Axis;
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(part: Part, users: u64) -> Result<(), Problem> {
+fn measure(part: Part, users: u64) -> Result<(), CliError> {
     // As every function has it.
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     match part {

@@ -7,11 +7,11 @@
 //! balance was the sum of the rows that had not run out.
 
 pub mod bench;
+pub mod cli_error;
 pub mod copy;
+pub mod legacy;
 pub mod migrate;
-pub mod old;
 pub mod plan;
-pub mod problem;
 pub mod progress;
 pub mod repair;
 pub mod rollback;

@@ -9,11 +9,10 @@ use scrip::{
 };
 use scrip_ops::{
     bench,
+    cli_error::{CONTENTION_BUDGET_MILLIS, CliError},
     copy::{export, import},
-    migrate,
-    old::{Old, Place},
-    problem::{PATIENCE_MILLIS, Problem},
-    repair, rollback, verify,
+    legacy::{DatabaseOptions, LegacyDatabase},
+    migrate, repair, rollback, verify,
 };
 
 /// What operators of Scrip do from outside.
@@ -35,7 +34,7 @@ enum Command {
     /// Move users out of the old table in PostgreSQL; begun again, it goes on
     Migrate {
         #[command(flatten)]
-        old: Place,
+        old: DatabaseOptions,
         #[command(flatten)]
         settings: migrate::Settings,
     },
@@ -43,7 +42,7 @@ enum Command {
     /// must write nothing meanwhile
     Rollback {
         #[command(flatten)]
-        old: Place,
+        old: DatabaseOptions,
         #[command(flatten)]
         settings: rollback::Settings,
     },
@@ -70,22 +69,22 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> Result<(), Problem> {
+async fn run(options: Options) -> Result<(), CliError> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
     let table = options.dynamodb_table;
     let store = Store::connect(connection, &table).await;
-    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(PATIENCE_MILLIS);
+    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(CONTENTION_BUDGET_MILLIS);
     match options.command {
         Command::Migrate { old, settings } => {
             let names = old.called.names()?;
-            let mut old = Old::connect(&old.from).await?;
+            let mut old = LegacyDatabase::connect(&old.from).await?;
             let report = migrate::migrate(&mut old, &names, &ledger, &settings).await?;
             print!("{report}");
             sound(report.differ.is_empty())?;
         }
         Command::Rollback { old, settings } => {
             let names = old.called.names()?;
-            let mut old = Old::connect(&old.from).await?;
+            let mut old = LegacyDatabase::connect(&old.from).await?;
             print!("{}", rollback::rollback(&mut old, &names, &ledger, &settings).await?);
         }
         Command::Verify(settings) => {
@@ -110,6 +109,6 @@ async fn run(options: Options) -> Result<(), Problem> {
 }
 
 /// How a command ends that has told all it found.
-fn sound(is_sound: bool) -> Result<(), Problem> {
-    if is_sound { Ok(()) } else { Err(Problem("not all is as it should be".to_owned())) }
+fn sound(is_sound: bool) -> Result<(), CliError> {
+    if is_sound { Ok(()) } else { Err(CliError("not all is as it should be".to_owned())) }
 }

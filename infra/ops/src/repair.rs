@@ -8,7 +8,7 @@ use scrip::{
     ledger::{self, Ledger},
 };
 
-use crate::problem::{Problem, deadline};
+use crate::cli_error::{CliError, deadline};
 
 /// Whose, and whether it is done.
 #[derive(Clone, Debug, Args)]
@@ -38,16 +38,16 @@ pub struct Report {
 ///
 /// # Errors
 /// What stopped it, in one line. What is wrong is in the report.
-pub async fn repair(ledger: &Ledger, settings: &Settings) -> Result<Report, Problem> {
+pub async fn repair(ledger: &Ledger, settings: &Settings) -> Result<Report, CliError> {
     let (user, deadline) = (&settings.user, deadline(ledger));
     let repaired = if settings.write {
         ledger.repair(user, deadline).await
     } else {
         ledger.plan_repair(user, deadline).await
     };
-    let repair = repaired.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))?;
+    let repair = repaired.map_err(|error| CliError::from_ledger(&format!("user {user}"), &error))?;
     if repair.before.is_none() && repair.discrepancies.is_empty() {
-        return Err(Problem(format!("user {user}: the table has nothing of this user")));
+        return Err(CliError(format!("user {user}: the table has nothing of this user")));
     }
     Ok(Report { user: user.clone(), repair, at: ledger.now() })
 }
@@ -57,7 +57,7 @@ impl Report {
     ///
     /// # Errors
     /// The first thing that no record can put right.
-    pub fn ended(&self) -> Result<(), Problem> {
+    pub fn ended(&self) -> Result<(), CliError> {
         let discrepancies = &self.repair.discrepancies;
         if discrepancies.is_empty() || discrepancies.is_repairable() {
             return Ok(());
@@ -65,7 +65,9 @@ impl Report {
         let first = discrepancies.named().find(|discrepancy| !discrepancy.is_repairable());
         let why = first.map_or_else(|| "one of very many faults".to_owned(), Discrepancy::to_string);
         let user = &self.user;
-        Err(Problem(format!("user {user}: nothing is written, because more is wrong than the wallet: {why}")))
+        Err(CliError(format!(
+            "user {user}: nothing is written, because more is wrong than the wallet: {why}"
+        )))
     }
 }
 

@@ -5,7 +5,7 @@ use scrip::{
     store::ScanSegment,
 };
 
-use crate::problem::{Problem, deadline};
+use crate::cli_error::{CliError, deadline};
 
 /// The users of the table, one after the other.
 pub struct Users<'a> {
@@ -23,8 +23,8 @@ impl Users<'_> {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn next(&mut self) -> Result<Option<String>, Problem> {
+    pub async fn next(&mut self) -> Result<Option<String>, CliError> {
         let next = self.users.next(deadline(self.ledger)).await;
-        next.map_err(|error| Problem::of_ledger("the table", &error))
+        next.map_err(|error| CliError::from_ledger("the table", &error))
     }
 }

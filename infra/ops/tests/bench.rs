@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use support::place::{fail, succeed};
+use support::workspace::{fail, succeed};
 
 /// How a gateway treats the calls that it gets, by their number and their path.
 type Manner = fn(u64, &str) -> Treatment;

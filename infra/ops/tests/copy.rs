@@ -22,10 +22,10 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
-use scrip_ops::plan::{Found, OldRow, Placed, plan};
+use scrip_ops::plan::{OldRow, PlannedRecord, ReferenceOwner, plan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::place::{Place, fail, succeed};
+use support::workspace::{Workspace, fail, succeed};
 
 /// What no number of pages and no way of writing JSON may change.
 const ODD_TEXT: &str = "{\"note\":\"é\u{1F600}\\\"\u{1}\u{2028}\n\"}";
@@ -42,16 +42,16 @@ fn credits(credits: u64) -> Credits {
 }
 
 /// A table with all that there can be: some pages of it.
-async fn filled() -> Place {
-    let place = Place::new().await;
-    let ledger = place.ledger().await;
+async fn filled() -> Workspace {
+    let workspace = Workspace::new().await;
+    let ledger = workspace.ledger().await;
     for nth in 0..10 {
         live(&ledger, &format!("live-{nth}")).await;
     }
     for nth in 0..MOVED.0 {
         moved(&ledger, &format!("moved-{nth}")).await;
     }
-    place
+    workspace
 }
 
 /// Packs, charges over them, a refund, and a fence.
@@ -96,20 +96,23 @@ async fn moved(ledger: &Ledger, user: &str) {
         credits: if nth == 0 { 1_000 } else { -1 },
         order_no: (nth > 0).then(|| format!("gen-{nth}")),
         expired_at: None,
-        as_order: Found::Nowhere,
-        as_generation: if nth == 0 { Found::Nowhere } else { Found::Own },
+        order_owner: ReferenceOwner::Missing,
+        generation_owner: if nth == 0 { ReferenceOwner::Missing } else { ReferenceOwner::SameUser },
     };
     let rows: Vec<_> = (0..MOVED.1).map(row).collect();
     let moved = plan(user, &rows, ledger.now()).unwrap();
-    let record =
-        |placed: Placed| ImportedRecord { key: placed.key, record: placed.record, rows: ODD_TEXT.repeat(50) };
+    let record = |placed: PlannedRecord| ImportedRecord {
+        key: placed.key,
+        record: placed.record,
+        rows: ODD_TEXT.repeat(50),
+    };
     let records = moved.records.into_iter().map(record).collect();
     let history = ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() };
     ledger.execute(&history, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
 }
 
-fn command(name: &str, place: &Place, file: &Path, flags: &[&str]) -> Command {
-    let mut command = place.command(&[name, "--file", file.to_str().unwrap()]);
+fn command(name: &str, workspace: &Workspace, file: &Path, flags: &[&str]) -> Command {
+    let mut command = workspace.command(&[name, "--file", file.to_str().unwrap()]);
     command.args(flags);
     command
 }
@@ -141,7 +144,7 @@ fn users(items: &[String], is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_exported_is_imported_the_same() {
-    let (from, to) = (filled().await, Place::new().await);
+    let (from, to) = (filled().await, Workspace::new().await);
     let file = from.path("table.jsonl.gz");
     let report = succeed(command("export", &from, &file, &[]));
     let all = from.items();
@@ -172,7 +175,7 @@ async fn what_was_exported_is_imported_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_killed_goes_on() {
-    let (from, to) = (filled().await, Place::new().await);
+    let (from, to) = (filled().await, Workspace::new().await);
     let file = from.path("file");
     succeed(command("export", &from, &file, &[]));
     let all = from.items();
@@ -213,7 +216,7 @@ async fn an_export_that_is_killed_leaves_no_file_or_a_whole_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_whole_is_not_imported() {
-    let (from, to) = (Place::new().await, Place::new().await);
+    let (from, to) = (Workspace::new().await, Workspace::new().await);
     live(&from.ledger().await, "u").await;
     let (whole, odd) = (from.path("whole"), from.path("odd"));
     succeed(command("export", &from, &whole, &[]));
@@ -257,10 +260,10 @@ async fn a_file_that_is_not_whole_is_not_imported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stops_it_is_one_line() {
-    let (place, nowhere) = (Place::new().await, ["--dynamodb-endpoint", "http://127.0.0.1:1"]);
-    live(&place.ledger().await, "u").await;
-    let whole = place.path("whole");
-    succeed(command("export", &place, &whole, &[]));
+    let (workspace, nowhere) = (Workspace::new().await, ["--dynamodb-endpoint", "http://127.0.0.1:1"]);
+    live(&workspace.ledger().await, "u").await;
+    let whole = workspace.path("whole");
+    succeed(command("export", &workspace, &whole, &[]));
     let missing = ["--dynamodb-table", "missing"];
     for (name, file, flags, says) in [
         ("export", "whole", &[][..], "there already"),
@@ -270,23 +273,23 @@ async fn what_stops_it_is_one_line() {
         ("import", "", &[], "directory"),
         ("import", "whole", &missing, "item user_uuid=\"u\" "),
     ] {
-        let said = fail(command(name, &place, &place.path(file), flags));
+        let said = fail(command(name, &workspace, &workspace.path(file), flags));
         assert!(said.contains(says), "{name} {file} {flags:?}: {said}");
     }
     for (name, file) in [("export", "new"), ("import", "whole")] {
         let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
-        elsewhere.args([name, "--file", place.path(file).to_str().unwrap()]).args(nowhere);
+        elsewhere.args([name, "--file", workspace.path(file).to_str().unwrap()]).args(nowhere);
         assert!(fail(elsewhere).contains("DynamoDB"), "{name}");
     }
     let mut left: Vec<_> =
-        fs::read_dir(place.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
+        fs::read_dir(workspace.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["as_of", "whole"], "what failed leaves nothing behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_over() {
-    let (from, to) = (Place::new().await, Place::new().await);
+    let (from, to) = (Workspace::new().await, Workspace::new().await);
     let file = from.path("file");
     live(&from.ledger().await, "u").await;
     live(&to.ledger().await, "u").await;
@@ -308,7 +311,7 @@ async fn an_item_is_exported_as_it_is_or_not_at_all() {
         (json!({ "B": "aGVsbG8=" }), false),
         (json!({ "SS": ["a", "b"] }), false),
     ] {
-        let (from, to) = (Place::new().await, Place::new().await);
+        let (from, to) = (Workspace::new().await, Workspace::new().await);
         let file = from.path("file");
         let item = json!({ "user_uuid": { "S": "u" }, "sk": { "S": "odd" }, "value": value });
         let put = json!({ "TableName": "credits", "Item": item });

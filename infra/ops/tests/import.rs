@@ -11,7 +11,7 @@ use scrip::{
     store::StoredItem,
     transport::functions::HISTORY,
 };
-use scrip_ops::plan::{Found, Moved, OldRow, Placed, plan};
+use scrip_ops::plan::{OldRow, PlannedRecord, ReferenceOwner, UserPlan, plan};
 use scrip_tests::{Bench, Fault, Sent};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 /// A row of user `u`, made that many minutes before the clock's start, which never
 /// runs out. Its `order_no` is an order where it begins so, else a generation.
 fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) -> OldRow {
-    let found = |is: bool| if is { Found::Own } else { Found::Nowhere };
+    let found = |is: bool| if is { ReferenceOwner::SameUser } else { ReferenceOwner::Missing };
     OldRow {
         id,
         trans_no: format!("t{id}"),
@@ -29,8 +29,8 @@ fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) ->
         credits,
         order_no: Some(order_no.to_owned()).filter(|order_no| !order_no.is_empty()),
         expired_at: None,
-        as_order: found(order_no.starts_with("order")),
-        as_generation: found(order_no.starts_with("gen")),
+        order_owner: found(order_no.starts_with("order")),
+        generation_owner: found(order_no.starts_with("gen")),
     }
 }
 
@@ -45,14 +45,14 @@ fn rows() -> Vec<OldRow> {
     ]
 }
 
-fn history(moved: Moved) -> ImportedHistory {
-    let record = |placed: Placed| ImportedRecord {
-        key: placed.key,
-        record: placed.record,
-        rows: format!("{:?}", placed.rows),
+fn history(user_plan: UserPlan) -> ImportedHistory {
+    let record = |planned: PlannedRecord| ImportedRecord {
+        key: planned.key,
+        record: planned.record,
+        rows: format!("{:?}", planned.rows),
     };
-    let records = moved.records.into_iter().map(record).collect();
-    ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() }
+    let records = user_plan.records.into_iter().map(record).collect();
+    ImportedHistory { user: user_plan.user, records, wallet: user_plan.wallet.unwrap() }
 }
 
 async fn try_import(bench: &Bench, history: &ImportedHistory) -> Result<ImportOutcome, LedgerError> {
@@ -99,7 +99,7 @@ async fn put(bench: &Bench, item: Item) {
 }
 
 /// Moves the old rows of a user to where earlier versions wrote them: into the records.
-async fn to_old_form(bench: &Bench, user: &str) {
+async fn move_old_rows_into_records(bench: &Bench, user: &str) {
     let mut items = items(bench, user).await;
     for rows in items.split_off("rows#").into_iter().take_while(|(sort, _)| sort.starts_with("rows#")) {
         for (sort, rows) in rows.1["old_rows"].as_m().unwrap() {
@@ -245,7 +245,7 @@ async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
-    to_old_form(&bench, "u").await;
+    move_old_rows_into_records(&bench, "u").await;
     assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 0));
     assert_eq!(discrepancies(&bench).await, [""; 0]);
     assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
@@ -269,7 +269,7 @@ async fn an_import_of_an_earlier_version_is_finished() {
     let history = long_history(&bench, 150);
     import(&bench, &history).await;
     // It had written the first 99 records.
-    to_old_form(&bench, "u").await;
+    move_old_rows_into_records(&bench, "u").await;
     bench.damage("u", "wallet", None).await;
     for imported in &history.records[99..] {
         let RecordKey::Charge { generation: Some(generation), .. } = &imported.key else { unreachable!() };

@@ -54,12 +54,12 @@ impl Mix {
 pub(super) struct Call {
     /// Whose wallet it is about, by number.
     pub(super) user: u32,
-    pub(super) what: What,
+    pub(super) what: CallKind,
 }
 
 /// What is called, and the number that makes a write the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum CallKind {
     Grant { nth: u64 },
     Charge { nth: u64, credits: u64 },
     Refund { nth: u64 },
@@ -77,10 +77,10 @@ pub(super) struct Request {
 impl Call {
     pub(super) fn operation(self) -> &'static str {
         match self.what {
-            What::Grant { .. } => "grant",
-            What::Charge { .. } => "decrease",
-            What::Refund { .. } => "refund",
-            What::Balance => "balance",
+            CallKind::Grant { .. } => "grant",
+            CallKind::Charge { .. } => "decrease",
+            CallKind::Refund { .. } => "refund",
+            CallKind::Balance => "balance",
         }
     }
 
@@ -93,15 +93,15 @@ impl Call {
             Mix::Generation | Mix::Hot => (format!("{run}-{nth}"), None),
         };
         match self.what {
-            What::Balance => Request { path: format!("/credits/{user}/balance"), body: None },
-            What::Grant { nth } => {
+            CallKind::Balance => Request { path: format!("/credits/{user}/balance"), body: None },
+            CallKind::Grant { nth } => {
                 let key = format!("{run}-{nth}");
                 let body = json!({
                     "user_uuid": user, "trans_type": "system_add", "credits": GRANT, "idempotency_key": key,
                 });
                 posted("/credits/grant", body)
             }
-            What::Charge { nth, credits } => {
+            CallKind::Charge { nth, credits } => {
                 let (generation, key) = charge(nth);
                 let trans_type = if mix == Mix::Chat { "chat" } else { "image_generation" };
                 let body = json!({
@@ -110,7 +110,7 @@ impl Call {
                 });
                 posted("/credits/decrease", body)
             }
-            What::Refund { nth } => {
+            CallKind::Refund { nth } => {
                 let (generation, key) = charge(nth);
                 let body = json!({
                     "user_uuid": user, "generation_uuid": generation, "idempotency_key": key,
@@ -128,7 +128,7 @@ fn user(run: &str, user: u32) -> String {
 }
 
 /// The calls of a mix, one after the other.
-pub(super) struct Calls {
+pub(super) struct CallGenerator {
     mix: Mix,
     wallets: u32,
     chance: StdRng,
@@ -137,15 +137,15 @@ pub(super) struct Calls {
     failing: VecDeque<(Duration, Call)>,
 }
 
-impl Calls {
-    pub(super) fn new(mix: Mix, users: u32, seed: u64) -> Calls {
+impl CallGenerator {
+    pub(super) fn new(mix: Mix, users: u32, seed: u64) -> CallGenerator {
         let chance = StdRng::seed_from_u64(seed);
-        Calls { mix, wallets: mix.wallets(users), chance, drawn: 0, failing: VecDeque::new() }
+        CallGenerator { mix, wallets: mix.wallets(users), chance, drawn: 0, failing: VecDeque::new() }
     }
 
     /// A first grant for each wallet.
     pub(super) fn first_grants(&mut self) -> Vec<Call> {
-        (0..self.wallets).map(|user| Call { user, what: What::Grant { nth: self.number() } }).collect()
+        (0..self.wallets).map(|user| Call { user, what: CallKind::Grant { nth: self.number() } }).collect()
     }
 
     /// The call that arrives at a moment.
@@ -156,15 +156,15 @@ impl Calls {
         let Shares { grants, balances, failing } = self.mix.shares();
         let (user, drawn) = (self.chance.random_range(0..self.wallets), self.chance.random_range(0..100));
         let what = if drawn < grants {
-            What::Grant { nth: self.number() }
+            CallKind::Grant { nth: self.number() }
         } else if drawn < grants + balances {
-            What::Balance
+            CallKind::Balance
         } else {
             let (nth, credits) = (self.number(), self.chance.random_range(1..=CHARGE_MAX));
             if self.chance.random_range(0..100) < failing {
-                self.failing.push_back((at + FAILS_AFTER, Call { user, what: What::Refund { nth } }));
+                self.failing.push_back((at + FAILS_AFTER, Call { user, what: CallKind::Refund { nth } }));
             }
-            What::Charge { nth, credits }
+            CallKind::Charge { nth, credits }
         };
         Call { user, what }
     }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn drawn(mix: Mix, seed: u64) -> Vec<Call> {
-        let mut calls = Calls::new(mix, 50, seed);
+        let mut calls = CallGenerator::new(mix, 50, seed);
         (0..20_000).map(|millis| calls.at(Duration::from_millis(millis))).collect()
     }
 
@@ -215,9 +215,9 @@ mod tests {
             let mut charged = BTreeMap::new();
             for call in drawn(mix, 7) {
                 match call.what {
-                    What::Charge { nth, .. } => assert_eq!(charged.insert(nth, call.user), None),
-                    What::Refund { nth } => assert_eq!(charged.remove(&nth), Some(call.user), "{mix:?}"),
-                    What::Grant { .. } | What::Balance => {}
+                    CallKind::Charge { nth, .. } => assert_eq!(charged.insert(nth, call.user), None),
+                    CallKind::Refund { nth } => assert_eq!(charged.remove(&nth), Some(call.user), "{mix:?}"),
+                    CallKind::Grant { .. } | CallKind::Balance => {}
                 }
             }
         }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_message_has_a_key_in_its_session_and_a_generation_is_its_own() {
-        let charge = |nth| Call { user: 3, what: What::Charge { nth, credits: 5 } };
+        let charge = |nth| Call { user: 3, what: CallKind::Charge { nth, credits: 5 } };
         let body = |mix, nth| charge(nth).request(mix, "run").body.unwrap();
         let (first, second) = (body(Mix::Chat, 1), body(Mix::Chat, 2));
         assert_eq!(first["generation_uuid"], second["generation_uuid"]);

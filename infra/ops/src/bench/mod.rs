@@ -5,8 +5,8 @@
 //! less, and what waits meanwhile counts.
 
 mod arrivals;
-mod books;
 mod endpoint;
+mod expected_balances;
 mod mix;
 pub mod plot;
 mod report;
@@ -31,13 +31,13 @@ use uuid::Uuid;
 
 pub use arrivals::Spacing;
 pub use mix::Mix;
-pub use report::{Asked, Latency, Proof, Report, Second, latency_plot};
+pub use report::{BalanceCheck, Latency, Report, RunSettings, Second, latency_plot};
 
-use crate::{problem::Problem, progress::Progress};
+use crate::{cli_error::CliError, progress::Progress};
 use arrivals::Arrivals;
-use books::{Books, Known};
-use endpoint::{Answer, Endpoint};
-use mix::{Call, Calls, Request, What};
+use endpoint::{Endpoint, Response};
+use expected_balances::{CallOutcome, ExpectedBalances};
+use mix::{Call, CallGenerator, CallKind, Request};
 
 /// How many calls are sent at once where nothing is measured.
 const AT_ONCE: usize = 8;
@@ -78,13 +78,13 @@ pub struct Settings {
 }
 
 /// A call that has ended.
-struct Ended {
+struct CompletedCall {
     call: Call,
     /// When it arrived, and how much later it left and ended.
     at: Duration,
     waited: Duration,
     took: Duration,
-    answer: Answer,
+    answer: Response,
 }
 
 /// Where calls go.
@@ -97,7 +97,7 @@ struct Target {
 }
 
 impl Target {
-    async fn send(&self, call: Call) -> Answer {
+    async fn send(&self, call: Call) -> Response {
         self.endpoint.send(call.request(self.mix, &self.run)).await
     }
 }
@@ -106,10 +106,10 @@ impl Target {
 ///
 /// # Errors
 /// What stopped it, in one line.
-pub async fn bench(settings: &Settings) -> Result<Report, Problem> {
+pub async fn bench(settings: &Settings) -> Result<Report, CliError> {
     let seed = settings.seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0 >> 32);
     let run = format!("bench-{}", Uuid::new_v4().simple());
-    let asked = Asked {
+    let asked = RunSettings {
         url: settings.url.clone(),
         run: run.clone(),
         mix: settings.mix,
@@ -125,9 +125,9 @@ pub async fn bench(settings: &Settings) -> Result<Report, Problem> {
         connections: Semaphore::new(usize::try_from(settings.connections).unwrap_or(usize::MAX)),
     });
     // Not by the chance of the arrivals: a late call would be of one kind.
-    let mut calls = Calls::new(settings.mix, settings.users, !seed);
-    let mut books = Books::default();
-    begin(&target, &settings.url, calls.first_grants(), &mut books).await?;
+    let mut calls = CallGenerator::new(settings.mix, settings.users, !seed);
+    let mut books = ExpectedBalances::default();
+    grant_initial_credits(&target, &settings.url, calls.first_grants(), &mut books).await?;
     let mut report = Report::new(asked);
     let arrivals = Arrivals::new(settings.spacing, settings.rate, seed);
     let arrivals = arrivals.take_while({
@@ -136,7 +136,7 @@ pub async fn bench(settings: &Settings) -> Result<Report, Problem> {
     });
     let expected = u64::from(settings.rate).saturating_mul(settings.lasting.as_secs().max(1));
     let mut progress = Progress::start(Some(expected), "calls");
-    let (is_over, mut ends) = depart(target.clone(), arrivals, calls);
+    let (is_over, mut ends) = send_on_schedule(target.clone(), arrivals, calls);
     loop {
         tokio::select! {
             ended = ends.recv() => match ended {
@@ -152,13 +152,18 @@ pub async fn bench(settings: &Settings) -> Result<Report, Problem> {
         progress.pass(1);
     }
     progress.end();
-    prove(&target, &books, &mut report.books).await;
+    check_balances(&target, &books, &mut report.books).await;
     report.write(&settings.folder)?;
     Ok(report)
 }
 
 /// Gives every wallet something to spend: the first one alone, to see whether that works.
-async fn begin(target: &Target, url: &str, grants: Vec<Call>, books: &mut Books) -> Result<(), Problem> {
+async fn grant_initial_credits(
+    target: &Target,
+    url: &str,
+    grants: Vec<Call>,
+    books: &mut ExpectedBalances,
+) -> Result<(), CliError> {
     let all = u64::try_from(grants.len()).unwrap_or(u64::MAX);
     let mut progress = Progress::start(Some(all), "first grants");
     let send = async |call| (call, target.send(call).await);
@@ -167,11 +172,11 @@ async fn begin(target: &Target, url: &str, grants: Vec<Call>, books: &mut Books)
     let others = stream::iter(grants).map(send).buffer_unordered(AT_ONCE);
     let mut answers = std::pin::pin!(first.chain(others));
     while let Some((call, answer)) = answers.next().await {
-        let is_written = matches!(&answer, Answer::Told(201, body) if body["trans_no"].is_string());
+        let is_written = matches!(&answer, Response::Received(201, body) if body["trans_no"].is_string());
         if !is_written {
             return Err(answer.problem(url));
         }
-        books.note(call, Known::Done);
+        books.note(call, CallOutcome::Done);
         progress.pass(1);
     }
     progress.end();
@@ -180,11 +185,11 @@ async fn begin(target: &Target, url: &str, grants: Vec<Call>, books: &mut Books)
 
 /// Sends each call when it arrives, from a thread of its own: a runtime's timers are too
 /// coarse, and wait for whatever else it does. What is set ends the arrivals.
-fn depart(
+fn send_on_schedule(
     target: Arc<Target>,
     arrivals: impl Iterator<Item = Duration> + Send + 'static,
-    mut calls: Calls,
-) -> (Arc<AtomicBool>, mpsc::UnboundedReceiver<Ended>) {
+    mut calls: CallGenerator,
+) -> (Arc<AtomicBool>, mpsc::UnboundedReceiver<CompletedCall>) {
     let (ended, ends) = mpsc::unbounded_channel();
     let is_over = Arc::new(AtomicBool::new(false));
     let (runtime, is_stopped) = (Handle::current(), is_over.clone());
@@ -201,26 +206,26 @@ fn depart(
                 let waited = (began + at).elapsed();
                 let answer = target.send(call).await;
                 // Who listens does so until all have ended.
-                let _ = ended.send(Ended { call, at, waited, took: (began + at).elapsed(), answer });
+                let _ = ended.send(CompletedCall { call, at, waited, took: (began + at).elapsed(), answer });
             });
         }
     });
     (is_over, ends)
 }
 
-fn note(ended: &Ended, report: &mut Report, books: &mut Books) {
-    let Ended { call, at, waited, took, answer } = ended;
+fn note(ended: &CompletedCall, report: &mut Report, books: &mut ExpectedBalances) {
+    let CompletedCall { call, at, waited, took, answer } = ended;
     let known = answer.known();
     report.arrive(*at, *waited);
     report.end(call.operation(), *at, *took, answer.error().as_deref());
-    report.books.open += u64::from(known == Known::Open && call.what != What::Balance);
+    report.books.open += u64::from(known == CallOutcome::Unknown && call.what != CallKind::Balance);
     books.note(*call, known);
 }
 
 /// Holds each balance against the books.
-async fn prove(target: &Target, books: &Books, proof: &mut Proof) {
+async fn check_balances(target: &Target, books: &ExpectedBalances, proof: &mut BalanceCheck) {
     let balances = stream::iter(books.balances()).map(async |(user, expected)| {
-        let asked = Call { user, what: What::Balance }.request(target.mix, &target.run);
+        let asked = Call { user, what: CallKind::Balance }.request(target.mix, &target.run);
         let Request { path, .. } = &asked;
         let fault_at = format!("GET {path}");
         let answer = target.endpoint.send(asked).await;
@@ -229,7 +234,7 @@ async fn prove(target: &Target, books: &Books, proof: &mut Proof) {
     let mut balances = std::pin::pin!(balances.buffer_unordered(AT_ONCE));
     while let Some((asked, expected, answer)) = balances.next().await {
         proof.wallets += 1;
-        let Answer::Told(200, body) = answer else {
+        let Response::Received(200, body) = answer else {
             proof.unread += 1;
             continue;
         };

@@ -13,7 +13,7 @@ use plotters::{
     },
 };
 
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 const SIZE: (u32, u32) = (900, 420);
 /// Where the names of the lines begin, beside the plot, and how far one is below the other.
@@ -28,7 +28,7 @@ pub struct Plot<'a> {
     /// Whether each axis is logarithmic.
     pub logarithmic: [bool; 2],
     /// How a place on the first axis is told.
-    pub tell: fn(f64) -> String,
+    pub x_label: fn(f64) -> String,
     /// The lines, by name.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
@@ -40,12 +40,12 @@ impl Plot<'_> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), Problem> {
+    pub fn write(&self, path: &Path) -> Result<(), CliError> {
         let mut svg = String::new();
-        let unfit = |error: &dyn std::fmt::Display| Problem(format!("{}: {error}", path.display()));
+        let unfit = |error: &dyn std::fmt::Display| CliError(format!("{}: {error}", path.display()));
         self.draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area())
             .map_err(|error| unfit(&error))?;
-        std::fs::write(path, svg).map_err(|error| Problem::of_file(path, &error))
+        std::fs::write(path, svg).map_err(|error| CliError::from_io(path, &error))
     }
 
     fn draw(&self, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
@@ -75,10 +75,10 @@ impl Plot<'_> {
         let mut chart = ChartBuilder::on(&plot);
         chart.caption(self.title, ("sans-serif", 18)).margin(14).x_label_area_size(44).y_label_area_size(64);
         let mut chart = chart.build_cartesian_2d(x, y)?;
-        let tell = |place: &f64| (self.tell)(*place);
+        let x_label = |x: &f64| (self.x_label)(*x);
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc(self.axes[0]).y_desc(self.axes[1]).light_line_style(WHITE.mix(0.0));
-        mesh.x_label_formatter(&tell).y_label_formatter(&plain).draw()?;
+        mesh.x_label_formatter(&x_label).y_label_formatter(&plain).draw()?;
         for (place, (name, points)) in (1..).zip(&self.lines) {
             let line = Palette99::pick(place).stroke_width(2);
             chart.draw_series(LineSeries::new(points.iter().copied(), line))?;

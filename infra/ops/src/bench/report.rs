@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{mix::Mix, plot::Plot};
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// An answer that takes longer counts as this long: ten minutes.
 const LONGEST_MICROS: u64 = 600_000_000;
@@ -19,7 +19,7 @@ const NAMED_MAX: usize = 20;
 
 /// What was asked for.
 #[derive(Clone, Debug, Serialize)]
-pub struct Asked {
+pub struct RunSettings {
     /// Where.
     pub url: String,
     /// What the run's users begin with.
@@ -40,7 +40,7 @@ pub struct Asked {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was asked for.
-    pub asked: Asked,
+    pub asked: RunSettings,
     /// Whether it was ended before its time.
     pub interrupted: bool,
     /// How many calls arrived, and how many of them left late.
@@ -54,7 +54,7 @@ pub struct Report {
     /// Second by second.
     pub seconds: Vec<Second>,
     /// Whether balances are what the answers say.
-    pub books: Proof,
+    pub books: BalanceCheck,
 }
 
 /// What happened in one second.
@@ -70,7 +70,7 @@ pub struct Second {
 
 /// What the books show.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Proof {
+pub struct BalanceCheck {
     /// Wallets whose balance was looked at.
     pub wallets: u64,
     /// Writes whose outcome is not known: no answer came, or one that leaves it open.
@@ -88,7 +88,7 @@ pub struct Proof {
 pub struct Latency(Histogram<u64>);
 
 impl Report {
-    pub(super) fn new(asked: Asked) -> Report {
+    pub(super) fn new(asked: RunSettings) -> Report {
         Report {
             asked,
             interrupted: false,
@@ -97,7 +97,7 @@ impl Report {
             latency: BTreeMap::new(),
             errors: BTreeMap::new(),
             seconds: Vec::new(),
-            books: Proof::default(),
+            books: BalanceCheck::default(),
         }
     }
 
@@ -147,11 +147,11 @@ impl Report {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), Problem> {
-        std::fs::create_dir_all(folder).map_err(|error| Problem::of_file(folder, &error))?;
-        let text = serde_json::to_string_pretty(self).map_err(|error| Problem(error.to_string()))?;
+    pub(super) fn write(&self, folder: &Path) -> Result<(), CliError> {
+        std::fs::create_dir_all(folder).map_err(|error| CliError::from_io(folder, &error))?;
+        let text = serde_json::to_string_pretty(self).map_err(|error| CliError(error.to_string()))?;
         let path = folder.join("report.json");
-        std::fs::write(&path, text + "\n").map_err(|error| Problem::of_file(&path, &error))?;
+        std::fs::write(&path, text + "\n").map_err(|error| CliError::from_io(&path, &error))?;
         let lines = self.latency.iter().map(|(name, latency)| ((*name).to_owned(), latency.curve()));
         latency_plot("Latency from the moment of arrival", lines.collect())
             .write(&folder.join("latency.svg"))?;
@@ -168,7 +168,7 @@ impl Report {
             title: "Calls a second",
             axes: ["second", "calls"],
             logarithmic: [false, false],
-            tell: |second| second.to_string(),
+            x_label: |second| second.to_string(),
             lines: vec![
                 line("arrived", |second| second.arrived),
                 line("done", |second| second.done),
@@ -181,9 +181,9 @@ impl Report {
 /// Latencies by percentile, in milliseconds.
 pub fn latency_plot(title: &str, lines: Vec<(String, Vec<(f64, f64)>)>) -> Plot<'_> {
     #[expect(clippy::float_arithmetic, reason = "places on paper")]
-    let tell = |one_in: f64| format!("{}%", 100.0 - 100.0 / one_in);
+    let x_label = |one_in: f64| format!("{}%", 100.0 - 100.0 / one_in);
     let axes = ["share of the calls that took no longer", "milliseconds"];
-    Plot { title, axes, logarithmic: [true, true], tell, lines }
+    Plot { title, axes, logarithmic: [true, true], x_label, lines }
 }
 
 impl Default for Latency {
@@ -244,7 +244,7 @@ impl fmt::Display for Latency {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Asked { url, run, mix, rate, wallets, seed, .. } = &self.asked;
+        let RunSettings { url, run, mix, rate, wallets, seed, .. } = &self.asked;
         let (mix, took) = (format!("{mix:?}").to_lowercase(), self.seconds.len());
         writeln!(f, "{url}: the mix {mix} on {wallets} wallets, --seed {seed}; its users begin with {run}")?;
         writeln!(
@@ -273,7 +273,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl Proof {
+impl BalanceCheck {
     /// InvocationMetrics a balance that is wrong.
     pub(super) fn wrong(&mut self, fault: String) {
         self.wrong += 1;
@@ -288,7 +288,7 @@ impl Proof {
     }
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for BalanceCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let right = self.wallets - self.wrong - self.unread;
         writeln!(f, "{right:>12} of {} balances are what was granted less live charges", self.wallets)?;
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        Report::new(Asked {
+        Report::new(RunSettings {
             url: "http://localhost".to_owned(),
             run: "run".to_owned(),
             mix: Mix::Hot,

@@ -6,12 +6,12 @@ use clap::Args;
 use scrip::ledger::Ledger;
 
 use super::{
-    Foot,
-    file::{FORM, Head},
+    Trailer,
+    format::{FORMAT, Header},
     writer::Writer,
 };
 use crate::{
-    problem::{Problem, deadline},
+    cli_error::{CliError, deadline},
     progress::Progress,
 };
 
@@ -27,14 +27,14 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What is in the file.
-    pub foot: Foot,
+    pub trailer: Trailer,
     /// How large the file is.
     pub bytes: u64,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>12} bytes\n{}", self.bytes, self.foot)
+        write!(f, "{:>12} bytes\n{}", self.bytes, self.trailer)
     }
 }
 
@@ -43,14 +43,14 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// What stopped it, in one line; then there is no file.
-pub async fn export(ledger: &Ledger, table: &str, settings: &Settings) -> Result<Report, Problem> {
-    let head = Head { scrip_export: FORM, table: table.to_owned(), at: ledger.now().to_string() };
-    let mut file = Writer::create(&settings.file, &head)?;
+pub async fn export(ledger: &Ledger, table: &str, settings: &Settings) -> Result<Report, CliError> {
+    let header = Header { scrip_export: FORMAT, table: table.to_owned(), at: ledger.now().to_string() };
+    let mut file = Writer::create(&settings.file, &header)?;
     let mut progress = Progress::start(None, "items");
     let mut from = None;
     loop {
         let page = ledger.items(from, deadline(ledger)).await;
-        let (items, next) = page.map_err(|error| Problem::of_ledger(&format!("table {table}"), &error))?;
+        let (items, next) = page.map_err(|error| CliError::from_ledger(&format!("table {table}"), &error))?;
         for item in &items {
             file.item(item)?;
         }
@@ -61,6 +61,6 @@ pub async fn export(ledger: &Ledger, table: &str, settings: &Settings) -> Result
         }
     }
     progress.end();
-    let (foot, bytes) = file.finish()?;
-    Ok(Report { foot, bytes })
+    let (trailer, bytes) = file.finish()?;
+    Ok(Report { trailer, bytes })
 }

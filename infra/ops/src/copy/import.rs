@@ -17,12 +17,12 @@ use scrip::{
 };
 
 use super::{
-    Foot,
-    file::{SORT, USER, text},
+    Trailer,
+    format::{SORT, USER, text},
     reader::Reader,
 };
 use crate::{
-    problem::{Problem, deadline},
+    cli_error::{CliError, deadline},
     progress::Progress,
 };
 
@@ -48,7 +48,7 @@ pub struct Report {
     /// Which table the file is of, and when the export began.
     pub of: String,
     /// What is in the file.
-    pub foot: Foot,
+    pub trailer: Trailer,
     /// How many items were put, and how many were there already, the same, as is one that
     /// was put by a call whose answer was lost; nothing of a dry run.
     pub put: Option<(u64, u64)>,
@@ -56,7 +56,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.of, self.foot)?;
+        write!(f, "{}\n{}", self.of, self.trailer)?;
         match self.put {
             Some((now, before)) => write!(f, "{now:>12} items put\n{before:>12} items there before\n"),
             None => Ok(()),
@@ -69,13 +69,13 @@ impl fmt::Display for Report {
 /// # Errors
 /// What stopped it, in one line: with a file that is not whole nothing was written; begun
 /// again after anything else, it goes on.
-pub async fn import(ledger: &Ledger, settings: &Settings) -> Result<Report, Problem> {
+pub async fn import(ledger: &Ledger, settings: &Settings) -> Result<Report, CliError> {
     let mut report = check(&settings.file)?;
     if settings.dry_run {
         return Ok(report);
     }
     let (mut now, mut before) = (0, 0);
-    let mut progress = Progress::start(Some(report.foot.items), "items");
+    let mut progress = Progress::start(Some(report.trailer.items), "items");
     for are_wallets in [false, true] {
         // An item of the other kind is passed on, not filtered out: so the puts under way
         // are looked after while there are only such.
@@ -94,7 +94,7 @@ pub async fn import(ledger: &Ledger, settings: &Settings) -> Result<Report, Prob
 }
 
 /// Reads the file to its end, which says whether it is whole.
-fn check(file: &Path) -> Result<Report, Problem> {
+fn check(file: &Path) -> Result<Report, CliError> {
     let mut items = Reader::open(file)?;
     let mut progress = Progress::start(None, "items checked");
     for item in items.by_ref() {
@@ -102,21 +102,21 @@ fn check(file: &Path) -> Result<Report, Problem> {
         progress.pass(1);
     }
     progress.end();
-    let of = format!("table {}, exported from {} on", items.head.table, items.head.at);
-    Ok(Report { of, foot: items.counted(), put: None })
+    let of = format!("table {}, exported from {} on", items.header.table, items.header.at);
+    Ok(Report { of, trailer: items.counted(), put: None })
 }
 
 /// Puts an item, if it is a wallet or if it is none.
-async fn put_if(is_wallet: bool, ledger: &Ledger, item: &JsonItem) -> Result<Option<PutOutcome>, Problem> {
+async fn put_if(is_wallet: bool, ledger: &Ledger, item: &JsonItem) -> Result<Option<PutOutcome>, CliError> {
     if (text(item, SORT) == WALLET) != is_wallet {
         return Ok(None);
     }
     let named = || format!("item user_uuid={:?} sk={:?}", text(item, USER), text(item, SORT));
     match ledger.put_new(item, deadline(ledger)).await {
         Ok(PutOutcome::Refused) => {
-            Err(Problem(format!("{}: the table has another one there; import into an empty table", named())))
+            Err(CliError(format!("{}: the table has another one there; import into an empty table", named())))
         }
         Ok(put) => Ok(Some(put)),
-        Err(error) => Err(Problem::of_ledger(&named(), &error)),
+        Err(error) => Err(CliError::from_ledger(&named(), &error)),
     }
 }

@@ -8,65 +8,65 @@ use flate2::bufread::MultiGzDecoder;
 use scrip::store::JsonItem;
 use serde_json::Value;
 
-use super::file::{CreditSum, FORM, Foot, Head, SORT};
-use crate::problem::Problem;
+use super::format::{FORMAT, Header, SORT, Trailer, TrailerBuilder};
+use crate::cli_error::CliError;
 
 /// No line is longer: an item has at most 400 KiB, and JSON makes at most six characters
 /// of a byte.
 const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-const CUT_OFF: &str = "it is cut off; copy it again from where it was whole";
+const TRUNCATED: &str = "it is cut off; copy it again from where it was whole";
 const CHANGED: &str = "it is not as it was written; copy it again from where it was whole";
 const FOREIGN: &str = "it is not from scrip-ops export";
-const OTHER_FORM: &str = "it is from another version of scrip-ops; import it with that one";
+const OTHER_FORMAT: &str = "it is from another version of scrip-ops; import it with that one";
 
 /// The items of a file, one after the other. That the file is whole is known at its end.
 pub(super) struct Reader<'a> {
     path: &'a Path,
     /// What the first line says.
-    pub(super) head: Head,
+    pub(super) header: Header,
     lines: Lines,
-    tally: CreditSum,
+    trailer_builder: TrailerBuilder,
 }
 
 impl<'a> Reader<'a> {
-    /// Begins with a file's head.
-    pub(super) fn open(path: &'a Path) -> Result<Reader<'a>, Problem> {
-        let file = File::open(path).map_err(|error| Problem::of_file(path, &error))?;
+    /// Begins with a file's header.
+    pub(super) fn open(path: &'a Path) -> Result<Reader<'a>, CliError> {
+        let file = File::open(path).map_err(|error| CliError::from_io(path, &error))?;
         let mut lines = Lines::of(file);
-        let head = lines.head().map_err(|why| refused(path, &why))?;
-        let mut tally = CreditSum::default();
-        tally.line(&lines.line);
-        Ok(Reader { path, head, lines, tally })
+        let header = lines.header().map_err(|why| refused(path, &why))?;
+        let mut trailer_builder = TrailerBuilder::default();
+        trailer_builder.line(&lines.line);
+        Ok(Reader { path, header, lines, trailer_builder })
     }
 
-    /// The next item; none after the foot, which must be right.
+    /// The next item; none after the trailer, which must be right.
     fn next_item(&mut self) -> Result<Option<JsonItem>, String> {
         if !self.lines.next()? {
-            return Err(CUT_OFF.to_owned());
+            return Err(TRUNCATED.to_owned());
         }
         let line: JsonItem = serde_json::from_slice(&self.lines.line).map_err(|_| CHANGED)?;
-        // An item has a key, and the foot has none.
+        // An item has a key, and the trailer has none.
         if line.contains_key(SORT) {
-            self.tally.line(&self.lines.line);
-            self.tally.item(&line);
+            self.trailer_builder.line(&self.lines.line);
+            self.trailer_builder.item(&line);
             return Ok(Some(line));
         }
-        let foot: Foot = serde_json::from_value(Value::Object(line)).map_err(|_| CHANGED)?;
-        let is_right = foot == self.tally.foot() && !self.lines.next()?;
+        let trailer: Trailer = serde_json::from_value(Value::Object(line)).map_err(|_| CHANGED)?;
+        let is_right = trailer == self.trailer_builder.trailer() && !self.lines.next()?;
         if is_right { Ok(None) } else { Err(CHANGED.to_owned()) }
     }
 
-    /// What the foot of the file says, once all items were read.
-    pub(super) fn counted(&self) -> Foot {
-        self.tally.foot()
+    /// What the trailer of the file says, once all items were read.
+    pub(super) fn counted(&self) -> Trailer {
+        self.trailer_builder.trailer()
     }
 }
 
 impl Iterator for Reader<'_> {
-    type Item = Result<JsonItem, Problem>;
+    type Item = Result<JsonItem, CliError>;
 
-    fn next(&mut self) -> Option<Result<JsonItem, Problem>> {
+    fn next(&mut self) -> Option<Result<JsonItem, CliError>> {
         self.next_item().map_err(|why| refused(self.path, &why)).transpose()
     }
 }
@@ -83,15 +83,15 @@ impl Lines {
         Lines { text: BufReader::new(MultiGzDecoder::new(BufReader::new(file))), line: Vec::new() }
     }
 
-    fn head(&mut self) -> Result<Head, String> {
+    fn header(&mut self) -> Result<Header, String> {
         match self.next() {
             Err(why) if why == CHANGED && self.text.get_ref().header().is_none() => {
                 return Err(FOREIGN.to_owned());
             }
             read => read?,
         };
-        let head: Head = serde_json::from_slice(&self.line).map_err(|_| FOREIGN)?;
-        if head.scrip_export == FORM { Ok(head) } else { Err(OTHER_FORM.to_owned()) }
+        let header: Header = serde_json::from_slice(&self.line).map_err(|_| FOREIGN)?;
+        if header.scrip_export == FORMAT { Ok(header) } else { Err(OTHER_FORMAT.to_owned()) }
     }
 
     /// Reads the next one; whether there is one.
@@ -103,14 +103,14 @@ impl Lines {
     }
 }
 
-fn refused(path: &Path, why: &str) -> Problem {
-    Problem(format!("{}: {why}", path.display()))
+fn refused(path: &Path, why: &str) -> CliError {
+    CliError(format!("{}: {why}", path.display()))
 }
 
 /// The decoder says by the kind what is wrong with the gzip.
 fn why(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::UnexpectedEof => CUT_OFF.to_owned(),
+        ErrorKind::UnexpectedEof => TRUNCATED.to_owned(),
         ErrorKind::InvalidInput | ErrorKind::InvalidData => CHANGED.to_owned(),
         _ => error.to_string(),
     }
@@ -140,11 +140,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, odd) = (folder.path().join("whole"), folder.path().join("odd"));
         let items = vec![item("u", "charge#g#"), item("u", "wallet"), item("v", "wallet")];
-        let head = Head { scrip_export: FORM, table: "credits".to_owned(), at: String::new() };
-        let mut file = Writer::create(&path, &head).unwrap();
+        let header = Header { scrip_export: FORMAT, table: "credits".to_owned(), at: String::new() };
+        let mut file = Writer::create(&path, &header).unwrap();
         items.iter().for_each(|item| file.item(item).unwrap());
-        let (foot, _) = file.finish().unwrap();
-        assert_eq!((foot.items, foot.users), (3, 2));
+        let (trailer, _) = file.finish().unwrap();
+        assert_eq!((trailer.items, trailer.users), (3, 2));
         assert_eq!(read(&path).as_ref(), Some(&items));
 
         let whole = fs::read(&path).unwrap();

@@ -12,8 +12,8 @@ use scrip::{
 
 use super::stopped;
 use crate::{
-    plan::Moved,
-    problem::{Problem, invocation},
+    cli_error::{CliError, invocation},
+    plan::UserPlan,
 };
 
 /// How the key of a grant begins.
@@ -42,11 +42,11 @@ pub(super) enum Compensation {
 
 /// Grants what a user lacks and no run has granted yet.
 pub(super) async fn compensate(
-    moved: &Moved,
+    moved: &UserPlan,
     earlier: &[Part],
     ledger: &Ledger,
     as_of: Timestamp,
-) -> Result<Compensation, Problem> {
+) -> Result<Compensation, CliError> {
     let differs = || Compensation::Differs(describe_difference(earlier, &moved.shortfall));
     let Some(missing) = missing(&moved.shortfall, earlier, as_of, ledger.now()) else { return Ok(differs()) };
     let mut granted = 0;

@@ -22,13 +22,13 @@ pub(crate) use folder::{QUARANTINE, REPORT};
 pub use report::Report;
 
 use crate::{
-    old::{Names, Old, Snapshot, UserRows},
-    plan::{Moved, OldRow, Placed, Refusal, plan},
-    problem::{Problem, deadline, invocation},
+    cli_error::{CliError, deadline, invocation},
+    legacy::{LegacyDatabase, Snapshot, TableNames, UserRows},
+    plan::{OldRow, PlannedRecord, Rejection, UserPlan, plan},
     progress::Progress,
 };
 use compensation::{Compensation, Part, compensate, granted_before};
-use folder::Folder;
+use folder::MigrationDir;
 
 /// How many users are written at once.
 const AT_ONCE: usize = 16;
@@ -68,12 +68,12 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
 /// # Errors
 /// What stopped it, in one line. Begun again, it goes on.
 pub async fn migrate(
-    old: &mut Old,
-    names: &Names,
+    old: &mut LegacyDatabase,
+    names: &TableNames,
     ledger: &Ledger,
     settings: &Settings,
-) -> Result<Report, Problem> {
-    let mut folder = Folder::open(&settings.folder, ledger.now(), settings.dry_run)?;
+) -> Result<Report, CliError> {
+    let mut folder = MigrationDir::open(&settings.folder, ledger.now(), settings.dry_run)?;
     let as_of = folder.as_of;
     let mut snapshot = old.snapshot(names, settings.since).await?;
     let (users, rows) = snapshot.count();
@@ -99,7 +99,7 @@ pub async fn migrate(
 }
 
 /// The next users, at most so many; none at the end.
-async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<UserRows>, Problem> {
+async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<UserRows>, CliError> {
     let mut batch = Vec::new();
     while batch.len() < size
         && let Some(user) = snapshot.next_user().await?
@@ -110,27 +110,26 @@ async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<User
 }
 
 /// How a user's move ended.
-enum End {
+enum UserOutcome {
     /// The user was not moved.
-    Refused(Refusal),
+    Rejected(Rejection),
     /// The user was not moved, because the balance would be another one: a mistake in
     /// the plan.
-    Differs(String),
+    BalanceDiffers(String),
     /// The user is in the ledger, since when, and what was done about a shortfall.
-    Moved(Box<Moved>, Since, Compensation),
+    Moved(Box<UserPlan>, ImportState, Compensation),
 }
 
 /// Since when a user is in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Since {
-    /// It would be now.
+enum ImportState {
     DryRun,
-    /// Now.
-    Now,
-    /// An earlier run.
-    Before,
-    /// Without us: the user has begun anew, and is left alone.
-    Live,
+    /// This run wrote the user.
+    Written,
+    /// An earlier run wrote the user.
+    AlreadyPresent,
+    /// The user has other records in the ledger and is not overwritten.
+    UsedSince,
 }
 
 async fn one(
@@ -138,39 +137,39 @@ async fn one(
     ledger: &Ledger,
     as_of: Timestamp,
     settings: &Settings,
-) -> Result<End, Problem> {
+) -> Result<UserOutcome, CliError> {
     let rows: Vec<OldRow> = user.rows.iter().map(|(row, _)| row.clone()).collect();
     let moved = match plan(&user.user, &rows, as_of) {
         Ok(moved) => moved,
-        Err(refusal) => return Ok(End::Refused(refusal)),
+        Err(refusal) => return Ok(UserOutcome::Rejected(refusal)),
     };
-    let Some(wallet) = moved.wallet.clone() else { return Ok(moved_at(moved, Since::Before)) };
+    let Some(wallet) = moved.wallet.clone() else { return Ok(moved_at(moved, ImportState::AlreadyPresent)) };
     if let Some(why) = difference(&rows, &wallet, as_of) {
-        return Ok(End::Differs(why));
+        return Ok(UserOutcome::BalanceDiffers(why));
     }
     if settings.dry_run {
-        return Ok(moved_at(moved, Since::DryRun));
+        return Ok(moved_at(moved, ImportState::DryRun));
     }
     let (since, earlier) = import(&moved, wallet, user, ledger).await?;
-    let compensation = if settings.mend && since != Since::Live {
+    let compensation = if settings.mend && since != ImportState::UsedSince {
         compensate(&moved, &earlier, ledger, as_of).await?
     } else {
         Compensation::None
     };
-    Ok(End::Moved(Box::new(moved), since, compensation))
+    Ok(UserOutcome::Moved(Box::new(moved), since, compensation))
 }
 
-fn moved_at(moved: Moved, since: Since) -> End {
-    End::Moved(Box::new(moved), since, Compensation::None)
+fn moved_at(moved: UserPlan, since: ImportState) -> UserOutcome {
+    UserOutcome::Moved(Box::new(moved), since, Compensation::None)
 }
 
 /// Writes a user, and reads all of it back, with what earlier runs granted for a shortfall.
 async fn import(
-    moved: &Moved,
+    moved: &UserPlan,
     wallet: Wallet,
     user: &UserRows,
     ledger: &Ledger,
-) -> Result<(Since, Vec<Part>), Problem> {
+) -> Result<(ImportState, Vec<Part>), CliError> {
     let failed = |error| stopped(&moved.user, &error);
     let history = ImportedHistory { user: moved.user.clone(), records: with_rows(moved, user), wallet };
     let imported = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
@@ -185,7 +184,10 @@ async fn import(
                 if planned.get(key).is_some_and(|(_, planned)| rows.get(key) == Some(planned)))
         };
         let is_all = all.iter().filter(is_ours).count() == planned.len();
-        return Ok((if is_all { Since::Before } else { Since::Live }, granted_before(&all)));
+        return Ok((
+            if is_all { ImportState::AlreadyPresent } else { ImportState::UsedSince },
+            granted_before(&all),
+        ));
     }
     let is_planned = |held: &StoredItem| match held {
         StoredItem::Wallet(wallet) => *wallet == history.wallet,
@@ -199,14 +201,15 @@ async fn import(
     let planned_rows = planned.iter().map(|(key, (_, rows))| (*key, *rows)).collect();
     let others = all.iter().filter(|held| !matches!(held, StoredItem::OldRows(_))).count();
     if others != planned.len() + 1 || rows != planned_rows || !all.iter().all(is_planned) {
-        return Err(Problem(format!("user {}: what was read back is not what was written", history.user)));
+        return Err(CliError(format!("user {}: what was read back is not what was written", history.user)));
     }
-    let since = if imported == ImportOutcome::Written { Since::Now } else { Since::Before };
+    let since =
+        if imported == ImportOutcome::Written { ImportState::Written } else { ImportState::AlreadyPresent };
     Ok((since, Vec::new()))
 }
 
 /// The records, each with its rows; a row that is no record goes with the first.
-pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<ImportedRecord> {
+pub(crate) fn with_rows(moved: &UserPlan, user: &UserRows) -> Vec<ImportedRecord> {
     let mut texts: BTreeMap<_, _> = user.rows.iter().map(|(row, text)| (row.id, text.as_str())).collect();
     let mut records: Vec<_> = moved
         .records
@@ -217,7 +220,7 @@ pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<ImportedRecord> {
         rows.extend(texts.into_values());
     }
     let text = |rows: Vec<&str>| format!("[{}]", rows.join(","));
-    let imported = |(placed, rows): (&Placed, _)| ImportedRecord {
+    let imported = |(placed, rows): (&PlannedRecord, _)| ImportedRecord {
         key: placed.key.clone(),
         record: placed.record.clone(),
         rows: text(rows),
@@ -242,8 +245,8 @@ pub(crate) fn old_balance(rows: &[OldRow], then: Timestamp) -> i128 {
     rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum()
 }
 
-fn stopped(user: &UserId, error: &LedgerError) -> Problem {
-    Problem::of_ledger(&format!("user {user}"), error)
+fn stopped(user: &UserId, error: &LedgerError) -> CliError {
+    CliError::from_ledger(&format!("user {user}"), error)
 }
 
 #[cfg(test)]
@@ -251,7 +254,7 @@ mod tests {
     use scrip::domain::Credits;
 
     use super::*;
-    use crate::plan::Found;
+    use crate::plan::ReferenceOwner;
 
     #[test]
     fn a_balance_that_would_be_another_is_told() {
@@ -266,8 +269,8 @@ mod tests {
             credits,
             order_no: None,
             expired_at,
-            as_order: Found::Nowhere,
-            as_generation: Found::Nowhere,
+            order_owner: ReferenceOwner::Missing,
+            generation_owner: ReferenceOwner::Missing,
         };
         let rows = [row(1, 5, Some(end)), row(2, 9, None)];
         let planned = plan("u", &rows, now).unwrap().wallet.unwrap();

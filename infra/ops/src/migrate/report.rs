@@ -3,10 +3,10 @@ use std::{collections::BTreeMap, fmt};
 use scrip::domain::{Record, Timestamp};
 use serde::Serialize;
 
-use super::{Compensation, End, Since};
+use super::{Compensation, ImportState, UserOutcome};
 use crate::{
-    old::UserRows,
-    plan::{Class, Refusal},
+    legacy::UserRows,
+    plan::{Rejection, RowClass},
 };
 
 /// The sums of a migration.
@@ -44,25 +44,25 @@ impl Report {
     }
 
     /// Counts a user in.
-    pub(super) fn count(&mut self, user: &UserRows, end: &End) {
-        if let End::Moved(_, _, compensation) = end {
+    pub(super) fn count(&mut self, user: &UserRows, end: &UserOutcome) {
+        if let UserOutcome::Moved(_, _, compensation) = end {
             self.count_compensation(user, compensation);
         }
         let (became, moved) = match end {
-            End::Refused(refusal) => {
-                let why = Refusal { row: None, ..refusal.clone() }.to_string();
+            UserOutcome::Rejected(refusal) => {
+                let why = Rejection { row: None, ..refusal.clone() }.to_string();
                 *self.quarantined.entry(why).or_default() += 1;
                 ("quarantined", None)
             }
-            End::Differs(why) => {
+            UserOutcome::BalanceDiffers(why) => {
                 self.differ.insert(user.user.clone(), why.clone());
                 ("who would differ", None)
             }
-            End::Moved(moved, ..) if moved.wallet.is_none() => ("without credits", None),
-            End::Moved(moved, Since::DryRun, _) => ("would be moved", Some(moved)),
-            End::Moved(moved, Since::Now, _) => ("moved", Some(moved)),
-            End::Moved(moved, Since::Before, _) => ("moved before", Some(moved)),
-            End::Moved(_, Since::Live, _) => ("in the ledger already", None),
+            UserOutcome::Moved(moved, ..) if moved.wallet.is_none() => ("without credits", None),
+            UserOutcome::Moved(moved, ImportState::DryRun, _) => ("would be moved", Some(moved)),
+            UserOutcome::Moved(moved, ImportState::Written, _) => ("moved", Some(moved)),
+            UserOutcome::Moved(moved, ImportState::AlreadyPresent, _) => ("moved before", Some(moved)),
+            UserOutcome::Moved(_, ImportState::UsedSince, _) => ("in the ledger already", None),
         };
         *self.users.entry(became).or_default() += 1;
         let Some(moved) = moved else {
@@ -108,17 +108,17 @@ impl Report {
     }
 }
 
-fn name(class: Class) -> &'static str {
+fn name(class: RowClass) -> &'static str {
     match class {
-        Class::Grant => "grants",
-        Class::GrantAgain => "grants that came twice",
-        Class::GrantWithoutOrder => "grants of no order",
-        Class::RefundOfCharge => "refunds of a charge",
-        Class::RefundKept => "refunds kept as grants",
-        Class::ChargeOfGeneration => "charges of a generation",
-        Class::ChargeOfOrder => "charges of an order",
-        Class::ChargeOfNothing => "charges of nothing",
-        Class::Nothing => "rows without credits",
+        RowClass::Grant => "grants",
+        RowClass::DuplicateGrant => "grants that came twice",
+        RowClass::GrantWithoutOrder => "grants of no order",
+        RowClass::MatchedRefund => "refunds of a charge",
+        RowClass::UnmatchedRefund => "refunds kept as grants",
+        RowClass::GenerationCharge => "charges of a generation",
+        RowClass::OrderCharge => "charges of an order",
+        RowClass::UnreferencedCharge => "charges of nothing",
+        RowClass::ZeroCredits => "rows without credits",
     }
 }
 

@@ -3,12 +3,12 @@
 //!
 //! All is one transaction. Killed anywhere it leaves nothing, and can begin again.
 
-mod back;
-mod content;
-mod kept;
+mod migration_dir;
 mod query;
+mod recent_changes;
+mod record_json;
 mod report;
-mod since;
+mod restore_rows;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -24,15 +24,15 @@ use serde_json::value::RawValue;
 pub use report::Report;
 
 use crate::{
+    cli_error::{CliError, deadline},
+    legacy::{LegacyDatabase, TableNames},
     migrate::FOLDER,
-    old::{Names, Old},
-    problem::{Problem, deadline},
     progress::Progress,
     users::Users,
 };
-use back::Back;
-use kept::{Folder, Quarantine};
-use since::{Row, since};
+use migration_dir::{MigrationDir, QuarantineReader};
+use recent_changes::{ChangeRow, change_rows};
+use restore_rows::RestoreTransaction;
 
 /// How many users are in memory at once, and how many of them are read at once.
 const BATCH: usize = 100;
@@ -59,15 +59,15 @@ pub struct Settings {
 /// # Errors
 /// What stopped it, in one line. Nothing is changed then.
 pub async fn rollback(
-    old: &mut Old,
-    names: &Names,
+    old: &mut LegacyDatabase,
+    names: &TableNames,
     ledger: &Ledger,
     settings: &Settings,
-) -> Result<Report, Problem> {
-    let folder = Folder::open(&settings.folder)?;
+) -> Result<Report, CliError> {
+    let folder = MigrationDir::open(&settings.folder)?;
     let quarantine = folder.quarantine()?;
-    let since_table = names.beside_credits(&settings.since_table)?;
-    let mut back = Back::begin(old.writing(names).await?, names, since_table.clone()).await?;
+    let since_table = names.in_schema_of_credits(&settings.since_table)?;
+    let mut back = RestoreTransaction::begin(old.writing(names).await?, names, since_table.clone()).await?;
     let mut report = Report { since_table, dry_run: settings.dry_run, ..Report::default() };
     let mut progress = Progress::start(Some(folder.rows), "rows");
     of_ledger(&mut back, ledger, &mut report, &mut progress).await?;
@@ -75,7 +75,7 @@ pub async fn rollback(
     progress.end();
     let (given, read) = (back.given, folder.rows);
     if given < read {
-        return Err(Problem(format!(
+        return Err(CliError(format!(
             "the migration read {read} rows, and the ledger and the quarantine have {given}: --folder and \
              --dynamodb-table have to be those of one migration that came to its end"
         )));
@@ -92,34 +92,35 @@ pub async fn rollback(
 
 /// Gives back what all users of the ledger have.
 async fn of_ledger(
-    back: &mut Back<'_>,
+    back: &mut RestoreTransaction<'_>,
     ledger: &Ledger,
     report: &mut Report,
     progress: &mut Progress,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let (mut users, now) = (Users::of(ledger), ledger.now());
     loop {
         let batch = next_batch(&mut users).await?;
         if batch.is_empty() {
             return Ok(());
         }
-        let reading = stream::iter(&batch).map(|user| Whole::of(user, ledger, now));
+        let reading = stream::iter(&batch).map(|user| UserHistory::of(user, ledger, now));
         let all: Vec<_> = reading.buffered(AT_ONCE).try_collect().await?;
-        let old: Vec<_> = all.iter().flat_map(Whole::old).collect();
+        let old: Vec<_> = all.iter().flat_map(UserHistory::old).collect();
         let since: Vec<_> = all.iter().flat_map(|user| &user.since).collect();
         // Of whom nothing has happened since has no rows of it.
-        let used: Vec<_> = all.iter().filter(|user| !user.since.is_empty()).flat_map(Whole::old).collect();
+        let used: Vec<_> =
+            all.iter().filter(|user| !user.since.is_empty()).flat_map(UserHistory::old).collect();
         report.users += all.len() as u64;
         report.balance += all.iter().map(|user| u128::from(user.balance)).sum::<u128>();
         report.count(&since);
         back.give(&old).await?;
         back.add(&since).await?;
-        report.count_forgiven(back.forgive(&used, now).await?);
+        report.count_balance_offsets(back.offset_negative_balances(&used, now).await?);
         progress.pass(old.len());
     }
 }
 
-async fn next_batch(users: &mut Users<'_>) -> Result<Vec<String>, Problem> {
+async fn next_batch(users: &mut Users<'_>) -> Result<Vec<String>, CliError> {
     let mut batch = Vec::new();
     while batch.len() < BATCH
         && let Some(user) = users.next().await?
@@ -131,11 +132,11 @@ async fn next_batch(users: &mut Users<'_>) -> Result<Vec<String>, Problem> {
 
 /// Gives back the rows of who was not moved.
 async fn of_quarantine(
-    back: &mut Back<'_>,
-    mut quarantine: Quarantine,
+    back: &mut RestoreTransaction<'_>,
+    mut quarantine: QuarantineReader,
     report: &mut Report,
     progress: &mut Progress,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let mut next = quarantine.next()?;
     while next.is_some() {
         let mut old = Vec::new();
@@ -154,26 +155,26 @@ async fn of_quarantine(
 }
 
 /// All that a user of the ledger has.
-struct Whole {
+struct UserHistory {
     /// The rows of the old table.
     old: Vec<String>,
     /// What has happened since, in the order of time.
-    since: Vec<Row>,
+    since: Vec<ChangeRow>,
     balance: u64,
 }
 
-impl Whole {
+impl UserHistory {
     fn old(&self) -> impl Iterator<Item = &str> {
         self.old.iter().map(String::as_str)
     }
 
-    async fn of(user: &str, ledger: &Ledger, now: Timestamp) -> Result<Whole, Problem> {
+    async fn of(user: &str, ledger: &Ledger, now: Timestamp) -> Result<UserHistory, CliError> {
         let unreadable =
-            |why: &str| Problem(format!("user {user}: {why}; mend what stands there, and run again"));
+            |why: &str| CliError(format!("user {user}: {why}; mend what stands there, and run again"));
         let user = UserId::try_from(user.to_owned()).map_err(unreadable)?;
         let all = ledger.all(&user, deadline(ledger)).await;
-        let all = all.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))?;
-        let mut whole = Whole { old: vec![], since: vec![], balance: 0 };
+        let all = all.map_err(|error| CliError::from_ledger(&format!("user {user}"), &error))?;
+        let mut whole = UserHistory { old: vec![], since: vec![], balance: 0 };
         let mut migrated = BTreeSet::new();
         for (key, rows) in all.iter().flat_map(StoredItem::old_rows) {
             migrated.insert(key);
@@ -185,7 +186,7 @@ impl Whole {
             match held {
                 StoredItem::Wallet(wallet) => whole.balance = wallet.balance(now).as_u64(),
                 StoredItem::Record { key, record, .. } => {
-                    whole.since.extend(since(&user, key, record, migrated.contains(key)));
+                    whole.since.extend(change_rows(&user, key, record, migrated.contains(key)));
                 }
                 StoredItem::Unreadable(why)
                 | StoredItem::UnreadableWallet(why)

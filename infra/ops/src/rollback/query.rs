@@ -1,7 +1,7 @@
 //! What is asked of PostgreSQL to give it its rows back. What comes from outside are
-//! parameters and quoted names.
+//! parameters and quote names.
 
-use crate::old::names::{Names, quoted};
+use crate::legacy::names::{TableNames, quote};
 
 /// The columns of a table that are written, and not made of others.
 pub(super) const COLUMNS: &str = "
@@ -13,22 +13,22 @@ pub(super) const COLUMNS: &str = "
 pub(super) const IS_THERE: &str = "SELECT to_regclass($1) IS NOT NULL";
 
 /// How many rows there are.
-pub(super) fn count(names: &Names) -> String {
+pub(super) fn count(names: &TableNames) -> String {
     format!("SELECT count(*) FROM {}", names.table("credits"))
 }
 
 /// The rows with these ids: the id, and the row as it was kept. No join, which would go
 /// by statistics that may still be those of an emptied table.
-pub(super) fn found(names: &Names) -> String {
+pub(super) fn found(names: &TableNames) -> String {
     let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
     format!("SELECT {id}::bigint, row_to_json(c.*)::text FROM {table} AS c WHERE {id} = ANY($1::bigint[])")
 }
 
 /// Puts rows in, given as texts. Where another row stands in the way, that one stays.
-pub(super) fn put_back(names: &Names, columns: &[String]) -> String {
+pub(super) fn put_back(names: &TableNames, columns: &[String]) -> String {
     let table = names.table("credits");
-    let into = columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
-    let from = columns.iter().map(|name| format!("back.{}", quoted(name))).collect::<Vec<_>>().join(", ");
+    let into = columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+    let from = columns.iter().map(|name| format!("back.{}", quote(name))).collect::<Vec<_>>().join(", ");
     format!(
         "INSERT INTO {table} ({into}) OVERRIDING SYSTEM VALUE
          SELECT {from} FROM unnest($1::text[]) AS kept (text),
@@ -41,7 +41,7 @@ pub(super) fn put_back(names: &Names, columns: &[String]) -> String {
 pub(super) const SEQUENCE: &str = "SELECT pg_get_serial_sequence($1, $2)";
 
 /// Moves the sequence of the ids past the greatest one; never backwards.
-pub(super) fn pass_ids(names: &Names, sequence: &str) -> String {
+pub(super) fn pass_ids(names: &TableNames, sequence: &str) -> String {
     let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
     format!(
         "SELECT setval($1::text::regclass, greatest)
@@ -82,7 +82,7 @@ pub(super) fn add(since: &str) -> String {
 /// Lifts to zero what sums of old rows, given as texts of whole users, fall below it at
 /// the moment or when something runs out later: so does the wallet that was made of
 /// them. What is below until one end and above until the next takes two rows.
-pub(super) fn forgive(names: &Names, since: &str) -> String {
+pub(super) fn offset_negative_balances(names: &TableNames, since: &str) -> String {
     let column = |name| names.column("kept", name);
     let (table, user) = (names.table("credits"), column("credits.user_uuid"));
     let (credits, ends) = (column("credits.credits"), column("credits.expired_at"));

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::since::{Kind, Row};
+use super::recent_changes::{ChangeKind, ChangeRow};
 
 /// The sums of a rollback.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -33,7 +33,7 @@ pub struct Report {
 
 impl Report {
     /// Counts rows of what has happened since.
-    pub(super) fn count(&mut self, rows: &[&Row]) {
+    pub(super) fn count(&mut self, rows: &[&ChangeRow]) {
         for row in rows {
             *self.since.entry(name(row.kind)).or_default() += 1;
             self.since_credits += i128::from(row.credits);
@@ -41,7 +41,7 @@ impl Report {
     }
 
     /// Counts rows that lift old sums to zero.
-    pub(super) fn count_forgiven(&mut self, (rows, credits): (u64, i64)) {
+    pub(super) fn count_balance_offsets(&mut self, (rows, credits): (u64, i64)) {
         if rows > 0 {
             *self.since.entry("what was forgiven").or_default() += rows;
             self.since_credits += i128::from(credits);
@@ -49,12 +49,12 @@ impl Report {
     }
 }
 
-fn name(kind: Kind) -> &'static str {
+fn name(kind: ChangeKind) -> &'static str {
     match kind {
-        Kind::Grant => "grants",
-        Kind::Charge => "charges",
-        Kind::Refund => "refunds",
-        Kind::Fence => "fences",
+        ChangeKind::Grant => "grants",
+        ChangeKind::Charge => "charges",
+        ChangeKind::Refund => "refunds",
+        ChangeKind::Fence => "fences",
     }
 }
 

@@ -9,14 +9,14 @@ use scrip::{
 };
 
 use crate::{
+    cli_error::{CliError, deadline},
+    legacy::UserRows,
     migrate::{old_balance, with_rows},
-    old::UserRows,
-    plan::{Moved, OldRow, plan},
-    problem::{Problem, deadline},
+    plan::{OldRow, UserPlan, plan},
 };
 
 /// What became of a user of the old table, and what is wrong with that.
-pub(super) struct Compared {
+pub(super) struct Comparison {
     pub(super) user: String,
     pub(super) became: &'static str,
     pub(super) faults: Vec<String>,
@@ -24,16 +24,20 @@ pub(super) struct Compared {
 
 /// Compares a user: each row is in the record that it became, and these records give
 /// the old balance, as of the migration and whenever something runs out after it.
-pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -> Result<Compared, Problem> {
+pub(super) async fn compare(
+    ledger: &Ledger,
+    rows: UserRows,
+    as_of: Timestamp,
+) -> Result<Comparison, CliError> {
     let old: Vec<OldRow> = rows.rows.iter().map(|(row, _)| row.clone()).collect();
     let planned = plan(&rows.user, &old, as_of);
     let held = match UserId::try_from(rows.user.clone()) {
         Ok(user) => ledger.all(&user, deadline(ledger)).await,
         Err(_) => Ok(Vec::new()),
     };
-    let held = held.map_err(|error| Problem::of_ledger(&format!("user {}", rows.user), &error))?;
-    let moved = moved(&held);
-    let ended = |became, faults| Ok(Compared { user: rows.user.clone(), became, faults });
+    let held = held.map_err(|error| CliError::from_ledger(&format!("user {}", rows.user), &error))?;
+    let moved = migrated_records(&held);
+    let ended = |became, faults| Ok(Comparison { user: rows.user.clone(), became, faults });
     match planned {
         Err(_) if moved.is_empty() => ended("stayed there", Vec::new()),
         Err(refusal) => ended("were moved", vec![format!("was moved, and could not be now: {refusal}")]),
@@ -44,10 +48,10 @@ pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -
 }
 
 /// The record, if it is there, and the rows that it was made of.
-type MovedRecord<'a> = (Option<&'a Record>, &'a String);
+type MigratedRecord<'a> = (Option<&'a Record>, &'a String);
 
 /// What the ledger has of migrated history.
-fn moved(held: &[StoredItem]) -> BTreeMap<&RecordKey, MovedRecord<'_>> {
+fn migrated_records(held: &[StoredItem]) -> BTreeMap<&RecordKey, MigratedRecord<'_>> {
     let records: BTreeMap<_, _> = held
         .iter()
         .filter_map(|held| match held {
@@ -62,10 +66,10 @@ fn moved(held: &[StoredItem]) -> BTreeMap<&RecordKey, MovedRecord<'_>> {
 }
 
 fn differences(
-    plan: &Moved,
+    plan: &UserPlan,
     rows: &UserRows,
     old: &[OldRow],
-    mut moved: BTreeMap<&RecordKey, MovedRecord<'_>>,
+    mut moved: BTreeMap<&RecordKey, MigratedRecord<'_>>,
     as_of: Timestamp,
 ) -> Vec<String> {
     let mut faults = Vec::new();

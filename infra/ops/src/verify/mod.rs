@@ -1,7 +1,7 @@
 //! Holds the old table against the ledger, and the ledger against itself.
 
+mod check_user;
 mod compare;
-mod look;
 mod report;
 mod sample;
 
@@ -19,15 +19,15 @@ use uuid::Uuid;
 pub use report::Report;
 
 use crate::{
+    cli_error::CliError,
+    legacy::{LegacyDatabase, NameOverrides},
     migrate,
-    old::{Called, Old},
-    problem::Problem,
     progress::Progress,
     users::Users,
 };
+use check_user::check_user;
 use compare::compare;
-use look::look;
-use sample::{Sample, chosen};
+use sample::{Sample, select_users};
 
 /// How many users are looked at at once.
 const AT_ONCE: usize = 8;
@@ -40,7 +40,7 @@ pub struct Settings {
     pub from: Option<String>,
     /// What they are called.
     #[command(flatten)]
-    pub called: Called,
+    pub called: NameOverrides,
     /// The migration's folder
     #[arg(long, value_name = "DIR", default_value = migrate::FOLDER)]
     pub folder: PathBuf,
@@ -68,7 +68,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// What stopped it, in one line. What it finds is in the report.
-pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, Problem> {
+pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, CliError> {
     let seed = settings.seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0 >> 32);
     let mut report = Report { seed: settings.sample.map(|_| seed), ..Report::default() };
     let mut sample =
@@ -78,7 +78,7 @@ pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, Prob
     }
     let (end, is_quiet) = (Instant::now() + settings.lasting.unwrap_or_default(), settings.lasting.is_some());
     loop {
-        look_at_all(ledger, sample, is_quiet, &mut report).await?;
+        check_all(ledger, sample, is_quiet, &mut report).await?;
         if !report.is_sound() || Instant::now() + settings.every > end {
             break;
         }
@@ -91,8 +91,8 @@ pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, Prob
         sample = sample.map(|sample| Sample { seed: sample.seed.wrapping_add(1), ..sample });
     }
     if let Some(path) = &settings.report {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| Problem(error.to_string()))?;
-        std::fs::write(path, text + "\n").map_err(|error| Problem::of_file(path, &error))?;
+        let text = serde_json::to_string_pretty(&report).map_err(|error| CliError(error.to_string()))?;
+        std::fs::write(path, text + "\n").map_err(|error| CliError::from_io(path, &error))?;
     }
     Ok(report)
 }
@@ -104,15 +104,15 @@ async fn compare_all(
     settings: &Settings,
     sample: Option<Sample>,
     report: &mut Report,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let (names, as_of) = (settings.called.names()?, migrate::as_of(&settings.folder)?);
-    let mut old = Old::connect(url).await?;
+    let mut old = LegacyDatabase::connect(url).await?;
     let snapshot = old.snapshot(&names, settings.since).await?;
     let mut progress = Progress::start(Some(snapshot.count().0), "old users");
     let users = stream::try_unfold(snapshot, |mut snapshot| async move {
-        Ok::<_, Problem>(snapshot.next_user().await?.map(|user| (user, snapshot)))
+        Ok::<_, CliError>(snapshot.next_user().await?.map(|user| (user, snapshot)))
     });
-    let users = chosen(users, |user| &user.user, sample).await?;
+    let users = select_users(users, |user| &user.user, sample).await?;
     let mut compared = users.map_ok(|user| compare(ledger, user, as_of)).try_buffer_unordered(AT_ONCE);
     while let Some(compared) = compared.try_next().await? {
         progress.pass(1);
@@ -124,18 +124,18 @@ async fn compare_all(
 }
 
 /// Holds the table against itself.
-async fn look_at_all(
+async fn check_all(
     ledger: &Ledger,
     sample: Option<Sample>,
     is_quiet: bool,
     report: &mut Report,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let mut progress = (!is_quiet).then(|| Progress::start(None, "users"));
     let users = stream::try_unfold(Users::of(ledger), |mut users| async move {
-        Ok::<_, Problem>(users.next().await?.map(|user| (user, users)))
+        Ok::<_, CliError>(users.next().await?.map(|user| (user, users)))
     });
-    let users = chosen(users, String::as_str, sample).await?;
-    let mut looks = users.map_ok(|user| look(ledger, user)).try_buffer_unordered(AT_ONCE);
+    let users = select_users(users, String::as_str, sample).await?;
+    let mut looks = users.map_ok(|user| check_user(ledger, user)).try_buffer_unordered(AT_ONCE);
     while let Some(look) = looks.try_next().await? {
         progress.iter_mut().for_each(|progress| progress.pass(1));
         report.users += 1;

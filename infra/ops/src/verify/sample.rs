@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use uuid::Uuid;
 
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// So many of all, by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub(super) struct Sample {
 }
 
 /// Those of them that the sample chooses, or all.
-pub(super) async fn chosen<'a, T: Send + 'a>(
-    all: impl Stream<Item = Result<T, Problem>> + Send + 'a,
+pub(super) async fn select_users<'a, T: Send + 'a>(
+    all: impl Stream<Item = Result<T, CliError>> + Send + 'a,
     user: impl Fn(&T) -> &str,
     sample: Option<Sample>,
-) -> Result<BoxStream<'a, Result<T, Problem>>, Problem> {
+) -> Result<BoxStream<'a, Result<T, CliError>>, CliError> {
     let Some(Sample { size, seed }) = sample else { return Ok(all.boxed()) };
     let mut all = Box::pin(all);
     let mut chosen = BTreeMap::new();
@@ -44,7 +44,7 @@ mod tests {
 
     async fn of(users: impl Iterator<Item = u32> + Send, sample: Option<Sample>) -> BTreeSet<String> {
         let all = stream::iter(users.map(|user| Ok(user.to_string())));
-        let chosen = chosen(all, String::as_str, sample).await.unwrap();
+        let chosen = select_users(all, String::as_str, sample).await.unwrap();
         chosen.try_collect().await.unwrap()
     }
 

@@ -3,6 +3,6 @@
 #![allow(dead_code, unreachable_pub, reason = "no test needs all of it")]
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
-pub mod oddities;
-pub mod place;
+pub mod legacy_data_gen;
 pub mod postgres;
+pub mod workspace;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// The tables, and their columns.
 const NAMES: [&str; 15] = [
@@ -23,25 +23,25 @@ const NAMES: [&str; 15] = [
 
 /// What the old tables and their columns are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names(BTreeMap<&'static str, String>);
+pub struct TableNames(BTreeMap<&'static str, String>);
 
-impl Default for Names {
-    fn default() -> Names {
+impl Default for TableNames {
+    fn default() -> TableNames {
         let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
-        Names(NAMES.into_iter().map(|name| (name, last(name).to_owned())).collect())
+        TableNames(NAMES.into_iter().map(|name| (name, last(name).to_owned())).collect())
     }
 }
 
-impl Names {
+impl TableNames {
     /// Says that something is called otherwise: a table (`orders`), by its name or as
     /// `schema.name`, or a column (`orders.order_no`), by its name alone.
     ///
     /// # Errors
     /// There is nothing of that kind, or this cannot be a name.
-    pub fn rename(&mut self, what: &str, name: &str) -> Result<(), Problem> {
+    pub fn rename(&mut self, what: &str, name: &str) -> Result<(), CliError> {
         checked(what, name)?;
         let known = self.0.get_mut(what);
-        let known = known.ok_or_else(|| Problem(format!("{what:?} is none of {}", NAMES.join(", "))))?;
+        let known = known.ok_or_else(|| CliError(format!("{what:?} is none of {}", NAMES.join(", "))))?;
         name.clone_into(known);
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Names {
     ///
     /// # Errors
     /// This cannot be a name.
-    pub(crate) fn beside_credits(&self, name: &str) -> Result<String, Problem> {
+    pub(crate) fn in_schema_of_credits(&self, name: &str) -> Result<String, CliError> {
         checked("a table", name)?;
         Ok(match self.of("credits").rsplit_once('.') {
             Some((schema, _)) if !name.contains('.') => whole(&format!("{schema}.{name}")),
@@ -70,22 +70,22 @@ impl Names {
 
     /// A column, as SQL has it, of a table that SQL calls `alias`.
     pub(crate) fn column(&self, alias: &str, column: &'static str) -> String {
-        format!("{alias}.{}", quoted(self.of(column)))
+        format!("{alias}.{}", quote(self.of(column)))
     }
 }
 
 /// A name of several parts, as SQL has it.
 fn whole(name: &str) -> String {
-    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+    name.split('.').map(quote).collect::<Vec<_>>().join(".")
 }
 
-fn checked(what: &str, name: &str) -> Result<(), Problem> {
+fn checked(what: &str, name: &str) -> Result<(), CliError> {
     let is_name = !name.split('.').any(str::is_empty) && !name.contains('\0');
-    if is_name { Ok(()) } else { Err(Problem(format!("{name:?} cannot be the name of {what}"))) }
+    if is_name { Ok(()) } else { Err(CliError(format!("{name:?} cannot be the name of {what}"))) }
 }
 
 /// A name that can be nothing else in SQL.
-pub(crate) fn quoted(name: &str) -> String {
+pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -100,7 +100,7 @@ mod tests {
             ("credits", "old.Credits", r#""old"."Credits""#, r#"c."old.Credits""#),
             ("credits", r#"a"; DROP"#, r#""a""; DROP""#, r#"c."a""; DROP""#),
         ] {
-            let mut names = Names::default();
+            let mut names = TableNames::default();
             names.rename(what, name).unwrap();
             assert_eq!((names.table(what), names.column("c", what)), (table.to_owned(), column.to_owned()));
         }
@@ -113,11 +113,11 @@ mod tests {
             ("old.credits", "since", r#""old"."since""#),
             ("old.credits", "new.since", r#""new"."since""#),
         ] {
-            let mut names = Names::default();
+            let mut names = TableNames::default();
             names.rename("credits", credits).unwrap();
-            assert_eq!(names.beside_credits(name), Ok(found.to_owned()));
+            assert_eq!(names.in_schema_of_credits(name), Ok(found.to_owned()));
         }
-        assert!(Names::default().beside_credits("a.").is_err());
+        assert!(TableNames::default().in_schema_of_credits("a.").is_err());
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
         for (what, name) in
             [("credits", ""), ("credits", "a."), ("credits", "a\0"), ("credit", "a"), ("", "a")]
         {
-            assert!(Names::default().rename(what, name).is_err(), "{what} {name:?}");
+            assert!(TableNames::default().rename(what, name).is_err(), "{what} {name:?}");
         }
     }
 }

@@ -6,21 +6,21 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::{Config, config::Host};
 
 use super::error;
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// How long a server may take to answer, where the URL does not say.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the database is, and the file of roots to trust besides the machine's.
-pub(super) fn read(url: &str) -> Result<(Config, Option<PathBuf>), Problem> {
+pub(super) fn read(url: &str) -> Result<(Config, Option<PathBuf>), CliError> {
     let (url, roots) = split(url);
-    let mut config: Config = url.parse().map_err(|_| error::url())?;
+    let mut config: Config = url.parse().map_err(|_| error::invalid_url())?;
     // An @ in a password ends it, and the rest of it becomes part of what follows.
     let has_at = |host: &Host| matches!(host, Host::Tcp(host) if host.contains('@'));
     let is_split = config.get_hosts().iter().any(has_at)
         || config.get_dbname().is_some_and(|database| database.contains('@'));
     if is_split || config.get_hosts().is_empty() || config.get_user().is_none() {
-        return Err(error::url());
+        return Err(error::invalid_url());
     }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(PATIENCE);
@@ -80,7 +80,7 @@ mod tests {
             "postgresql:///db",
             "postgresql://host/db",
         ] {
-            assert_eq!(read(url), Err(error::url()), "{url}");
+            assert_eq!(read(url), Err(error::invalid_url()), "{url}");
         }
     }
 }

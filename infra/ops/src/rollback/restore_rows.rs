@@ -7,10 +7,10 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{query, since::Row};
+use super::{query, recent_changes::ChangeRow};
 use crate::{
-    old::{Names, error},
-    problem::Problem,
+    cli_error::CliError,
+    legacy::{TableNames, error},
 };
 
 /// How many rows one statement has.
@@ -20,9 +20,9 @@ const AT_ONCE: usize = 500;
 const NAMED: usize = 3;
 
 /// The way back into PostgreSQL: one transaction.
-pub(super) struct Back<'a> {
+pub(super) struct RestoreTransaction<'a> {
     transaction: Transaction<'a>,
-    names: &'a Names,
+    names: &'a TableNames,
     /// The columns of `credits`.
     columns: Vec<String>,
     /// The table of what has happened since, as SQL has it.
@@ -37,27 +37,37 @@ pub(super) struct Back<'a> {
     named: Vec<String>,
 }
 
-impl<'a> Back<'a> {
+impl<'a> RestoreTransaction<'a> {
     /// Begins, with a new table for what has happened since.
     pub(super) async fn begin(
         transaction: Transaction<'a>,
-        names: &'a Names,
+        names: &'a TableNames,
         since: String,
-    ) -> Result<Back<'a>, Problem> {
+    ) -> Result<RestoreTransaction<'a>, CliError> {
         let credits = names.table("credits");
-        let not_read = |error| error::not_read(names.of("credits"), &error);
+        let not_read = |error| error::read_error(names.of("credits"), &error);
         let columns = transaction.query_typed(query::COLUMNS, &[(&credits, Type::TEXT)]).await;
         let columns = columns.map_err(not_read)?.iter().map(|row| row.get(0)).collect();
         let before = transaction.query_typed_one(&query::count(names), &[]).await.map_err(not_read)?;
         let before = before.get::<_, i64>(0).unsigned_abs();
         create(&transaction, &since).await?;
         let (given, inserted, different, named) = (0, 0, 0, vec![]);
-        Ok(Back { transaction, names, columns, since, before, given, inserted, different, named })
+        Ok(RestoreTransaction {
+            transaction,
+            names,
+            columns,
+            since,
+            before,
+            given,
+            inserted,
+            different,
+            named,
+        })
     }
 
     /// Puts old rows in, where they are not there, and compares them all.
-    pub(super) async fn give(&mut self, rows: &[&str]) -> Result<(), Problem> {
-        let failed = |error| error::not_written(self.names.of("credits"), &error);
+    pub(super) async fn give(&mut self, rows: &[&str]) -> Result<(), CliError> {
+        let failed = |error| error::write_error(self.names.of("credits"), &error);
         self.given += rows.len() as u64;
         for some in rows.chunks(AT_ONCE) {
             let kept =
@@ -78,20 +88,20 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
-    fn id(&self, row: &str) -> Result<i64, Problem> {
+    fn id(&self, row: &str) -> Result<i64, CliError> {
         let name = self.names.of("credits.id");
         columns(row).get(name).and_then(|id| id.parse().ok()).ok_or_else(|| {
-            Problem(format!(
+            CliError(format!(
                 "the rows that were moved have no id in {name:?}: --column credits.id=NAME has to be as it was for migrate"
             ))
         })
     }
 
     /// What there is with these ids.
-    async fn found(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, String>, Problem> {
+    async fn found(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, String>, CliError> {
         let found =
             self.transaction.query_typed(&query::found(self.names), &[(&ids, Type::INT8_ARRAY)]).await;
-        let found = found.map_err(|error| error::not_read(self.names.of("credits"), &error))?;
+        let found = found.map_err(|error| error::read_error(self.names.of("credits"), &error))?;
         Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
@@ -105,11 +115,12 @@ impl<'a> Back<'a> {
     }
 
     /// Adds what has happened since.
-    pub(super) async fn add(&mut self, rows: &[&Row]) -> Result<(), Problem> {
+    pub(super) async fn add(&mut self, rows: &[&ChangeRow]) -> Result<(), CliError> {
         let add = query::add(&self.since);
         for some in rows.chunks(AT_ONCE) {
-            let texts = |of: fn(&Row) -> Option<&str>| some.iter().map(|row| of(row)).collect::<Vec<_>>();
-            let times = |of: fn(&Row) -> Option<Timestamp>| {
+            let texts =
+                |of: fn(&ChangeRow) -> Option<&str>| some.iter().map(|row| of(row)).collect::<Vec<_>>();
+            let times = |of: fn(&ChangeRow) -> Option<Timestamp>| {
                 some.iter().map(|row| of(row).map(written)).collect::<Vec<_>>()
             };
             let credits: Vec<_> = some.iter().map(|row| row.credits).collect();
@@ -124,29 +135,33 @@ impl<'a> Back<'a> {
                 (&texts(|row| row.record.as_deref()), Type::TEXT_ARRAY),
             ];
             let added = self.transaction.execute_typed(&add, &columns).await;
-            added.map_err(|error| error::not_written(&self.since, &error))?;
+            added.map_err(|error| error::write_error(&self.since, &error))?;
         }
         Ok(())
     }
 
     /// Adds what lifts users, all of whose old rows these are, to zero where they fall
     /// below it: how many rows, and the sum of their credits.
-    pub(super) async fn forgive(&mut self, rows: &[&str], now: Timestamp) -> Result<(u64, i64), Problem> {
-        let forgive = query::forgive(self.names, &self.since);
+    pub(super) async fn offset_negative_balances(
+        &mut self,
+        rows: &[&str],
+        now: Timestamp,
+    ) -> Result<(u64, i64), CliError> {
+        let offset_negative_balances = query::offset_negative_balances(self.names, &self.since);
         let now = written(now);
         let parameters = [(&rows as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&now, Type::TEXT)];
-        let added = self.transaction.query_typed_one(&forgive, &parameters).await;
-        let added = added.map_err(|error| error::not_written(&self.since, &error))?;
+        let added = self.transaction.query_typed_one(&offset_negative_balances, &parameters).await;
+        let added = added.map_err(|error| error::write_error(&self.since, &error))?;
         Ok((added.get::<_, i64>(0).unsigned_abs(), added.get(1)))
     }
 
     /// Makes it so, or only looks whether it could be so. Nothing stays where a row is
     /// another than it was.
-    pub(super) async fn end(self, is_dry_run: bool) -> Result<(), Problem> {
+    pub(super) async fn end(self, is_dry_run: bool) -> Result<(), CliError> {
         let credits = self.names.table("credits");
         if self.different > 0 {
             let (count, named) = (self.different, self.named.join(", "));
-            return Err(Problem(format!(
+            return Err(CliError(format!(
                 "{count} rows of {credits} are not as they were: {named}; nothing is changed; put them right by hand, \
                  or delete them, and run again: what is missing is put back"
             )));
@@ -157,13 +172,13 @@ impl<'a> Back<'a> {
         if self.inserted > 0 {
             self.pass_ids(&credits).await?;
         }
-        self.transaction.commit().await.map_err(|error| error::not_written(&credits, &error))
+        self.transaction.commit().await.map_err(|error| error::write_error(&credits, &error))
     }
 
     /// New rows get new ids. No rollback takes this back, but all that is lost then are
     /// numbers.
-    async fn pass_ids(&self, credits: &str) -> Result<(), Problem> {
-        let failed = |error| error::not_written(&format!("the sequence of {credits}"), &error);
+    async fn pass_ids(&self, credits: &str) -> Result<(), CliError> {
+        let failed = |error| error::write_error(&format!("the sequence of {credits}"), &error);
         let id = self.names.of("credits.id");
         let parameters = [(&credits as &(dyn ToSql + Sync), Type::TEXT), (&id, Type::TEXT)];
         let sequence = self.transaction.query_typed_one(query::SEQUENCE, &parameters).await;
@@ -176,11 +191,11 @@ impl<'a> Back<'a> {
 }
 
 /// Makes the table of what has happened since, where nothing has its name.
-async fn create(transaction: &Transaction<'_>, since: &str) -> Result<(), Problem> {
-    let failed = |error| error::not_written(since, &error);
+async fn create(transaction: &Transaction<'_>, since: &str) -> Result<(), CliError> {
+    let failed = |error| error::write_error(since, &error);
     let is_there = transaction.query_typed_one(query::IS_THERE, &[(&since, Type::TEXT)]).await;
     if is_there.map_err(failed)?.get(0) {
-        return Err(Problem(format!(
+        return Err(CliError(format!(
             "there is a table {since} already: was all rolled back before? --since-table=NAME names another one"
         )));
     }

@@ -4,7 +4,7 @@ use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Void};
 use serde_json::{Value, json};
 
 /// All of a record, and where it stands.
-pub(super) fn content(key: &RecordKey, record: &Record) -> Value {
+pub(super) fn record_json(key: &RecordKey, record: &Record) -> Value {
     let (kind, content) = match record {
         Record::Grant(grant) => ("grant", of_grant(grant)),
         Record::Charge(charge) => ("charge", of_charge(charge)),

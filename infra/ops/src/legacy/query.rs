@@ -3,7 +3,7 @@
 
 use scrip::domain::Timestamp;
 
-use super::Names;
+use super::TableNames;
 
 /// Times are written in UTC, numbers exactly; rows that a policy hides are an error;
 /// and nothing ends a transaction that takes as long as what is done with its rows.
@@ -15,14 +15,14 @@ pub(super) const SETTINGS: &str = "
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// How many users there are, and how many rows.
-pub(super) fn counts(names: &Names, since: Option<Timestamp>) -> String {
+pub(super) fn counts(names: &TableNames, since: Option<Timestamp>) -> String {
     let (user, table, filter) = (user(names), names.table("credits"), filter(names, since));
     format!("SELECT count(DISTINCT {user}), count(*) FROM {table} AS c {filter}")
 }
 
 /// All rows, those of a user one after the other. Orders and generations are grouped
 /// before they are joined, so that doubles there give no row twice.
-pub(super) fn rows(names: &Names, since: Option<Timestamp>) -> String {
+pub(super) fn rows(names: &TableNames, since: Option<Timestamp>) -> String {
     let column = |name: &'static str| names.column("c", name);
     let (user, order_no) = (user(names), text(&column("credits.order_no")));
     let trans_type = text(&column("credits.trans_type"));
@@ -52,7 +52,7 @@ pub(super) fn rows(names: &Names, since: Option<Timestamp>) -> String {
 }
 
 /// All rows of the users who have one made since then, or of all.
-fn filter(names: &Names, since: Option<Timestamp>) -> String {
+fn filter(names: &TableNames, since: Option<Timestamp>) -> String {
     let Some(since) = since else { return String::new() };
     let (user, table) = (user(names), names.table("credits"));
     let made = names.column("c", "credits.created_at");
@@ -60,12 +60,12 @@ fn filter(names: &Names, since: Option<Timestamp>) -> String {
 }
 
 /// Whose a row is.
-fn user(names: &Names) -> String {
+fn user(names: &TableNames) -> String {
     format!("coalesce({}, '')", text(&names.column("c", "credits.user_uuid")))
 }
 
 /// Whose each order or generation is.
-fn owners(names: &Names, table: &'static str, key: &'static str, user: &'static str) -> String {
+fn owners(names: &TableNames, table: &'static str, key: &'static str, user: &'static str) -> String {
     let (key, user) = (text(&names.column("t", key)), text(&names.column("t", user)));
     let table = names.table(table);
     format!("(SELECT {key} AS key, array_agg(DISTINCT {user}) AS users FROM {table} AS t GROUP BY 1)")

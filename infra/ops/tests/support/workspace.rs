@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 const AS_OF: &str = "2026-01-01T00:00:00.000Z\n";
 
 /// An engine with the table, and a folder for the migration.
-pub struct Place {
+pub struct Workspace {
     /// The engine itself.
     pub engine: Engine,
     /// Where it is.
@@ -28,17 +28,17 @@ pub struct Place {
     folder: TempDir,
 }
 
-impl Place {
+impl Workspace {
     /// A new one; what is migrated there is as of 2026-01-01.
-    pub async fn new() -> Place {
+    pub async fn new() -> Workspace {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let engine = Engine::memory().unwrap();
         tokio::spawn(server::serve_on(listener, engine.clone()));
-        let place = Place { engine, endpoint, folder: tempfile::tempdir().unwrap() };
-        place.store().await.create_table().await.unwrap();
-        fs::write(place.path("as_of"), AS_OF).unwrap();
-        place
+        let workspace = Workspace { engine, endpoint, folder: tempfile::tempdir().unwrap() };
+        workspace.store().await.create_table().await.unwrap();
+        fs::write(workspace.path("as_of"), AS_OF).unwrap();
+        workspace
     }
 
     async fn store(&self) -> Store {
@@ -76,7 +76,7 @@ impl Place {
     }
 
     /// The same of a command that is about the old tables and keeps a folder.
-    pub fn command_with_old(&self, command: &str, url: &str, flags: &[&str]) -> Command {
+    pub fn legacy_command(&self, command: &str, url: &str, flags: &[&str]) -> Command {
         let folder = self.folder.path().display().to_string();
         let mut command = self.command(&[command, "--from", url, "--folder", &folder]);
         command.args(flags);
@@ -85,7 +85,7 @@ impl Place {
 
     /// Migrates to the end, which must be good: the report.
     pub fn migrate(&self, url: &str, flags: &[&str]) -> Value {
-        succeed(self.command_with_old("migrate", url, flags));
+        succeed(self.legacy_command("migrate", url, flags));
         self.json("report.json")
     }
 
@@ -114,38 +114,38 @@ impl Place {
         let mut items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
         let mut item = items.find(|item| item["user_uuid"]["S"] == user && item["sk"]["S"] == sort).unwrap();
         damage(&mut item);
-        self.put(item);
+        self.put_item(item);
     }
 
     /// Moves the old rows to where earlier versions wrote them: into the records.
-    pub fn to_old_form(&self) {
+    pub fn move_old_rows_into_records(&self) {
         let items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
-        let place = |item: &Value| [&item["user_uuid"], &item["sk"]].map(|part| part["S"].clone());
+        let workspace = |item: &Value| [&item["user_uuid"], &item["sk"]].map(|part| part["S"].clone());
         let mut items: BTreeMap<_, _> =
-            items.map(|item| (place(&item).map(|part| part.to_string()), item)).collect();
+            items.map(|item| (workspace(&item).map(|part| part.to_string()), item)).collect();
         let is_rows = |item: &Value| item["old_rows"]["M"].is_object();
         let all_rows: Vec<_> = items.values().filter(|item| is_rows(item)).cloned().collect();
         for item in all_rows {
-            let [user, sort] = place(&item);
+            let [user, sort] = workspace(&item);
             for (record, rows) in item["old_rows"]["M"].as_object().unwrap() {
                 let key = [user.to_string(), Value::from(record.as_str()).to_string()];
                 items.get_mut(&key).unwrap()["old_rows"] = rows.clone();
             }
-            self.lose(user.as_str().unwrap(), sort.as_str().unwrap());
+            self.delete_item(user.as_str().unwrap(), sort.as_str().unwrap());
         }
         for item in items.into_values().filter(|item| item["old_rows"]["S"].is_string()) {
-            self.put(item);
+            self.put_item(item);
         }
     }
 
     /// Loses an item of the table.
-    pub fn lose(&self, user: &str, sort: &str) {
+    pub fn delete_item(&self, user: &str, sort: &str) {
         let request = serde_json::json!({ "TableName": "credits", "Key": { "user_uuid": { "S": user }, "sk": { "S": sort } } });
         self.engine.delete_item(serde_json::from_value(request).unwrap()).unwrap();
     }
 
     /// Puts an item, over another one if need be.
-    pub fn put(&self, item: Value) {
+    pub fn put_item(&self, item: Value) {
         let put = serde_json::json!({ "TableName": "credits", "Item": item });
         self.engine.put_item(serde_json::from_value(put).unwrap()).unwrap();
     }

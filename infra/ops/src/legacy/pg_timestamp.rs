@@ -12,7 +12,7 @@ const LAST: i64 = 253_402_300_799_999;
 
 /// A time of PostgreSQL, of either type: one without a time zone is in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum PgTimestamp {
     /// `-infinity`, or before the year 0.
     Before,
     /// A time, to the millisecond.
@@ -23,33 +23,33 @@ pub(super) enum Moment {
     Never,
 }
 
-impl Moment {
+impl PgTimestamp {
     /// When something was made. A time that nothing is made at is one that the plan
     /// refuses.
-    pub(super) fn made(at: Option<Moment>) -> Timestamp {
+    pub(super) fn made(at: Option<PgTimestamp>) -> Timestamp {
         match at {
-            None | Some(Moment::Before) => bound(FIRST),
-            Some(Moment::At(at)) => at,
-            Some(Moment::After | Moment::Never) => bound(LAST),
+            None | Some(PgTimestamp::Before) => bound(FIRST),
+            Some(PgTimestamp::At(at)) => at,
+            Some(PgTimestamp::After | PgTimestamp::Never) => bound(LAST),
         }
     }
 
     /// When something runs out; never, where absent.
-    pub(super) fn end(at: Option<Moment>) -> Option<Timestamp> {
+    pub(super) fn end(at: Option<PgTimestamp>) -> Option<Timestamp> {
         match at {
-            None | Some(Moment::Never) => None,
-            Some(at) => Some(Moment::made(Some(at))),
+            None | Some(PgTimestamp::Never) => None,
+            Some(at) => Some(PgTimestamp::made(Some(at))),
         }
     }
 
     /// From what PostgreSQL sends: microseconds since 2000.
-    fn of(micros: i64) -> Moment {
+    fn of(micros: i64) -> PgTimestamp {
         let millis = micros.saturating_add(MICROS_TO_2000).div_euclid(1_000);
         match (micros, Timestamp::from_millis(millis)) {
-            (i64::MAX, _) => Moment::Never,
-            (_, Some(at)) => Moment::At(at),
-            (_, None) if micros < 0 => Moment::Before,
-            (_, None) => Moment::After,
+            (i64::MAX, _) => PgTimestamp::Never,
+            (_, Some(at)) => PgTimestamp::At(at),
+            (_, None) if micros < 0 => PgTimestamp::Before,
+            (_, None) => PgTimestamp::After,
         }
     }
 }
@@ -58,9 +58,9 @@ fn bound(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).expect("a time that can be written")
 }
 
-impl FromSql<'_> for Moment {
-    fn from_sql(_: &Type, bytes: &[u8]) -> Result<Moment, Box<dyn Error + Sync + Send>> {
-        Ok(Moment::of(i64::from_be_bytes(bytes.try_into()?)))
+impl FromSql<'_> for PgTimestamp {
+    fn from_sql(_: &Type, bytes: &[u8]) -> Result<PgTimestamp, Box<dyn Error + Sync + Send>> {
+        Ok(PgTimestamp::of(i64::from_be_bytes(bytes.try_into()?)))
     }
 
     accepts!(TIMESTAMP, TIMESTAMPTZ);
@@ -85,10 +85,10 @@ mod tests {
             (i64::MAX - 1, last, Some(last)),
             (i64::MAX, last, None),
         ] {
-            let moment = Some(Moment::of(micros));
-            assert_eq!(Moment::made(moment).to_string(), made, "{micros}");
-            assert_eq!(Moment::end(moment).map(|at| at.to_string()).as_deref(), end, "{micros}");
+            let moment = Some(PgTimestamp::of(micros));
+            assert_eq!(PgTimestamp::made(moment).to_string(), made, "{micros}");
+            assert_eq!(PgTimestamp::end(moment).map(|at| at.to_string()).as_deref(), end, "{micros}");
         }
-        assert_eq!((Moment::made(None).to_string().as_str(), Moment::end(None)), (first, None));
+        assert_eq!((PgTimestamp::made(None).to_string().as_str(), PgTimestamp::end(None)), (first, None));
     }
 }

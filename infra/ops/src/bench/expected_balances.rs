@@ -2,33 +2,32 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use super::mix::{Call, GRANT, What};
+use super::mix::{Call, CallKind, GRANT};
 
 /// What is known of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It was done.
+pub(super) enum CallOutcome {
     Done,
-    /// Nothing was done.
-    Refused,
-    /// Either: no answer came, or one that leaves it open.
-    Open,
+    NotDone,
+    /// No response arrived, or one that does not say whether the write was done.
+    Unknown,
 }
 
 /// What is known of a charge and of its refund.
 #[derive(Clone, Copy, Debug)]
 struct Charge {
     credits: u64,
-    made: Known,
-    refunded: Known,
+    made: CallOutcome,
+    refunded: CallOutcome,
 }
 
 /// Of which there is no answer yet.
-const UNHEARD_OF: Charge = Charge { credits: 0, made: Known::Open, refunded: Known::Refused };
+const UNKNOWN_CHARGE: Charge =
+    Charge { credits: 0, made: CallOutcome::Unknown, refunded: CallOutcome::NotDone };
 
 /// One user's.
 #[derive(Debug, Default)]
-struct Book {
+struct ExpectedBalance {
     granted: u64,
     /// Grants of which nobody knows.
     perhaps_granted: u64,
@@ -37,27 +36,27 @@ struct Book {
 
 /// All that a run has written.
 #[derive(Debug, Default)]
-pub(super) struct Books {
-    users: BTreeMap<u32, Book>,
+pub(super) struct ExpectedBalances {
+    users: BTreeMap<u32, ExpectedBalance>,
 }
 
-impl Books {
+impl ExpectedBalances {
     /// InvocationMetrics what is known of a call.
-    pub(super) fn note(&mut self, call: Call, known: Known) {
+    pub(super) fn note(&mut self, call: Call, known: CallOutcome) {
         let book = self.users.entry(call.user).or_default();
         match call.what {
-            What::Balance => {}
-            What::Grant { .. } => match known {
-                Known::Done => book.granted += GRANT,
-                Known::Open => book.perhaps_granted += GRANT,
-                Known::Refused => {}
+            CallKind::Balance => {}
+            CallKind::Grant { .. } => match known {
+                CallOutcome::Done => book.granted += GRANT,
+                CallOutcome::Unknown => book.perhaps_granted += GRANT,
+                CallOutcome::NotDone => {}
             },
-            What::Charge { nth, credits } => {
-                let charge = book.charges.entry(nth).or_insert(UNHEARD_OF);
+            CallKind::Charge { nth, credits } => {
+                let charge = book.charges.entry(nth).or_insert(UNKNOWN_CHARGE);
                 (charge.credits, charge.made) = (credits, known);
             }
             // Once it was answered, no charge is live, and none comes later.
-            What::Refund { nth } => book.charges.entry(nth).or_insert(UNHEARD_OF).refunded = known,
+            CallKind::Refund { nth } => book.charges.entry(nth).or_insert(UNKNOWN_CHARGE).refunded = known,
         }
     }
 
@@ -77,38 +76,38 @@ impl Books {
 
 impl Charge {
     fn is_surely_live(&self) -> bool {
-        self.made == Known::Done && self.refunded == Known::Refused
+        self.made == CallOutcome::Done && self.refunded == CallOutcome::NotDone
     }
 
     fn is_perhaps_live(&self) -> bool {
-        self.made != Known::Refused && self.refunded != Known::Done
+        self.made != CallOutcome::NotDone && self.refunded != CallOutcome::Done
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Known::{Done, Open, Refused};
+    use CallOutcome::{Done, NotDone, Unknown};
 
     #[test]
     fn a_balance_is_what_was_granted_less_live_charges() {
-        let grant = What::Grant { nth: 1 };
-        let charge = What::Charge { nth: 2, credits: 5 };
-        let refund = What::Refund { nth: 2 };
+        let grant = CallKind::Grant { nth: 1 };
+        let charge = CallKind::Charge { nth: 2, credits: 5 };
+        let refund = CallKind::Refund { nth: 2 };
         for (calls, below, above) in [
             (vec![], 0, 0),
             (vec![(charge, Done)], 5, 5),
-            (vec![(charge, Refused)], 0, 0),
-            (vec![(charge, Open)], 5, 0),
+            (vec![(charge, NotDone)], 0, 0),
+            (vec![(charge, Unknown)], 5, 0),
             (vec![(charge, Done), (refund, Done)], 0, 0),
-            (vec![(charge, Done), (refund, Refused)], 5, 5),
-            (vec![(charge, Done), (refund, Open)], 5, 0),
-            (vec![(charge, Open), (refund, Done)], 0, 0),
-            (vec![(refund, Done), (charge, Refused)], 0, 0),
-            (vec![(refund, Done), (charge, Open)], 0, 0),
-            (vec![(refund, Open), (charge, Done)], 5, 0),
+            (vec![(charge, Done), (refund, NotDone)], 5, 5),
+            (vec![(charge, Done), (refund, Unknown)], 5, 0),
+            (vec![(charge, Unknown), (refund, Done)], 0, 0),
+            (vec![(refund, Done), (charge, NotDone)], 0, 0),
+            (vec![(refund, Done), (charge, Unknown)], 0, 0),
+            (vec![(refund, Unknown), (charge, Done)], 5, 0),
         ] {
-            let mut books = Books::default();
+            let mut books = ExpectedBalances::default();
             for (what, known) in [(grant, Done)].into_iter().chain(calls.clone()) {
                 books.note(Call { user: 3, what }, known);
             }
@@ -119,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_grant_that_nobody_knows_of_may_be_there() {
-        for (known, from, to) in [(Done, GRANT, GRANT), (Refused, 0, 0), (Open, 0, GRANT)] {
-            let mut books = Books::default();
-            books.note(Call { user: 3, what: What::Grant { nth: 1 } }, known);
+        for (known, from, to) in [(Done, GRANT, GRANT), (NotDone, 0, 0), (Unknown, 0, GRANT)] {
+            let mut books = ExpectedBalances::default();
+            books.note(Call { user: 3, what: CallKind::Grant { nth: 1 } }, known);
             assert_eq!(books.balances().collect::<Vec<_>>(), [(3, from..=to)], "{known:?}");
         }
     }

@@ -9,11 +9,11 @@ use tokio_postgres::{
     error::{DbError, SqlState},
 };
 
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
 /// The URL cannot be read.
-pub(super) fn url() -> Problem {
-    Problem(
+pub(super) fn invalid_url() -> CliError {
+    CliError(
         "the URL of the old database must be postgresql://USER:PASSWORD@HOST:5432/DATABASE, at its end perhaps \
          ?sslmode=disable, prefer or require; in its parts each of @ : / ? # % is written as %40 and so on"
             .to_owned(),
@@ -21,13 +21,13 @@ pub(super) fn url() -> Problem {
 }
 
 /// There is no connection.
-pub(super) fn no_connection(config: &Config, error: &Error) -> Problem {
+pub(super) fn connect_error(config: &Config, error: &Error) -> CliError {
     if let Some(refusal) = error.as_db_error() {
-        return not_let_in(config, refusal);
+        return login_error(config, refusal);
     }
     let (place, cause) = (place(config), cause(error));
     let is_tls = error.to_string().contains("TLS");
-    Problem(match cause.as_str() {
+    CliError(match cause.as_str() {
         "password missing" => format!("the server at {place} asks for a password, and the URL has none"),
         _ if is_tls => format!(
             "no TLS with the server at {place}: {cause}; in the URL, sslrootcert=FILE names roots to trust besides \
@@ -37,10 +37,10 @@ pub(super) fn no_connection(config: &Config, error: &Error) -> Problem {
     })
 }
 
-fn not_let_in(config: &Config, refusal: &DbError) -> Problem {
+fn login_error(config: &Config, refusal: &DbError) -> CliError {
     let user = config.get_user().unwrap_or_default();
     let code = refusal.code();
-    Problem(if *code == SqlState::INVALID_PASSWORD {
+    CliError(if *code == SqlState::INVALID_PASSWORD {
         format!("the server refuses the password of user {user:?}: check the URL")
     } else if *code == SqlState::INVALID_CATALOG_NAME {
         let database = config.get_dbname().unwrap_or(user);
@@ -51,48 +51,48 @@ fn not_let_in(config: &Config, refusal: &DbError) -> Problem {
 }
 
 /// Something could not be read on the connection.
-pub(crate) fn not_read(what: &str, error: &Error) -> Problem {
+pub(crate) fn read_error(what: &str, error: &Error) -> CliError {
     if is_lost(error) {
-        return lost();
+        return connection_lost();
     }
     let Some(refusal) = error.as_db_error() else {
-        return Problem(format!("cannot read {what}: {}", cause(error)));
+        return CliError(format!("cannot read {what}: {}", cause(error)));
     };
     let (code, message) = (refusal.code(), line(refusal.message()));
     match code.code() {
-        "42501" => Problem(format!(
+        "42501" => CliError(format!(
             "the user of the URL may not read {what}: {message}; it needs SELECT on all three tables, and no row \
              security"
         )),
-        "72000" | "40001" => Problem(format!(
+        "72000" | "40001" => CliError(format!(
             "the server dropped what the snapshot needs ({message}): start again, on a server that keeps it for longer"
         )),
-        code => Problem(format!("the old database cannot give {what}: {message} ({code})")),
+        code => CliError(format!("the old database cannot give {what}: {message} ({code})")),
     }
 }
 
 /// Something could not go back into the old database.
-pub(crate) fn not_written(what: &str, error: &Error) -> Problem {
+pub(crate) fn write_error(what: &str, error: &Error) -> CliError {
     if is_lost(error) {
-        return lost();
+        return connection_lost();
     }
     let Some(refusal) = error.as_db_error() else {
-        return Problem(format!("cannot write {what}: {}", cause(error)));
+        return CliError(format!("cannot write {what}: {}", cause(error)));
     };
     let (code, message) = (refusal.code(), line(refusal.message()));
     match code.code() {
-        "42501" => Problem(format!(
+        "42501" => CliError(format!(
             "the user of the URL may not write {what}: {message}; it needs SELECT and INSERT on credits, SELECT and \
              UPDATE on the sequence of its ids, CREATE on its schema, and no row security"
         )),
         code => {
-            Problem(format!("the old database does not take {what}: {message} ({code}); nothing is changed"))
+            CliError(format!("the old database does not take {what}: {message} ({code}); nothing is changed"))
         }
     }
 }
 
-fn lost() -> Problem {
-    Problem("the connection to the old database was lost: start again".to_owned())
+fn connection_lost() -> CliError {
+    CliError("the connection to the old database was lost: start again".to_owned())
 }
 
 fn is_lost(error: &Error) -> bool {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::{Transaction, types::Type};
 
-use super::{Names, error};
-use crate::problem::Problem;
+use super::{TableNames, error};
+use crate::cli_error::CliError;
 
 /// The columns of a table that can be seen, each with its type as it is written, the
 /// type that a domain is of, and that one's category.
@@ -17,29 +17,29 @@ const COLUMNS: &str = "
 
 /// What a column has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ColumnType {
     Integer,
     Time,
     /// What says who or which, or is one of a few words.
     Text,
 }
 
-const NEEDED: [(&str, &[(&str, Kind)]); 3] = [
+const REQUIRED: [(&str, &[(&str, ColumnType)]); 3] = [
     (
         "credits",
         &[
-            ("credits.id", Kind::Integer),
-            ("credits.trans_no", Kind::Text),
-            ("credits.created_at", Kind::Time),
-            ("credits.user_uuid", Kind::Text),
-            ("credits.trans_type", Kind::Text),
-            ("credits.credits", Kind::Integer),
-            ("credits.order_no", Kind::Text),
-            ("credits.expired_at", Kind::Time),
+            ("credits.id", ColumnType::Integer),
+            ("credits.trans_no", ColumnType::Text),
+            ("credits.created_at", ColumnType::Time),
+            ("credits.user_uuid", ColumnType::Text),
+            ("credits.trans_type", ColumnType::Text),
+            ("credits.credits", ColumnType::Integer),
+            ("credits.order_no", ColumnType::Text),
+            ("credits.expired_at", ColumnType::Time),
         ],
     ),
-    ("generations", &[("generations.uuid", Kind::Text), ("generations.user_uuid", Kind::Text)]),
-    ("orders", &[("orders.order_no", Kind::Text), ("orders.user_uuid", Kind::Text)]),
+    ("generations", &[("generations.uuid", ColumnType::Text), ("generations.user_uuid", ColumnType::Text)]),
+    ("orders", &[("orders.order_no", ColumnType::Text), ("orders.user_uuid", ColumnType::Text)]),
 ];
 
 /// What tells rows apart.
@@ -47,8 +47,8 @@ const UNIQUE: [&str; 2] = ["credits.id", "credits.trans_no"];
 
 /// Every table and column is there and of a type that can be read, and rows can be
 /// told apart.
-pub(super) async fn check(transaction: &Transaction<'_>, names: &Names) -> Result<(), Problem> {
-    columns(transaction, names, &NEEDED).await?;
+pub(super) async fn check(transaction: &Transaction<'_>, names: &TableNames) -> Result<(), CliError> {
+    columns(transaction, names, &REQUIRED).await?;
     for column in UNIQUE {
         unique(transaction, names, column).await?;
     }
@@ -56,22 +56,22 @@ pub(super) async fn check(transaction: &Transaction<'_>, names: &Names) -> Resul
 }
 
 /// The same of `credits` alone, whose rows go back by their ids.
-pub(super) async fn check_credits(transaction: &Transaction<'_>, names: &Names) -> Result<(), Problem> {
-    columns(transaction, names, &NEEDED[..1]).await?;
+pub(super) async fn check_credits(transaction: &Transaction<'_>, names: &TableNames) -> Result<(), CliError> {
+    columns(transaction, names, &REQUIRED[..1]).await?;
     unique(transaction, names, "credits.id").await
 }
 
 async fn columns(
     transaction: &Transaction<'_>,
-    names: &Names,
-    needed: &[(&'static str, &[(&'static str, Kind)])],
-) -> Result<(), Problem> {
+    names: &TableNames,
+    needed: &[(&'static str, &[(&'static str, ColumnType)])],
+) -> Result<(), CliError> {
     for (table, columns) in needed {
         let found = columns_of(transaction, names, table).await?;
         for (column, kind) in *columns {
             let name = names.of(column);
             let (written, base, category) = found.get(name).ok_or_else(|| missing(names, table, column))?;
-            if !kind.takes(base, category) {
+            if !kind.accepts(base, category) {
                 return Err(wrong(names, table, name, *kind, written));
             }
         }
@@ -83,66 +83,70 @@ type Columns = BTreeMap<String, (String, String, String)>;
 
 async fn columns_of(
     transaction: &Transaction<'_>,
-    names: &Names,
+    names: &TableNames,
     table: &'static str,
-) -> Result<Columns, Problem> {
+) -> Result<Columns, CliError> {
     let name = names.table(table);
     let rows = transaction.query_typed(COLUMNS, &[(&name, Type::TEXT)]).await;
-    let rows = rows.map_err(|error| error::not_read(names.of(table), &error))?;
+    let rows = rows.map_err(|error| error::read_error(names.of(table), &error))?;
     if rows.is_empty() {
-        return Err(Problem(format!(
+        return Err(CliError(format!(
             "there is no table {name}: --table {table}=NAME says what it is called"
         )));
     }
     Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)))).collect())
 }
 
-impl Kind {
-    fn takes(self, base: &str, category: &str) -> bool {
+impl ColumnType {
+    fn accepts(self, base: &str, category: &str) -> bool {
         let is_integer = matches!(base, "smallint" | "integer" | "bigint");
         match self {
-            Kind::Integer => is_integer,
-            Kind::Time => matches!(base, "timestamp with time zone" | "timestamp without time zone"),
+            ColumnType::Integer => is_integer,
+            ColumnType::Time => matches!(base, "timestamp with time zone" | "timestamp without time zone"),
             // Strings and enumerations.
-            Kind::Text => is_integer || base == "uuid" || matches!(category, "S" | "E"),
+            ColumnType::Text => is_integer || base == "uuid" || matches!(category, "S" | "E"),
         }
     }
 
-    fn told(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
-            Kind::Integer => "smallint, integer or bigint",
-            Kind::Time => "timestamp, with or without time zone",
-            Kind::Text => "text, varchar or uuid",
+            ColumnType::Integer => "smallint, integer or bigint",
+            ColumnType::Time => "timestamp, with or without time zone",
+            ColumnType::Text => "text, varchar or uuid",
         }
     }
 }
 
-fn missing(names: &Names, table: &'static str, column: &'static str) -> Problem {
+fn missing(names: &TableNames, table: &'static str, column: &'static str) -> CliError {
     let (table, name) = (names.table(table), names.of(column));
-    Problem(format!(
+    CliError(format!(
         "the table {table} has no column {name:?}: --column {column}=NAME says what it is called"
     ))
 }
 
-fn wrong(names: &Names, table: &'static str, name: &str, kind: Kind, written: &str) -> Problem {
-    let (table, needed) = (names.table(table), kind.told());
-    Problem(format!("the column {name:?} of the table {table} is of type {written}, and has to be {needed}"))
+fn wrong(names: &TableNames, table: &'static str, name: &str, kind: ColumnType, written: &str) -> CliError {
+    let (table, needed) = (names.table(table), kind.description());
+    CliError(format!("the column {name:?} of the table {table} is of type {written}, and has to be {needed}"))
 }
 
-async fn unique(transaction: &Transaction<'_>, names: &Names, column: &'static str) -> Result<(), Problem> {
+async fn unique(
+    transaction: &Transaction<'_>,
+    names: &TableNames,
+    column: &'static str,
+) -> Result<(), CliError> {
     let (table, name) = (names.table("credits"), names.column("c", column));
     let again = format!(
         "SELECT {name}::text FROM {table} AS c GROUP BY {name} HAVING count(*) > 1 OR {name} IS NULL LIMIT 1"
     );
     let again = transaction.query_typed_opt(&again, &[]).await;
-    let again = again.map_err(|error| error::not_read(names.of("credits"), &error))?;
+    let again = again.map_err(|error| error::read_error(names.of("credits"), &error))?;
     let Some(again) = again else { return Ok(()) };
     let why = match again.get::<_, Option<String>>(0) {
         Some(value) => format!("several have {value:?}"),
         None => "one has none".to_owned(),
     };
     let name = names.of(column);
-    Err(Problem(format!(
+    Err(CliError(format!(
         "the column {name:?} of the table {table} does not tell rows apart, as {why}: --column {column}=NAME names one \
          that does"
     )))

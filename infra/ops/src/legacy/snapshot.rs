@@ -7,10 +7,10 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{Names, error, moment::Moment, query};
+use super::{TableNames, error, pg_timestamp::PgTimestamp, query};
 use crate::{
-    plan::{Found, OldRow},
-    problem::Problem,
+    cli_error::CliError,
+    plan::{OldRow, ReferenceOwner},
 };
 
 /// The old table as it was at one moment.
@@ -37,11 +37,11 @@ pub struct UserRows {
 impl<'a> Snapshot<'a> {
     pub(super) async fn of(
         transaction: Transaction<'a>,
-        names: &Names,
+        names: &TableNames,
         since: Option<Timestamp>,
-    ) -> Result<Snapshot<'a>, Problem> {
+    ) -> Result<Snapshot<'a>, CliError> {
         let table = names.of("credits").to_owned();
-        let failed = |error| error::not_read(&table, &error);
+        let failed = |error| error::read_error(&table, &error);
         let counts = transaction.query_typed_one(&query::counts(names, since), &[]).await.map_err(failed)?;
         let counts = (counted(&counts, 0), counted(&counts, 1));
         let none: [(&(dyn ToSql + Sync), Type); 0] = [];
@@ -59,7 +59,7 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     /// The server or the connection fails, or a row cannot be read.
-    pub async fn next_user(&mut self) -> Result<Option<UserRows>, Problem> {
+    pub async fn next_user(&mut self) -> Result<Option<UserRows>, CliError> {
         let first = match self.ahead.take() {
             Some(first) => first,
             None => match self.next_row().await? {
@@ -79,15 +79,15 @@ impl<'a> Snapshot<'a> {
         Ok(Some(UserRows { user, rows }))
     }
 
-    async fn next_row(&mut self) -> Result<Option<(OldRow, String)>, Problem> {
-        let row = self.rows.try_next().await.map_err(|error| error::not_read(&self.table, &error))?;
+    async fn next_row(&mut self) -> Result<Option<(OldRow, String)>, CliError> {
+        let row = self.rows.try_next().await.map_err(|error| error::read_error(&self.table, &error))?;
         row.map(|row| self.read(&row)).transpose()
     }
 
-    fn read(&self, row: &Row) -> Result<(OldRow, String), Problem> {
+    fn read(&self, row: &Row) -> Result<(OldRow, String), CliError> {
         read(row).map_err(|error| {
             let id = row.try_get::<_, i64>(0).map_or_else(|_| "unknown".to_owned(), |id| id.to_string());
-            error::not_read(&format!("the row of {} with id {id}", self.table), &error)
+            error::read_error(&format!("the row of {} with id {id}", self.table), &error)
         })
     }
 }
@@ -96,23 +96,23 @@ fn read(row: &Row) -> Result<(OldRow, String), tokio_postgres::Error> {
     let old = OldRow {
         id: row.try_get(0)?,
         trans_no: row.try_get(1)?,
-        created_at: Moment::made(row.try_get(2)?),
+        created_at: PgTimestamp::made(row.try_get(2)?),
         user_uuid: row.try_get(3)?,
         trans_type: row.try_get(4)?,
         credits: row.try_get(5)?,
         order_no: row.try_get(6)?,
-        expired_at: Moment::end(row.try_get(7)?),
-        as_order: found(row.try_get(8)?, row.try_get(9)?),
-        as_generation: found(row.try_get(10)?, row.try_get(11)?),
+        expired_at: PgTimestamp::end(row.try_get(7)?),
+        order_owner: found(row.try_get(8)?, row.try_get(9)?),
+        generation_owner: found(row.try_get(10)?, row.try_get(11)?),
     };
     Ok((old, row.try_get(12)?))
 }
 
-fn found(is_there: bool, is_own: bool) -> Found {
+fn found(is_there: bool, is_own: bool) -> ReferenceOwner {
     match (is_there, is_own) {
-        (false, _) => Found::Nowhere,
-        (true, true) => Found::Own,
-        (true, false) => Found::Anothers,
+        (false, _) => ReferenceOwner::Missing,
+        (true, true) => ReferenceOwner::SameUser,
+        (true, false) => ReferenceOwner::OtherUser,
     }
 }
 

@@ -7,7 +7,7 @@ fn second(second: i64) -> Timestamp {
     Timestamp::from_millis(second * 1_000).unwrap()
 }
 
-fn id<Kind>(text: &str) -> Id<Kind> {
+fn id<ChangeKind>(text: &str) -> Id<ChangeKind> {
     text.to_owned().try_into().unwrap()
 }
 
@@ -55,14 +55,14 @@ fn place(generation: Option<&str>) -> RecordKey {
 
 /// Each row on a line, but for what the record's own test looks at.
 fn lines(key: &RecordKey, record: &Record, is_migrated: bool) -> Vec<String> {
-    let line = |row: Row| {
+    let line = |row: ChangeRow| {
         assert_eq!(row.user_uuid, "u");
         let (made, ends) = (row.created_at.millis() / 1_000, row.expired_at.map(|at| at.millis() / 1_000));
         let (order_no, has_record) = (row.order_no.unwrap_or_default(), row.record.is_some());
         let tail = row.trans_no.get(36..).unwrap();
         format!("{made} {tail} {} {} {order_no} {ends:?} {has_record}", row.trans_type, row.credits)
     };
-    since(&id("u"), key, record, is_migrated).into_iter().map(line).collect()
+    change_rows(&id("u"), key, record, is_migrated).into_iter().map(line).collect()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn each_pack_that_was_touched_has_a_row() {
 
 #[test]
 fn a_record_is_told_whole() {
-    let rows = since(&id("u"), &place(Some("gen")), &charge(Some("gen"), Some(void(nonce()))), false);
+    let rows = change_rows(&id("u"), &place(Some("gen")), &charge(Some("gen"), Some(void(nonce()))), false);
     let record: serde_json::Value = serde_json::from_str(rows[0].record.as_ref().unwrap()).unwrap();
     let trans_no = |made| TransNo::new(second(made), nonce());
     let pack = |made, ends: Option<&str>| {

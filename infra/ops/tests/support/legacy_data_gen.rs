@@ -9,7 +9,7 @@ use proptest::{
     test_runner::{RngAlgorithm, TestRng},
 };
 use scrip::domain::Timestamp;
-use scrip_ops::plan::{Found, OldRow};
+use scrip_ops::plan::{OldRow, ReferenceOwner};
 use tokio_postgres::Client;
 use uuid::Builder;
 
@@ -35,7 +35,7 @@ const AT_ONCE: usize = 1_000;
 
 /// How much of what.
 #[derive(Clone, Copy, Debug)]
-pub struct Oddities {
+pub struct LegacyData {
     /// Of what there is chance.
     pub seed: u64,
     /// How many users there are, some of whom are nobody.
@@ -64,17 +64,17 @@ pub struct Row {
     line: String,
 }
 
-impl Oddities {
+impl LegacyData {
     /// All users, each as it comes.
     pub fn users(self) -> impl Iterator<Item = OldUser> {
         (0..self.users).map(move |number| {
-            let mut story = Story::of(self.seed, number);
+            let mut generator = UserGenerator::of(self.seed, number);
             if number == 0 {
-                story.many(self.largest)
+                generator.many(self.largest)
             } else {
-                story.some()
+                generator.some()
             }
-            story.told
+            generator.told
         })
     }
 
@@ -106,7 +106,7 @@ fn pair((key, user): &(String, Option<String>)) -> String {
 }
 
 /// A user's life, row by row.
-struct Story {
+struct UserGenerator {
     rng: TestRng,
     number: u64,
     user: Option<String>,
@@ -144,25 +144,26 @@ const STYLES: [Style; 6] = [
 const CHARGES: [&str; 4] = ["anime_generation", "image_generation", "video_generation", "chat"];
 
 /// An `order_no`, and where it is found: among orders, among generations.
-type Reference = (Option<String>, Found, Found);
+type Reference = (Option<String>, ReferenceOwner, ReferenceOwner);
 
-const NONE: Reference = (None, Found::Nowhere, Found::Nowhere);
+const NONE: Reference = (None, ReferenceOwner::Missing, ReferenceOwner::Missing);
 
-impl Story {
-    fn of(seed: u64, number: u64) -> Story {
+impl UserGenerator {
+    fn of(seed: u64, number: u64) -> UserGenerator {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         bytes[8..16].copy_from_slice(&number.to_le_bytes());
         let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let at = NOW - 700 * DAY + i64::from(rng.next_u32() % 400) * DAY;
-        let mut story = Story { rng, number, user: None, at, packs: vec![], told: OldUser::default() };
-        story.user = story.named();
+        let mut generator =
+            UserGenerator { rng, number, user: None, at, packs: vec![], told: OldUser::default() };
+        generator.user = generator.named();
         // Whose it is, everybody can refer to; some stand there twice.
-        for _ in 0..=story.below(3) / 2 {
-            story.told.orders.push((order(number, 0), story.user.clone()));
-            story.told.generations.push((format!("gen-{number}-0"), story.user.clone()));
+        for _ in 0..=generator.below(3) / 2 {
+            generator.told.orders.push((order(number, 0), generator.user.clone()));
+            generator.told.generations.push((format!("gen-{number}-0"), generator.user.clone()));
         }
-        story
+        generator
     }
 
     /// A user who lives long.
@@ -212,14 +213,19 @@ impl Story {
     }
 
     fn odd(&mut self) {
-        let of_before = |kind: &str, story: &Story| format!("{kind}-{}-0", story.number - 1);
+        let of_before = |kind: &str, generator: &UserGenerator| format!("{kind}-{}-0", generator.number - 1);
         match self.below(16) {
             // The webhook came twice.
             0 => {
                 let again = self.told.rows.iter().rfind(|row| row.read.trans_type == "order_pay").cloned();
                 if let Some(Row { read, .. }) = again {
                     let ends = read.expired_at.map(Timestamp::millis);
-                    self.row("order_pay", read.credits, (read.order_no, Found::Own, Found::Nowhere), ends);
+                    self.row(
+                        "order_pay",
+                        read.credits,
+                        (read.order_no, ReferenceOwner::SameUser, ReferenceOwner::Missing),
+                        ends,
+                    );
                 }
             }
             // Two charges at once, each of all that there was.
@@ -238,16 +244,31 @@ impl Story {
             }
             4 => self.row("admin_gift", 7, NONE, None),
             5 => self.row("", 7, NONE, None),
-            6 => self.row("chat", -1, (Some("no id: #/ü".to_owned()), Found::Nowhere, Found::Nowhere), None),
-            7 => self.row("chat", -1, (Some(of_before("gen", self)), Found::Nowhere, Found::Anothers), None),
+            6 => self.row(
+                "chat",
+                -1,
+                (Some("no id: #/ü".to_owned()), ReferenceOwner::Missing, ReferenceOwner::Missing),
+                None,
+            ),
+            7 => self.row(
+                "chat",
+                -1,
+                (Some(of_before("gen", self)), ReferenceOwner::Missing, ReferenceOwner::OtherUser),
+                None,
+            ),
             8 => self.row(
                 "order_pay",
                 5,
-                (Some(of_before("order", self)), Found::Anothers, Found::Nowhere),
+                (Some(of_before("order", self)), ReferenceOwner::OtherUser, ReferenceOwner::Missing),
                 None,
             ),
-            9 => self.row("order_pay", 5, (None, Found::Nowhere, Found::Nowhere), None),
-            10 => self.row("chat", 0, (Some(String::new()), Found::Nowhere, Found::Nowhere), None),
+            9 => self.row("order_pay", 5, (None, ReferenceOwner::Missing, ReferenceOwner::Missing), None),
+            10 => self.row(
+                "chat",
+                0,
+                (Some(String::new()), ReferenceOwner::Missing, ReferenceOwner::Missing),
+                None,
+            ),
             11 => self.row("order_pay", i64::MAX, NONE, None),
             12 => self.row("chat", 4, NONE, None),
             // Both an order and a generation.
@@ -255,7 +276,7 @@ impl Story {
                 let both = format!("both-{}", self.number);
                 self.told.orders.push((both.clone(), self.user.clone()));
                 self.told.generations.push((both.clone(), self.user.clone()));
-                self.row("chat", -1, (Some(both), Found::Own, Found::Own), None);
+                self.row("chat", -1, (Some(both), ReferenceOwner::SameUser, ReferenceOwner::SameUser), None);
             }
             // Another's too: own wins.
             14 => {
@@ -263,7 +284,12 @@ impl Story {
                 for user in [Some("somebody".to_owned()), self.user.clone(), None] {
                     self.told.orders.push((shared.clone(), user));
                 }
-                self.row("order_pay", 5, (Some(shared), Found::Own, Found::Nowhere), None);
+                self.row(
+                    "order_pay",
+                    5,
+                    (Some(shared), ReferenceOwner::SameUser, ReferenceOwner::Missing),
+                    None,
+                );
             }
             _ => self.out_of_time(),
         }
@@ -316,8 +342,8 @@ impl Story {
         let of = match style {
             Style::Generation => self.generation(),
             Style::OrderOfPack if last.order_no.is_empty() => NONE,
-            Style::OrderOfPack => (Some(last.order_no), Found::Own, Found::Nowhere),
-            Style::Nothing => (Some(String::new()), Found::Nowhere, Found::Nowhere),
+            Style::OrderOfPack => (Some(last.order_no), ReferenceOwner::SameUser, ReferenceOwner::Missing),
+            Style::Nothing => (Some(String::new()), ReferenceOwner::Missing, ReferenceOwner::Missing),
             Style::Null => NONE,
         };
         let trans_type = CHARGES[self.chosen(CHARGES.len())];
@@ -330,7 +356,8 @@ impl Story {
         self.charge(Style::Generation, 2);
         let Some(Row { read, .. }) = self.told.rows.get(before).cloned() else { return };
         for _ in 0..times {
-            let (of, ends) = ((read.order_no.clone(), read.as_order, read.as_generation), read.expired_at);
+            let (of, ends) =
+                ((read.order_no.clone(), read.order_owner, read.generation_owner), read.expired_at);
             let ends = ends.map(Timestamp::millis);
             self.packs.push(Pack { order_no: String::new(), ends, left: 2 });
             self.row(&format!("{}_refund", read.trans_type), 2, of, ends);
@@ -341,11 +368,12 @@ impl Story {
     fn row(&mut self, trans_type: &str, credits: i64, of: Reference, ends: Option<i64>) {
         let step = if self.number == 0 { MINUTE / 10 } else { self.below(20 * 60) * MINUTE };
         self.at = (self.at + step).min(NOW - MINUTE);
-        let (order_no, as_order, as_generation) = of;
-        let place = i64::try_from(self.told.rows.len()).unwrap();
+        let (order_no, order_owner, generation_owner) = of;
+        let workspace = i64::try_from(self.told.rows.len()).unwrap();
         let read = OldRow {
             // The first user's come after all others'.
-            id: self.number.checked_sub(1).map_or(i64::MAX / 2, |number| number.cast_signed() * ROWS) + place,
+            id: self.number.checked_sub(1).map_or(i64::MAX / 2, |number| number.cast_signed() * ROWS)
+                + workspace,
             trans_no: uuid(&mut self.rng),
             created_at: Timestamp::from_millis(self.at).unwrap(),
             user_uuid: self.user.clone().unwrap_or_default(),
@@ -353,8 +381,8 @@ impl Story {
             credits,
             order_no,
             expired_at: ends.and_then(Timestamp::from_millis),
-            as_order,
-            as_generation,
+            order_owner,
+            generation_owner,
         };
         let line = self.line(&read);
         self.told.rows.push(Row { read, line });
@@ -405,14 +433,14 @@ impl Story {
     fn order(&mut self) -> Reference {
         let order_no = order(self.number, 1 + self.told.orders.len());
         self.told.orders.push((order_no.clone(), self.user.clone()));
-        (Some(order_no), Found::Own, Found::Nowhere)
+        (Some(order_no), ReferenceOwner::SameUser, ReferenceOwner::Missing)
     }
 
     /// A new generation.
     fn generation(&mut self) -> Reference {
         let generation = uuid(&mut self.rng);
         self.told.generations.push((generation.clone(), self.user.clone()));
-        (Some(generation), Found::Nowhere, Found::Own)
+        (Some(generation), ReferenceOwner::Missing, ReferenceOwner::SameUser)
     }
 
     fn live(&self) -> impl Iterator<Item = &Pack> {

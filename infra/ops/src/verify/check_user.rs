@@ -7,13 +7,13 @@ use scrip::{
     ledger::{Ledger, TimelineRequest},
 };
 
-use crate::problem::{Problem, deadline};
+use crate::cli_error::{CliError, deadline};
 
 /// How many records a timed page has: what callers get who do not say.
 const PAGE: usize = 20;
 
 /// What was seen of a user.
-pub(super) struct Look {
+pub(super) struct UserCheck {
     pub(super) user: String,
     pub(super) records: u64,
     pub(super) voided: u64,
@@ -23,12 +23,12 @@ pub(super) struct Look {
 }
 
 /// Looks at a user.
-pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem> {
+pub(super) async fn check_user(ledger: &Ledger, user: String) -> Result<UserCheck, CliError> {
     let Ok(id) = UserId::try_from(user.clone()) else {
         let faults = vec![Discrepancy::NoUser.to_string()];
-        return Ok(Look { user, records: 0, voided: 0, faults, times: Vec::new() });
+        return Ok(UserCheck { user, records: 0, voided: 0, faults, times: Vec::new() });
     };
-    let failed = |error| Problem::of_ledger(&format!("user {id}"), &error);
+    let failed = |error| CliError::from_ledger(&format!("user {id}"), &error);
     let audited = ledger.audit(&id, deadline(ledger)).await.map_err(failed)?;
     let mut times = Vec::new();
     let balance = ledger.wallet(&id, deadline(ledger));
@@ -44,7 +44,7 @@ pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem>
     if audited.discrepancies.unnamed() > 0 {
         faults.push(format!("and {} more", audited.discrepancies.unnamed()));
     }
-    Ok(Look { user, records: audited.records, voided: audited.voided, faults, times })
+    Ok(UserCheck { user, records: audited.records, voided: audited.voided, faults, times })
 }
 
 /// How long a read takes. That it finds damage is what the audit tells.

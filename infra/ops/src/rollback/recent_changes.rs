@@ -2,13 +2,13 @@
 
 use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Timestamp, TransType, UserId, Void};
 
-use super::content::content;
-use crate::plan::is_of_old_rows;
+use super::record_json::record_json;
+use crate::plan::is_void_of_old_rows;
 
 /// A row as the old table would have it, and what that has no column for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) kind: Kind,
+pub(super) struct ChangeRow {
+    pub(super) kind: ChangeKind,
     pub(super) trans_no: String,
     pub(super) created_at: Timestamp,
     pub(super) user_uuid: String,
@@ -22,7 +22,7 @@ pub(super) struct Row {
 
 /// What a row tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum ChangeKind {
     Grant,
     Charge,
     Refund,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 
 /// What happened at one moment.
 struct Event {
-    kind: Kind,
+    kind: ChangeKind,
     trans_no: String,
     at: Timestamp,
     trans_type: String,
@@ -41,22 +41,27 @@ struct Event {
 }
 
 /// The rows of what a record tells and the old table does not.
-pub(super) fn since(user: &UserId, key: &RecordKey, record: &Record, is_migrated: bool) -> Vec<Row> {
+pub(super) fn change_rows(
+    user: &UserId,
+    key: &RecordKey,
+    record: &Record,
+    is_migrated: bool,
+) -> Vec<ChangeRow> {
     let (made, void) = match record {
         Record::Grant(grant) => (Some(granted(grant)), None),
         Record::Charge(charge) => {
-            let void = charge.void.as_ref().filter(|void| !is_of_old_rows(void));
+            let void = charge.void.as_ref().filter(|void| !is_void_of_old_rows(void));
             (Some(charged(charge)), void.map(|void| refunded(charge, void)))
         }
         Record::Fence(void) => (Some(fenced(key, void)), None),
     };
     let events = made.filter(|_| !is_migrated).into_iter().chain(void);
-    events.flat_map(|event| rows(user, event, &content(key, record).to_string())).collect()
+    events.flat_map(|event| rows(user, event, &record_json(key, record).to_string())).collect()
 }
 
 fn granted(grant: &Grant) -> Event {
     Event {
-        kind: Kind::Grant,
+        kind: ChangeKind::Grant,
         trans_no: grant.trans_no.to_string(),
         at: grant.trans_no.created_at(),
         trans_type: grant.trans_type.to_string(),
@@ -69,7 +74,7 @@ fn granted(grant: &Grant) -> Event {
 fn charged(charge: &Charge) -> Event {
     let part = |taken: &Allocation| (taken.credits.to_negative_i64(), taken.grant.expired_at);
     Event {
-        kind: Kind::Charge,
+        kind: ChangeKind::Charge,
         trans_no: charge.trans_no.to_string(),
         at: charge.trans_no.created_at(),
         trans_type: charge.trans_type.to_string(),
@@ -81,7 +86,7 @@ fn charged(charge: &Charge) -> Event {
 fn refunded(charge: &Charge, void: &Void) -> Event {
     let part = |taken: &Allocation| (taken.credits.as_u64().cast_signed(), taken.grant.expired_at);
     Event {
-        kind: Kind::Refund,
+        kind: ChangeKind::Refund,
         trans_no: format!("{}-refund", charge.trans_no),
         at: void.at,
         trans_type: TransType::Refund(charge.trans_type.clone()).to_string(),
@@ -94,7 +99,7 @@ fn refunded(charge: &Charge, void: &Void) -> Event {
 fn fenced(key: &RecordKey, void: &Void) -> Event {
     let generation = if let RecordKey::Charge { generation, .. } = key { generation.as_ref() } else { None };
     Event {
-        kind: Kind::Fence,
+        kind: ChangeKind::Fence,
         trans_no: format!("{}-fence", void.by),
         at: void.at,
         trans_type: "fence".to_owned(),
@@ -109,8 +114,8 @@ fn reference(charge: &Charge) -> Option<String> {
     generation.or_else(|| charge.order_no.as_ref().map(ToString::to_string))
 }
 
-fn rows(user: &UserId, event: Event, record: &str) -> Vec<Row> {
-    let row = |(nth, (credits, expired_at))| Row {
+fn rows(user: &UserId, event: Event, record: &str) -> Vec<ChangeRow> {
+    let row = |(nth, (credits, expired_at))| ChangeRow {
         kind: event.kind,
         trans_no: if nth == 0 { event.trans_no.clone() } else { format!("{}-{}", event.trans_no, nth + 1) },
         created_at: event.at,

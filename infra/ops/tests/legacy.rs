@@ -7,20 +7,20 @@ mod support;
 use std::collections::BTreeMap;
 
 use scrip_ops::{
-    old::{Names, Old, UserRows},
+    cli_error::CliError,
+    legacy::{LegacyDatabase, TableNames, UserRows},
     plan::OldRow,
-    problem::Problem,
 };
 use support::{
-    oddities::Oddities,
+    legacy_data_gen::LegacyData,
     postgres::{Database, database},
 };
 
-const SOME: Oddities = Oddities { seed: 1, users: 3_000, largest: 20_000 };
+const SOME: LegacyData = LegacyData { seed: 1, users: 3_000, largest: 20_000 };
 
 /// All that a user with that URL reads.
-async fn read(url: &str, names: &Names) -> Result<Vec<UserRows>, Problem> {
-    let mut old = Old::connect(url).await?;
+async fn read(url: &str, names: &TableNames) -> Result<Vec<UserRows>, CliError> {
+    let mut old = LegacyDatabase::connect(url).await?;
     let mut snapshot = old.snapshot(names, None).await?;
     let mut users = Vec::new();
     while let Some(user) = snapshot.next_user().await? {
@@ -36,7 +36,7 @@ async fn read(url: &str, names: &Names) -> Result<Vec<UserRows>, Problem> {
 async fn every_row_comes_once_with_its_user() {
     let database = database().await;
     SOME.load(&database.client().await).await;
-    let found = read(&database.url(), &Names::default()).await.unwrap();
+    let found = read(&database.url(), &TableNames::default()).await.unwrap();
     let mut expected = BTreeMap::<String, Vec<OldRow>>::new();
     for row in SOME.users().flat_map(|user| user.rows) {
         expected.entry(row.read.user_uuid.clone()).or_default().push(row.read);
@@ -54,9 +54,9 @@ async fn every_row_comes_once_with_its_user() {
 async fn the_text_of_a_row_gives_it_back() {
     let database = database().await;
     let client = database.client().await;
-    Oddities { users: 300, largest: 100, ..SOME }.load(&client).await;
+    LegacyData { users: 300, largest: 100, ..SOME }.load(&client).await;
     client.batch_execute("CREATE TABLE again (LIKE credits)").await.unwrap();
-    let users = read(&database.url(), &Names::default()).await.unwrap();
+    let users = read(&database.url(), &TableNames::default()).await.unwrap();
     let texts: Vec<_> =
         users.iter().flat_map(|user| user.rows.iter().map(|(_, text)| text.as_str())).collect();
     let insert = "INSERT INTO again SELECT back.* FROM unnest($1::text[]) AS texts (one),
@@ -84,7 +84,7 @@ async fn tables_with_other_names_and_types_are_read() {
             (1, '00000000-0000-0000-0000-000000000001', '2025-01-01', 7, 'new_user', 9, NULL, NULL);
         INSERT INTO app.works VALUES ('00000000-0000-0000-0000-0000000000aa', 7)"#;
     database.client().await.batch_execute(sql).await.unwrap();
-    let mut names = Names::default();
+    let mut names = TableNames::default();
     for (what, name) in [
         ("credits", r#"app.Log "1""#),
         ("credits.id", "n"),
@@ -107,7 +107,7 @@ async fn tables_with_other_names_and_types_are_read() {
     let users = read(&database.url(), &names).await.unwrap();
     let rows = users.iter().flat_map(|user| &user.rows).map(|(row, text)| {
         let (made, end) = (row.created_at, row.expired_at.map(|end| end.to_string()).unwrap_or_default());
-        let found = (row.as_order, row.as_generation);
+        let found = (row.order_owner, row.generation_owner);
         format!(
             "{} {} {} {} {made} {end} {found:?} {text}",
             row.id, row.user_uuid, row.trans_type, row.credits
@@ -117,8 +117,8 @@ async fn tables_with_other_names_and_types_are_read() {
     assert_eq!(
         rows,
         [
-            r#"1 7 new_user 9 2025-01-01T00:00:00.000Z  (Nowhere, Nowhere) {"n":1,"transNo":"00000000-0000-0000-0000-000000000001","at":"2025-01-01T00:00:00","who":7,"what":"new_user","how many":9,"c":null,"until":null}"#,
-            r#"2 7 chat -3 2025-01-02T00:00:00.001Z 2025-02-01T00:00:00.000Z (Nowhere, Own) {"n":2,"transNo":"00000000-0000-0000-0000-000000000002","at":"2025-01-02T00:00:00.0019","who":7,"what":"chat","how many":-3,"c":"00000000-0000-0000-0000-0000000000aa","until":"2025-02-01T00:00:00+00:00"}"#,
+            r#"1 7 new_user 9 2025-01-01T00:00:00.000Z  (Missing, Missing) {"n":1,"transNo":"00000000-0000-0000-0000-000000000001","at":"2025-01-01T00:00:00","who":7,"what":"new_user","how many":9,"c":null,"until":null}"#,
+            r#"2 7 chat -3 2025-01-02T00:00:00.001Z 2025-02-01T00:00:00.000Z (Missing, SameUser) {"n":2,"transNo":"00000000-0000-0000-0000-000000000002","at":"2025-01-02T00:00:00.0019","who":7,"what":"chat","how many":-3,"c":"00000000-0000-0000-0000-0000000000aa","until":"2025-02-01T00:00:00+00:00"}"#,
         ]
     );
 }
@@ -127,9 +127,9 @@ async fn tables_with_other_names_and_types_are_read() {
 async fn refused(sql: &str, user: &str) -> String {
     let database = database().await;
     let client = database.client().await;
-    Oddities { users: 5, largest: 10, ..SOME }.load(&client).await;
+    LegacyData { users: 5, largest: 10, ..SOME }.load(&client).await;
     client.batch_execute(sql).await.unwrap();
-    read(&database.url_of(user), &Names::default()).await.unwrap_err().0
+    read(&database.url_of(user), &TableNames::default()).await.unwrap_err().0
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn no_connection_is_told() {
             "no PostgreSQL server answers at no.invalid:5432: ",
         ),
     ] {
-        let found = Old::connect(&url).await.err().expect("no connection").0;
+        let found = LegacyDatabase::connect(&url).await.err().expect("no connection").0;
         assert!(found.contains(told) && !found.contains('\n') && !found.contains("secret"), "{found}");
     }
 }
@@ -216,8 +216,8 @@ async fn a_lost_connection_is_told() {
     let database = database().await;
     let client = database.client().await;
     SOME.load(&client).await;
-    let mut old = Old::connect(&database.url()).await.unwrap();
-    let names = Names::default();
+    let mut old = LegacyDatabase::connect(&database.url()).await.unwrap();
+    let names = TableNames::default();
     let mut snapshot = old.snapshot(&names, None).await.unwrap();
     assert!(snapshot.next_user().await.unwrap().is_some());
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'scrip-ops'
@@ -237,9 +237,9 @@ async fn a_lost_connection_is_told() {
 async fn what_is_written_meanwhile_is_not_seen() {
     let database = database().await;
     let client = database.client().await;
-    Oddities { users: 20, largest: 10, ..SOME }.load(&client).await;
-    let mut old = Old::connect(&database.url()).await.unwrap();
-    let mut snapshot = old.snapshot(&Names::default(), None).await.unwrap();
+    LegacyData { users: 20, largest: 10, ..SOME }.load(&client).await;
+    let mut old = LegacyDatabase::connect(&database.url()).await.unwrap();
+    let mut snapshot = old.snapshot(&TableNames::default(), None).await.unwrap();
     client.batch_execute("DELETE FROM credits").await.unwrap();
     let mut rows = 0;
     while let Some(user) = snapshot.next_user().await.unwrap() {
@@ -252,7 +252,7 @@ async fn what_is_written_meanwhile_is_not_seen() {
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
 async fn a_server_is_trusted_only_with_a_certificate_for_its_name() {
     let database = database().await;
-    Oddities { users: 5, largest: 10, ..SOME }.load(&database.client().await).await;
+    LegacyData { users: 5, largest: 10, ..SOME }.load(&database.client().await).await;
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root.pem");
     std::fs::write(&root, database.root()).unwrap();
@@ -268,7 +268,7 @@ async fn a_server_is_trusted_only_with_a_certificate_for_its_name() {
         ("127.0.0.1", "?sslrootcert=/no/such/file".to_owned(), Some("/no/such/file")),
     ] {
         let url = format!("{}{options}", database.url_at("scrip:secret", host));
-        let said = read(&url, &Names::default()).await.map(|users| users.len());
+        let said = read(&url, &TableNames::default()).await.map(|users| users.len());
         match (told, &said) {
             (None, Ok(5)) => {}
             (Some(told), Err(problem)) => assert!(problem.0.contains(told), "{options}: {problem}"),

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The form of the file, as its head says it.
-pub(super) const FORM: u64 = 1;
+/// The form of the file, as its header says it.
+pub(super) const FORMAT: u64 = 1;
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Head {
+pub(super) struct Header {
     /// The form of all that follows.
     pub(super) scrip_export: u64,
     /// The table that the items are of.
@@ -22,7 +22,7 @@ pub(super) struct Head {
 /// The last line: what came before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Foot {
+pub struct Trailer {
     /// How many items there are.
     pub items: u64,
     /// How many users they are of: one user's come one after the other.
@@ -31,7 +31,7 @@ pub struct Foot {
     pub sha256: String,
 }
 
-impl fmt::Display for Foot {
+impl fmt::Display for Trailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>12} items", self.items)?;
         writeln!(f, "{:>12} users", self.users)?;
@@ -39,16 +39,16 @@ impl fmt::Display for Foot {
     }
 }
 
-/// What the foot will say of the lines that have passed.
+/// What the trailer will say of the lines that have passed.
 #[derive(Default)]
-pub(super) struct CreditSum {
+pub(super) struct TrailerBuilder {
     items: u64,
     users: u64,
     last: Option<String>,
     hash: Sha256,
 }
 
-impl CreditSum {
+impl TrailerBuilder {
     /// Counts an item in.
     pub(super) fn item(&mut self, item: &JsonItem) {
         self.items += 1;
@@ -64,10 +64,10 @@ impl CreditSum {
         self.hash.update(line);
     }
 
-    /// The foot, if it came now.
-    pub(super) fn foot(&self) -> Foot {
+    /// The trailer, if it came now.
+    pub(super) fn trailer(&self) -> Trailer {
         let sha256 = hex::encode(self.hash.clone().finalize());
-        Foot { items: self.items, users: self.users, sha256 }
+        Trailer { items: self.items, users: self.users, sha256 }
     }
 }
 

@@ -1,49 +1,49 @@
-//! What the operator is told where something cannot go on.
+//! Errors that end a command, and the deadlines of its calls to the ledger.
 
-use std::fmt;
+use std::{fmt, io, path::Path};
 
 use scrip::{
     domain::{LedgerError, Timestamp},
     ledger::{Invocation, Ledger},
 };
 
-/// How long the ledger may try one thing, in milliseconds: beyond what any throttling
-/// of a table that grows takes.
+/// Milliseconds for which the ledger may retry one operation. Longer than the throttling of
+/// a table that grows.
 pub const CONTENTION_BUDGET_MILLIS: i64 = 120_000;
 
-/// Until when the ledger may try something that begins now.
+/// The deadline of an operation that begins now.
 pub fn deadline(ledger: &Ledger) -> Timestamp {
     ledger.now().plus_millis(CONTENTION_BUDGET_MILLIS)
 }
 
-/// A command of the ledger that begins now.
+/// An invocation with the deadline of an operation that begins now.
 pub fn invocation(ledger: &Ledger) -> Invocation {
     Invocation::until(deadline(ledger))
 }
 
-/// Why something cannot go on: one line, which says what to do about it.
+/// The error of a command: one line that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CliError(pub String);
 
 impl CliError {
-    /// The ledger could not do something about this user, or whatever it is.
+    /// An operation of the ledger failed. `subject` names the user, item or table.
     pub fn from_ledger(subject: &str, error: &LedgerError) -> CliError {
         CliError(match error {
             LedgerError::Busy => {
-                format!("{subject}: DynamoDB throttles; run the same command again to go on")
+                format!("{subject}: DynamoDB throttles; run the same command again to continue")
             }
             LedgerError::StoreUnavailable => {
                 format!(
-                    "{subject}: DynamoDB cannot be reached, or refused the credentials; run again to go on"
+                    "{subject}: DynamoDB is unreachable or rejected the credentials; run again to continue"
                 )
             }
-            LedgerError::Internal(why) => format!("{subject}: {why}"),
+            LedgerError::Internal(reason) => format!("{subject}: {reason}"),
             other => format!("{subject}: {other:?}"),
         })
     }
 
-    /// A file or folder could not be written or read.
-    pub fn from_io(path: &std::path::Path, error: &std::io::Error) -> CliError {
+    /// A file or folder cannot be read or written.
+    pub fn from_io(path: &Path, error: &io::Error) -> CliError {
         CliError(format!("{}: {error}", path.display()))
     }
 }

@@ -1,10 +1,10 @@
-//! What the balance of each user must be, from what was answered.
+//! Computes the expected balance of each user from the responses.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::mix::{Call, CallKind, GRANT};
 
-/// What is known of a write.
+/// The outcome of a write, as far as the response shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallOutcome {
     Done,
@@ -13,74 +13,78 @@ pub(super) enum CallOutcome {
     Unknown,
 }
 
-/// What is known of a charge and of its refund.
+/// A charge and its refund.
 #[derive(Clone, Copy, Debug)]
 struct Charge {
     credits: u64,
-    made: CallOutcome,
+    charged: CallOutcome,
     refunded: CallOutcome,
 }
 
-/// Of which there is no answer yet.
+/// Before any response.
 const UNKNOWN_CHARGE: Charge =
-    Charge { credits: 0, made: CallOutcome::Unknown, refunded: CallOutcome::NotDone };
+    Charge { credits: 0, charged: CallOutcome::Unknown, refunded: CallOutcome::NotDone };
 
-/// One user's.
 #[derive(Debug, Default)]
 struct ExpectedBalance {
     granted: u64,
-    /// Grants of which nobody knows.
-    perhaps_granted: u64,
+    /// Grants of unknown outcome.
+    possibly_granted: u64,
     charges: BTreeMap<u64, Charge>,
 }
 
-/// All that a run has written.
+/// The writes of a run, by user.
 #[derive(Debug, Default)]
 pub(super) struct ExpectedBalances {
     users: BTreeMap<u32, ExpectedBalance>,
 }
 
 impl ExpectedBalances {
-    /// InvocationMetrics what is known of a call.
-    pub(super) fn note(&mut self, call: Call, known: CallOutcome) {
-        let book = self.users.entry(call.user).or_default();
-        match call.what {
+    pub(super) fn record(&mut self, call: Call, outcome: CallOutcome) {
+        let expected = self.users.entry(call.user).or_default();
+        match call.kind {
             CallKind::Balance => {}
-            CallKind::Grant { .. } => match known {
-                CallOutcome::Done => book.granted += GRANT,
-                CallOutcome::Unknown => book.perhaps_granted += GRANT,
+            CallKind::Grant { .. } => match outcome {
+                CallOutcome::Done => expected.granted += GRANT,
+                CallOutcome::Unknown => expected.possibly_granted += GRANT,
                 CallOutcome::NotDone => {}
             },
             CallKind::Charge { nth, credits } => {
-                let charge = book.charges.entry(nth).or_insert(UNKNOWN_CHARGE);
-                (charge.credits, charge.made) = (credits, known);
+                let charge = expected.charges.entry(nth).or_insert(UNKNOWN_CHARGE);
+                (charge.credits, charge.charged) = (credits, outcome);
             }
-            // Once it was answered, no charge is live, and none comes later.
-            CallKind::Refund { nth } => book.charges.entry(nth).or_insert(UNKNOWN_CHARGE).refunded = known,
+            // After a successful refund no charge is live, and later ones are rejected.
+            CallKind::Refund { nth } => {
+                expected.charges.entry(nth).or_insert(UNKNOWN_CHARGE).refunded = outcome
+            }
         }
     }
 
-    /// Who has anything, and from where to where the balance may be: one number, unless
-    /// something is open.
-    pub(super) fn balances(&self) -> impl Iterator<Item = (u32, RangeInclusive<u64>)> {
-        self.users.iter().map(|(user, book)| {
-            let sum = |is: fn(&Charge) -> bool| {
-                book.charges.values().filter(|charge| is(charge)).map(|charge| charge.credits).sum::<u64>()
+    /// Each user with the range of possible balances: one value, unless an outcome is unknown.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u32, RangeInclusive<u64>)> {
+        self.users.iter().map(|(user, expected)| {
+            let sum = |is_included: fn(&Charge) -> bool| {
+                expected
+                    .charges
+                    .values()
+                    .filter(|charge| is_included(charge))
+                    .map(|charge| charge.credits)
+                    .sum::<u64>()
             };
-            let (surely, perhaps) = (sum(Charge::is_surely_live), sum(Charge::is_perhaps_live));
-            let lowest = book.granted.saturating_sub(perhaps);
-            (*user, lowest..=(book.granted + book.perhaps_granted).saturating_sub(surely))
+            let (certain, possible) = (sum(Charge::is_certainly_live), sum(Charge::is_possibly_live));
+            let lowest = expected.granted.saturating_sub(possible);
+            (*user, lowest..=(expected.granted + expected.possibly_granted).saturating_sub(certain))
         })
     }
 }
 
 impl Charge {
-    fn is_surely_live(&self) -> bool {
-        self.made == CallOutcome::Done && self.refunded == CallOutcome::NotDone
+    fn is_certainly_live(&self) -> bool {
+        self.charged == CallOutcome::Done && self.refunded == CallOutcome::NotDone
     }
 
-    fn is_perhaps_live(&self) -> bool {
-        self.made != CallOutcome::NotDone && self.refunded != CallOutcome::Done
+    fn is_possibly_live(&self) -> bool {
+        self.charged != CallOutcome::NotDone && self.refunded != CallOutcome::Done
     }
 }
 
@@ -90,7 +94,7 @@ mod tests {
     use CallOutcome::{Done, NotDone, Unknown};
 
     #[test]
-    fn a_balance_is_what_was_granted_less_live_charges() {
+    fn expected_balance_is_grants_less_live_charges() {
         let grant = CallKind::Grant { nth: 1 };
         let charge = CallKind::Charge { nth: 2, credits: 5 };
         let refund = CallKind::Refund { nth: 2 };
@@ -107,21 +111,21 @@ mod tests {
             (vec![(refund, Done), (charge, Unknown)], 0, 0),
             (vec![(refund, Unknown), (charge, Done)], 5, 0),
         ] {
-            let mut books = ExpectedBalances::default();
-            for (what, known) in [(grant, Done)].into_iter().chain(calls.clone()) {
-                books.note(Call { user: 3, what }, known);
+            let mut balances = ExpectedBalances::default();
+            for (kind, outcome) in [(grant, Done)].into_iter().chain(calls.clone()) {
+                balances.record(Call { user: 3, kind }, outcome);
             }
-            let found: Vec<_> = books.balances().collect();
+            let found: Vec<_> = balances.ranges().collect();
             assert_eq!(found, [(3, GRANT - below..=GRANT - above)], "{calls:?}");
         }
     }
 
     #[test]
-    fn a_grant_that_nobody_knows_of_may_be_there() {
-        for (known, from, to) in [(Done, GRANT, GRANT), (NotDone, 0, 0), (Unknown, 0, GRANT)] {
-            let mut books = ExpectedBalances::default();
-            books.note(Call { user: 3, what: CallKind::Grant { nth: 1 } }, known);
-            assert_eq!(books.balances().collect::<Vec<_>>(), [(3, from..=to)], "{known:?}");
+    fn grant_of_unknown_outcome_widens_the_expected_balance() {
+        for (outcome, lowest, highest) in [(Done, GRANT, GRANT), (NotDone, 0, 0), (Unknown, 0, GRANT)] {
+            let mut balances = ExpectedBalances::default();
+            balances.record(Call { user: 3, kind: CallKind::Grant { nth: 1 } }, outcome);
+            assert_eq!(balances.ranges().collect::<Vec<_>>(), [(3, lowest..=highest)], "{outcome:?}");
         }
     }
 }

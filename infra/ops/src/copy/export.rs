@@ -1,4 +1,4 @@
-//! The whole table into a file.
+//! Exports the whole table to a file.
 
 use std::{fmt, path::PathBuf};
 
@@ -15,20 +15,20 @@ use crate::{
     progress::Progress,
 };
 
-/// Where it goes.
+/// Options of the command `export`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// The file, which must not be there yet: gzip of lines of JSON
+    /// A new file: gzip of JSON lines
     #[arg(long)]
     pub file: PathBuf,
 }
 
-/// What was written.
+/// The result of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What is in the file.
+    /// The last line of the file.
     pub trailer: Trailer,
-    /// How large the file is.
+    /// The size of the file.
     pub bytes: u64,
 }
 
@@ -38,29 +38,29 @@ impl fmt::Display for Report {
     }
 }
 
-/// Writes every item of the table into a file. One that is written meanwhile is in it as
-/// it was before or after: this is not the table of one moment.
+/// Writes every item of the table to a file. The file is no snapshot: an item that changes
+/// meanwhile is in it as before or after the change.
 ///
 /// # Errors
-/// What stopped it, in one line; then there is no file.
+/// The ledger or the file failed. Then there is no file.
 pub async fn export(ledger: &Ledger, table: &str, settings: &Settings) -> Result<Report, CliError> {
     let header = Header { scrip_export: FORMAT, table: table.to_owned(), at: ledger.now().to_string() };
     let mut file = Writer::create(&settings.file, &header)?;
     let mut progress = Progress::start(None, "items");
-    let mut from = None;
+    let mut start = None;
     loop {
-        let page = ledger.items(from, deadline(ledger)).await;
+        let page = ledger.items(start, deadline(ledger)).await;
         let (items, next) = page.map_err(|error| CliError::from_ledger(&format!("table {table}"), &error))?;
         for item in &items {
-            file.item(item)?;
+            file.add_item(item)?;
         }
-        progress.pass(items.len());
-        from = next;
-        if from.is_none() {
+        progress.advance(items.len());
+        start = next;
+        if start.is_none() {
             break;
         }
     }
-    progress.end();
+    progress.finish();
     let (trailer, bytes) = file.finish()?;
     Ok(Report { trailer, bytes })
 }

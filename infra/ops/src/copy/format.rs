@@ -1,3 +1,5 @@
+//! Header and trailer of an export file.
+
 use std::fmt;
 
 use scrip::store::JsonItem;
@@ -5,29 +7,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The form of the file, as its header says it.
+/// The format number of the file.
 pub(super) const FORMAT: u64 = 1;
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Header {
-    /// The form of all that follows.
+    /// The format number.
     pub(super) scrip_export: u64,
-    /// The table that the items are of.
+    /// The exported table.
     pub(super) table: String,
     /// When the export began.
     pub(super) at: String,
 }
 
-/// The last line: what came before it.
+/// The last line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trailer {
-    /// How many items there are.
+    /// The number of items.
     pub items: u64,
-    /// How many users they are of: one user's come one after the other.
+    /// The number of users. Items of a user are consecutive.
     pub users: u64,
-    /// The SHA-256 of all lines before this one, each with its end.
+    /// The SHA-256 of all lines before this one, with their line breaks.
     pub sha256: String,
 }
 
@@ -39,43 +41,42 @@ impl fmt::Display for Trailer {
     }
 }
 
-/// What the trailer will say of the lines that have passed.
+/// Computes the trailer from the lines before it.
 #[derive(Default)]
 pub(super) struct TrailerBuilder {
     items: u64,
     users: u64,
-    last: Option<String>,
+    last_user: Option<String>,
     hash: Sha256,
 }
 
 impl TrailerBuilder {
-    /// Counts an item in.
-    pub(super) fn item(&mut self, item: &JsonItem) {
+    pub(super) fn add_item(&mut self, item: &JsonItem) {
         self.items += 1;
-        let user = text(item, USER);
-        if self.last.as_deref() != Some(user) {
-            self.last = Some(user.to_owned());
+        let user = key_part(item, USER);
+        if self.last_user.as_deref() != Some(user) {
+            self.last_user = Some(user.to_owned());
             self.users += 1;
         }
     }
 
-    /// Takes in a line, with its end.
-    pub(super) fn line(&mut self, line: &[u8]) {
+    /// Hashes a line with its line break.
+    pub(super) fn add_line(&mut self, line: &[u8]) {
         self.hash.update(line);
     }
 
-    /// The trailer, if it came now.
+    /// The trailer after the lines so far.
     pub(super) fn trailer(&self) -> Trailer {
         let sha256 = hex::encode(self.hash.clone().finalize());
         Trailer { items: self.items, users: self.users, sha256 }
     }
 }
 
-/// The parts of an item's key.
+/// Names of the key attributes.
 pub(super) const USER: &str = "user_uuid";
 pub(super) const SORT: &str = "sk";
 
-/// A part of an item's key.
-pub(super) fn text<'a>(item: &'a JsonItem, part: &str) -> &'a str {
-    item.get(part).and_then(Value::as_str).unwrap_or_default()
+/// The value of a key attribute.
+pub(super) fn key_part<'a>(item: &'a JsonItem, name: &str) -> &'a str {
+    item.get(name).and_then(Value::as_str).unwrap_or_default()
 }

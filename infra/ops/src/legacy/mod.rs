@@ -1,5 +1,5 @@
-//! The old tables, in PostgreSQL. They are only read, in one transaction, as they were
-//! at one moment; what goes back into them is in one transaction too.
+//! The old tables in PostgreSQL. A migration reads them as a snapshot in one read-only
+//! transaction; a rollback writes to them in one transaction.
 
 pub(crate) mod error;
 pub(crate) mod names;
@@ -20,35 +20,35 @@ pub use snapshot::{Snapshot, UserRows};
 use crate::cli_error::CliError;
 use tls::Tls;
 
-/// Where the old tables are, and what they are called.
+/// Options of commands that need the old tables.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseOptions {
-    /// Where the old tables are: postgres://user:password@host/database
+    /// URL of the old database: postgres://user:password@host/database
     #[arg(long, value_name = "URL", env = "SCRIP_OLD_URL", hide_env_values = true)]
     pub from: String,
-    /// What they are called.
+    /// Names of the tables and columns.
     #[command(flatten)]
-    pub called: NameOverrides,
+    pub names: NameOverrides,
 }
 
-/// What the old tables are called.
+/// Names of old tables and columns on the command line.
 #[derive(Clone, Debug, Args)]
 pub struct NameOverrides {
-    /// What an old table is called: credits=billing.credits, orders=…, generations=…, or the
-    /// name of credits alone; may be given several times
+    /// Name of an old table: credits=billing.credits, orders=…, generations=…, or the name of
+    /// credits alone; repeatable
     #[arg(long = "table", value_name = "[TABLE=]NAME")]
     tables: Vec<String>,
-    /// What a column of theirs is called, as credits.user_uuid=owner; may be given several times
+    /// Name of a column, such as credits.user_uuid=owner; repeatable
     #[arg(long = "column", value_name = "TABLE.COLUMN=NAME")]
     columns: Vec<String>,
 }
 
 impl NameOverrides {
-    /// These names.
+    /// The default names with these overrides.
     ///
     /// # Errors
-    /// One is of nothing that there is, or cannot be a name.
-    pub fn names(&self) -> Result<TableNames, CliError> {
+    /// An override has an unknown table or column, or an invalid name.
+    pub fn resolve(&self) -> Result<TableNames, CliError> {
         let mut names = TableNames::default();
         for table in &self.tables {
             let (table, name) = table.split_once('=').unwrap_or(("credits", table));
@@ -57,36 +57,37 @@ impl NameOverrides {
         for column in &self.columns {
             let pair = column.split_once('=').filter(|(column, _)| column.contains('.'));
             let (column, name) =
-                pair.ok_or_else(|| CliError(format!("{column:?} is not TABLE.COLUMN=NAME")))?;
+                pair.ok_or_else(|| CliError(format!("--column {column:?} must be TABLE.COLUMN=NAME")))?;
             names.rename(column, name)?;
         }
         Ok(names)
     }
 }
 
-/// The database with the old tables.
+/// A connection to the database with the old tables.
 pub struct LegacyDatabase(Client);
 
 impl LegacyDatabase {
-    /// Connects to `postgresql://USER:PASSWORD@HOST/DATABASE`. Of the options of libpq,
-    /// `sslmode` and `sslrootcert` say how: whatever comes by TLS is verified.
+    /// Connects to `postgresql://USER:PASSWORD@HOST/DATABASE`. The options `sslmode` and
+    /// `sslrootcert` are as in libpq, but every certificate is validated.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// The URL is invalid, or the server is unreachable, untrusted or rejects the user.
     pub async fn connect(url: &str) -> Result<LegacyDatabase, CliError> {
-        let (config, roots) = url::read(url)?;
+        let (config, roots) = url::parse(url)?;
         let failed = |error| error::connect_error(&config, &error);
-        let tls = Tls::new(roots.as_deref()).map_err(|problem| CliError(format!("no TLS: {problem}")))?;
+        let tls =
+            Tls::new(roots.as_deref()).map_err(|error| CliError(format!("TLS is not available: {error}")))?;
         let (client, connection) = config.connect(tls).await.map_err(failed)?;
-        // It ends with the client; how, every query of the client tells.
+        // The task ends with the client. Queries of the client return its errors.
         tokio::spawn(connection);
         Ok(LegacyDatabase(client))
     }
 
-    /// The tables as they are now: all users, or those who have a row made since then.
+    /// A snapshot of all users, or of those with a row created at `since` or later.
     ///
     /// # Errors
-    /// Why they cannot be read.
+    /// A table, column or permission is missing, or rows are not unique.
     pub async fn snapshot(
         &mut self,
         names: &TableNames,
@@ -97,15 +98,14 @@ impl LegacyDatabase {
         let transaction = transaction.read_only(true).start().await.map_err(failed)?;
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
         schema_check::check(&transaction, names).await?;
-        Snapshot::of(transaction, names, since).await
+        Snapshot::open(transaction, names, since).await
     }
 
-    /// A transaction that may write, where `credits` is as it has to be. Nothing of it
-    /// stays unless it is committed.
+    /// A transaction that may write, after `credits` was checked.
     ///
     /// # Errors
-    /// Why nothing can go back.
-    pub async fn writing(&mut self, names: &TableNames) -> Result<Transaction<'_>, CliError> {
+    /// A column or permission is missing, or ids are not unique.
+    pub async fn write_transaction(&mut self, names: &TableNames) -> Result<Transaction<'_>, CliError> {
         let failed = |error| error::read_error("the old tables", &error);
         let transaction = self.0.transaction().await.map_err(failed)?;
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;

@@ -1,8 +1,10 @@
+//! Names of the old tables and columns, quoted for SQL.
+
 use std::collections::BTreeMap;
 
 use crate::cli_error::CliError;
 
-/// The tables, and their columns.
+/// Tables and their columns by their default names.
 const NAMES: [&str; 15] = [
     "credits",
     "credits.id",
@@ -21,70 +23,70 @@ const NAMES: [&str; 15] = [
     "orders.user_uuid",
 ];
 
-/// What the old tables and their columns are called.
+/// The actual name of each old table and column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableNames(BTreeMap<&'static str, String>);
 
 impl Default for TableNames {
     fn default() -> TableNames {
-        let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
-        TableNames(NAMES.into_iter().map(|name| (name, last(name).to_owned())).collect())
+        let default_name = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
+        TableNames(NAMES.into_iter().map(|name| (name, default_name(name).to_owned())).collect())
     }
 }
 
 impl TableNames {
-    /// Says that something is called otherwise: a table (`orders`), by its name or as
-    /// `schema.name`, or a column (`orders.order_no`), by its name alone.
+    /// Sets the name of a table (`orders`), also as `schema.name`, or of a column
+    /// (`orders.order_no`).
     ///
     /// # Errors
-    /// There is nothing of that kind, or this cannot be a name.
-    pub fn rename(&mut self, what: &str, name: &str) -> Result<(), CliError> {
-        checked(what, name)?;
-        let known = self.0.get_mut(what);
-        let known = known.ok_or_else(|| CliError(format!("{what:?} is none of {}", NAMES.join(", "))))?;
-        name.clone_into(known);
+    /// `key` is no table or column, or `name` is empty or contains a zero byte.
+    pub fn rename(&mut self, key: &str, name: &str) -> Result<(), CliError> {
+        validate(key, name)?;
+        let current = self.0.get_mut(key);
+        let current =
+            current.ok_or_else(|| CliError(format!("{key:?} must be one of {}", NAMES.join(", "))))?;
+        name.clone_into(current);
         Ok(())
     }
 
-    /// What something is called.
-    pub(crate) fn of<'a>(&'a self, what: &'a str) -> &'a str {
-        self.0.get(what).map_or(what, String::as_str)
+    /// The unquoted name of a table or column.
+    pub(crate) fn name<'a>(&'a self, key: &'a str) -> &'a str {
+        self.0.get(key).map_or(key, String::as_str)
     }
 
-    /// A table, as SQL has it.
+    /// The quoted name of a table.
     pub(crate) fn table(&self, table: &'static str) -> String {
-        whole(self.of(table))
+        quote_path(self.name(table))
     }
 
-    /// Another table, as SQL has it: in the schema of `credits`, where it says none.
+    /// The quoted name of another table, by default in the schema of `credits`.
     ///
     /// # Errors
-    /// This cannot be a name.
+    /// `name` is invalid.
     pub(crate) fn in_schema_of_credits(&self, name: &str) -> Result<String, CliError> {
-        checked("a table", name)?;
-        Ok(match self.of("credits").rsplit_once('.') {
-            Some((schema, _)) if !name.contains('.') => whole(&format!("{schema}.{name}")),
-            _ => whole(name),
+        validate("a table", name)?;
+        Ok(match self.name("credits").rsplit_once('.') {
+            Some((schema, _)) if !name.contains('.') => quote_path(&format!("{schema}.{name}")),
+            _ => quote_path(name),
         })
     }
 
-    /// A column, as SQL has it, of a table that SQL calls `alias`.
+    /// The quoted name of a column of the table with this alias.
     pub(crate) fn column(&self, alias: &str, column: &'static str) -> String {
-        format!("{alias}.{}", quote(self.of(column)))
+        format!("{alias}.{}", quote(self.name(column)))
     }
 }
 
-/// A name of several parts, as SQL has it.
-fn whole(name: &str) -> String {
+fn quote_path(name: &str) -> String {
     name.split('.').map(quote).collect::<Vec<_>>().join(".")
 }
 
-fn checked(what: &str, name: &str) -> Result<(), CliError> {
+fn validate(key: &str, name: &str) -> Result<(), CliError> {
     let is_name = !name.split('.').any(str::is_empty) && !name.contains('\0');
-    if is_name { Ok(()) } else { Err(CliError(format!("{name:?} cannot be the name of {what}"))) }
+    if is_name { Ok(()) } else { Err(CliError(format!("{name:?} cannot be the name of {key}"))) }
 }
 
-/// A name that can be nothing else in SQL.
+/// Quotes an identifier.
 pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -94,38 +96,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_never_sql() {
-        for (what, name, table, column) in [
+    fn names_are_quoted() {
+        for (key, name, table, column) in [
             ("credits", "credits", r#""credits""#, r#"c."credits""#),
             ("credits", "old.Credits", r#""old"."Credits""#, r#"c."old.Credits""#),
             ("credits", r#"a"; DROP"#, r#""a""; DROP""#, r#"c."a""; DROP""#),
         ] {
             let mut names = TableNames::default();
-            names.rename(what, name).unwrap();
-            assert_eq!((names.table(what), names.column("c", what)), (table.to_owned(), column.to_owned()));
+            names.rename(key, name).unwrap();
+            assert_eq!((names.table(key), names.column("c", key)), (table.to_owned(), column.to_owned()));
         }
     }
 
     #[test]
-    fn a_table_stands_beside_credits() {
-        for (credits, name, found) in [
+    fn other_table_is_in_the_schema_of_credits() {
+        for (credits, name, expected) in [
             ("credits", "since", r#""since""#),
             ("old.credits", "since", r#""old"."since""#),
             ("old.credits", "new.since", r#""new"."since""#),
         ] {
             let mut names = TableNames::default();
             names.rename("credits", credits).unwrap();
-            assert_eq!(names.in_schema_of_credits(name), Ok(found.to_owned()));
+            assert_eq!(names.in_schema_of_credits(name), Ok(expected.to_owned()));
         }
         assert!(TableNames::default().in_schema_of_credits("a.").is_err());
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
-        for (what, name) in
+    fn invalid_names_are_rejected() {
+        for (key, name) in
             [("credits", ""), ("credits", "a."), ("credits", "a\0"), ("credit", "a"), ("", "a")]
         {
-            assert!(TableNames::default().rename(what, name).is_err(), "{what} {name:?}");
+            assert!(TableNames::default().rename(key, name).is_err(), "{key} {name:?}");
         }
     }
 }

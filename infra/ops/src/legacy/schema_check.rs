@@ -1,4 +1,4 @@
-//! Whether the old tables are what the queries need.
+//! Checks that the old tables have the columns and types that the queries need.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,19 @@ use tokio_postgres::{Transaction, types::Type};
 use super::{TableNames, error};
 use crate::cli_error::CliError;
 
-/// The columns of a table that can be seen, each with its type as it is written, the
-/// type that a domain is of, and that one's category.
+/// The visible columns of a table: name, declared type, base type of a domain, and its
+/// category.
 const COLUMNS: &str = "
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod),
            format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL), t.typcategory::text
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
-/// What a column has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ColumnType {
     Integer,
     Time,
-    /// What says who or which, or is one of a few words.
+    /// An identifier or an enumeration.
     Text,
 }
 
@@ -42,37 +41,36 @@ const REQUIRED: [(&str, &[(&str, ColumnType)]); 3] = [
     ("orders", &[("orders.order_no", ColumnType::Text), ("orders.user_uuid", ColumnType::Text)]),
 ];
 
-/// What tells rows apart.
-const UNIQUE: [&str; 2] = ["credits.id", "credits.trans_no"];
+const UNIQUE_COLUMNS: [&str; 2] = ["credits.id", "credits.trans_no"];
 
-/// Every table and column is there and of a type that can be read, and rows can be
-/// told apart.
+/// Checks all three tables, and that ids and `trans_no` are unique.
 pub(super) async fn check(transaction: &Transaction<'_>, names: &TableNames) -> Result<(), CliError> {
-    columns(transaction, names, &REQUIRED).await?;
-    for column in UNIQUE {
-        unique(transaction, names, column).await?;
+    check_columns(transaction, names, &REQUIRED).await?;
+    for column in UNIQUE_COLUMNS {
+        check_unique(transaction, names, column).await?;
     }
     Ok(())
 }
 
-/// The same of `credits` alone, whose rows go back by their ids.
+/// Checks `credits` alone, whose rows a rollback restores by id.
 pub(super) async fn check_credits(transaction: &Transaction<'_>, names: &TableNames) -> Result<(), CliError> {
-    columns(transaction, names, &REQUIRED[..1]).await?;
-    unique(transaction, names, "credits.id").await
+    check_columns(transaction, names, &REQUIRED[..1]).await?;
+    check_unique(transaction, names, "credits.id").await
 }
 
-async fn columns(
+async fn check_columns(
     transaction: &Transaction<'_>,
     names: &TableNames,
-    needed: &[(&'static str, &[(&'static str, ColumnType)])],
+    required: &[(&'static str, &[(&'static str, ColumnType)])],
 ) -> Result<(), CliError> {
-    for (table, columns) in needed {
+    for (table, columns) in required {
         let found = columns_of(transaction, names, table).await?;
-        for (column, kind) in *columns {
-            let name = names.of(column);
-            let (written, base, category) = found.get(name).ok_or_else(|| missing(names, table, column))?;
-            if !kind.accepts(base, category) {
-                return Err(wrong(names, table, name, *kind, written));
+        for (column, column_type) in *columns {
+            let name = names.name(column);
+            let (declared, base, category) =
+                found.get(name).ok_or_else(|| missing_column(names, table, column))?;
+            if !column_type.accepts(base, category) {
+                return Err(wrong_type(names, table, name, *column_type, declared));
             }
         }
     }
@@ -88,11 +86,9 @@ async fn columns_of(
 ) -> Result<Columns, CliError> {
     let name = names.table(table);
     let rows = transaction.query_typed(COLUMNS, &[(&name, Type::TEXT)]).await;
-    let rows = rows.map_err(|error| error::read_error(names.of(table), &error))?;
+    let rows = rows.map_err(|error| error::read_error(names.name(table), &error))?;
     if rows.is_empty() {
-        return Err(CliError(format!(
-            "there is no table {name}: --table {table}=NAME says what it is called"
-        )));
+        return Err(CliError(format!("there is no table {name}; set its name by --table {table}=NAME")));
     }
     Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)))).collect())
 }
@@ -103,7 +99,7 @@ impl ColumnType {
         match self {
             ColumnType::Integer => is_integer,
             ColumnType::Time => matches!(base, "timestamp with time zone" | "timestamp without time zone"),
-            // Strings and enumerations.
+            // Categories: strings and enumerations.
             ColumnType::Text => is_integer || base == "uuid" || matches!(category, "S" | "E"),
         }
     }
@@ -117,37 +113,41 @@ impl ColumnType {
     }
 }
 
-fn missing(names: &TableNames, table: &'static str, column: &'static str) -> CliError {
-    let (table, name) = (names.table(table), names.of(column));
-    CliError(format!(
-        "the table {table} has no column {name:?}: --column {column}=NAME says what it is called"
-    ))
+fn missing_column(names: &TableNames, table: &'static str, column: &'static str) -> CliError {
+    let (table, name) = (names.table(table), names.name(column));
+    CliError(format!("the table {table} has no column {name:?}; set its name by --column {column}=NAME"))
 }
 
-fn wrong(names: &TableNames, table: &'static str, name: &str, kind: ColumnType, written: &str) -> CliError {
-    let (table, needed) = (names.table(table), kind.description());
-    CliError(format!("the column {name:?} of the table {table} is of type {written}, and has to be {needed}"))
+fn wrong_type(
+    names: &TableNames,
+    table: &'static str,
+    name: &str,
+    column_type: ColumnType,
+    declared: &str,
+) -> CliError {
+    let (table, required) = (names.table(table), column_type.description());
+    CliError(format!("the column {name:?} of the table {table} is of type {declared} and must be {required}"))
 }
 
-async fn unique(
+async fn check_unique(
     transaction: &Transaction<'_>,
     names: &TableNames,
     column: &'static str,
 ) -> Result<(), CliError> {
     let (table, name) = (names.table("credits"), names.column("c", column));
-    let again = format!(
+    let duplicate = format!(
         "SELECT {name}::text FROM {table} AS c GROUP BY {name} HAVING count(*) > 1 OR {name} IS NULL LIMIT 1"
     );
-    let again = transaction.query_typed_opt(&again, &[]).await;
-    let again = again.map_err(|error| error::read_error(names.of("credits"), &error))?;
-    let Some(again) = again else { return Ok(()) };
-    let why = match again.get::<_, Option<String>>(0) {
-        Some(value) => format!("several have {value:?}"),
-        None => "one has none".to_owned(),
+    let duplicate = transaction.query_typed_opt(&duplicate, &[]).await;
+    let duplicate = duplicate.map_err(|error| error::read_error(names.name("credits"), &error))?;
+    let Some(duplicate) = duplicate else { return Ok(()) };
+    let reason = match duplicate.get::<_, Option<String>>(0) {
+        Some(value) => format!("several rows have {value:?}"),
+        None => "a row has none".to_owned(),
     };
-    let name = names.of(column);
+    let name = names.name(column);
     Err(CliError(format!(
-        "the column {name:?} of the table {table} does not tell rows apart, as {why}: --column {column}=NAME names one \
-         that does"
+        "the column {name:?} of the table {table} is not unique, because {reason}; set a unique one by \
+         --column {column}=NAME"
     )))
 }

@@ -1,4 +1,4 @@
-//! A user of the table, held against itself; and the reads that callers do, timed.
+//! Audits a user of the ledger and times the reads that callers do.
 
 use std::time::{Duration, Instant};
 
@@ -9,49 +9,46 @@ use scrip::{
 
 use crate::cli_error::{CliError, deadline};
 
-/// How many records a timed page has: what callers get who do not say.
-const PAGE: usize = 20;
+/// Records of a timed page: the default of the API.
+const PAGE_SIZE: usize = 20;
 
-/// What was seen of a user.
 pub(super) struct UserCheck {
     pub(super) user: String,
     pub(super) records: u64,
     pub(super) voided: u64,
-    pub(super) faults: Vec<String>,
-    /// How long each read took.
-    pub(super) times: Vec<(&'static str, Duration)>,
+    pub(super) discrepancies: Vec<String>,
+    pub(super) latencies: Vec<(&'static str, Duration)>,
 }
 
-/// Looks at a user.
 pub(super) async fn check_user(ledger: &Ledger, user: String) -> Result<UserCheck, CliError> {
     let Ok(id) = UserId::try_from(user.clone()) else {
-        let faults = vec![Discrepancy::NoUser.to_string()];
-        return Ok(UserCheck { user, records: 0, voided: 0, faults, times: Vec::new() });
+        let discrepancies = vec![Discrepancy::NoUser.to_string()];
+        return Ok(UserCheck { user, records: 0, voided: 0, discrepancies, latencies: Vec::new() });
     };
     let failed = |error| CliError::from_ledger(&format!("user {id}"), &error);
-    let audited = ledger.audit(&id, deadline(ledger)).await.map_err(failed)?;
-    let mut times = Vec::new();
+    let audit = ledger.audit(&id, deadline(ledger)).await.map_err(failed)?;
+    let mut latencies = Vec::new();
     let balance = ledger.wallet(&id, deadline(ledger));
-    times.push(("balance", timed(balance).await.map_err(failed)?));
-    let request = TimelineRequest { user: id.clone(), limit: PAGE, before: None, include_voided: false };
+    latencies.push(("balance", measure(balance).await.map_err(failed)?));
+    let request = TimelineRequest { user: id.clone(), limit: PAGE_SIZE, before: None, include_voided: false };
     let timeline = ledger.timeline(&request, deadline(ledger));
-    times.push(("timeline", timed(timeline).await.map_err(failed)?));
-    if let Some(generation) = &audited.generation {
-        let charges = ledger.generation(generation, Some(&id), None, PAGE, deadline(ledger));
-        times.push(("generation", timed(charges).await.map_err(failed)?));
+    latencies.push(("timeline", measure(timeline).await.map_err(failed)?));
+    if let Some(generation) = &audit.generation {
+        let charges = ledger.generation(generation, Some(&id), None, PAGE_SIZE, deadline(ledger));
+        latencies.push(("generation", measure(charges).await.map_err(failed)?));
     }
-    let mut faults: Vec<_> = audited.discrepancies.named().map(Discrepancy::to_string).collect();
-    if audited.discrepancies.unnamed() > 0 {
-        faults.push(format!("and {} more", audited.discrepancies.unnamed()));
+    let mut discrepancies: Vec<_> = audit.discrepancies.named().map(Discrepancy::to_string).collect();
+    if audit.discrepancies.unnamed() > 0 {
+        discrepancies.push(format!("and {} more", audit.discrepancies.unnamed()));
     }
-    Ok(UserCheck { user, records: audited.records, voided: audited.voided, faults, times })
+    Ok(UserCheck { user, records: audit.records, voided: audit.voided, discrepancies, latencies })
 }
 
-/// How long a read takes. That it finds damage is what the audit tells.
-async fn timed<T>(read: impl Future<Output = Result<T, LedgerError>>) -> Result<Duration, LedgerError> {
-    let began = Instant::now();
+/// The latency of a read. Damaged items are no error here: the audit reports them.
+async fn measure<T>(read: impl Future<Output = Result<T, LedgerError>>) -> Result<Duration, LedgerError> {
+    let started_at = Instant::now();
     match read.await {
-        Ok(_) | Err(LedgerError::Internal(_) | LedgerError::ChargeNotFound) => Ok(began.elapsed()),
+        Ok(_) | Err(LedgerError::Internal(_) | LedgerError::ChargeNotFound) => Ok(started_at.elapsed()),
         Err(error) => Err(error),
     }
 }

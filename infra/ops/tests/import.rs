@@ -1,4 +1,4 @@
-//! What was planned, on a real engine, through the functions.
+//! Imports of planned users, tested through the functions on the embedded engine.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -16,8 +16,8 @@ use scrip_tests::{Bench, Fault, Sent};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-/// A row of user `u`, made that many minutes before the clock's start, which never
-/// runs out. Its `order_no` is an order where it begins so, else a generation.
+/// A row of user `u` without expiry, created `minutes` before the clock's start. The prefix of
+/// `order_no` makes it an order or a generation.
 fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) -> OldRow {
     let found = |is: bool| if is { ReferenceOwner::SameUser } else { ReferenceOwner::Missing };
     OldRow {
@@ -34,7 +34,7 @@ fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) ->
     }
 }
 
-/// Packs of 10 and 20, a charge of 15 over both, and one of 3 that was refunded.
+/// Packs of 10 and 20, a charge of 15 from both, and a refunded charge of 3.
 fn rows() -> Vec<OldRow> {
     vec![
         row(1, 90, "new_user", 10, ""),
@@ -65,20 +65,20 @@ async fn import(bench: &Bench, history: &ImportedHistory) -> ImportOutcome {
 }
 
 #[tokio::test]
-async fn an_imported_user_goes_on_as_any_other() {
+async fn imported_user_accepts_all_operations() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 15);
     assert_eq!(import(&bench, &history).await, ImportOutcome::AlreadyPresent);
 
-    // The same charge again, its refund, and one that was refunded before.
+    // The same charge again, its refund, and an old refund.
     assert_eq!(bench.charge("u", 15, "gen-1", None).await.unwrap()["replayed"], true);
     assert_eq!(bench.refund(None, "gen-1", None).await.unwrap()["restored"], 15);
     assert_eq!(bench.refund(Some("u"), "gen-2", None).await.unwrap()["outcome"], "already_voided");
     assert_eq!(bench.charge("u", 3, "gen-2", None).await.unwrap_err().0, "GenerationVoided");
     assert_eq!(bench.sound_balance("u").await, 30);
-    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is overwritten");
     assert_eq!(bench.sound_balance("u").await, 30);
 }
 
@@ -98,7 +98,7 @@ async fn put(bench: &Bench, item: Item) {
     bench.client.put_item().table_name(&bench.table).set_item(Some(item)).send().await.unwrap();
 }
 
-/// Moves the old rows of a user to where earlier versions wrote them: into the records.
+/// Moves the old rows of a user into the records, where earlier versions wrote them.
 async fn move_old_rows_into_records(bench: &Bench, user: &str) {
     let mut items = items(bench, user).await;
     for rows in items.split_off("rows#").into_iter().take_while(|(sort, _)| sort.starts_with("rows#")) {
@@ -112,19 +112,19 @@ async fn move_old_rows_into_records(bench: &Bench, user: &str) {
     }
 }
 
-/// What the ledger has of old rows, by record, and how many items of them.
+/// The old rows in the ledger by record, and the number of their items.
 async fn old_rows(bench: &Bench, history: &ImportedHistory) -> (OldRows, usize) {
     let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     let rows =
         all.iter().flat_map(StoredItem::old_rows).map(|(key, rows)| (key.clone(), rows.clone())).collect();
-    (rows, all.iter().filter(|held| matches!(held, StoredItem::OldRows(_))).count())
+    (rows, all.iter().filter(|item| matches!(item, StoredItem::OldRows(_))).count())
 }
 
 fn planned_rows(history: &ImportedHistory) -> OldRows {
     history.records.iter().map(|imported| (imported.key.clone(), imported.rows.clone())).collect()
 }
 
-/// A history of one grant and so many charges.
+/// A history of one grant and many charges.
 fn long_history(bench: &Bench, charges: i64) -> ImportedHistory {
     let charges = (0..charges).map(|nth| row(10 + nth, 40, "anime_generation", -1, &format!("gen-{nth}")));
     let rows: Vec<_> = std::iter::once(row(1, 90, "new_user", 1_000, "")).chain(charges).collect();
@@ -138,7 +138,7 @@ async fn discrepancies(bench: &Bench) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
+async fn old_rows_of_a_transaction_are_in_one_item() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -162,7 +162,7 @@ async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
 }
 
 #[tokio::test]
-async fn each_transaction_of_an_import_has_one_item_of_rows() {
+async fn import_writes_one_item_of_old_rows_per_transaction() {
     let bench = Bench::new().await;
     let history = long_history(&bench, 250);
     bench.wire.take();
@@ -175,7 +175,7 @@ async fn each_transaction_of_an_import_has_one_item_of_rows() {
 }
 
 #[tokio::test]
-async fn rows_beyond_an_item_are_divided() {
+async fn old_rows_beyond_the_item_size_are_split() {
     let bench = Bench::new().await;
     let mut history = long_history(&bench, 9);
     history.records.iter_mut().for_each(|imported| imported.rows = format!("[\"{}\"]", "é".repeat(50_000)));
@@ -189,7 +189,7 @@ async fn rows_beyond_an_item_are_divided() {
 }
 
 #[tokio::test]
-async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
+async fn stopped_import_is_completed_by_transactions_of_any_size() {
     for (first, then) in [(99, 20), (20, 99)] {
         let bench = Bench::new().await;
         let history = long_history(&bench, 250);
@@ -205,8 +205,7 @@ async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
     }
 }
 
-/// From now on a transaction of more actions meets contention, and only so many others
-/// get an answer.
+/// Lets larger transactions conflict, and loses the responses after the first `answers`.
 fn contended_beyond(bench: &Bench, actions: usize, answers: usize) {
     let (clock, mut answered) = (bench.clock.clone(), 0);
     bench.wire.inject(move |sent| {
@@ -225,7 +224,7 @@ fn contended_beyond(bench: &Bench, actions: usize, answers: usize) {
 }
 
 #[tokio::test]
-async fn other_rows_or_rows_without_their_records_stop_an_import() {
+async fn import_rejects_other_rows_and_rows_without_records() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -241,7 +240,7 @@ async fn other_rows_or_rows_without_their_records_stop_an_import() {
 }
 
 #[tokio::test]
-async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
+async fn user_of_an_earlier_version_keeps_old_rows_in_the_records() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -264,11 +263,11 @@ async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
 }
 
 #[tokio::test]
-async fn an_import_of_an_earlier_version_is_finished() {
+async fn import_of_an_earlier_version_is_completed() {
     let bench = Bench::new().await;
     let history = long_history(&bench, 150);
     import(&bench, &history).await;
-    // It had written the first 99 records.
+    // The earlier version had written the first 99 records.
     move_old_rows_into_records(&bench, "u").await;
     bench.damage("u", "wallet", None).await;
     for imported in &history.records[99..] {
@@ -281,7 +280,7 @@ async fn an_import_of_an_earlier_version_is_finished() {
 }
 
 #[tokio::test]
-async fn a_refund_does_not_touch_the_rows() {
+async fn refund_leaves_old_rows_unchanged() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -298,7 +297,7 @@ async fn a_refund_does_not_touch_the_rows() {
 }
 
 #[tokio::test]
-async fn an_audit_finds_damaged_rows() {
+async fn audit_finds_damaged_old_rows() {
     let damages: [(Damage, &str); 7] = [
         (|item| _ = item.remove("old_rows"), "old_rows: is missing"),
         (|item| _ = item.insert("old_rows".to_owned(), text("[]")), "old_rows: is no map"),
@@ -318,7 +317,7 @@ async fn an_audit_finds_damaged_rows() {
         (|item| _ = rows_of(item).remove("grant#new_user#"), "has no rows of its first record"),
     ];
     let mut checks = JoinSet::new();
-    for (damage, why) in damages {
+    for (damage, expected) in damages {
         checks.spawn(async move {
             let (bench, sort) = (Bench::new().await, "rows#grant#new_user#");
             let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
@@ -326,11 +325,11 @@ async fn an_audit_finds_damaged_rows() {
             bench.damage("u", sort, Some(damage)).await;
             let found = discrepancies(&bench).await;
             assert!(
-                found.len() == 1 && found[0].contains(sort) && found[0].contains(why),
-                "{why}: {found:?}"
+                found.len() == 1 && found[0].contains(sort) && found[0].contains(expected),
+                "{expected}: {found:?}"
             );
             let repaired = bench.ledger().repair(&history.user, bench.clock.now().plus_millis(60_000)).await;
-            assert!(repaired.is_ok_and(|repaired| repaired.written.is_none()), "{why}");
+            assert!(repaired.is_ok_and(|repaired| repaired.written.is_none()), "{expected}");
         });
     }
     checks.join_all().await;
@@ -346,7 +345,7 @@ fn rows_of(item: &mut Item) -> &mut Item {
 }
 
 #[tokio::test]
-async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
+async fn interrupted_import_is_completed_by_a_repetition() {
     let bench = Bench::new().await;
     let many = (0..250).map(|nth| row(10 + nth, 40, "chat", -1, "gen-chat"));
     let granted = row(1, 90, "new_user", 1_000, "");
@@ -365,14 +364,14 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
         let broken = try_import(&bench, &history).await;
         assert_eq!(broken, Err(LedgerError::StoreUnavailable));
         bench.wire.inject(|_| None);
-        assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all of it is there");
+        assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all records are written");
     }
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 750);
 }
 
 #[tokio::test]
-async fn a_migrated_user_is_repaired_as_any_other() {
+async fn migrated_user_can_be_repaired() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -383,7 +382,7 @@ async fn a_migrated_user_is_repaired_as_any_other() {
     assert_eq!((repaired.written.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
     assert_eq!(bench.balance("u").await, balance);
     assert_eq!(bench.ledger().audit(&history.user, deadline).await.unwrap().discrepancies.count(), 0);
-    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is overwritten");
     assert_eq!(bench.refund(None, "gen-1", None).await.unwrap()["restored"], 15);
     assert_eq!(bench.sound_balance("u").await, 30);
 }

@@ -1,4 +1,4 @@
-//! The command `repair`: a wallet put right by the records.
+//! The command `repair`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -11,7 +11,7 @@ use scrip::{
 use serde_json::json;
 use support::workspace::{Workspace, fail, succeed};
 
-/// Grants 10 credits that never run out.
+/// Grants 10 credits without expiry.
 async fn grant(workspace: &Workspace, user: &str) {
     let ledger = workspace.ledger().await;
     let grant = GrantRequest {
@@ -26,46 +26,49 @@ async fn grant(workspace: &Workspace, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wallet_is_put_right_by_the_command() {
+async fn repair_rebuilds_a_damaged_wallet() {
     let workspace = Workspace::new().await;
     grant(&workspace, "u").await;
     grant(&workspace, "other").await;
     let balances = workspace.balances(0);
     workspace.damage("u", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("3"));
-    assert_eq!(fail(workspace.command(&["verify"])), "not all is as it should be");
+    assert_eq!(fail(workspace.command(&["verify"])), "the check failed; see the report");
 
     let damaged = workspace.items();
-    let told = succeed(workspace.command(&["repair", "--user", "u"]));
-    for said in [
+    let report = succeed(workspace.command(&["repair", "--user", "u"]));
+    for expected in [
         "has 3 left by the wallet and 10 by the records",
         "balance: 3 -> 10",
         ": 3 of 10 new_user -> 10 of 10 ",
     ] {
-        assert!(told.contains(said), "{said}: {told}");
+        assert!(report.contains(expected), "{expected}: {report}");
     }
-    assert!(told.ends_with("nothing is written; --write does it\n"), "{told}");
+    assert!(
+        report.ends_with("dry run: nothing was written; add --write to write the rebuilt wallet\n"),
+        "{report}"
+    );
     assert_eq!(workspace.items(), damaged, "a dry run writes nothing");
 
-    let told = succeed(workspace.command(&["repair", "--user", "u", "--write"]));
-    assert!(told.contains("balance: 3 -> 10") && told.contains("kept as repair#"), "{told}");
+    let report = succeed(workspace.command(&["repair", "--user", "u", "--write"]));
+    assert!(report.contains("balance: 3 -> 10") && report.contains("the repair trail repair#"), "{report}");
     assert_eq!(workspace.balances(0), balances);
     succeed(workspace.command(&["verify"]));
 
-    let mended = workspace.items();
+    let repaired = workspace.items();
     for flags in [&["repair", "--user", "u"][..], &["repair", "--user", "u", "--write"]] {
-        assert_eq!(succeed(workspace.command(flags)), "user u, 1 records, 0 faults\n");
+        assert_eq!(succeed(workspace.command(flags)), "user u, 1 records, 0 discrepancies\n");
     }
-    assert_eq!(workspace.items(), mended);
+    assert_eq!(workspace.items(), repaired);
 
     let file = workspace.path("credits.gz").display().to_string();
     succeed(workspace.command(&["export", "--file", &file]));
     let copy = Workspace::new().await;
     succeed(copy.command(&["import", "--file", &file]));
-    assert_eq!(copy.items(), mended, "what is kept of a repair is copied with the rest");
+    assert_eq!(copy.items(), repaired, "the repair trail is copied too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_wallet_cannot_be_made_of_is_one_line_and_writes_nothing() {
+async fn repair_of_more_than_the_wallet_fails_in_one_line() {
     let workspace = Workspace::new().await;
     for user in ["lost", "voided"] {
         grant(&workspace, user).await;
@@ -75,17 +78,17 @@ async fn what_a_wallet_cannot_be_made_of_is_one_line_and_writes_nothing() {
     workspace.engine.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
     workspace.damage("voided", "grant#new_user#", |grant| grant["is_voided"]["BOOL"] = json!(true));
     let damaged = workspace.items();
-    for (user, says) in [
-        ("lost", "more is wrong than the wallet: the sums of new_user are 10 credits of 1 records"),
+    for (user, expected) in [
+        ("lost", "not only the wallet is wrong: the sums of new_user are 10 credits of 1 records"),
         ("voided", "sk=\"grant#new_user#\": a grant with a void mark"),
-        ("nobody", "user nobody: the table has nothing of this user"),
+        ("absent", "user absent: the table has nothing of this user"),
     ] {
         for flags in [&["repair", "--user", user][..], &["repair", "--user", user, "--write"]] {
-            let said = fail(workspace.command(flags));
-            assert!(said.contains(says), "{said}");
+            let error = fail(workspace.command(flags));
+            assert!(error.contains(expected), "{error}");
         }
     }
     assert_eq!(workspace.items(), damaged);
-    let none = workspace.command(&["repair", "--user", "no user"]).output().unwrap();
-    assert_eq!(none.status.code(), Some(2), "as every flag that is out of form");
+    let output = workspace.command(&["repair", "--user", "no user"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "as for every invalid flag");
 }

@@ -181,8 +181,8 @@ async fn ctrl_c_stops_bench_with_a_report() {
     sleep(Duration::from_secs(4));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && output.contains("stopped by Ctrl-C"), "{output}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("stopped by Ctrl-C"), "{text}");
     let report = report(&folder);
     assert_eq!(report["interrupted"], true);
     assert!((1..200).contains(&report["arrived"].as_u64().unwrap()), "{report}");

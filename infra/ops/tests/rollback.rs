@@ -72,8 +72,9 @@ impl AppRequests {
     async fn send_all(&self, workspace: &Workspace) {
         let (balances, generations) =
             (workspace.balances(self.ledger.now().millis()), generations(workspace));
-        let anew = quarantined(workspace).into_iter().filter(|user| UserId::try_from(user.clone()).is_ok());
-        let users = balances.keys().cloned().chain(anew.take(20)).chain(["newcomer".to_owned()]);
+        let new_users =
+            quarantined(workspace).into_iter().filter(|user| UserId::try_from(user.clone()).is_ok());
+        let users = balances.keys().cloned().chain(new_users.take(20)).chain(["newcomer".to_owned()]);
         let some = users.enumerate().map(async |(nth, user)| {
             let generations = generations.get(&user).into_iter().flatten().map(String::as_str);
             match balances.get(&user) {
@@ -252,14 +253,14 @@ fn rows(workspace: &Workspace) -> [u64; 3] {
 /// negative sum corresponds to a balance of zero.
 async fn balances_are_the_same(database: &Database, workspace: &Workspace) {
     let now = workspace.ledger().await.now().millis();
-    let (both, anew) = (format!("({UNION})"), quarantined(workspace));
+    let (both, quarantined) = (format!("({UNION})"), quarantined(workspace));
     for at in [0, 1, 5, 6, 40, 200, 3_000].map(|days| now + days * DAY) {
         let (sums, since) = (database.sums(&both, at).await, database.sums("credits_since", at).await);
         let balances = workspace.balances(at);
         assert!(balances.len() > 1_000);
         for (user, balance) in balances {
             // A quarantined user's old rows are not in the ledger.
-            let sum = if anew.contains(&user) { since[&user] } else { sums[&user] };
+            let sum = if quarantined.contains(&user) { since[&user] } else { sums[&user] };
             let sum = if since.contains_key(&user) { sum } else { sum.max(0) };
             assert_eq!(sum, balance.into(), "{user} at {at}");
         }
@@ -272,8 +273,8 @@ async fn killed_rollback_changes_all_or_nothing_and_can_be_repeated() {
     let (database, workspace) = migrated_and_used(FEW).await;
     let (before, tables) = (texts(&database).await, relations(&database).await);
     let client = database.client().await;
-    let anew = "TRUNCATE credits; DROP TABLE IF EXISTS credits_since";
-    client.batch_execute(anew).await.unwrap();
+    let empty_tables = "TRUNCATE credits; DROP TABLE IF EXISTS credits_since";
+    client.batch_execute(empty_tables).await.unwrap();
     let mut nothing = 0;
     for millis in (0..20).map(|nth| 20 + nth * 25) {
         let mut command = workspace.legacy_command("rollback", &database.url(), &[]);
@@ -287,7 +288,7 @@ async fn killed_rollback_changes_all_or_nothing_and_can_be_repeated() {
             nothing += 1;
         } else {
             assert_eq!(texts(&database).await, before);
-            client.batch_execute(anew).await.unwrap();
+            client.batch_execute(empty_tables).await.unwrap();
         }
     }
     assert!(nothing > 5, "{nothing} were killed before the commit");

@@ -39,7 +39,7 @@ impl fmt::Display for Report {
 }
 
 /// Writes every item of the table to a file. The file is no snapshot: an item that changes
-/// meanwhile is in it as before or after the change.
+/// during the export is in it as before or after the change.
 ///
 /// # Errors
 /// The ledger or the file failed. Then there is no file.

@@ -146,7 +146,7 @@ async fn unreadable_tables_fail_in_one_line() {
             $$ BEGIN RAISE 'snapshot too old' USING ERRCODE = '72000'; END $$;
         CREATE VIEW credits AS SELECT *, fails() FROM base";
     for (sql, user, expected) in [
-        ("", "scrip:wrong", r#"the server refuses the password of user "scrip"; check the URL"#),
+        ("", "scrip:wrong", r#"the server rejects the password of user "scrip"; check the URL"#),
         ("", "scrip", "requires a password, and the URL has none"),
         ("DROP TABLE orders", OWNER, r#"there is no table "orders"; set its name by --table orders=NAME"#),
         (

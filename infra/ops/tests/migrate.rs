@@ -318,8 +318,8 @@ async fn shortfall_is_granted_once_from_any_folder() {
     let (report, printed) = migrate_from(&workspace, &url, "much", "2026-06-01T00:00:00.000Z", &["--mend"]);
     let expected = "granted by an earlier run: 5 until 2099-01-01T00:00:00.000Z; \
         by this run's plan: 10 until 2099-01-01T00:00:00.000Z; nothing was granted";
-    assert_eq!(report["compensated_otherwise"], json!({ "more": says }));
-    assert!(printed.contains(&format!("user more: {says}")), "{printed}");
+    assert_eq!(report["compensated_otherwise"], json!({ "more": expected }));
+    assert!(printed.contains(&format!("user more: {expected}")), "{printed}");
     assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(1)));
     assert_eq!(workspace.items(), items);
 }

@@ -62,8 +62,9 @@ fn check(rows: &[OldRow], now: i64, expected: Result<(CreditsByDay, CreditsByDay
 
 #[test]
 fn balance_equals_the_old_one_now_and_later() {
-    let order = |id, credits, ends| row(id, "order_pay", credits, &format!("o{id}"), ends);
-    let charge = |id, credits: i64, ends| row(id, "anime_generation", -credits, &format!("g{id}"), ends);
+    let order = |id, credits, expiry_day| row(id, "order_pay", credits, &format!("o{id}"), expiry_day);
+    let charge =
+        |id, credits: i64, expiry_day| row(id, "anime_generation", -credits, &format!("g{id}"), expiry_day);
     let (jan, feb) = (Some(31), Some(59));
     // The charge of both packs has the expiry of the second.
     let two_packs = [order(1, 5, jan), order(2, 10, feb), charge(3, 8, feb)];
@@ -87,8 +88,8 @@ fn balance_equals_the_old_one_now_and_later() {
 #[test]
 fn refund_voids_its_charge_if_the_match_is_certain() {
     let grant = row(1, "new_user", 20, "", None);
-    let charge = |id, credits: i64, ends| row(id, "anime_generation", -credits, "g1", ends);
-    let refund = |id, credits, ends| row(id, "anime_generation_refund", credits, "g1", ends);
+    let charge = |id, credits: i64, expiry_day| row(id, "anime_generation", -credits, "g1", expiry_day);
+    let refund = |id, credits, expiry_day| row(id, "anime_generation_refund", credits, "g1", expiry_day);
     let chat = |id, credits: i64| row(id, "chat", -credits, "g2", None);
     for (rows, matched, unmatched) in [
         (vec![charge(2, 5, None), refund(3, 5, None)], 1, 0),

@@ -232,16 +232,16 @@ impl UserGenerator {
             1 => {
                 let all = self.usable_packs().map(|pack| pack.remaining).sum::<i64>() + 1;
                 for _ in 0..2 {
-                    let (expiry, of) =
+                    let (expiry, reference) =
                         (self.usable_packs().last().and_then(|pack| pack.expired_at), self.generation());
-                    self.row("anime_generation", -all, of, expiry);
+                    self.row("anime_generation", -all, reference, expiry);
                 }
             }
             2 => self.charge_and_refund(2),
             // A refund without a charge.
             3 => {
-                let of = self.generation();
-                self.row("image_generation_refund", 3, of, None);
+                let reference = self.generation();
+                self.row("image_generation_refund", 3, reference, None);
             }
             4 => self.row("admin_gift", 7, NO_REFERENCE, None),
             5 => self.row("", 7, NO_REFERENCE, None),
@@ -317,14 +317,14 @@ impl UserGenerator {
     }
 
     fn grant(&mut self, trans_type: &str, credits: i64, expiry: Option<i64>) {
-        let of = if trans_type == "order_pay" { self.order() } else { NO_REFERENCE };
+        let reference = if trans_type == "order_pay" { self.order() } else { NO_REFERENCE };
         self.packs.push(Pack {
-            order_no: of.0.clone().unwrap_or_default(),
+            order_no: reference.0.clone().unwrap_or_default(),
             expired_at: expiry,
             remaining: credits,
         });
         self.packs.sort_by_key(|pack| pack.expired_at.unwrap_or(i64::MAX));
-        self.row(trans_type, credits, of, expiry);
+        self.row(trans_type, credits, reference, expiry);
     }
 
     /// A charge of the old code: one row with the expiry of the last pack. No row if the
@@ -344,7 +344,7 @@ impl UserGenerator {
             }
         }
         let last = last.expect("a pack, because the balance suffices");
-        let of = match style {
+        let reference = match style {
             OrderNoStyle::Generation => self.generation(),
             OrderNoStyle::OrderOfPack if last.order_no.is_empty() => NO_REFERENCE,
             OrderNoStyle::OrderOfPack => {
@@ -354,7 +354,7 @@ impl UserGenerator {
             OrderNoStyle::Null => NO_REFERENCE,
         };
         let trans_type = CHARGES[self.index_below(CHARGES.len())];
-        self.row(trans_type, -credits, of, last.expired_at);
+        self.row(trans_type, -credits, reference, last.expired_at);
     }
 
     /// A charge and `times` refunds of it.
@@ -363,13 +363,13 @@ impl UserGenerator {
         self.charge(OrderNoStyle::Generation, 2);
         let Some(Row { expected, .. }) = self.output.rows.get(index).cloned() else { return };
         for _ in 0..times {
-            let (of, expiry) = (
+            let (reference, expiry) = (
                 (expected.order_no.clone(), expected.order_owner, expected.generation_owner),
                 expected.expired_at,
             );
             let expiry = expiry.map(Timestamp::millis);
             self.packs.push(Pack { order_no: String::new(), expired_at: expiry, remaining: 2 });
-            self.row(&format!("{}_refund", expected.trans_type), 2, of, expiry);
+            self.row(&format!("{}_refund", expected.trans_type), 2, reference, expiry);
         }
         self.packs.sort_by_key(|pack| pack.expired_at.unwrap_or(i64::MAX));
     }

@@ -103,7 +103,7 @@ pub(crate) fn plot(axis: Axis, lines: Vec<(String, Vec<(f64, f64)>)>) -> Plot<'s
         title,
         axes: [size, "milliseconds"],
         logarithmic: [true, false],
-        tell: |size| size.to_string(),
+        x_label: |size| size.to_string(),
         lines,
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use scrip_ops::problem::Problem;
+use scrip_ops::cli_error::CliError;
 use serde_json::Value;
 
 use crate::report::{self, Table};
@@ -35,7 +35,7 @@ impl Drop for Stack {
 ///
 /// # Errors
 /// If a file cannot be written.
-pub(crate) fn table() -> Result<Table, Problem> {
+pub(crate) fn table() -> Result<Table, CliError> {
     let programs = build();
     let mut table = Table::new(&[
         "mix",
@@ -64,7 +64,7 @@ pub(crate) fn table() -> Result<Table, Problem> {
             for plot in ["latency.svg", "throughput.svg"] {
                 let to = report::plots()?.join(plot);
                 fs::copy(folder.path().join("report").join(plot), &to)
-                    .map_err(|error| Problem::of_file(&to, &error))?;
+                    .map_err(|error| CliError::from_io(&to, &error))?;
             }
         }
     }

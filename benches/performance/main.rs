@@ -17,7 +17,7 @@ mod sdk_baseline;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use scrip_ops::problem::Problem;
+use scrip_ops::cli_error::CliError;
 use tokio::runtime::Builder;
 
 use crate::growth::Axis;
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(part: Benchmark, users: u64) -> Result<(), Problem> {
+fn measure(part: Benchmark, users: u64) -> Result<(), CliError> {
     // The functions' runtime.
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     match part {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use scrip_ops::{bench::plot::Plot, problem::Problem};
+use scrip_ops::{bench::plot::Plot, cli_error::CliError};
 
 /// A table of Markdown.
 pub(crate) struct Table {
@@ -33,24 +33,24 @@ impl Table {
 ///
 /// # Errors
 /// If the document cannot be read or written, or has no such marks.
-pub(crate) fn put(name: &str, tables: &[Table]) -> Result<(), Problem> {
+pub(crate) fn put(name: &str, tables: &[Table]) -> Result<(), CliError> {
     let path = docs().join("performance.md");
-    let text = fs::read_to_string(&path).map_err(|error| Problem::of_file(&path, &error))?;
+    let text = fs::read_to_string(&path).map_err(|error| CliError::from_io(&path, &error))?;
     let (begin, end) = (format!("<!-- measured: {name} -->\n"), format!("<!-- end: {name} -->\n"));
     let tables: Vec<_> = tables.iter().map(|table| table.text.as_str()).collect();
     let tables = tables.join("\n");
     println!("{tables}");
     let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
-    let (before, after) = parts.ok_or_else(|| Problem(format!("{}: no marks of {name}", path.display())))?;
+    let (before, after) = parts.ok_or_else(|| CliError(format!("{}: no marks of {name}", path.display())))?;
     fs::write(&path, format!("{before}{begin}\n{tables}\n{end}{after}"))
-        .map_err(|error| Problem::of_file(&path, &error))
+        .map_err(|error| CliError::from_io(&path, &error))
 }
 
 /// Writes a plot next to the document.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn plot(name: &str, plot: &Plot<'_>) -> Result<(), Problem> {
+pub(crate) fn plot(name: &str, plot: &Plot<'_>) -> Result<(), CliError> {
     plot.write(&plots()?.join(name))
 }
 
@@ -58,9 +58,9 @@ pub(crate) fn plot(name: &str, plot: &Plot<'_>) -> Result<(), Problem> {
 ///
 /// # Errors
 /// If it cannot be created.
-pub(crate) fn plots() -> Result<PathBuf, Problem> {
+pub(crate) fn plots() -> Result<PathBuf, CliError> {
     let folder = docs().join("performance");
-    fs::create_dir_all(&folder).map_err(|error| Problem::of_file(&folder, &error))?;
+    fs::create_dir_all(&folder).map_err(|error| CliError::from_io(&folder, &error))?;
     Ok(folder)
 }
 

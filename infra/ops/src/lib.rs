@@ -1,17 +1,15 @@
-//! What operators do from outside: out of the old table of credits into the ledger and
-//! back, the ledger's whole table into a file and back, a wallet put right, and load on the
-//! HTTP API.
+//! The operator's commands: migration from the old table of credits and rollback, export
+//! and import of the ledger's table, verification, repair of a wallet, and a load generator.
 //!
-//! The old table had a row for everything: positive for credits that came,
-//! negative for credits that went, and a positive one again for a refund. A
-//! balance was the sum of the rows that had not run out.
+//! The old table has one kind of row: positive for grants and refunds, negative for
+//! charges. A balance is the sum of the unexpired rows.
 
 pub mod bench;
+pub mod cli_error;
 pub mod copy;
+pub mod legacy;
 pub mod migrate;
-pub mod old;
 pub mod plan;
-pub mod problem;
 pub mod progress;
 pub mod repair;
 pub mod rollback;

@@ -9,53 +9,52 @@ use scrip::{
 };
 use scrip_ops::{
     bench,
+    cli_error::{CONTENTION_BUDGET_MILLIS, CliError},
     copy::{export, import},
-    migrate,
-    old::{Old, Place},
-    problem::{PATIENCE_MILLIS, Problem},
-    repair, rollback, verify,
+    legacy::{DatabaseOptions, LegacyDatabase},
+    migrate, repair, rollback, verify,
 };
 
-/// What operators of Scrip do from outside.
+/// Commands for operators of a Scrip ledger
 #[derive(Debug, Parser)]
 #[command(name = "scrip-ops", version)]
 struct Options {
     #[command(subcommand)]
     command: Command,
-    /// The table
+    /// Name of the ledger's table
     #[arg(long, global = true, default_value = TABLE)]
     dynamodb_table: String,
-    /// Another DynamoDB engine than the region's
+    /// URL of another DynamoDB engine than the Region's
     #[arg(long, global = true, value_name = "URL")]
     dynamodb_endpoint: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Move users out of the old table in PostgreSQL; begun again, it goes on
+    /// Migrate users from the old table in PostgreSQL; run again to continue
     Migrate {
         #[command(flatten)]
-        old: Place,
+        database: DatabaseOptions,
         #[command(flatten)]
         settings: migrate::Settings,
     },
-    /// Give PostgreSQL its rows back, and what has happened since as rows of a new table; the app
-    /// must write nothing meanwhile
+    /// Restore the old rows in PostgreSQL, and write all later changes to a new table; stop the app's
+    /// writes first
     Rollback {
         #[command(flatten)]
-        old: Place,
+        database: DatabaseOptions,
         #[command(flatten)]
         settings: rollback::Settings,
     },
-    /// Hold the old tables against the ledger, and the ledger against itself
+    /// Compare the old tables with the ledger, and each wallet with its records
     Verify(verify::Settings),
-    /// Tell how the records would put a user's wallet right; with --write, do it
+    /// Show how the records would correct a user's wallet; with --write, correct it
     Repair(repair::Settings),
-    /// Write the whole table into a file
+    /// Write the whole table to a file
     Export(export::Settings),
-    /// Put the items of a file into a table, over none that is there; begun again, it goes on
+    /// Write the items of a file to a table without overwriting any; run again to continue
     Import(import::Settings),
-    /// Call an HTTP API as apps do, for users of its own, and say how long that takes
+    /// Call an HTTP API as apps do, for users of its own, and report latencies
     Bench(bench::Settings),
 }
 
@@ -63,53 +62,53 @@ enum Command {
 async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("error: {problem}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(options: Options) -> Result<(), Problem> {
+async fn run(options: Options) -> Result<(), CliError> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
     let table = options.dynamodb_table;
     let store = Store::connect(connection, &table).await;
-    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(PATIENCE_MILLIS);
+    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(CONTENTION_BUDGET_MILLIS);
     match options.command {
-        Command::Migrate { old, settings } => {
-            let names = old.called.names()?;
-            let mut old = Old::connect(&old.from).await?;
-            let report = migrate::migrate(&mut old, &names, &ledger, &settings).await?;
+        Command::Migrate { database, settings } => {
+            let names = database.names.resolve()?;
+            let mut database = LegacyDatabase::connect(&database.from).await?;
+            let report = migrate::migrate(&mut database, &names, &ledger, &settings).await?;
             print!("{report}");
-            sound(report.differ.is_empty())?;
+            require_sound(report.differ.is_empty())?;
         }
-        Command::Rollback { old, settings } => {
-            let names = old.called.names()?;
-            let mut old = Old::connect(&old.from).await?;
-            print!("{}", rollback::rollback(&mut old, &names, &ledger, &settings).await?);
+        Command::Rollback { database, settings } => {
+            let names = database.names.resolve()?;
+            let mut database = LegacyDatabase::connect(&database.from).await?;
+            print!("{}", rollback::rollback(&mut database, &names, &ledger, &settings).await?);
         }
         Command::Verify(settings) => {
             let report = verify::verify(&ledger, &settings).await?;
             print!("{report}");
-            sound(report.is_sound())?;
+            require_sound(report.is_sound())?;
         }
         Command::Repair(settings) => {
             let report = repair::repair(&ledger, &settings).await?;
             print!("{report}");
-            report.ended()?;
+            report.require_repairable()?;
         }
         Command::Export(settings) => print!("{}", export::export(&ledger, &table, &settings).await?),
         Command::Import(settings) => print!("{}", import::import(&ledger, &settings).await?),
         Command::Bench(settings) => {
             let report = bench::bench(&settings).await?;
             print!("{report}");
-            sound(report.books.is_sound())?;
+            require_sound(report.balance_check.is_sound())?;
         }
     }
     Ok(())
 }
 
-/// How a command ends that has told all it found.
-fn sound(is_sound: bool) -> Result<(), Problem> {
-    if is_sound { Ok(()) } else { Err(Problem("not all is as it should be".to_owned())) }
+/// The result of a command whose report is printed.
+fn require_sound(is_sound: bool) -> Result<(), CliError> {
+    if is_sound { Ok(()) } else { Err(CliError("the check failed; see the report".to_owned())) }
 }

@@ -1,4 +1,4 @@
-//! How far a long piece of work is.
+//! Shows the progress of a long command.
 
 use std::{
     fmt::Write,
@@ -8,62 +8,61 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// How often a line is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Between two lines, if standard error is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How far it is, on standard error: a bar on a terminal, a line now and then elsewhere.
+/// Progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
 pub struct Progress {
     bar: ProgressBar,
-    of: &'static str,
-    began: Instant,
-    told: Instant,
+    unit: &'static str,
+    started_at: Instant,
+    printed_at: Instant,
 }
 
 impl Progress {
-    /// Begins, with so many to do where that is known: of rows, users, items.
-    pub fn start(all: Option<u64>, of: &'static str) -> Progress {
+    /// Starts at zero of `total` rows, users, items or calls.
+    pub fn start(total: Option<u64>, unit: &'static str) -> Progress {
         let bar =
             if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
-        let template = match all {
+        let template = match total {
             Some(_) => "{bar:40} {pos}/{len} {msg}, {speed}, {eta} left",
             None => "{spinner} {pos} {msg}, {speed}",
         };
-        bar.set_message(of);
-        if let Some(all) = all {
-            bar.set_length(all);
+        bar.set_message(unit);
+        if let Some(total) = total {
+            bar.set_length(total);
         }
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("speed", speed));
         }
-        Progress { bar, of, began: Instant::now(), told: Instant::now() }
+        Progress { bar, unit, started_at: Instant::now(), printed_at: Instant::now() }
     }
 
-    /// So many more are done.
-    pub fn pass(&mut self, more: usize) {
-        self.bar.inc(u64::try_from(more).unwrap_or(u64::MAX));
-        if self.bar.is_hidden() && self.told.elapsed() >= LINE_EVERY {
-            self.told = Instant::now();
-            self.tell();
+    /// Counts `done` more.
+    pub fn advance(&mut self, done: usize) {
+        self.bar.inc(u64::try_from(done).unwrap_or(u64::MAX));
+        if self.bar.is_hidden() && self.printed_at.elapsed() >= LINE_INTERVAL {
+            self.printed_at = Instant::now();
+            self.print_line();
         }
     }
 
-    /// All are done.
-    pub fn end(&self) {
+    /// Removes the bar and prints a last line.
+    pub fn finish(&self) {
         self.bar.finish_and_clear();
-        self.tell();
+        self.print_line();
     }
 
-    fn tell(&self) {
-        let (done, of, seconds) = (self.bar.position(), self.of, self.began.elapsed().as_secs());
+    fn print_line(&self) {
+        let (done, unit, seconds) = (self.bar.position(), self.unit, self.started_at.elapsed().as_secs());
         match self.bar.length() {
-            Some(all) => eprintln!("{done} of {all} {of}, {seconds} s"),
-            None => eprintln!("{done} {of}, {seconds} s"),
+            Some(total) => eprintln!("{done} of {total} {unit}, {seconds} s"),
+            None => eprintln!("{done} {unit}, {seconds} s"),
         }
     }
 }
 
-/// How many a second.
-fn speed(state: &ProgressState, to: &mut dyn Write) {
-    // It is only shown.
-    let _ = write!(to, "{:.0} a second", state.per_sec());
+fn speed(state: &ProgressState, output: &mut dyn Write) {
+    // An error would only hide the speed.
+    let _ = write!(output, "{:.0} a second", state.per_sec());
 }

@@ -1,30 +1,30 @@
-//! Who has anything in the table.
+//! Iterates over the users of the ledger's table.
 
 use scrip::{
     ledger::{self, Ledger},
     store::ScanSegment,
 };
 
-use crate::problem::{Problem, deadline};
+use crate::cli_error::{CliError, deadline};
 
-/// The users of the table, one after the other.
+/// A scan of the table, user by user.
 pub struct Users<'a> {
     ledger: &'a Ledger,
-    users: ledger::UserScan<'a>,
+    scan: ledger::UserScan<'a>,
 }
 
 impl Users<'_> {
-    /// All of them.
-    pub fn of(ledger: &Ledger) -> Users<'_> {
-        Users { ledger, users: ledger.users(ScanSegment::WHOLE, None) }
+    /// Starts a scan of the whole table.
+    pub fn scan(ledger: &Ledger) -> Users<'_> {
+        Users { ledger, scan: ledger.users(ScanSegment::WHOLE, None) }
     }
 
-    /// The next one.
+    /// The next user, or `None` at the end.
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn next(&mut self) -> Result<Option<String>, Problem> {
-        let next = self.users.next(deadline(self.ledger)).await;
-        next.map_err(|error| Problem::of_ledger("the table", &error))
+    pub async fn next(&mut self) -> Result<Option<String>, CliError> {
+        let next = self.scan.next(deadline(self.ledger)).await;
+        next.map_err(|error| CliError::from_ledger("the table", &error))
     }
 }

@@ -1,4 +1,4 @@
-//! Load, on the functions behind a gateway that can fail.
+//! The command `bench`, on functions behind a gateway with injected errors.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -27,41 +27,40 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use support::place::{fail, succeed};
+use support::workspace::{fail, succeed};
 
-/// How a gateway treats the calls that it gets, by their number and their path.
-type Manner = fn(u64, &str) -> Treatment;
+/// Selects the behaviour of the gateway by the number and path of a call.
+type Behaviour = fn(u64, &str) -> CallEffect;
 
-/// What becomes of a call.
-enum Treatment {
-    Good,
-    /// It is done, and the answer says that nobody knows.
-    Open,
-    /// It is not done, and the answer says so.
+enum CallEffect {
+    Done,
+    /// The call is done, but the response is `Internal`.
+    Unknown,
+    /// The call is rejected.
     Busy,
-    /// It is not done, and the answer says that it was.
-    Lie,
+    /// The call is not done, but the response is a success.
+    FalseSuccess,
 }
 
 struct Gateway {
     bench: TestLedger,
-    manner: Manner,
+    behaviour: Behaviour,
     calls: AtomicU64,
 }
 
-/// The token that the gateway asks for.
+/// The header that the gateway requires.
 const TOKEN: &str = "Bearer good";
 
-async fn serve(manner: Manner) -> String {
-    let gateway = Gateway { bench: TestLedger::new().await, manner, calls: AtomicU64::new(0) };
-    let router = Router::new().fallback(answer).with_state(Arc::new(gateway));
+async fn serve(behaviour: Behaviour) -> String {
+    let gateway = Gateway { bench: TestLedger::new().await, behaviour, calls: AtomicU64::new(0) };
+    let router = Router::new().fallback(handle).with_state(Arc::new(gateway));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/stage", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
 }
 
-async fn answer(
+async fn handle(
     State(gateway): State<Arc<Gateway>>,
     method: Method,
     uri: Uri,
@@ -75,24 +74,24 @@ async fn answer(
         _ => return (StatusCode::UNAUTHORIZED, "{}").into_response(),
     }
     let claims = json!({ "sub": "bench", "scope": "credits:read credits:write" });
-    let done = async || gateway.bench.http(method.as_str(), path, body.to_vec(), Some(claims)).await;
-    let told = |status: u16, body: Value| (StatusCode::from_u16(status).unwrap(), body.to_string());
-    match (gateway.manner)(gateway.calls.fetch_add(1, Ordering::Relaxed), path) {
-        Treatment::Good => {
-            let http = done().await;
-            told(http.status.try_into().unwrap(), http.body)
+    let invoke = async || gateway.bench.http(method.as_str(), path, body.to_vec(), Some(claims)).await;
+    let respond = |status: u16, body: Value| (StatusCode::from_u16(status).unwrap(), body.to_string());
+    match (gateway.behaviour)(gateway.calls.fetch_add(1, Ordering::Relaxed), path) {
+        CallEffect::Done => {
+            let http = invoke().await;
+            respond(http.status.try_into().unwrap(), http.body)
         }
-        Treatment::Open => {
-            done().await;
-            told(500, json!({ "code": "Internal" }))
+        CallEffect::Unknown => {
+            invoke().await;
+            respond(500, json!({ "code": "Internal" }))
         }
-        Treatment::Busy => told(503, json!({ "code": "Busy" })),
-        Treatment::Lie => told(200, json!({})),
+        CallEffect::Busy => respond(503, json!({ "code": "Busy" })),
+        CallEffect::FalseSuccess => respond(200, json!({})),
     }
     .into_response()
 }
 
-/// `scrip-ops bench`, of ten users, for a short time.
+/// `scrip-ops bench` with ten users.
 fn command(url: &str, folder: &TempDir, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
     command.args(["bench", "--url", url, "--token", "good", "--users", "10", "--seed", "7"]);
@@ -105,35 +104,35 @@ fn report(folder: &TempDir) -> Value {
     serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap()
 }
 
-/// How many calls of an operation ended.
-fn ended(report: &Value, operation: &str) -> u64 {
+/// The number of completed calls of an operation.
+fn completed(report: &Value, operation: &str) -> u64 {
     report["latency"][operation]["calls"].as_u64().unwrap_or(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_mix_is_called_and_its_balances_are_right() {
-    // The last call would arrive at the very end.
+async fn bench_of_each_mix_ends_with_correct_balances() {
+    // A last call would arrive exactly at the end.
     for (mix, wallets, rate, calls) in
         [("generation", 10, "40", 119), ("chat", 10, "40", 119), ("hot", 1, "8", 23)]
     {
-        let (url, folder) = (serve(|_, _| Treatment::Good).await, tempfile::tempdir().unwrap());
+        let (url, folder) = (serve(|_, _| CallEffect::Done).await, tempfile::tempdir().unwrap());
         let flags = ["--mix", mix, "--rate", rate, "--for", "3s", "--spacing", "constant"];
-        let said = succeed(command(&url, &folder, &flags));
+        let output = succeed(command(&url, &folder, &flags));
         let report = report(&folder);
-        assert_eq!(report["arrived"], calls, "{said}");
+        assert_eq!(report["arrived"], calls, "{output}");
         let operations = ["grant", "decrease", "refund", "balance"];
         assert_eq!(
-            operations.map(|operation| ended(&report, operation)).iter().sum::<u64>(),
+            operations.map(|operation| completed(&report, operation)).iter().sum::<u64>(),
             calls,
-            "{said}"
+            "{output}"
         );
-        assert!(ended(&report, "decrease") > calls / 2, "{said}");
+        assert!(completed(&report, "decrease") > calls / 2, "{output}");
         // A refund that overtakes its charge on a busy machine leaves a fence.
         let errors = report["errors"].as_object().unwrap();
-        assert!(errors.keys().all(|error| error == "decrease: 409 GenerationVoided"), "{said}");
-        assert_eq!(report["books"]["open"], 0, "{said}");
-        assert_eq!(report["books"]["wallets"], wallets, "{said}");
-        assert!(said.contains(&format!("{wallets} of {wallets} balances are")), "{said}");
+        assert!(errors.keys().all(|error| error == "decrease: 409 GenerationVoided"), "{output}");
+        assert_eq!(report["books"]["open"], 0, "{output}");
+        assert_eq!(report["books"]["wallets"], wallets, "{output}");
+        assert!(output.contains(&format!("{wallets} of {wallets} balances equal")), "{output}");
         for plot in ["latency.svg", "throughput.svg"] {
             let svg = std::fs::read_to_string(folder.path().join(plot)).unwrap();
             assert!(svg.contains("<polyline"), "{plot}");
@@ -142,17 +141,17 @@ async fn every_mix_is_called_and_its_balances_are_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_is_counted_and_what_is_open_is_told() {
-    let manner = |call, _: &str| match call {
-        ..10 => Treatment::Good,
-        call if call % 7 == 0 => Treatment::Open,
-        call if call % 11 == 0 => Treatment::Busy,
-        _ => Treatment::Good,
+async fn bench_counts_errors_and_unknown_outcomes() {
+    let behaviour = |call, _: &str| match call {
+        ..10 => CallEffect::Done,
+        call if call % 7 == 0 => CallEffect::Unknown,
+        call if call % 11 == 0 => CallEffect::Busy,
+        _ => CallEffect::Done,
     };
-    let (url, folder) = (serve(manner).await, tempfile::tempdir().unwrap());
-    // Balances that cannot be read are told at the end, by which the command fails.
-    let said = fail(command(&url, &folder, &["--rate", "40", "--for", "4s"]));
-    assert_eq!(said, "not all is as it should be");
+    let (url, folder) = (serve(behaviour).await, tempfile::tempdir().unwrap());
+    // The final balance reads fail too, so the command fails.
+    let output = fail(command(&url, &folder, &["--rate", "40", "--for", "4s"]));
+    assert_eq!(output, "the check failed; see the report");
     let report = report(&folder);
     assert_eq!(report["books"]["wrong"], 0, "{report}");
     assert!(report["books"]["open"].as_u64() > Some(10), "{report}");
@@ -162,49 +161,50 @@ async fn what_fails_is_counted_and_what_is_open_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_balance_that_is_wrong_is_found() {
-    let manner = |_, path: &str| if path == "/credits/refund" { Treatment::Lie } else { Treatment::Good };
-    let (url, folder) = (serve(manner).await, tempfile::tempdir().unwrap());
-    let said = fail(command(&url, &folder, &["--rate", "40", "--for", "4s"]));
-    assert_eq!(said, "not all is as it should be");
+async fn bench_detects_a_wrong_balance() {
+    let behaviour =
+        |_, path: &str| if path == "/credits/refund" { CallEffect::FalseSuccess } else { CallEffect::Done };
+    let (url, folder) = (serve(behaviour).await, tempfile::tempdir().unwrap());
+    let output = fail(command(&url, &folder, &["--rate", "40", "--for", "4s"]));
+    assert_eq!(output, "the check failed; see the report");
     let report = report(&folder);
     assert!(report["books"]["wrong"].as_u64() > Some(0), "{report}");
-    assert!(report["books"]["faults"][0].as_str().unwrap().contains("must be from"), "{report}");
+    assert!(report["books"]["faults"][0].as_str().unwrap().contains(", expected "), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_it_with_the_report_so_far() {
-    let (url, folder) = (serve(|_, _| Treatment::Good).await, tempfile::tempdir().unwrap());
+async fn ctrl_c_stops_bench_with_a_report() {
+    let (url, folder) = (serve(|_, _| CallEffect::Done).await, tempfile::tempdir().unwrap());
     let mut command = command(&url, &folder, &["--rate", "20", "--for", "10m"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    // Long enough that it has begun, on a machine that is busy too.
+    // Long enough to start, even on a busy machine.
     sleep(Duration::from_secs(4));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && said.contains("ended by Ctrl-C"), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("stopped by Ctrl-C"), "{text}");
     let report = report(&folder);
     assert_eq!(report["interrupted"], true);
     assert!((1..200).contains(&report["arrived"].as_u64().unwrap()), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_called_is_one_line() {
-    let (url, folder) = (serve(|_, _| Treatment::Good).await, tempfile::tempdir().unwrap());
+async fn bench_of_an_unusable_api_fails_in_one_line() {
+    let (url, folder) = (serve(|_, _| CallEffect::Done).await, tempfile::tempdir().unwrap());
     let nowhere = url.replace("/stage", "/elsewhere");
-    for (url, flags, problem) in [
+    for (url, flags, expected) in [
         ("localhost:9000", &[][..], "must be http://host:port"),
         ("ftp://localhost", &[], "must be http://host:port"),
-        ("http://127.0.0.1:1", &[], "cannot be reached; is it running?"),
+        ("http://127.0.0.1:1", &[], "unreachable; is it running?"),
         (&nowhere, &[], "is this Scrip?"),
-        (&url, &["--token", "bad"], "refuses this one (401)"),
+        (&url, &["--token", "bad"], "rejects this one (401)"),
         (&url, &["--token", "reader"], "may not write for any user (403)"),
-        (&url, &["--token", "a\nb"], "is no token"),
+        (&url, &["--token", "a\nb"], "must be a valid header value"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
         command.args(["bench", "--url", url, "--folder", folder.path().to_str().unwrap()]);
         command.args(if flags.is_empty() { &["--token", "good"] } else { flags });
-        let said = fail(command);
-        assert!(said.contains(problem), "{url} {flags:?}: {said}");
+        let output = fail(command);
+        assert!(output.contains(expected), "{url} {flags:?}: {output}");
     }
 }

@@ -1,4 +1,4 @@
-//! The commands `export` and `import`: from one engine into another.
+//! The commands `export` and `import`, from one engine to another.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -22,16 +22,16 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
-use scrip_ops::plan::{Found, OldRow, Placed, plan};
+use scrip_ops::plan::{OldRow, PlannedRecord, ReferenceOwner, plan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::place::{Place, fail, succeed};
+use support::workspace::{Workspace, fail, succeed};
 
-/// What no number of pages and no way of writing JSON may change.
+/// Characters that JSON escapes.
 const ODD_TEXT: &str = "{\"note\":\"é\u{1F600}\\\"\u{1}\u{2028}\n\"}";
 
-/// Users who came from an old table, with how many rows each.
-const MOVED: (i64, i64) = (15, 99);
+/// Migrated users, and rows of each.
+const MIGRATED: (i64, i64) = (15, 99);
 
 fn id<T: TryFrom<String, Error = &'static str>>(text: &str) -> T {
     text.to_owned().try_into().unwrap()
@@ -41,21 +41,21 @@ fn credits(credits: u64) -> Credits {
     credits.try_into().unwrap()
 }
 
-/// A table with all that there can be: some pages of it.
-async fn filled() -> Place {
-    let place = Place::new().await;
-    let ledger = place.ledger().await;
+/// A table of several pages with all kinds of items.
+async fn filled() -> Workspace {
+    let workspace = Workspace::new().await;
+    let ledger = workspace.ledger().await;
     for nth in 0..10 {
-        live(&ledger, &format!("live-{nth}")).await;
+        use_ledger(&ledger, &format!("live-{nth}")).await;
     }
-    for nth in 0..MOVED.0 {
-        moved(&ledger, &format!("moved-{nth}")).await;
+    for nth in 0..MIGRATED.0 {
+        migrate_user(&ledger, &format!("moved-{nth}")).await;
     }
-    place
+    workspace
 }
 
-/// Packs, charges over them, a refund, and a fence.
-async fn live(ledger: &Ledger, user: &str) {
+/// Writes packs, charges of them, a refund and a fence.
+async fn use_ledger(ledger: &Ledger, user: &str) {
     let deadline = ledger.now().plus_millis(60_000);
     for (trans_type, order_no, days) in
         [(GrantType::NewUser, None, None), (GrantType::OrderPay, Some("order"), Some(30))]
@@ -84,8 +84,8 @@ async fn live(ledger: &Ledger, user: &str) {
     }
 }
 
-/// A grant and many charges, each with a row that is large.
-async fn moved(ledger: &Ledger, user: &str) {
+/// Writes a migrated user with a grant and many charges, each with a large row.
+async fn migrate_user(ledger: &Ledger, user: &str) {
     let begin = Timestamp::parse("2025-01-01T00:00:00Z").unwrap();
     let row = |nth: i64| OldRow {
         id: nth,
@@ -96,27 +96,30 @@ async fn moved(ledger: &Ledger, user: &str) {
         credits: if nth == 0 { 1_000 } else { -1 },
         order_no: (nth > 0).then(|| format!("gen-{nth}")),
         expired_at: None,
-        as_order: Found::Nowhere,
-        as_generation: if nth == 0 { Found::Nowhere } else { Found::Own },
+        order_owner: ReferenceOwner::Missing,
+        generation_owner: if nth == 0 { ReferenceOwner::Missing } else { ReferenceOwner::SameUser },
     };
-    let rows: Vec<_> = (0..MOVED.1).map(row).collect();
-    let moved = plan(user, &rows, ledger.now()).unwrap();
-    let record =
-        |placed: Placed| ImportedRecord { key: placed.key, record: placed.record, rows: ODD_TEXT.repeat(50) };
-    let records = moved.records.into_iter().map(record).collect();
-    let history = ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() };
+    let rows: Vec<_> = (0..MIGRATED.1).map(row).collect();
+    let user_plan = plan(user, &rows, ledger.now()).unwrap();
+    let record = |planned: PlannedRecord| ImportedRecord {
+        key: planned.key,
+        record: planned.record,
+        rows: ODD_TEXT.repeat(50),
+    };
+    let records = user_plan.records.into_iter().map(record).collect();
+    let history = ImportedHistory { user: user_plan.user, records, wallet: user_plan.wallet.unwrap() };
     ledger.execute(&history, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
 }
 
-fn command(name: &str, place: &Place, file: &Path, flags: &[&str]) -> Command {
-    let mut command = place.command(&[name, "--file", file.to_str().unwrap()]);
+fn command(name: &str, workspace: &Workspace, file: &Path, flags: &[&str]) -> Command {
+    let mut command = workspace.command(&[name, "--file", file.to_str().unwrap()]);
     command.args(flags);
     command
 }
 
-/// The number before these words in a report.
-fn count(report: &str, of: &str) -> usize {
-    let line = report.lines().find_map(|line| line.strip_suffix(of)).unwrap();
+/// The number before a label in a report.
+fn count(report: &str, label: &str) -> usize {
+    let line = report.lines().find_map(|line| line.strip_suffix(label)).unwrap();
     line.trim().parse().unwrap()
 }
 
@@ -132,16 +135,16 @@ fn write_gzip(file: &Path, text: &str) {
     gzip.finish().unwrap();
 }
 
-/// Whose items these are, as far as they are wanted by their `sk`.
-fn users(items: &[String], is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+/// The users of the items with a matching `sk`.
+fn users(items: &[String], is_included: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let items = items.iter().map(|item| serde_json::from_str::<Value>(item).unwrap());
-    let wanted = items.filter(|item| is_wanted(item["sk"]["S"].as_str().unwrap()));
-    wanted.map(|item| item["user_uuid"]["S"].as_str().unwrap().to_owned()).collect()
+    let included = items.filter(|item| is_included(item["sk"]["S"].as_str().unwrap()));
+    included.map(|item| item["user_uuid"]["S"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_exported_is_imported_the_same() {
-    let (from, to) = (filled().await, Place::new().await);
+async fn import_writes_exactly_the_exported_items() {
+    let (from, to) = (filled().await, Workspace::new().await);
     let file = from.path("table.jsonl.gz");
     let report = succeed(command("export", &from, &file, &[]));
     let all = from.items();
@@ -150,12 +153,12 @@ async fn what_was_exported_is_imported_the_same() {
     assert_eq!(count(&report, " bytes") as u64, fs::metadata(&file).unwrap().len());
 
     let lines = lines(&file);
-    let head: Value = serde_json::from_str(&lines[0]).unwrap();
-    let foot: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    let header: Value = serde_json::from_str(&lines[0]).unwrap();
+    let trailer: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
     let sha256 = hex::encode(Sha256::digest(lines[..lines.len() - 1].concat()));
-    assert_eq!((&head["scrip_export"], &head["table"]), (&json!(1), &json!("credits")));
+    assert_eq!((&header["scrip_export"], &header["table"]), (&json!(1), &json!("credits")));
     assert_eq!(lines.len(), all.len() + 2);
-    assert_eq!(foot["sha256"], sha256);
+    assert_eq!(trailer["sha256"], sha256);
     assert!(report.contains(&sha256));
     assert!(lines.concat().len() > 2 << 20, "several pages");
 
@@ -163,16 +166,16 @@ async fn what_was_exported_is_imported_the_same() {
     assert_eq!(count(&dry, " items"), all.len());
     assert_eq!(to.items(), [""; 0]);
     let first = succeed(command("import", &to, &file, &[]));
-    assert_eq!((count(&first, " items put"), count(&first, " items there before")), (all.len(), 0));
+    assert_eq!((count(&first, " items written"), count(&first, " items already present")), (all.len(), 0));
     assert_eq!(to.items(), all);
     let again = succeed(command("import", &to, &file, &[]));
-    assert_eq!((count(&again, " items put"), count(&again, " items there before")), (0, all.len()));
+    assert_eq!((count(&again, " items written"), count(&again, " items already present")), (0, all.len()));
     assert_eq!(to.items(), all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_is_killed_goes_on() {
-    let (from, to) = (filled().await, Place::new().await);
+async fn killed_import_continues() {
+    let (from, to) = (filled().await, Workspace::new().await);
     let file = from.path("file");
     succeed(command("export", &from, &file, &[]));
     let all = from.items();
@@ -188,15 +191,15 @@ async fn an_import_that_is_killed_goes_on() {
         child.wait().unwrap();
         let items = to.items();
         let wallets = with_wallet(&items);
-        assert!(wallets == 0 || items.len() - wallets == records, "no credits before all records are there");
+        assert!(wallets == 0 || items.len() - wallets == records, "wallets follow all records");
     }
     let report = succeed(command("import", &to, &file, &[]));
-    assert!(count(&report, " items there before") > records);
+    assert!(count(&report, " items already present") > records);
     assert_eq!(to.items(), all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_that_is_killed_leaves_no_file_or_a_whole_one() {
+async fn killed_export_leaves_no_file_or_a_complete_one() {
     let from = filled().await;
     for nth in 0..4_u64 {
         let file = from.path(&format!("file-{nth}"));
@@ -212,94 +215,94 @@ async fn an_export_that_is_killed_leaves_no_file_or_a_whole_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_not_whole_is_not_imported() {
-    let (from, to) = (Place::new().await, Place::new().await);
-    live(&from.ledger().await, "u").await;
-    let (whole, odd) = (from.path("whole"), from.path("odd"));
+async fn import_rejects_an_incomplete_or_changed_file() {
+    let (from, to) = (Workspace::new().await, Workspace::new().await);
+    use_ledger(&from.ledger().await, "u").await;
+    let (whole, changed) = (from.path("whole"), from.path("changed"));
     succeed(command("export", &from, &whole, &[]));
     let (bytes, lines) = (fs::read(&whole).unwrap(), lines(&whole));
-    let (head, rest) = lines.split_first().unwrap();
-    let (foot, items) = rest.split_last().unwrap();
+    let (header, rest) = lines.split_first().unwrap();
+    let (trailer, items) = rest.split_last().unwrap();
     let body = items.concat();
-    for (why, text, says) in [
-        ("no foot", format!("{head}{body}"), "cut off"),
-        ("half a foot", format!("{head}{body}{}", &foot[..20]), "not as it was written"),
-        ("an item less", format!("{head}{}{foot}", items[1..].concat()), "not as it was written"),
-        ("another number", format!("{head}{}{foot}", body.replacen("-6", "-5", 1)), "not as it was written"),
-        ("another foot", format!("{head}{body}{}", foot.replacen(":7", ":8", 1)), "not as it was written"),
-        ("more after the foot", format!("{head}{body}{foot}{foot}"), "not as it was written"),
-        ("a line without end", format!("{head}{}", " ".repeat(9 << 20)), "not as it was written"),
-        ("no head", format!("{body}{foot}"), "not from scrip-ops"),
-        ("another's", "id,credits\n1,10\n".to_owned(), "not from scrip-ops"),
-        ("nothing", String::new(), "not from scrip-ops"),
-        ("of later", head.replacen(":1", ":2", 1), "another version"),
+    for (case, text, expected) in [
+        ("no trailer", format!("{header}{body}"), "truncated"),
+        ("half a trailer", format!("{header}{body}{}", &trailer[..20]), "has changed"),
+        ("an item less", format!("{header}{}{trailer}", items[1..].concat()), "has changed"),
+        ("another number", format!("{header}{}{trailer}", body.replacen("-6", "-5", 1)), "has changed"),
+        ("another trailer", format!("{header}{body}{}", trailer.replacen(":7", ":8", 1)), "has changed"),
+        ("more after the trailer", format!("{header}{body}{trailer}{trailer}"), "has changed"),
+        ("a line without end", format!("{header}{}", " ".repeat(9 << 20)), "has changed"),
+        ("no header", format!("{body}{trailer}"), "not written by scrip-ops export"),
+        ("a foreign file", "id,credits\n1,10\n".to_owned(), "not written by scrip-ops export"),
+        ("nothing", String::new(), "not written by scrip-ops export"),
+        ("a later format", header.replacen(":1", ":2", 1), "another version"),
     ] {
-        write_gzip(&odd, &text);
-        let said = fail(command("import", &to, &odd, &[]));
-        assert!(said.contains("odd: ") && said.contains(says), "{why}: {said}");
+        write_gzip(&changed, &text);
+        let error = fail(command("import", &to, &changed, &[]));
+        assert!(error.contains("changed: ") && error.contains(expected), "{case}: {error}");
     }
-    let mut changed = bytes.clone();
-    // Of the sum that gzip has at its end: elsewhere another bit may say the same.
-    changed[bytes.len() - 5] ^= 1;
-    for (why, bytes, says) in [
-        ("cut off", &bytes[..bytes.len() / 2], "cut off"),
-        ("cut off at its end", &bytes[..bytes.len() - 1], "cut off"),
-        ("a changed byte", &changed, "not as it was written"),
-        ("a plain file", b"{\"user_uuid\":\"u\",\"sk\":\"wallet\"}\n", "not from scrip-ops"),
-        ("an empty file", b"", "cut off"),
+    let mut changed_bytes = bytes.clone();
+    // In the checksum of gzip: elsewhere a changed bit may have no effect.
+    changed_bytes[bytes.len() - 5] ^= 1;
+    for (case, bytes, expected) in [
+        ("truncated", &bytes[..bytes.len() / 2], "truncated"),
+        ("cut off at its end", &bytes[..bytes.len() - 1], "truncated"),
+        ("a changed byte", &changed_bytes, "has changed"),
+        ("a plain file", b"{\"user_uuid\":\"u\",\"sk\":\"wallet\"}\n", "not written by scrip-ops export"),
+        ("an empty file", b"", "truncated"),
     ] {
-        fs::write(&odd, bytes).unwrap();
-        let said = fail(command("import", &to, &odd, &[]));
-        assert!(said.contains("odd: ") && said.contains(says), "{why}: {said}");
+        fs::write(&changed, bytes).unwrap();
+        let error = fail(command("import", &to, &changed, &[]));
+        assert!(error.contains("changed: ") && error.contains(expected), "{case}: {error}");
     }
     assert_eq!(to.items(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stops_it_is_one_line() {
-    let (place, nowhere) = (Place::new().await, ["--dynamodb-endpoint", "http://127.0.0.1:1"]);
-    live(&place.ledger().await, "u").await;
-    let whole = place.path("whole");
-    succeed(command("export", &place, &whole, &[]));
+async fn export_and_import_fail_in_one_line() {
+    let (workspace, nowhere) = (Workspace::new().await, ["--dynamodb-endpoint", "http://127.0.0.1:1"]);
+    use_ledger(&workspace.ledger().await, "u").await;
+    let whole = workspace.path("whole");
+    succeed(command("export", &workspace, &whole, &[]));
     let missing = ["--dynamodb-table", "missing"];
-    for (name, file, flags, says) in [
-        ("export", "whole", &[][..], "there already"),
+    for (name, file, flags, expected) in [
+        ("export", "whole", &[][..], "already exists"),
         ("export", "no/folder", &[], "no/folder"),
         ("export", "new", &missing, "table missing: "),
         ("import", "none", &[], "none: "),
         ("import", "", &[], "directory"),
         ("import", "whole", &missing, "item user_uuid=\"u\" "),
     ] {
-        let said = fail(command(name, &place, &place.path(file), flags));
-        assert!(said.contains(says), "{name} {file} {flags:?}: {said}");
+        let error = fail(command(name, &workspace, &workspace.path(file), flags));
+        assert!(error.contains(expected), "{name} {file} {flags:?}: {error}");
     }
     for (name, file) in [("export", "new"), ("import", "whole")] {
         let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
-        elsewhere.args([name, "--file", place.path(file).to_str().unwrap()]).args(nowhere);
+        elsewhere.args([name, "--file", workspace.path(file).to_str().unwrap()]).args(nowhere);
         assert!(fail(elsewhere).contains("DynamoDB"), "{name}");
     }
     let mut left: Vec<_> =
-        fs::read_dir(place.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
+        fs::read_dir(workspace.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["as_of", "whole"], "what failed leaves nothing behind");
+    assert_eq!(left, ["as_of", "whole"], "failed commands leave no files");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_written_over() {
-    let (from, to) = (Place::new().await, Place::new().await);
+async fn import_never_overwrites_an_item() {
+    let (from, to) = (Workspace::new().await, Workspace::new().await);
     let file = from.path("file");
-    live(&from.ledger().await, "u").await;
-    live(&to.ledger().await, "u").await;
+    use_ledger(&from.ledger().await, "u").await;
+    use_ledger(&to.ledger().await, "u").await;
     succeed(command("export", &from, &file, &[]));
     let before = to.items();
-    let said = fail(command("import", &to, &file, &[]));
-    assert!(said.contains("user_uuid=\"u\" sk=\"") && said.contains("another one"), "{said}");
+    let error = fail(command("import", &to, &file, &[]));
+    assert!(error.contains("user_uuid=\"u\" sk=\"") && error.contains("a different item"), "{error}");
     let after = to.items();
-    assert!(before.iter().all(|item| after.contains(item)), "each item that was there is there");
+    assert!(before.iter().all(|item| after.contains(item)), "existing items are unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_is_exported_as_it_is_or_not_at_all() {
+async fn export_writes_an_item_exactly_or_fails() {
     for (value, is_exported) in [
         (json!({ "N": "31.245270191439438" }), true),
         (json!({ "N": "-17" }), true),
@@ -308,7 +311,7 @@ async fn an_item_is_exported_as_it_is_or_not_at_all() {
         (json!({ "B": "aGVsbG8=" }), false),
         (json!({ "SS": ["a", "b"] }), false),
     ] {
-        let (from, to) = (Place::new().await, Place::new().await);
+        let (from, to) = (Workspace::new().await, Workspace::new().await);
         let file = from.path("file");
         let item = json!({ "user_uuid": { "S": "u" }, "sk": { "S": "odd" }, "value": value });
         let put = json!({ "TableName": "credits", "Item": item });
@@ -318,8 +321,8 @@ async fn an_item_is_exported_as_it_is_or_not_at_all() {
             succeed(command("import", &to, &file, &[]));
             assert_eq!(from.items(), to.items());
         } else {
-            let said = fail(command("export", &from, &file, &[]));
-            assert!(said.contains("user_uuid=\"u\" sk=\"odd\""), "{value}: {said}");
+            let error = fail(command("export", &from, &file, &[]));
+            assert!(error.contains("user_uuid=\"u\" sk=\"odd\""), "{value}: {error}");
             assert!(!file.exists());
         }
     }

@@ -1,4 +1,4 @@
-//! What was planned, on a real engine, through the functions.
+//! Imports of planned users, tested through the functions on the embedded engine.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -11,15 +11,15 @@ use scrip::{
     store::StoredItem,
     transport::functions::HISTORY,
 };
-use scrip_ops::plan::{Found, Moved, OldRow, Placed, plan};
+use scrip_ops::plan::{OldRow, PlannedRecord, ReferenceOwner, UserPlan, plan};
 use scrip_tests::{Fault, RecordedRequest, TestLedger};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-/// A row of user `u`, made that many minutes before the clock's start, which never
-/// runs out. Its `order_no` is an order where it begins so, else a generation.
+/// A row of user `u` without expiry, created `minutes` before the clock's start. The prefix of
+/// `order_no` makes it an order or a generation.
 fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) -> OldRow {
-    let found = |is: bool| if is { Found::Own } else { Found::Nowhere };
+    let found = |is: bool| if is { ReferenceOwner::SameUser } else { ReferenceOwner::Missing };
     OldRow {
         id,
         trans_no: format!("t{id}"),
@@ -29,12 +29,12 @@ fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) ->
         credits,
         order_no: Some(order_no.to_owned()).filter(|order_no| !order_no.is_empty()),
         expired_at: None,
-        as_order: found(order_no.starts_with("order")),
-        as_generation: found(order_no.starts_with("gen")),
+        order_owner: found(order_no.starts_with("order")),
+        generation_owner: found(order_no.starts_with("gen")),
     }
 }
 
-/// Packs of 10 and 20, a charge of 15 over both, and one of 3 that was refunded.
+/// Packs of 10 and 20, a charge of 15 from both, and a refunded charge of 3.
 fn rows() -> Vec<OldRow> {
     vec![
         row(1, 90, "new_user", 10, ""),
@@ -45,14 +45,14 @@ fn rows() -> Vec<OldRow> {
     ]
 }
 
-fn history(moved: Moved) -> ImportedHistory {
-    let record = |placed: Placed| ImportedRecord {
-        key: placed.key,
-        record: placed.record,
-        rows: format!("{:?}", placed.rows),
+fn history(user_plan: UserPlan) -> ImportedHistory {
+    let record = |planned: PlannedRecord| ImportedRecord {
+        key: planned.key,
+        record: planned.record,
+        rows: format!("{:?}", planned.rows),
     };
-    let records = moved.records.into_iter().map(record).collect();
-    ImportedHistory { user: moved.user, records, wallet: moved.wallet.unwrap() }
+    let records = user_plan.records.into_iter().map(record).collect();
+    ImportedHistory { user: user_plan.user, records, wallet: user_plan.wallet.unwrap() }
 }
 
 async fn try_import(bench: &TestLedger, history: &ImportedHistory) -> Result<ImportOutcome, LedgerError> {
@@ -65,20 +65,20 @@ async fn import(bench: &TestLedger, history: &ImportedHistory) -> ImportOutcome 
 }
 
 #[tokio::test]
-async fn an_imported_user_goes_on_as_any_other() {
+async fn imported_user_accepts_all_operations() {
     let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 15);
     assert_eq!(import(&bench, &history).await, ImportOutcome::AlreadyPresent);
 
-    // The same charge again, its refund, and one that was refunded before.
+    // The same charge again, its refund, and an old refund.
     assert_eq!(bench.charge("u", 15, "gen-1", None).await.unwrap()["replayed"], true);
     assert_eq!(bench.refund(None, "gen-1", None).await.unwrap()["restored"], 15);
     assert_eq!(bench.refund(Some("u"), "gen-2", None).await.unwrap()["outcome"], "already_voided");
     assert_eq!(bench.charge("u", 3, "gen-2", None).await.unwrap_err().0, "GenerationVoided");
     assert_eq!(bench.sound_balance("u").await, 30);
-    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is overwritten");
     assert_eq!(bench.sound_balance("u").await, 30);
 }
 
@@ -98,8 +98,8 @@ async fn put(bench: &TestLedger, item: Item) {
     bench.client.put_item().table_name(&bench.table).set_item(Some(item)).send().await.unwrap();
 }
 
-/// Moves the old rows of a user to where earlier versions wrote them: into the records.
-async fn to_old_form(bench: &TestLedger, user: &str) {
+/// Moves the old rows of a user into the records, where earlier versions wrote them.
+async fn move_old_rows_into_records(bench: &TestLedger, user: &str) {
     let mut items = items(bench, user).await;
     for rows in items.split_off("rows#").into_iter().take_while(|(sort, _)| sort.starts_with("rows#")) {
         for (sort, rows) in rows.1["old_rows"].as_m().unwrap() {
@@ -112,19 +112,19 @@ async fn to_old_form(bench: &TestLedger, user: &str) {
     }
 }
 
-/// What the ledger has of old rows, by record, and how many items of them.
+/// The old rows in the ledger by record, and the number of their items.
 async fn old_rows(bench: &TestLedger, history: &ImportedHistory) -> (OldRows, usize) {
     let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     let rows =
         all.iter().flat_map(StoredItem::old_rows).map(|(key, rows)| (key.clone(), rows.clone())).collect();
-    (rows, all.iter().filter(|held| matches!(held, StoredItem::OldRows(_))).count())
+    (rows, all.iter().filter(|item| matches!(item, StoredItem::OldRows(_))).count())
 }
 
 fn planned_rows(history: &ImportedHistory) -> OldRows {
     history.records.iter().map(|imported| (imported.key.clone(), imported.rows.clone())).collect()
 }
 
-/// A history of one grant and so many charges.
+/// A history of one grant and many charges.
 fn long_history(bench: &TestLedger, charges: i64) -> ImportedHistory {
     let charges = (0..charges).map(|nth| row(10 + nth, 40, "anime_generation", -1, &format!("gen-{nth}")));
     let rows: Vec<_> = std::iter::once(row(1, 90, "new_user", 1_000, "")).chain(charges).collect();
@@ -138,7 +138,7 @@ async fn discrepancies(bench: &TestLedger) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
+async fn old_rows_of_a_transaction_are_in_one_item() {
     let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -162,7 +162,7 @@ async fn the_rows_of_a_transaction_are_in_an_item_of_their_own() {
 }
 
 #[tokio::test]
-async fn each_transaction_of_an_import_has_one_item_of_rows() {
+async fn import_writes_one_item_of_old_rows_per_transaction() {
     let bench = TestLedger::new().await;
     let history = long_history(&bench, 250);
     bench.http_client.take_requests();
@@ -176,7 +176,7 @@ async fn each_transaction_of_an_import_has_one_item_of_rows() {
 }
 
 #[tokio::test]
-async fn rows_beyond_an_item_are_divided() {
+async fn old_rows_beyond_the_item_size_are_split() {
     let bench = TestLedger::new().await;
     let mut history = long_history(&bench, 9);
     history.records.iter_mut().for_each(|imported| imported.rows = format!("[\"{}\"]", "é".repeat(50_000)));
@@ -190,7 +190,7 @@ async fn rows_beyond_an_item_are_divided() {
 }
 
 #[tokio::test]
-async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
+async fn stopped_import_is_completed_by_transactions_of_any_size() {
     for (first, then) in [(99, 20), (20, 99)] {
         let bench = TestLedger::new().await;
         let history = long_history(&bench, 250);
@@ -206,8 +206,7 @@ async fn an_import_that_stopped_is_finished_by_parts_of_any_size() {
     }
 }
 
-/// From now on a transaction of more actions meets contention, and only so many others
-/// get an answer.
+/// Lets larger transactions conflict, and loses the responses after the first `answers`.
 fn contended_beyond(bench: &TestLedger, actions: usize, answers: usize) {
     let (clock, mut answered) = (bench.clock.clone(), 0);
     bench.http_client.inject(move |sent| {
@@ -226,7 +225,7 @@ fn contended_beyond(bench: &TestLedger, actions: usize, answers: usize) {
 }
 
 #[tokio::test]
-async fn other_rows_or_rows_without_their_records_stop_an_import() {
+async fn import_rejects_other_rows_and_rows_without_records() {
     let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -242,11 +241,11 @@ async fn other_rows_or_rows_without_their_records_stop_an_import() {
 }
 
 #[tokio::test]
-async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
+async fn user_of_an_earlier_version_keeps_old_rows_in_the_records() {
     let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
-    to_old_form(&bench, "u").await;
+    move_old_rows_into_records(&bench, "u").await;
     assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 0));
     assert_eq!(discrepancies(&bench).await, [""; 0]);
     assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
@@ -265,12 +264,12 @@ async fn a_user_of_an_earlier_version_goes_on_with_the_rows_in_the_records() {
 }
 
 #[tokio::test]
-async fn an_import_of_an_earlier_version_is_finished() {
+async fn import_of_an_earlier_version_is_completed() {
     let bench = TestLedger::new().await;
     let history = long_history(&bench, 150);
     import(&bench, &history).await;
-    // It had written the first 99 records.
-    to_old_form(&bench, "u").await;
+    // The earlier version had written the first 99 records.
+    move_old_rows_into_records(&bench, "u").await;
     bench.corrupt("u", "wallet", None).await;
     for imported in &history.records[99..] {
         let RecordKey::Charge { generation: Some(generation), .. } = &imported.key else { unreachable!() };
@@ -282,7 +281,7 @@ async fn an_import_of_an_earlier_version_is_finished() {
 }
 
 #[tokio::test]
-async fn a_refund_does_not_touch_the_rows() {
+async fn refund_leaves_old_rows_unchanged() {
     let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -299,7 +298,7 @@ async fn a_refund_does_not_touch_the_rows() {
 }
 
 #[tokio::test]
-async fn an_audit_finds_damaged_rows() {
+async fn audit_finds_damaged_old_rows() {
     let damages: [(Corruption, &str); 7] = [
         (|item| _ = item.remove("old_rows"), "old_rows: missing"),
         (|item| _ = item.insert("old_rows".to_owned(), text("[]")), "old_rows: not a map"),
@@ -319,7 +318,7 @@ async fn an_audit_finds_damaged_rows() {
         (|item| _ = rows_of(item).remove("grant#new_user#"), "has no rows of its first record"),
     ];
     let mut checks = JoinSet::new();
-    for (damage, why) in damages {
+    for (damage, expected) in damages {
         checks.spawn(async move {
             let (bench, sort) = (TestLedger::new().await, "rows#grant#new_user#");
             let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
@@ -327,11 +326,11 @@ async fn an_audit_finds_damaged_rows() {
             bench.corrupt("u", sort, Some(damage)).await;
             let found = discrepancies(&bench).await;
             assert!(
-                found.len() == 1 && found[0].contains(sort) && found[0].contains(why),
-                "{why}: {found:?}"
+                found.len() == 1 && found[0].contains(sort) && found[0].contains(expected),
+                "{expected}: {found:?}"
             );
             let repaired = bench.ledger().repair(&history.user, bench.clock.now().plus_millis(60_000)).await;
-            assert!(repaired.is_ok_and(|repaired| repaired.written.is_none()), "{why}");
+            assert!(repaired.is_ok_and(|repaired| repaired.written.is_none()), "{expected}");
         });
     }
     checks.join_all().await;
@@ -347,7 +346,7 @@ fn rows_of(item: &mut Item) -> &mut Item {
 }
 
 #[tokio::test]
-async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
+async fn interrupted_import_is_completed_by_a_repetition() {
     let bench = TestLedger::new().await;
     let many = (0..250).map(|nth| row(10 + nth, 40, "chat", -1, "gen-chat"));
     let granted = row(1, 90, "new_user", 1_000, "");
@@ -366,14 +365,14 @@ async fn an_import_that_breaks_off_is_finished_by_a_repeat() {
         let broken = try_import(&bench, &history).await;
         assert_eq!(broken, Err(LedgerError::StoreUnavailable));
         bench.http_client.inject(|_| None);
-        assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all of it is there");
+        assert_eq!(bench.balance("u").await["balance"], 0, "no credits before all records are written");
     }
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 750);
 }
 
 #[tokio::test]
-async fn a_migrated_user_is_repaired_as_any_other() {
+async fn migrated_user_can_be_repaired() {
     let bench = TestLedger::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
@@ -384,7 +383,7 @@ async fn a_migrated_user_is_repaired_as_any_other() {
     assert_eq!((repaired.written.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
     assert_eq!(bench.balance("u").await, balance);
     assert_eq!(bench.ledger().audit(&history.user, deadline).await.unwrap().discrepancies.count(), 0);
-    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is overwritten");
     assert_eq!(bench.refund(None, "gen-1", None).await.unwrap()["restored"], 15);
     assert_eq!(bench.sound_balance("u").await, 30);
 }

@@ -1,4 +1,4 @@
-//! The command `migrate`: from a real PostgreSQL into a real engine.
+//! The command `migrate`, from PostgreSQL to the embedded engine.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -17,20 +17,20 @@ use scrip::{
     ledger::Invocation,
 };
 use scrip_ops::{
+    legacy::{LegacyDatabase, TableNames},
     migrate::{Settings, migrate},
-    old::{Names, Old},
 };
 use scrip_tests::{Fault, TestLedger};
 use serde_json::{Value, json};
 use support::{
-    oddities::Oddities,
-    place::{Place, fail, succeed},
+    legacy_data_gen::LegacyData,
     postgres::{Database, database},
+    workspace::{Workspace, fail, succeed},
 };
 
-const SOME: Oddities = Oddities { seed: 2, users: 1_500, largest: 3_000 };
+const SOME: LegacyData = LegacyData { seed: 2, users: 1_500, largest: 3_000 };
 
-async fn some() -> Database {
+async fn loaded_database() -> Database {
     let database = database().await;
     SOME.load(&database.client().await).await;
     database
@@ -38,9 +38,9 @@ async fn some() -> Database {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn every_user_has_the_old_balance_or_is_in_quarantine() {
-    let (database, place) = (some().await, Place::new().await);
-    let report = place.migrate(&database.url(), &[]);
+async fn migrate_keeps_every_balance_or_quarantines_the_user() {
+    let (database, workspace) = (loaded_database().await, Workspace::new().await);
+    let report = workspace.migrate(&database.url(), &[]);
     let sum =
         |of: &str| report[of].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
     let count = |sql: &'static str| async {
@@ -56,17 +56,18 @@ async fn every_user_has_the_old_balance_or_is_in_quarantine() {
     let as_of = 1_767_225_600_000;
     for days in [0, 10, 40, 200, 3_000] {
         let at = as_of + days * 86_400_000;
-        let (old, new) = (database.sums("credits", at).await, place.balances(at));
-        assert!(new.len() > 1_000, "most were moved: {}", new.len());
+        let (old, new) = (database.sums("credits", at).await, workspace.balances(at));
+        assert!(new.len() > 1_000, "most are migrated: {}", new.len());
         for (user, balance) in new {
             assert_eq!(i128::from(balance), old[&user].max(0), "{user} after {days} days");
         }
     }
-    let quarantine = fs::read_to_string(place.path("quarantine.jsonl")).unwrap();
-    let kept: Vec<Value> = quarantine.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(Some(kept.len() as u64), report["users"]["quarantined"].as_u64());
-    let moved = place.balances(as_of);
-    for user in &kept {
+    let quarantine = fs::read_to_string(workspace.path("quarantine.jsonl")).unwrap();
+    let quarantined: Vec<Value> =
+        quarantine.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(Some(quarantined.len() as u64), report["users"]["quarantined"].as_u64());
+    let moved = workspace.balances(as_of);
+    for user in &quarantined {
         assert!(!moved.contains_key(user["user_uuid"].as_str().unwrap()), "{user}");
         assert!(!user["rows"].as_array().unwrap().is_empty(), "{user}");
     }
@@ -74,12 +75,12 @@ async fn every_user_has_the_old_balance_or_is_in_quarantine() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn killed_twenty_times_it_ends_with_the_same_table() {
-    let database = some().await;
-    let (whole, broken) = (Place::new().await, Place::new().await);
+async fn migrate_killed_twenty_times_writes_the_same_table() {
+    let database = loaded_database().await;
+    let (whole, broken) = (Workspace::new().await, Workspace::new().await);
     let report = whole.migrate(&database.url(), &[]);
     for millis in (0..20_u64).map(|nth| 150 + nth * 7_919 % 900) {
-        let mut command = broken.command_with_old("migrate", &database.url(), &["--batch", "20"]);
+        let mut command = broken.legacy_command("migrate", &database.url(), &["--batch", "20"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         sleep(Duration::from_millis(millis));
         child.kill().unwrap();
@@ -96,26 +97,26 @@ async fn killed_twenty_times_it_ends_with_the_same_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn a_dry_run_writes_nothing_and_says_the_same() {
-    let (database, place) = (some().await, Place::new().await);
-    let dry = place.migrate(&database.url(), &["--dry-run"]);
-    assert_eq!(place.items(), [""; 0]);
-    let wet = place.migrate(&database.url(), &[]);
+async fn dry_run_of_migrate_writes_nothing_and_reports_the_same() {
+    let (database, workspace) = (loaded_database().await, Workspace::new().await);
+    let dry = workspace.migrate(&database.url(), &["--dry-run"]);
+    assert_eq!(workspace.items(), [""; 0]);
+    let wet = workspace.migrate(&database.url(), &[]);
     assert_eq!(dry["users"]["would be moved"], wet["users"]["moved"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_stops_it_is_one_line() {
-    let (database, place) = (some().await, Place::new().await);
+async fn migrate_fails_in_one_line() {
+    let (database, workspace) = (loaded_database().await, Workspace::new().await);
     let client = database.client().await;
     client.batch_execute("CREATE TABLE no_columns (id bigint)").await.unwrap();
     let url = database.url();
-    fs::create_dir(place.path("no_folder")).unwrap();
-    fs::create_dir_all(place.path("full/quarantine.jsonl")).unwrap();
-    let folder = |name: &str| place.path(name).display().to_string();
-    let (none, nonsense) = ("postgresql://nobody:x@127.0.0.1:1/none", "nonsense");
-    for (url, flags, says) in [
+    fs::create_dir(workspace.path("no_folder")).unwrap();
+    fs::create_dir_all(workspace.path("full/quarantine.jsonl")).unwrap();
+    let folder = |name: &str| workspace.path(name).display().to_string();
+    let (none, nonsense) = ("postgresql://reader:x@127.0.0.1:1/none", "nonsense");
+    for (url, flags, expected) in [
         (url.as_str(), &["--table", "credits=no_such_table"][..], "no_such_table"),
         (&url, &["--table", "no_columns"], "no_columns"),
         (&url, &["--table", "nonsense=x"], "nonsense"),
@@ -125,8 +126,8 @@ async fn what_stops_it_is_one_line() {
         (nonsense, &[], "postgresql://"),
         (&url, &["--dynamodb-table", "missing"], "user "),
     ] {
-        let said = fail(place.command_with_old("migrate", url, flags));
-        assert!(said.contains(says), "{flags:?}: {said}");
+        let output = fail(workspace.legacy_command("migrate", url, flags));
+        assert!(output.contains(expected), "{flags:?}: {output}");
     }
     let endpoint = "http://127.0.0.1:1";
     let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
@@ -140,41 +141,47 @@ async fn what_stops_it_is_one_line() {
         &folder("there"),
     ]);
     assert!(fail(elsewhere).contains("DynamoDB"));
-    let full = place.command(&["migrate", "--from", &url, "--folder", &folder("full")]);
+    let full = workspace.command(&["migrate", "--from", &url, "--folder", &folder("full")]);
     assert!(fail(full).contains("quarantine.jsonl"));
-    assert_eq!(place.items(), [""; 0]);
+    assert_eq!(workspace.items(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn a_full_disk_stops_it_and_it_goes_on_with_room() {
-    let (database, place, whole) = (some().await, Place::new().await, Place::new().await);
+async fn migrate_stops_at_a_full_disk_and_continues() {
+    let (database, workspace, whole) =
+        (loaded_database().await, Workspace::new().await, Workspace::new().await);
     for file in ["quarantine.jsonl", "shortfall.jsonl"] {
-        let file = place.path(file);
+        let file = workspace.path(file);
         let _ = fs::remove_file(&file);
-        // Every write fails, as on a disk without room.
+        // Every write fails as on a full disk.
         symlink("/dev/full", &file).unwrap();
-        let said = fail(place.command_with_old("migrate", &database.url(), &[]));
-        assert!(said.contains(&*file.to_string_lossy()) && said.contains("No space left"), "{said}");
+        let output = fail(workspace.legacy_command("migrate", &database.url(), &[]));
+        assert!(output.contains(&*file.to_string_lossy()) && output.contains("No space left"), "{output}");
         fs::remove_file(&file).unwrap();
     }
-    place.migrate(&database.url(), &[]);
+    workspace.migrate(&database.url(), &[]);
     whole.migrate(&database.url(), &[]);
-    assert_eq!(place.items(), whole.items());
-    let quarantine = |place: &Place| fs::read_to_string(place.path("quarantine.jsonl")).unwrap();
-    assert_eq!(quarantine(&place), quarantine(&whole));
+    assert_eq!(workspace.items(), whole.items());
+    let quarantine = |workspace: &Workspace| fs::read_to_string(workspace.path("quarantine.jsonl")).unwrap();
+    assert_eq!(quarantine(&workspace), quarantine(&whole));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn an_engine_that_throttles_slows_it_down_or_stops_it() {
+async fn migrate_retries_or_stops_under_throttling() {
     let (database, bench, folder) = (database().await, TestLedger::new().await, tempfile::tempdir().unwrap());
-    Oddities { users: 60, largest: 300, ..SOME }.load(&database.client().await).await;
-    let settings =
-        Settings { batch: 10, dry_run: false, mend: false, since: None, folder: folder.path().to_owned() };
+    LegacyData { users: 60, largest: 300, ..SOME }.load(&database.client().await).await;
+    let settings = Settings {
+        batch: 10,
+        dry_run: false,
+        compensate: false,
+        since: None,
+        folder: folder.path().to_owned(),
+    };
     let run = async || {
-        let mut old = Old::connect(&database.url()).await.unwrap();
-        migrate(&mut old, &Names::default(), bench.ledger(), &settings).await
+        let mut old = LegacyDatabase::connect(&database.url()).await.unwrap();
+        migrate(&mut old, &TableNames::default(), bench.ledger(), &settings).await
     };
     let throttled = Fault::Error(400, "ThrottlingException");
     let (clock, always) = (bench.clock.clone(), throttled.clone());
@@ -201,28 +208,29 @@ async fn an_engine_that_throttles_slows_it_down_or_stops_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn since_moves_whole_users_who_were_active_and_the_rest_later() {
-    let (database, place, whole) = (some().await, Place::new().await, Place::new().await);
-    // When half of them were active for the last time, and how many were since.
+async fn since_migrates_active_users_and_a_later_run_the_rest() {
+    let (database, workspace, whole) =
+        (loaded_database().await, Workspace::new().await, Workspace::new().await);
+    // The median of last activity, and the number of users active since.
     let half = "WITH users AS (SELECT max(created_at) AS last FROM credits GROUP BY coalesce(user_uuid, '')),
             half AS (SELECT date_trunc('second', percentile_disc(0.5) WITHIN GROUP (ORDER BY last)) AS at FROM users)
         SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
             (SELECT count(*) FROM users WHERE last >= at) FROM half";
     let half = database.client().await.query_one(half, &[]).await.unwrap();
     let (since, active): (String, i64) = (half.get(0), half.get(1));
-    let report = place.migrate(&database.url(), &["--since", &since]);
+    let report = workspace.migrate(&database.url(), &["--since", &since]);
     let users: u64 = report["users"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(users, active.unsigned_abs());
-    place.migrate(&database.url(), &[]);
+    workspace.migrate(&database.url(), &[]);
     whole.migrate(&database.url(), &[]);
-    assert_eq!(place.items(), whole.items());
-    let said =
-        place.command_with_old("migrate", &database.url(), &["--since", "yesterday"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&said.stderr).contains("must be a time as"), "{said:?}");
+    assert_eq!(workspace.items(), whole.items());
+    let output =
+        workspace.legacy_command("migrate", &database.url(), &["--since", "yesterday"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("must be a time such as"), "{output:?}");
 }
 
-/// Users whose charges let an earlier pack run out: `two` lacks 5 until 2099 and 4 for
-/// ever, `more` 5 until 2099, and 10 as of a day after March.
+/// Users whose earlier packs expired unused: `two` lacks 5 until 2099 and 4 without expiry,
+/// `more` lacks 5 until 2099, and 10 as of a day after March.
 const SHORT: &str = "
     CREATE TABLE credits (id bigserial, trans_no text, created_at timestamptz, user_uuid text,
         trans_type text, credits bigint, order_no text, expired_at timestamptz);
@@ -241,26 +249,38 @@ const SHORT: &str = "
         (9, '2025-10-03', 'more', 'system_add', 20, '2099-01-01'),
         (10, '2025-11-01', 'more', 'chat', -10, '2099-01-01')) AS rows (id, at, user_uuid, of, credits, ends)";
 
-async fn short() -> Database {
+async fn database_with_shortfalls() -> Database {
     let database = database().await;
     database.client().await.batch_execute(SHORT).await.unwrap();
     database
 }
 
-/// Migrates as of a moment, from a folder of its own: the report, and what was printed.
-fn migrate_from(place: &Place, url: &str, folder: &str, as_of: &str, flags: &[&str]) -> (Value, String) {
-    let path = place.path(folder);
+/// Migrates as of a moment, from a folder of its own. Returns the report and the output.
+fn migrate_from(
+    workspace: &Workspace,
+    url: &str,
+    folder: &str,
+    as_of: &str,
+    flags: &[&str],
+) -> (Value, String) {
+    let path = workspace.path(folder);
     fs::create_dir_all(&path).unwrap();
     fs::write(path.join("as_of"), format!("{as_of}\n")).unwrap();
-    let mut command = place.command(&["migrate", "--from", url, "--folder", &path.display().to_string()]);
+    let mut command = workspace.command(&["migrate", "--from", url, "--folder", &path.display().to_string()]);
     command.args(flags);
     let printed = succeed(command);
-    (place.json(&format!("{folder}/report.json")), printed)
+    (workspace.json(&format!("{folder}/report.json")), printed)
 }
 
-/// Grants what a run of an earlier version did, by its key.
-async fn grant_by_old_key(place: &Place, user: &str, number: u32, credits: u64, expired_at: Option<&str>) {
-    let ledger = place.ledger().await;
+/// Grants as an earlier version did, with its key.
+async fn grant_by_old_key(
+    workspace: &Workspace,
+    user: &str,
+    number: u32,
+    credits: u64,
+    expired_at: Option<&str>,
+) {
+    let ledger = workspace.ledger().await;
     let request = GrantRequest {
         user: user.to_owned().try_into().unwrap(),
         trans_type: GrantType::SystemAdd,
@@ -273,52 +293,52 @@ async fn grant_by_old_key(place: &Place, user: &str, number: u32, credits: u64, 
 }
 
 const NEW_YEAR: &str = "2026-01-01T00:00:00.000Z";
-/// After the runs of these tests, in milliseconds.
+/// Later than the runs of these tests, in milliseconds since 1970.
 const NOW: i64 = 1_893_456_000_000;
 const END_2099: &str = "2099-01-01T00:00:00Z";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_users_lack_is_granted_once_from_any_folder() {
-    let (database, place) = (short().await, Place::new().await);
+async fn shortfall_is_granted_once_from_any_folder() {
+    let (database, workspace) = (database_with_shortfalls().await, Workspace::new().await);
     let url = database.url();
-    let (report, printed) = migrate_from(&place, &url, "one", NEW_YEAR, &["--mend"]);
+    let (report, printed) = migrate_from(&workspace, &url, "one", NEW_YEAR, &["--mend"]);
     assert_eq!(report["compensated"], json!([2, 14]), "{report}");
     assert!(printed.contains("2 users were granted 14 credits for that"), "{printed}");
-    let (items, balances) = (place.items(), place.balances(NOW));
+    let (items, balances) = (workspace.items(), workspace.balances(NOW));
     assert_eq!((balances["two"], balances["more"]), (11 + 9, 10 + 5));
 
     for (folder, as_of) in [("one", NEW_YEAR), ("other", NEW_YEAR), ("later", "2026-01-02T00:00:00.000Z")] {
-        let (report, printed) = migrate_from(&place, &url, folder, as_of, &["--mend"]);
+        let (report, printed) = migrate_from(&workspace, &url, folder, as_of, &["--mend"]);
         assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(2)));
-        assert!(printed.contains("2 users were granted theirs by an earlier run"), "{printed}");
-        assert_eq!(place.items(), items, "{folder}");
+        assert!(printed.contains("2 users were granted them by an earlier run"), "{printed}");
+        assert_eq!(workspace.items(), items, "{folder}");
     }
-    // As of a moment when another pack has run out, other amounts are computed.
-    let (report, printed) = migrate_from(&place, &url, "much", "2026-06-01T00:00:00.000Z", &["--mend"]);
-    let says = "granted by an earlier run: 5 until 2099-01-01T00:00:00.000Z; \
+    // As of a moment after another expiry the amounts differ.
+    let (report, printed) = migrate_from(&workspace, &url, "much", "2026-06-01T00:00:00.000Z", &["--mend"]);
+    let expected = "granted by an earlier run: 5 until 2099-01-01T00:00:00.000Z; \
         by this run's plan: 10 until 2099-01-01T00:00:00.000Z; nothing was granted";
-    assert_eq!(report["compensated_otherwise"], json!({ "more": says }));
-    assert!(printed.contains(&format!("user more: {says}")), "{printed}");
+    assert_eq!(report["compensated_otherwise"], json!({ "more": expected }));
+    assert!(printed.contains(&format!("user more: {expected}")), "{printed}");
     assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(1)));
-    assert_eq!(place.items(), items);
+    assert_eq!(workspace.items(), items);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_earlier_versions_granted_is_not_granted_again() {
-    let (database, place) = (short().await, Place::new().await);
+async fn shortfall_that_an_earlier_version_granted_is_not_granted_again() {
+    let (database, workspace) = (database_with_shortfalls().await, Workspace::new().await);
     let url = database.url();
-    migrate_from(&place, &url, "one", NEW_YEAR, &[]);
-    // The run was killed before the second grant to the first user.
-    grant_by_old_key(&place, "two", 0, 5, Some(END_2099)).await;
-    grant_by_old_key(&place, "more", 0, 5, Some(END_2099)).await;
-    let (report, _) = migrate_from(&place, &url, "other", NEW_YEAR, &["--mend"]);
+    migrate_from(&workspace, &url, "one", NEW_YEAR, &[]);
+    // The earlier run was killed before the second grant to the first user.
+    grant_by_old_key(&workspace, "two", 0, 5, Some(END_2099)).await;
+    grant_by_old_key(&workspace, "more", 0, 5, Some(END_2099)).await;
+    let (report, _) = migrate_from(&workspace, &url, "other", NEW_YEAR, &["--mend"]);
     assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([1, 4]), &json!(1)));
-    let balances = place.balances(NOW);
+    let balances = workspace.balances(NOW);
     assert_eq!((balances["two"], balances["more"]), (11 + 9, 10 + 5));
-    let items = place.items();
-    let (report, _) = migrate_from(&place, &url, "third", NEW_YEAR, &["--mend"]);
+    let items = workspace.items();
+    let (report, _) = migrate_from(&workspace, &url, "third", NEW_YEAR, &["--mend"]);
     assert_eq!((&report["compensated"], &report["compensated_before"]), (&json!([0, 0]), &json!(2)));
-    assert_eq!(place.items(), items);
+    assert_eq!(workspace.items(), items);
 }

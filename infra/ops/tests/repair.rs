@@ -1,4 +1,4 @@
-//! The command `repair`: a wallet put right by the records.
+//! The command `repair`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -9,11 +9,11 @@ use scrip::{
     ledger::Invocation,
 };
 use serde_json::json;
-use support::place::{Place, fail, succeed};
+use support::workspace::{Workspace, fail, succeed};
 
-/// Grants 10 credits that never run out.
-async fn grant(place: &Place, user: &str) {
-    let ledger = place.ledger().await;
+/// Grants 10 credits without expiry.
+async fn grant(workspace: &Workspace, user: &str) {
+    let ledger = workspace.ledger().await;
     let grant = GrantRequest {
         user: UserId::try_from(user.to_owned()).unwrap(),
         trans_type: GrantType::NewUser,
@@ -26,66 +26,69 @@ async fn grant(place: &Place, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wallet_is_put_right_by_the_command() {
-    let place = Place::new().await;
-    grant(&place, "u").await;
-    grant(&place, "other").await;
-    let balances = place.balances(0);
-    place.damage("u", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("3"));
-    assert_eq!(fail(place.command(&["verify"])), "not all is as it should be");
+async fn repair_rebuilds_a_damaged_wallet() {
+    let workspace = Workspace::new().await;
+    grant(&workspace, "u").await;
+    grant(&workspace, "other").await;
+    let balances = workspace.balances(0);
+    workspace.damage("u", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("3"));
+    assert_eq!(fail(workspace.command(&["verify"])), "the check failed; see the report");
 
-    let damaged = place.items();
-    let told = succeed(place.command(&["repair", "--user", "u"]));
-    for said in [
+    let damaged = workspace.items();
+    let report = succeed(workspace.command(&["repair", "--user", "u"]));
+    for expected in [
         "has 3 left by the wallet and 10 by the records",
         "balance: 3 -> 10",
         ": 3 of 10 new_user -> 10 of 10 ",
     ] {
-        assert!(told.contains(said), "{said}: {told}");
+        assert!(report.contains(expected), "{expected}: {report}");
     }
-    assert!(told.ends_with("nothing is written; --write does it\n"), "{told}");
-    assert_eq!(place.items(), damaged, "a dry run writes nothing");
+    assert!(
+        report.ends_with("dry run: nothing was written; add --write to write the rebuilt wallet\n"),
+        "{report}"
+    );
+    assert_eq!(workspace.items(), damaged, "a dry run writes nothing");
 
-    let told = succeed(place.command(&["repair", "--user", "u", "--write"]));
-    assert!(told.contains("balance: 3 -> 10") && told.contains("kept as repair#"), "{told}");
-    assert_eq!(place.balances(0), balances);
-    succeed(place.command(&["verify"]));
+    let report = succeed(workspace.command(&["repair", "--user", "u", "--write"]));
+    assert!(report.contains("balance: 3 -> 10") && report.contains("the repair trail repair#"), "{report}");
+    assert_eq!(workspace.balances(0), balances);
+    succeed(workspace.command(&["verify"]));
 
-    let mended = place.items();
+    let repaired = workspace.items();
     for flags in [&["repair", "--user", "u"][..], &["repair", "--user", "u", "--write"]] {
-        assert_eq!(succeed(place.command(flags)), "user u, 1 records, 0 faults\n");
+        assert_eq!(succeed(workspace.command(flags)), "user u, 1 records, 0 discrepancies\n");
     }
-    assert_eq!(place.items(), mended);
+    assert_eq!(workspace.items(), repaired);
 
-    let file = place.path("credits.gz").display().to_string();
-    succeed(place.command(&["export", "--file", &file]));
-    let copy = Place::new().await;
+    let file = workspace.path("credits.gz").display().to_string();
+    succeed(workspace.command(&["export", "--file", &file]));
+    let copy = Workspace::new().await;
     succeed(copy.command(&["import", "--file", &file]));
-    assert_eq!(copy.items(), mended, "what is kept of a repair is copied with the rest");
+    assert_eq!(copy.items(), repaired, "the repair trail is copied too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_wallet_cannot_be_made_of_is_one_line_and_writes_nothing() {
-    let place = Place::new().await;
+async fn repair_of_more_than_the_wallet_fails_in_one_line() {
+    let workspace = Workspace::new().await;
     for user in ["lost", "voided"] {
-        grant(&place, user).await;
+        grant(&workspace, user).await;
     }
     let key = json!({ "user_uuid": { "S": "lost" }, "sk": { "S": "grant#new_user#" } });
     let delete = json!({ "TableName": "credits", "Key": key });
-    place.engine.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
-    place.damage("voided", "grant#new_user#", |grant| grant["is_voided"]["BOOL"] = json!(true));
-    let damaged = place.items();
-    for (user, says) in [
-        ("lost", "more is wrong than the wallet: the sums of new_user are 10 credits of 1 records"),
+    workspace.engine.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
+    workspace.damage("voided", "grant#new_user#", |grant| grant["is_voided"]["BOOL"] = json!(true));
+    let damaged = workspace.items();
+    for (user, expected) in [
+        ("lost", "not only the wallet is wrong: the sums of new_user are 10 credits of 1 records"),
         ("voided", "sk=\"grant#new_user#\": a grant with a void mark"),
-        ("nobody", "user nobody: the table has nothing of this user"),
+        ("absent", "user absent: the table has nothing of this user"),
     ] {
         for flags in [&["repair", "--user", user][..], &["repair", "--user", user, "--write"]] {
-            let said = fail(place.command(flags));
-            assert!(said.contains(says), "{said}");
+            let error = fail(workspace.command(flags));
+            assert!(error.contains(expected), "{error}");
         }
     }
-    assert_eq!(place.items(), damaged);
-    let none = place.command(&["repair", "--user", "no user"]).output().unwrap();
-    assert_eq!(none.status.code(), Some(2), "as every flag that is out of form");
+    assert_eq!(workspace.items(), damaged);
+    let output = workspace.command(&["repair", "--user", "no user"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "as for every invalid flag");
 }

@@ -1,4 +1,4 @@
-//! The command `rollback`: out of a ledger that was used, into a real PostgreSQL.
+//! The command `rollback`, from a ledger with later changes to PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -21,20 +21,20 @@ use scrip::{
 };
 use serde_json::{Value, json};
 use support::{
-    oddities::Oddities,
-    place::{Place, fail, succeed},
+    legacy_data_gen::LegacyData,
     postgres::{Database, database},
+    workspace::{Workspace, fail, succeed},
 };
 use tokio_postgres::Client;
 
-const SOME: Oddities = Oddities { seed: 3, users: 1_500, largest: 3_000 };
+const SOME: LegacyData = LegacyData { seed: 3, users: 1_500, largest: 3_000 };
 
-const FEW: Oddities = Oddities { users: 150, largest: 1_000, ..SOME };
+const FEW: LegacyData = LegacyData { users: 150, largest: 1_000, ..SOME };
 
 const OWNER: &str = "scrip:secret";
 const READER: &str =
-    "DO $$ BEGIN CREATE ROLE nobody LOGIN PASSWORD 'n'; EXCEPTION WHEN duplicate_object THEN END $$;
-    GRANT SELECT ON credits TO nobody";
+    "DO $$ BEGIN CREATE ROLE rollback_reader LOGIN PASSWORD 'n'; EXCEPTION WHEN duplicate_object THEN END $$;
+    GRANT SELECT ON credits TO rollback_reader";
 
 /// The rows of both tables.
 const UNION: &str = "SELECT user_uuid, credits, expired_at FROM credits
@@ -42,49 +42,51 @@ const UNION: &str = "SELECT user_uuid, credits, expired_at FROM credits
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
-/// The old tables, and a ledger that they were moved to and that was used since.
-async fn used(oddities: Oddities) -> (Database, Place) {
-    let (database, place) = (loaded(oddities).await, Place::new().await);
-    place.migrate(&database.url(), &[]);
-    Live::new(place.ledger().await).many(&place).await;
-    (database, place)
+/// The old tables and a migrated ledger with later changes.
+async fn migrated_and_used(data: LegacyData) -> (Database, Workspace) {
+    let (database, workspace) = (loaded(data).await, Workspace::new().await);
+    workspace.migrate(&database.url(), &[]);
+    AppRequests::new(workspace.ledger().await).send_all(&workspace).await;
+    (database, workspace)
 }
 
-async fn loaded(oddities: Oddities) -> Database {
+async fn loaded(data: LegacyData) -> Database {
     let database = database().await;
-    oddities.load(&database.client().await).await;
+    data.load(&database.client().await).await;
     database
 }
 
-/// What the app does after a migration.
-struct Live {
+/// Requests of the app after a migration.
+struct AppRequests {
     ledger: Ledger,
     deadline: Timestamp,
 }
 
-impl Live {
-    fn new(ledger: Ledger) -> Live {
+impl AppRequests {
+    fn new(ledger: Ledger) -> AppRequests {
         let deadline = ledger.now().plus_millis(DAY);
-        Live { ledger, deadline }
+        AppRequests { ledger, deadline }
     }
 
-    /// All kinds of things, by very many users.
-    async fn many(&self, place: &Place) {
-        let (balances, generations) = (place.balances(self.ledger.now().millis()), generations(place));
-        let anew = quarantined(place).into_iter().filter(|user| UserId::try_from(user.clone()).is_ok());
-        let users = balances.keys().cloned().chain(anew.take(20)).chain(["newcomer".to_owned()]);
+    /// All kinds of requests by many users.
+    async fn send_all(&self, workspace: &Workspace) {
+        let (balances, generations) =
+            (workspace.balances(self.ledger.now().millis()), generations(workspace));
+        let new_users =
+            quarantined(workspace).into_iter().filter(|user| UserId::try_from(user.clone()).is_ok());
+        let users = balances.keys().cloned().chain(new_users.take(20)).chain(["newcomer".to_owned()]);
         let some = users.enumerate().map(async |(nth, user)| {
             let generations = generations.get(&user).into_iter().flatten().map(String::as_str);
             match balances.get(&user) {
-                Some(balance) => self.one(nth, &user, *balance, generations.collect()).await,
-                None => self.anew(&user).await,
+                Some(balance) => self.migrated_user(nth, &user, *balance, generations.collect()).await,
+                None => self.new_user(&user).await,
             }
         });
         stream::iter(some).buffer_unordered(16).collect::<Vec<()>>().await;
     }
 
-    /// What one user does who was moved.
-    async fn one(&self, nth: usize, user: &str, balance: i64, generations: Vec<&str>) {
+    /// Requests of a migrated user.
+    async fn migrated_user(&self, nth: usize, user: &str, balance: i64, generations: Vec<&str>) {
         let (most, now) = (balance.unsigned_abs().min(1_000), self.ledger.now().millis());
         match nth % 8 {
             0 => self.grant(user, GrantType::SystemAdd, 30, None).await,
@@ -116,8 +118,8 @@ impl Live {
         }
     }
 
-    /// What one user does who was not.
-    async fn anew(&self, user: &str) {
+    /// Requests of a new or quarantined user.
+    async fn new_user(&self, user: &str) {
         self.grant(user, GrantType::NewUser, 20, None).await;
         self.charge(user, 3, Some("first"), None).await;
     }
@@ -151,7 +153,7 @@ impl Live {
             user: user.map(id),
             generation: id(generation),
             key: key.map(id),
-            reason: "the model said: \"no\"\0 🎨".to_owned().try_into().unwrap(),
+            reason: "the model output: \"no\"\0 🎨".to_owned().try_into().unwrap(),
         };
         self.ledger.refund(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
@@ -162,9 +164,9 @@ fn id<Kind>(text: &str) -> Id<Kind> {
 }
 
 /// The generations of migrated charges that were not refunded, by user.
-fn generations(place: &Place) -> BTreeMap<String, BTreeSet<String>> {
+fn generations(workspace: &Workspace) -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::<String, BTreeSet<String>>::new();
-    for item in place.items() {
+    for item in workspace.items() {
         let item: Value = serde_json::from_str(&item).unwrap();
         if let (Some(generation), Some(false)) =
             (item["generation_uuid"]["S"].as_str(), item["is_voided"]["BOOL"].as_bool())
@@ -176,9 +178,9 @@ fn generations(place: &Place) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// Who was not moved.
-fn quarantined(place: &Place) -> BTreeSet<String> {
-    let lines = fs::read_to_string(place.path("quarantine.jsonl")).unwrap();
+/// Users in quarantine.
+fn quarantined(workspace: &Workspace) -> BTreeSet<String> {
+    let lines = fs::read_to_string(workspace.path("quarantine.jsonl")).unwrap();
     let user = |line| serde_json::from_str::<Value>(line).unwrap()["user_uuid"].as_str().unwrap().to_owned();
     lines.lines().map(user).collect()
 }
@@ -197,28 +199,28 @@ async fn relations(database: &Database) -> Vec<String> {
     database.client().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-fn rollback(place: &Place, database: &Database, flags: &[&str]) -> String {
-    succeed(place.command_with_old("rollback", &database.url(), flags))
+fn rollback(workspace: &Workspace, database: &Database, flags: &[&str]) -> String {
+    succeed(workspace.legacy_command("rollback", &database.url(), flags))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn every_row_is_as_it_was_and_every_balance_as_it_is() {
-    let (database, place) = used(SOME).await;
-    // What is kept of a repair is no history.
-    place.damage("newcomer", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("5"));
-    succeed(place.command(&["repair", "--user", "newcomer", "--write"]));
+async fn rollback_restores_every_row_and_every_balance() {
+    let (database, workspace) = migrated_and_used(SOME).await;
+    // A repair trail is no change of credits.
+    workspace.damage("newcomer", "wallet", |wallet| wallet["packs"]["L"][0]["M"]["n"]["N"] = json!("5"));
+    succeed(workspace.command(&["repair", "--user", "newcomer", "--write"]));
     let (before, tables) = (texts(&database).await, relations(&database).await);
-    let dry = rollback(&place, &database, &["--dry-run"]);
+    let dry = rollback(&workspace, &database, &["--dry-run"]);
     assert_eq!((texts(&database).await, relations(&database).await), (before.clone(), tables));
-    assert!(!place.path("rollback.json").exists());
-    let wet = rollback(&place, &database, &[]);
-    assert_eq!(dry, format!("{wet}a dry run: nothing was changed\n"));
+    assert!(!workspace.path("rollback.json").exists());
+    let wet = rollback(&workspace, &database, &[]);
+    assert_eq!(dry, format!("{wet}dry run: nothing was changed\n"));
     assert_eq!(texts(&database).await, before);
-    assert_eq!(rows(&place), [before.len() as u64, 0, 0]);
-    let balance: i64 = place.balances(place.ledger().await.now().millis()).values().sum();
-    assert_eq!(place.json("rollback.json")["balance"], balance);
-    balances_are_the_same(&database, &place).await;
+    assert_eq!(rows(&workspace), [before.len() as u64, 0, 0]);
+    let balance: i64 = workspace.balances(workspace.ledger().await.now().millis()).values().sum();
+    assert_eq!(workspace.json("rollback.json")["balance"], balance);
+    balances_are_the_same(&database, &workspace).await;
 
     let emptied = loaded(SOME).await;
     let client = emptied.client().await;
@@ -232,33 +234,33 @@ async fn every_row_is_as_it_was_and_every_balance_as_it_is() {
     for is_of_earlier_version in [false, true] {
         client.batch_execute("TRUNCATE credits; DROP TABLE IF EXISTS credits_since").await.unwrap();
         if is_of_earlier_version {
-            place.to_old_form();
+            workspace.move_old_rows_into_records();
         }
-        rollback(&place, &emptied, &[]);
+        rollback(&workspace, &emptied, &[]);
         assert_eq!(texts(&emptied).await, before);
-        assert_eq!(rows(&place), [0, before.len() as u64, 0]);
+        assert_eq!(rows(&workspace), [0, before.len() as u64, 0]);
         assert_eq!(since(&emptied).await, since(&database).await);
     }
 }
 
-/// How many rows the last rollback found, put back, and left alone.
-fn rows(place: &Place) -> [u64; 3] {
-    let report = place.json("rollback.json");
+/// Rows that the last rollback found, restored, and left unchanged.
+fn rows(workspace: &Workspace) -> [u64; 3] {
+    let report = workspace.json("rollback.json");
     ["rows_there", "rows_back", "rows_others"].map(|count| report[count].as_u64().unwrap())
 }
 
-/// Both tables together say what the ledger does, now and later, or what is below it
-/// where nothing has happened since.
-async fn balances_are_the_same(database: &Database, place: &Place) {
-    let now = place.ledger().await.now().millis();
-    let (both, anew) = (format!("({UNION})"), quarantined(place));
+/// The sum of both tables is the ledger's balance, now and later. Without later changes a
+/// negative sum corresponds to a balance of zero.
+async fn balances_are_the_same(database: &Database, workspace: &Workspace) {
+    let now = workspace.ledger().await.now().millis();
+    let (both, quarantined) = (format!("({UNION})"), quarantined(workspace));
     for at in [0, 1, 5, 6, 40, 200, 3_000].map(|days| now + days * DAY) {
         let (sums, since) = (database.sums(&both, at).await, database.sums("credits_since", at).await);
-        let balances = place.balances(at);
+        let balances = workspace.balances(at);
         assert!(balances.len() > 1_000);
         for (user, balance) in balances {
-            // Who was not moved has the old rows too, and the ledger none of them.
-            let sum = if anew.contains(&user) { since[&user] } else { sums[&user] };
+            // A quarantined user's old rows are not in the ledger.
+            let sum = if quarantined.contains(&user) { since[&user] } else { sums[&user] };
             let sum = if since.contains_key(&user) { sum } else { sum.max(0) };
             assert_eq!(sum, balance.into(), "{user} at {at}");
         }
@@ -267,15 +269,15 @@ async fn balances_are_the_same(database: &Database, place: &Place) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn killed_it_leaves_all_or_nothing_and_can_begin_again() {
-    let (database, place) = used(FEW).await;
+async fn killed_rollback_changes_all_or_nothing_and_can_be_repeated() {
+    let (database, workspace) = migrated_and_used(FEW).await;
     let (before, tables) = (texts(&database).await, relations(&database).await);
     let client = database.client().await;
-    let anew = "TRUNCATE credits; DROP TABLE IF EXISTS credits_since";
-    client.batch_execute(anew).await.unwrap();
+    let empty_tables = "TRUNCATE credits; DROP TABLE IF EXISTS credits_since";
+    client.batch_execute(empty_tables).await.unwrap();
     let mut nothing = 0;
     for millis in (0..20).map(|nth| 20 + nth * 25) {
-        let mut command = place.command_with_old("rollback", &database.url(), &[]);
+        let mut command = workspace.legacy_command("rollback", &database.url(), &[]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         sleep(Duration::from_millis(millis));
         child.kill().unwrap();
@@ -286,15 +288,15 @@ async fn killed_it_leaves_all_or_nothing_and_can_begin_again() {
             nothing += 1;
         } else {
             assert_eq!(texts(&database).await, before);
-            client.batch_execute(anew).await.unwrap();
+            client.batch_execute(empty_tables).await.unwrap();
         }
     }
-    assert!(nothing > 5, "{nothing} of them were on their way");
-    rollback(&place, &database, &[]);
+    assert!(nothing > 5, "{nothing} were killed before the commit");
+    rollback(&workspace, &database, &[]);
     assert_eq!(texts(&database).await, before);
 }
 
-/// Waits until the server is done with those that were killed.
+/// Waits until the server has ended the killed sessions.
 async fn no_rollback(client: &Client) {
     let sql =
         "SELECT FROM pg_stat_activity WHERE application_name = 'scrip-ops' AND datname = current_database()";
@@ -305,15 +307,15 @@ async fn no_rollback(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_stops_it_is_one_line_and_nothing_is_changed() {
-    let (database, place) = used(FEW).await;
+async fn rollback_fails_in_one_line_and_changes_nothing() {
+    let (database, workspace) = migrated_and_used(FEW).await;
     let client = database.client().await;
-    for (sql, user, flags, told, back) in [
+    for (sql, user, flags, expected, back) in [
         (
             "UPDATE credits SET note = 'changed', credits = credits + 1 WHERE id = 1000",
             OWNER,
             &[][..],
-            r#"1 rows of "credits" are not as they were: 1000 (credits, note); nothing is changed; "#,
+            r#"1 rows of "credits" have changed: 1000 (credits, note); nothing was changed; "#,
             "UPDATE credits SET note = (SELECT note FROM credits LIMIT 1), credits = credits - 1 WHERE id = 1000",
         ),
         ("ALTER TABLE credits ADD more int", OWNER, &[], "(more)", "ALTER TABLE credits DROP more"),
@@ -321,19 +323,19 @@ async fn what_stops_it_is_one_line_and_nothing_is_changed() {
             "CREATE TABLE credits_since ()",
             OWNER,
             &[],
-            r#"there is a table "credits_since" already"#,
+            r#"the table "credits_since" already exists"#,
             "DROP TABLE credits_since",
         ),
         (
             READER,
-            "nobody:n",
+            "rollback_reader:n",
             &[],
             "may not write \"public\".\"other\": permission denied for schema public",
             "",
         ),
         (
-            "GRANT CREATE ON SCHEMA public TO nobody; DELETE FROM credits WHERE id = 1000",
-            "nobody:n",
+            "GRANT CREATE ON SCHEMA public TO rollback_reader; DELETE FROM credits WHERE id = 1000",
+            "rollback_reader:n",
             &[],
             "may not write credits: permission denied",
             "",
@@ -345,26 +347,26 @@ async fn what_stops_it_is_one_line_and_nothing_is_changed() {
         client.batch_execute(sql).await.unwrap();
         let (before, tables) = (texts(&database).await, relations(&database).await);
         let flags = if user == OWNER { flags } else { &["--since-table", "public.other"] };
-        let said = fail(place.command_with_old("rollback", &database.url_of(user), flags));
-        assert!(said.contains(told), "{sql} {flags:?}: {said}");
+        let output = fail(workspace.legacy_command("rollback", &database.url_of(user), flags));
+        assert!(output.contains(expected), "{sql} {flags:?}: {output}");
         assert_eq!((texts(&database).await, relations(&database).await), (before, tables));
         client.batch_execute(back).await.unwrap();
     }
-    rollback(&place, &database, &[]);
+    rollback(&workspace, &database, &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn a_folder_or_ledger_without_all_rows_is_refused() {
-    let (database, place) = used(FEW).await;
+async fn rollback_rejects_a_folder_or_ledger_without_all_rows() {
+    let (database, workspace) = migrated_and_used(FEW).await;
     let url = database.url();
-    let refused = |told: &str| {
-        let said = fail(place.command_with_old("rollback", &url, &[]));
-        assert!(said.contains(told), "{said}");
+    let refused = |expected: &str| {
+        let output = fail(workspace.legacy_command("rollback", &url, &[]));
+        assert!(output.contains(expected), "{output}");
     };
     let nowhere = ["rollback", "--from", &url, "--folder", "/nowhere"];
-    assert!(fail(place.command(&nowhere)).contains("/nowhere/report.json: "));
-    let path = place.path("quarantine.jsonl");
+    assert!(fail(workspace.command(&nowhere)).contains("/nowhere/report.json: "));
+    let path = workspace.path("quarantine.jsonl");
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     refused("quarantine.jsonl: EOF while parsing");
@@ -373,18 +375,18 @@ async fn a_folder_or_ledger_without_all_rows_is_refused() {
     fs::remove_file(&path).unwrap();
     refused("quarantine.jsonl: ");
     fs::write(&path, whole).unwrap();
-    let (folder, empty) = (place.path(""), Place::new().await);
+    let (folder, empty) = (workspace.path(""), Workspace::new().await);
     let elsewhere = ["rollback", "--from", &url, "--folder", folder.to_str().unwrap()];
     assert!(fail(empty.command(&elsewhere)).contains("the migration read "));
     let alien =
         json!({ "TableName": "credits", "Item": { "user_uuid": { "S": "u" }, "sk": { "S": "alien" } } });
-    place.engine.put_item(serde_json::from_value(alien).unwrap()).unwrap();
+    workspace.engine.put_item(serde_json::from_value(alien).unwrap()).unwrap();
     refused("user u: ");
     assert!(!relations(&database).await.contains(&"credits_since".to_owned()));
 }
 
-/// A table with whatever columns there are, whose ids are always the server's own.
-const ODD: &str = r#"
+/// A table of many column types with generated ids.
+const UNUSUAL_TABLE: &str = r#"
     CREATE SCHEMA app;
     CREATE TYPE app.kind AS ENUM ('new_user', 'chat', 'gift');
     CREATE TYPE app.pair AS (a int, b text);
@@ -406,7 +408,7 @@ const ODD: &str = r#"
     CREATE TABLE generations (uuid text, user_uuid text);
     CREATE TABLE orders (order_no text, user_uuid text)"#;
 
-const ODD_NAMES: &[&str] = &[
+const UNUSUAL_NAMES: &[&str] = &[
     "--table=app.Log \"1\"",
     "--column=credits.id=No",
     "--column=credits.trans_no=transNo",
@@ -420,23 +422,23 @@ const ODD_NAMES: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn any_columns_come_back_and_new_ids_go_on() {
-    let (database, place) = (database().await, Place::new().await);
+async fn rollback_restores_any_columns_and_advances_the_ids() {
+    let (database, workspace) = (database().await, Workspace::new().await);
     let client = database.client().await;
-    client.batch_execute(ODD).await.unwrap();
+    client.batch_execute(UNUSUAL_TABLE).await.unwrap();
     let texts = async || {
         let sql = r#"SELECT row_to_json(c.*)::text FROM app."Log ""1""" AS c ORDER BY "No""#;
         client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect::<Vec<String>>()
     };
     client.batch_execute("SET timezone = 'UTC'; SET extra_float_digits = 3").await.unwrap();
     let before = texts().await;
-    place.migrate(&database.url(), ODD_NAMES);
-    let live = Live::new(place.ledger().await);
-    live.charge("0", 1, Some("gen"), None).await;
+    workspace.migrate(&database.url(), UNUSUAL_NAMES);
+    let app = AppRequests::new(workspace.ledger().await);
+    app.charge("0", 1, Some("gen"), None).await;
     client.batch_execute(r#"TRUNCATE app."Log ""1""" RESTART IDENTITY"#).await.unwrap();
-    rollback(&place, &database, ODD_NAMES);
+    rollback(&workspace, &database, UNUSUAL_NAMES);
     assert_eq!(texts().await, before);
-    assert_eq!(rows(&place), [0, 30, 0]);
+    assert_eq!(rows(&workspace), [0, 30, 0]);
     let next = r#"INSERT INTO app."Log ""1""" (who) VALUES (7) RETURNING "No""#;
     assert_eq!(client.query_one(next, &[]).await.unwrap().get::<_, i32>(0), 31);
     let since = "SELECT string_agg(concat_ws(' ', user_uuid, trans_type, credits, order_no, expired_at), ',')
@@ -444,27 +446,27 @@ async fn any_columns_come_back_and_new_ids_go_on() {
     let since: String = client.query_one(since, &[]).await.unwrap().get(0);
     assert_eq!(since, "0 anime_generation -1 gen 2030-02-01 00:00:00+00");
 
-    // Another row has what tells one apart.
+    // Another row has a unique value of a missing row.
     let sql = r#"UPDATE app."Log ""1""" SET "No" = DEFAULT WHERE "No" = 5; DROP TABLE app.credits_since"#;
     client.batch_execute(sql).await.unwrap();
-    let said = fail(place.command_with_old("rollback", &database.url(), ODD_NAMES));
-    assert!(said.contains("5 (not there, and something of it stands in another row)"), "{said}");
+    let output = fail(workspace.legacy_command("rollback", &database.url(), UNUSUAL_NAMES));
+    assert!(output.contains("5 (missing, because another row has one of its unique values)"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_was_forgiven_stays_so() {
-    let (database, place) = (loaded(Oddities { users: 0, ..SOME }).await, Place::new().await);
+async fn rollback_offsets_negative_balances() {
+    let (database, workspace) = (loaded(LegacyData { users: 0, ..SOME }).await, Workspace::new().await);
     let client = database.client().await;
-    // Below zero when the first pack runs out, as the charge's row ends with the second.
+    // Negative after the first expiry, because the charge has the expiry of the second pack.
     let rows = "INSERT INTO credits (id, trans_no, created_at, user_uuid, trans_type, credits, expired_at) VALUES
         (1, 'a', '2025-01-01', 'u', 'order_pay', 5, '2130-01-01'), (2, 'b', '2025-01-02', 'u', 'order_pay', 10, '2131-01-01'),
         (3, 'c', '2025-01-03', 'u', 'chat', -12, '2131-01-01'), (4, 'd', '2025-01-04', 'idle', 'order_pay', 5, '2130-01-01'),
         (5, 'e', '2025-01-05', 'idle', 'order_pay', 9, NULL), (6, 'f', '2025-01-06', 'idle', 'chat', -12, NULL)";
     client.batch_execute(rows).await.unwrap();
-    place.migrate(&database.url(), &[]);
-    Live::new(place.ledger().await).grant("u", GrantType::SystemAdd, 10, None).await;
-    rollback(&place, &database, &[]);
+    workspace.migrate(&database.url(), &[]);
+    AppRequests::new(workspace.ledger().await).grant("u", GrantType::SystemAdd, 10, None).await;
+    rollback(&workspace, &database, &[]);
     let sql = "SELECT concat_ws(' ', user_uuid, trans_type, credits, extract(year FROM expired_at)) FROM credits_since
         ORDER BY id";
     let since: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();

@@ -1,5 +1,4 @@
-//! The command `verify`: the old tables against the ledger, and the ledger against
-//! itself.
+//! The command `verify`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -13,15 +12,15 @@ use scrip::{
 };
 use serde_json::{Value, json};
 use support::{
-    oddities::Oddities,
-    place::{Place, fail, succeed},
+    legacy_data_gen::LegacyData,
     postgres::{Database, database},
+    workspace::{Workspace, fail, succeed},
 };
 
-const SOME: Oddities = Oddities { seed: 3, users: 600, largest: 1_500 };
+const SOME: LegacyData = LegacyData { seed: 3, users: 600, largest: 1_500 };
 
-/// Every user's life on the ledger: a grant, a charge, and every second time its refund.
-async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
+/// A grant and a charge for each user, and a refund for every second one.
+async fn use_ledger(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
     let deadline = || ledger.now().plus_millis(60_000);
     for (nth, name) in users.into_iter().enumerate() {
         let user = UserId::try_from(name).unwrap();
@@ -52,35 +51,35 @@ async fn live(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
     }
 }
 
-/// `verify`, with these flags, which finds nothing wrong: what it says.
-fn sound(place: &Place, flags: &[&str]) -> Value {
-    succeed(verify(place, flags));
-    place.json("verify.json")
+/// Runs `verify`, which must succeed. Returns the report.
+fn verify_sound(workspace: &Workspace, flags: &[&str]) -> Value {
+    succeed(verify(workspace, flags));
+    workspace.json("verify.json")
 }
 
-/// The same, which finds something wrong.
-fn unsound(place: &Place, flags: &[&str]) -> Value {
-    assert_eq!(fail(verify(place, flags)), "not all is as it should be");
-    place.json("verify.json")
+/// Runs `verify`, which must find discrepancies. Returns the report.
+fn verify_unsound(workspace: &Workspace, flags: &[&str]) -> Value {
+    assert_eq!(fail(verify(workspace, flags)), "the check failed; see the report");
+    workspace.json("verify.json")
 }
 
-fn verify(place: &Place, flags: &[&str]) -> Command {
-    let report = place.path("verify.json").display().to_string();
-    let mut command = place.command(&["verify", "--report", &report]);
+fn verify(workspace: &Workspace, flags: &[&str]) -> Command {
+    let report = workspace.path("verify.json").display().to_string();
+    let mut command = workspace.command(&["verify", "--report", &report]);
     command.args(flags);
     command
 }
 
 /// The flags that compare with the old tables.
-fn with_old(database: &Database, place: &Place) -> [String; 4] {
-    let folder = place.path("").display().to_string();
+fn legacy_flags(database: &Database, workspace: &Workspace) -> [String; 4] {
+    let folder = workspace.path("").display().to_string();
     ["--from".to_owned(), database.url(), "--folder".to_owned(), folder]
 }
 
-/// The first user whose migrated records have their rows in an item of them: the user, that
-/// item, and a record of it.
-fn first_moved(place: &Place) -> [String; 3] {
-    let items = place.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
+/// A user with an item of old rows: the user, the sort key of the item, and that of one of
+/// its records.
+fn first_item_of_old_rows(workspace: &Workspace) -> [String; 3] {
+    let items = workspace.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
     let item = items.into_iter().find(|item| item["old_rows"]["M"].is_object()).unwrap();
     let record = item["old_rows"]["M"].as_object().unwrap().keys().next().unwrap().clone();
     let text = |name: &str| item[name]["S"].as_str().unwrap().to_owned();
@@ -89,55 +88,55 @@ fn first_moved(place: &Place) -> [String; 3] {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_was_moved_is_what_there_was_before_and_after_going_live() {
-    let (database, place) = (database().await, Place::new().await);
+async fn verify_accepts_migrated_users_and_reports_changed_rows() {
+    let (database, workspace) = (database().await, Workspace::new().await);
     SOME.load(&database.client().await).await;
-    let report = place.migrate(&database.url(), &["--mend"]);
-    let flags = with_old(&database, &place);
+    let report = workspace.migrate(&database.url(), &["--mend"]);
+    let flags = legacy_flags(&database, &workspace);
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-    let before = sound(&place, &flags);
+    let before = verify_sound(&workspace, &flags);
     assert_eq!(before["old"]["were moved"], report["users"]["moved"]);
     assert_eq!(before["old"]["stayed there"], report["users"]["quarantined"]);
     assert_eq!(before["users"], report["users"]["moved"]);
 
-    live(&place.ledger().await, place.balances(0).into_keys()).await;
-    let after = sound(&place, &flags);
+    use_ledger(&workspace.ledger().await, workspace.balances(0).into_keys()).await;
+    let after = verify_sound(&workspace, &flags);
     assert_eq!(after["old"], before["old"]);
     assert!(after["records"].as_u64() > before["records"].as_u64(), "{after}");
 
     let some = [&flags[..], &["--sample", "30", "--seed", "5"]].concat();
-    assert_eq!(sound(&place, &some)["users"], 30);
-    let whole = place.items();
-    place.to_old_form();
-    assert_eq!(sound(&place, &flags)["old"], before["old"]);
-    let first = place.migrate(&database.url(), &[]);
-    assert_eq!(first["users"]["moved before"], report["users"]["moved"], "nothing is moved again");
-    whole.iter().for_each(|item| place.put(serde_json::from_str(item).unwrap()));
+    assert_eq!(verify_sound(&workspace, &some)["users"], 30);
+    let whole = workspace.items();
+    workspace.move_old_rows_into_records();
+    assert_eq!(verify_sound(&workspace, &flags)["old"], before["old"]);
+    let first = workspace.migrate(&database.url(), &[]);
+    assert_eq!(first["users"]["moved before"], report["users"]["moved"], "no user is migrated again");
+    whole.iter().for_each(|item| workspace.put_item(serde_json::from_str(item).unwrap()));
 
-    // A record lost, and one whose row has changed.
-    let [user, _, record] = first_moved(&place);
-    place.lose(&user, &record);
+    // A lost record, and a changed row.
+    let [user, _, record] = first_item_of_old_rows(&workspace);
+    workspace.delete_item(&user, &record);
     let changed =
         "UPDATE credits SET note = 'changed' WHERE id = (SELECT max(id) FROM credits) RETURNING user_uuid";
     let changed: String = database.client().await.query_one(changed, &[]).await.unwrap().get(0);
-    let faults = &unsound(&place, &flags)["faults"];
-    let said = |user: &str, what: &str| faults[user].to_string().contains(what);
-    assert!(said(&user, "the record of the rows ") && said(&user, " is missing"), "{faults}");
-    assert!(said(&changed, "keeps other rows"), "{faults}");
+    let faults = &verify_unsound(&workspace, &flags)["faults"];
+    let reports = |user: &str, text: &str| faults[user].to_string().contains(text);
+    assert!(reports(&user, "the record of the rows ") && reports(&user, " is missing"), "{faults}");
+    assert!(reports(&changed, "contains other rows than"), "{faults}");
 
-    // Rows that cannot be read.
-    let [user, sort, _] = first_moved(&place);
-    place.damage(&user, &sort, |item| item["old_rows"] = json!({ "S": "[]" }));
-    let faults = &unsound(&place, &flags)["faults"];
+    // Unreadable old rows.
+    let [user, sort, _] = first_item_of_old_rows(&workspace);
+    workspace.damage(&user, &sort, |item| item["old_rows"] = json!({ "S": "[]" }));
+    let faults = &verify_unsound(&workspace, &flags)["faults"];
     assert!(faults[&user].to_string().contains("old_rows: not a map"), "{faults}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_is_held_against_itself() {
-    let place = Place::new().await;
-    let ledger = place.ledger().await;
-    live(&ledger, (0..50).map(|nth| format!("user-{nth}"))).await;
-    let all = sound(&place, &[]);
+async fn verify_compares_wallets_with_records() {
+    let workspace = Workspace::new().await;
+    let ledger = workspace.ledger().await;
+    use_ledger(&ledger, (0..50).map(|nth| format!("user-{nth}"))).await;
+    let all = verify_sound(&workspace, &[]);
     assert_eq!((&all["users"], &all["records"], &all["voided"]), (&json!(50), &json!(100), &json!(25)));
     for read in ["balance", "timeline", "generation"] {
         let latency = &all["latency"][read];
@@ -145,39 +144,39 @@ async fn a_table_is_held_against_itself() {
             .map(|quantile| latency[format!("{quantile} in microseconds")].as_u64().unwrap());
         assert!(0 < p50 && p50 <= p95 && p95 <= p99 && latency["reads"] == 50, "{latency}");
     }
-    assert_eq!(sound(&place, &["--sample", "10"])["users"], 10);
+    assert_eq!(verify_sound(&workspace, &["--sample", "10"])["users"], 10);
 
-    place.lose("user-7", "charge#live-7#");
-    let found = unsound(&place, &[]);
+    workspace.delete_item("user-7", "charge#live-7#");
+    let found = verify_unsound(&workspace, &[]);
     assert_eq!((&found["users"], &found["faulty"]), (&json!(50), &json!(1)));
     assert!(found["faults"]["user-7"].to_string().contains("the sums of chat"), "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_looks_again_until_the_first_fault() {
-    let place = Place::new().await;
-    live(&place.ledger().await, ["u".to_owned()]).await;
+async fn verify_repeats_until_the_first_discrepancy() {
+    let workspace = Workspace::new().await;
+    use_ledger(&workspace.ledger().await, ["u".to_owned()]).await;
     let rounds = ["--for", "1s", "--every", "300ms"];
-    assert!(sound(&place, &rounds)["users"].as_u64() >= Some(3));
+    assert!(verify_sound(&workspace, &rounds)["users"].as_u64() >= Some(3));
     thread::scope(|scope| {
-        let found = scope.spawn(|| unsound(&place, &["--for", "10m", "--every", "100ms"]));
+        let found = scope.spawn(|| verify_unsound(&workspace, &["--for", "10m", "--every", "100ms"]));
         thread::sleep(Duration::from_millis(700));
-        place.lose("u", "wallet");
+        workspace.delete_item("u", "wallet");
         let found = found.join().unwrap();
         assert!(found["faults"]["u"].to_string().contains("there are records and no wallet"), "{found}");
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stops_it_is_one_line() {
-    let place = Place::new().await;
-    let url = "postgresql://nobody:x@127.0.0.1:1/none";
-    let nowhere = place.path("nowhere").display().to_string();
-    for (flags, says) in [
+async fn verify_fails_in_one_line() {
+    let workspace = Workspace::new().await;
+    let url = "postgresql://reader:x@127.0.0.1:1/none";
+    let nowhere = workspace.path("nowhere").display().to_string();
+    for (flags, expected) in [
         (&["--from", url, "--folder", &nowhere][..], "is no folder of a migration"),
         (&["--dynamodb-table", "missing"], "the table: "),
     ] {
-        let said = fail(verify(&place, flags));
-        assert!(said.contains(says), "{said}");
+        let output = fail(verify(&workspace, flags));
+        assert!(output.contains(expected), "{output}");
     }
 }

@@ -1,44 +1,44 @@
-//! When calls arrive: drawn beforehand, whatever becomes of those before.
+//! Random arrival times, which do not depend on the responses.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-/// What is between two arrivals.
+/// The distribution of the gaps between arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Spacing {
-    /// Chance, as with callers who know nothing of each other
+    /// Random, as from independent callers
     Poisson,
-    /// The same time always
+    /// Equal gaps
     Constant,
 }
 
-/// The moments at which calls arrive, from the beginning.
+/// Arrival times since the start.
 pub(super) struct Arrivals {
     spacing: Spacing,
     rate: f64,
     seconds: f64,
-    chance: StdRng,
+    rng: StdRng,
 }
 
 impl Arrivals {
-    /// So many a second.
+    /// `rate` arrivals a second.
     pub(super) fn new(spacing: Spacing, rate: u32, seed: u64) -> Arrivals {
-        Arrivals { spacing, rate: rate.into(), seconds: 0.0, chance: StdRng::seed_from_u64(seed) }
+        Arrivals { spacing, rate: rate.into(), seconds: 0.0, rng: StdRng::seed_from_u64(seed) }
     }
 }
 
-#[expect(clippy::float_arithmetic, reason = "moments, never credits")]
+#[expect(clippy::float_arithmetic, reason = "times, never credits")]
 impl Iterator for Arrivals {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let gaps = match self.spacing {
+        let gap = match self.spacing {
             Spacing::Constant => 1.0,
-            Spacing::Poisson => -(1.0 - self.chance.random::<f64>()).ln(),
+            Spacing::Poisson => -(1.0 - self.rng.random::<f64>()).ln(),
         };
-        self.seconds += gaps / self.rate;
+        self.seconds += gap / self.rate;
         Some(Duration::from_secs_f64(self.seconds))
     }
 }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_arrivals() {
+    fn arrivals_of_a_seed_are_reproducible() {
         for spacing in [Spacing::Poisson, Spacing::Constant] {
             assert_eq!(first(spacing, 7, 100), first(spacing, 7, 100), "{spacing:?}");
         }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_arrive_as_were_asked_for() {
+    fn arrivals_have_the_requested_rate() {
         for spacing in [Spacing::Poisson, Spacing::Constant] {
             let last = first(spacing, 7, 100_000).pop().unwrap();
             assert!((99..=101).contains(&last.as_secs()), "{spacing:?}: {last:?}");
@@ -68,10 +68,10 @@ mod tests {
     }
 
     #[test]
-    fn chance_spreads_gaps_as_poisson_said() {
+    fn gaps_are_exponentially_distributed() {
         let arrivals = first(Spacing::Poisson, 7, 100_000);
         let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]);
-        // One in e is longer than the mean.
+        // 1 / e of the gaps exceed the mean.
         let long = gaps.filter(|gap| *gap > Duration::from_millis(1)).count();
         assert!((36_000..=37_600).contains(&long), "{long}");
     }

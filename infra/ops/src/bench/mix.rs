@@ -1,4 +1,4 @@
-//! What calls are about: drawn beforehand, as the moments are.
+//! Random calls in the proportions of an app.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,30 +7,30 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// How long after its charge a generation fails that will.
-const FAILS_AFTER: Duration = Duration::from_secs(2);
-/// What a charge takes at most.
+/// From a charge to the failure of its generation.
+const FAILURE_DELAY: Duration = Duration::from_secs(2);
+/// Credits.
 const CHARGE_MAX: u64 = 20;
-/// What a grant brings.
+/// Credits.
 pub(super) const GRANT: u64 = 1_000_000;
 
-/// Which app calls.
+/// The app whose calls are generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mix {
-    /// Generations, some of which fail and are refunded
+    /// Generations; some fail and are refunded
     Generation,
     /// Chats: a charge for each message of a session, and few refunds
     Chat,
-    /// An organisation whose one wallet everybody charges
+    /// An organisation with one wallet that all users charge
     Hot,
 }
 
-/// Of a hundred calls that are no refunds.
+/// Percent of the calls that are no refunds.
 struct Shares {
     grants: u32,
     balances: u32,
-    /// Of a hundred charges.
+    /// Percent of the charges.
     failing: u32,
 }
 
@@ -43,135 +43,142 @@ impl Mix {
         }
     }
 
-    /// How many wallets it has, of those that there are.
+    /// The number of wallets for this number of users.
     pub(super) fn wallets(self, users: u32) -> u32 {
         if self == Mix::Hot { 1 } else { users }
     }
 }
 
-/// One call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
-    /// Whose wallet it is about, by number.
+    /// Number of the wallet.
     pub(super) user: u32,
-    pub(super) what: What,
+    pub(super) kind: CallKind,
 }
 
-/// What is called, and the number that makes a write the same one.
+/// The operation, and the number that identifies a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum CallKind {
     Grant { nth: u64 },
     Charge { nth: u64, credits: u64 },
     Refund { nth: u64 },
     Balance,
 }
 
-/// A request over HTTP.
+/// An HTTP request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) path: String,
-    /// What is posted; nothing is got.
+    /// `None` for GET.
     pub(super) body: Option<Value>,
 }
 
 impl Call {
     pub(super) fn operation(self) -> &'static str {
-        match self.what {
-            What::Grant { .. } => "grant",
-            What::Charge { .. } => "decrease",
-            What::Refund { .. } => "refund",
-            What::Balance => "balance",
+        match self.kind {
+            CallKind::Grant { .. } => "grant",
+            CallKind::Charge { .. } => "decrease",
+            CallKind::Refund { .. } => "refund",
+            CallKind::Balance => "balance",
         }
     }
 
-    /// The request, of a run whose users are its own.
+    /// The request; `run` is the prefix of all names.
     pub(super) fn request(self, mix: Mix, run: &str) -> Request {
-        let user = user(run, self.user);
-        let posted = |path: &str, body| Request { path: path.to_owned(), body: Some(body) };
+        let user = user_name(run, self.user);
+        let post = |path: &str, body| Request { path: path.to_owned(), body: Some(body) };
         let charge = |nth| match mix {
             Mix::Chat => (format!("{user}-session"), Some(format!("message-{nth}"))),
             Mix::Generation | Mix::Hot => (format!("{run}-{nth}"), None),
         };
-        match self.what {
-            What::Balance => Request { path: format!("/credits/{user}/balance"), body: None },
-            What::Grant { nth } => {
+        match self.kind {
+            CallKind::Balance => Request { path: format!("/credits/{user}/balance"), body: None },
+            CallKind::Grant { nth } => {
                 let key = format!("{run}-{nth}");
                 let body = json!({
                     "user_uuid": user, "trans_type": "system_add", "credits": GRANT, "idempotency_key": key,
                 });
-                posted("/credits/grant", body)
+                post("/credits/grant", body)
             }
-            What::Charge { nth, credits } => {
+            CallKind::Charge { nth, credits } => {
                 let (generation, key) = charge(nth);
                 let trans_type = if mix == Mix::Chat { "chat" } else { "image_generation" };
                 let body = json!({
                     "user_uuid": user, "trans_type": trans_type, "credits": credits,
                     "generation_uuid": generation, "idempotency_key": key,
                 });
-                posted("/credits/decrease", body)
+                post("/credits/decrease", body)
             }
-            What::Refund { nth } => {
+            CallKind::Refund { nth } => {
                 let (generation, key) = charge(nth);
                 let body = json!({
                     "user_uuid": user, "generation_uuid": generation, "idempotency_key": key,
                     "reason": "the generation failed",
                 });
-                posted("/credits/refund", body)
+                post("/credits/refund", body)
             }
         }
     }
 }
 
-/// What a user is called.
-fn user(run: &str, user: u32) -> String {
+fn user_name(run: &str, user: u32) -> String {
     format!("{run}-user-{user}")
 }
 
-/// The calls of a mix, one after the other.
-pub(super) struct Calls {
+/// Draws the calls of a mix.
+pub(super) struct CallGenerator {
     mix: Mix,
     wallets: u32,
-    chance: StdRng,
-    drawn: u64,
-    /// Charges of generations that will fail, by when they do.
-    failing: VecDeque<(Duration, Call)>,
+    rng: StdRng,
+    last_number: u64,
+    /// Refunds of failing generations, by the time of the failure.
+    pending_refunds: VecDeque<(Duration, Call)>,
 }
 
-impl Calls {
-    pub(super) fn new(mix: Mix, users: u32, seed: u64) -> Calls {
-        let chance = StdRng::seed_from_u64(seed);
-        Calls { mix, wallets: mix.wallets(users), chance, drawn: 0, failing: VecDeque::new() }
+impl CallGenerator {
+    pub(super) fn new(mix: Mix, users: u32, seed: u64) -> CallGenerator {
+        let rng = StdRng::seed_from_u64(seed);
+        CallGenerator {
+            mix,
+            wallets: mix.wallets(users),
+            rng,
+            last_number: 0,
+            pending_refunds: VecDeque::new(),
+        }
     }
 
     /// A first grant for each wallet.
     pub(super) fn first_grants(&mut self) -> Vec<Call> {
-        (0..self.wallets).map(|user| Call { user, what: What::Grant { nth: self.number() } }).collect()
+        (0..self.wallets)
+            .map(|user| Call { user, kind: CallKind::Grant { nth: self.next_number() } })
+            .collect()
     }
 
-    /// The call that arrives at a moment.
-    pub(super) fn at(&mut self, at: Duration) -> Call {
-        if let Some((_, failed)) = self.failing.pop_front_if(|(due, _)| *due <= at) {
-            return failed;
+    /// The call that arrives at this time since the start.
+    pub(super) fn next_call(&mut self, at: Duration) -> Call {
+        if let Some((_, refund)) = self.pending_refunds.pop_front_if(|(due, _)| *due <= at) {
+            return refund;
         }
         let Shares { grants, balances, failing } = self.mix.shares();
-        let (user, drawn) = (self.chance.random_range(0..self.wallets), self.chance.random_range(0..100));
-        let what = if drawn < grants {
-            What::Grant { nth: self.number() }
-        } else if drawn < grants + balances {
-            What::Balance
+        let (user, percentile) = (self.rng.random_range(0..self.wallets), self.rng.random_range(0..100));
+        let kind = if percentile < grants {
+            CallKind::Grant { nth: self.next_number() }
+        } else if percentile < grants + balances {
+            CallKind::Balance
         } else {
-            let (nth, credits) = (self.number(), self.chance.random_range(1..=CHARGE_MAX));
-            if self.chance.random_range(0..100) < failing {
-                self.failing.push_back((at + FAILS_AFTER, Call { user, what: What::Refund { nth } }));
+            let (nth, credits) = (self.next_number(), self.rng.random_range(1..=CHARGE_MAX));
+            if self.rng.random_range(0..100) < failing {
+                self.pending_refunds
+                    .push_back((at + FAILURE_DELAY, Call { user, kind: CallKind::Refund { nth } }));
             }
-            What::Charge { nth, credits }
+            CallKind::Charge { nth, credits }
         };
-        Call { user, what }
+        Call { user, kind }
     }
 
-    fn number(&mut self) -> u64 {
-        self.drawn += 1;
-        self.drawn
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
     }
 }
 
@@ -181,27 +188,27 @@ mod tests {
 
     use super::*;
 
-    fn drawn(mix: Mix, seed: u64) -> Vec<Call> {
-        let mut calls = Calls::new(mix, 50, seed);
-        (0..20_000).map(|millis| calls.at(Duration::from_millis(millis))).collect()
+    fn draw(mix: Mix, seed: u64) -> Vec<Call> {
+        let mut calls = CallGenerator::new(mix, 50, seed);
+        (0..20_000).map(|millis| calls.next_call(Duration::from_millis(millis))).collect()
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_calls() {
+    fn calls_of_a_seed_are_reproducible() {
         for mix in [Mix::Generation, Mix::Chat, Mix::Hot] {
-            assert_eq!(drawn(mix, 7), drawn(mix, 7), "{mix:?}");
-            assert_ne!(drawn(mix, 7), drawn(mix, 8), "{mix:?}");
+            assert_eq!(draw(mix, 7), draw(mix, 7), "{mix:?}");
+            assert_ne!(draw(mix, 7), draw(mix, 8), "{mix:?}");
         }
     }
 
     #[test]
-    fn each_mix_has_its_shares() {
-        // In a hundred: grants, charges, refunds, balances.
+    fn mix_has_its_shares_of_operations() {
+        // Percent: grants, charges, refunds, balances.
         for (mix, shares) in
             [(Mix::Generation, [4, 63, 8, 22]), (Mix::Chat, [0, 78, 1, 18]), (Mix::Hot, [0, 90, 4, 3])]
         {
             let mut counts = BTreeMap::new();
-            drawn(mix, 7).iter().for_each(|call| *counts.entry(call.operation()).or_insert(0) += 1);
+            draw(mix, 7).iter().for_each(|call| *counts.entry(call.operation()).or_insert(0) += 1);
             let found = ["grant", "decrease", "refund", "balance"].map(|operation| counts[operation] / 200);
             for (found, share) in found.into_iter().zip(shares) {
                 assert!((share..=share + 2).contains(&found), "{mix:?}: {counts:?}");
@@ -210,22 +217,22 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_is_of_a_charge_before_it_and_of_each_once() {
+    fn refund_follows_its_charge_and_is_drawn_once() {
         for mix in [Mix::Generation, Mix::Chat, Mix::Hot] {
             let mut charged = BTreeMap::new();
-            for call in drawn(mix, 7) {
-                match call.what {
-                    What::Charge { nth, .. } => assert_eq!(charged.insert(nth, call.user), None),
-                    What::Refund { nth } => assert_eq!(charged.remove(&nth), Some(call.user), "{mix:?}"),
-                    What::Grant { .. } | What::Balance => {}
+            for call in draw(mix, 7) {
+                match call.kind {
+                    CallKind::Charge { nth, .. } => assert_eq!(charged.insert(nth, call.user), None),
+                    CallKind::Refund { nth } => assert_eq!(charged.remove(&nth), Some(call.user), "{mix:?}"),
+                    CallKind::Grant { .. } | CallKind::Balance => {}
                 }
             }
         }
     }
 
     #[test]
-    fn a_message_has_a_key_in_its_session_and_a_generation_is_its_own() {
-        let charge = |nth| Call { user: 3, what: What::Charge { nth, credits: 5 } };
+    fn messages_share_a_generation_and_differ_by_key() {
+        let charge = |nth| Call { user: 3, kind: CallKind::Charge { nth, credits: 5 } };
         let body = |mix, nth| charge(nth).request(mix, "run").body.unwrap();
         let (first, second) = (body(Mix::Chat, 1), body(Mix::Chat, 2));
         assert_eq!(first["generation_uuid"], second["generation_uuid"]);

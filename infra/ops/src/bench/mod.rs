@@ -1,12 +1,11 @@
-//! Calls an HTTP API as apps do, and says how long that takes.
+//! A load generator: calls an HTTP API as apps do and reports latencies.
 //!
-//! Calls arrive when they were drawn to, whatever became of those before, and each is
-//! timed from the moment at which it arrived: a service that stands still is not asked
-//! less, and what waits meanwhile counts.
+//! Arrival times do not depend on earlier responses, and each call is timed from its arrival:
+//! a slow service does not get fewer calls, and waiting time counts.
 
 mod arrivals;
-mod books;
 mod endpoint;
+mod expected_balances;
 mod mix;
 pub mod plot;
 mod report;
@@ -31,92 +30,92 @@ use uuid::Uuid;
 
 pub use arrivals::Spacing;
 pub use mix::Mix;
-pub use report::{Asked, Latency, Proof, Report, Second, latency_plot};
+pub use report::{BalanceCheck, Latency, Report, RunSettings, Second, latency_plot};
 
-use crate::{problem::Problem, progress::Progress};
+use crate::{cli_error::CliError, progress::Progress};
 use arrivals::Arrivals;
-use books::{Books, Known};
-use endpoint::{Answer, Endpoint};
-use mix::{Call, Calls, Request, What};
+use endpoint::{Endpoint, Response};
+use expected_balances::{CallOutcome, ExpectedBalances};
+use mix::{Call, CallGenerator, CallKind};
 
-/// How many calls are sent at once where nothing is measured.
-const AT_ONCE: usize = 8;
+/// Concurrent calls outside of the measurement.
+const CONCURRENT_CALLS: usize = 8;
 
-/// What is called, and how often.
+/// Options of the command `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// The HTTP API
+    /// URL of the HTTP API
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9000")]
     pub url: String,
-    /// A token that may write for any user, where the API asks for one
+    /// Token that may write for any user, if the API requires one
     #[arg(long, value_name = "TOKEN", env = "SCRIP_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// Which app calls
+    /// App whose calls are generated
     #[arg(long, value_enum, default_value_t = Mix::Generation)]
     pub mix: Mix,
-    /// How many calls arrive each second
+    /// Arrivals a second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: u32,
-    /// For how long calls arrive, as 10m
+    /// Duration of the arrivals, such as 10m
     #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub lasting: Duration,
-    /// What is between two arrivals
+    pub duration: Duration,
+    /// Distribution of the gaps between arrivals
     #[arg(long, value_enum, default_value_t = Spacing::Poisson)]
     pub spacing: Spacing,
-    /// How many users there are; the mix hot has one wallet
+    /// Number of users; the mix hot has one wallet
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub users: u32,
-    /// How many calls may be under way; more wait here, and that counts
+    /// Limit of calls in flight; the waiting time of further calls counts
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
-    /// What arrivals and calls are drawn by, to have the same again
+    /// Seed of arrivals and calls, to repeat a run
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
-    /// Where report.json and the plots go
+    /// Folder for report.json and the plots
     #[arg(long, value_name = "DIR", default_value = "scrip-bench")]
     pub folder: PathBuf,
 }
 
-/// A call that has ended.
-struct Ended {
+struct CompletedCall {
     call: Call,
-    /// When it arrived, and how much later it left and ended.
-    at: Duration,
+    /// Time of arrival since the start.
+    arrived_at: Duration,
+    /// From the arrival to the departure.
     waited: Duration,
-    took: Duration,
-    answer: Answer,
+    /// From the arrival to the response.
+    latency: Duration,
+    response: Response,
 }
 
-/// Where calls go.
 struct Target {
     endpoint: Endpoint,
     mix: Mix,
-    /// What the run's users begin with.
+    /// Prefix of all names of the run.
     run: String,
     connections: Semaphore,
 }
 
 impl Target {
-    async fn send(&self, call: Call) -> Answer {
+    async fn send(&self, call: Call) -> Response {
         self.endpoint.send(call.request(self.mix, &self.run)).await
     }
 }
 
-/// Measures what the settings say, until its end or Ctrl-C, and writes report and plots.
+/// Runs until the end of the duration or Ctrl-C, and writes the report and the plots.
 ///
 /// # Errors
-/// What stopped it, in one line.
-pub async fn bench(settings: &Settings) -> Result<Report, Problem> {
+/// The URL or the token is invalid, the first grants fail, or a file cannot be written.
+pub async fn bench(settings: &Settings) -> Result<Report, CliError> {
     let seed = settings.seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0 >> 32);
     let run = format!("bench-{}", Uuid::new_v4().simple());
-    let asked = Asked {
+    let run_settings = RunSettings {
         url: settings.url.clone(),
         run: run.clone(),
         mix: settings.mix,
         rate: settings.rate,
         wallets: settings.mix.wallets(settings.users),
         seed,
-        seconds: settings.lasting.as_secs(),
+        seconds: settings.duration.as_secs(),
     };
     let target = Arc::new(Target {
         endpoint: Endpoint::new(&settings.url, settings.token.as_deref())?,
@@ -124,119 +123,124 @@ pub async fn bench(settings: &Settings) -> Result<Report, Problem> {
         run,
         connections: Semaphore::new(usize::try_from(settings.connections).unwrap_or(usize::MAX)),
     });
-    // Not by the chance of the arrivals: a late call would be of one kind.
-    let mut calls = Calls::new(settings.mix, settings.users, !seed);
-    let mut books = Books::default();
-    begin(&target, &settings.url, calls.first_grants(), &mut books).await?;
-    let mut report = Report::new(asked);
+    // Another seed than the arrivals', so that gaps and kinds of calls are independent.
+    let mut calls = CallGenerator::new(settings.mix, settings.users, !seed);
+    let mut balances = ExpectedBalances::default();
+    grant_initial_credits(&target, &settings.url, calls.first_grants(), &mut balances).await?;
+    let mut report = Report::new(run_settings);
     let arrivals = Arrivals::new(settings.spacing, settings.rate, seed);
     let arrivals = arrivals.take_while({
-        let lasting = settings.lasting;
-        move |at| *at < lasting
+        let duration = settings.duration;
+        move |at| *at < duration
     });
-    let expected = u64::from(settings.rate).saturating_mul(settings.lasting.as_secs().max(1));
+    let expected = u64::from(settings.rate).saturating_mul(settings.duration.as_secs().max(1));
     let mut progress = Progress::start(Some(expected), "calls");
-    let (is_over, mut ends) = depart(target.clone(), arrivals, calls);
+    let (is_stopped, mut completed) = send_on_schedule(target.clone(), arrivals, calls);
     loop {
         tokio::select! {
-            ended = ends.recv() => match ended {
-                Some(ended) => note(&ended, &mut report, &mut books),
+            call = completed.recv() => match call {
+                Some(call) => record_call(&call, &mut report, &mut balances),
                 None => break,
             },
             _ = tokio::signal::ctrl_c(), if !report.interrupted => {
                 report.interrupted = true;
-                is_over.store(true, Ordering::Relaxed);
+                is_stopped.store(true, Ordering::Relaxed);
                 continue;
             }
         }
-        progress.pass(1);
+        progress.advance(1);
     }
-    progress.end();
-    prove(&target, &books, &mut report.books).await;
+    progress.finish();
+    check_balances(&target, &balances, &mut report.balance_check).await;
     report.write(&settings.folder)?;
     Ok(report)
 }
 
-/// Gives every wallet something to spend: the first one alone, to see whether that works.
-async fn begin(target: &Target, url: &str, grants: Vec<Call>, books: &mut Books) -> Result<(), Problem> {
-    let all = u64::try_from(grants.len()).unwrap_or(u64::MAX);
-    let mut progress = Progress::start(Some(all), "first grants");
+/// Grants credits to every wallet; the first grant alone, to detect a wrong URL or token.
+async fn grant_initial_credits(
+    target: &Target,
+    url: &str,
+    grants: Vec<Call>,
+    balances: &mut ExpectedBalances,
+) -> Result<(), CliError> {
+    let total = u64::try_from(grants.len()).unwrap_or(u64::MAX);
+    let mut progress = Progress::start(Some(total), "first grants");
     let send = async |call| (call, target.send(call).await);
     let mut grants = grants.into_iter();
     let first = stream::iter(grants.next()).then(send);
-    let others = stream::iter(grants).map(send).buffer_unordered(AT_ONCE);
-    let mut answers = std::pin::pin!(first.chain(others));
-    while let Some((call, answer)) = answers.next().await {
-        let is_written = matches!(&answer, Answer::Told(201, body) if body["trans_no"].is_string());
+    let others = stream::iter(grants).map(send).buffer_unordered(CONCURRENT_CALLS);
+    let mut responses = std::pin::pin!(first.chain(others));
+    while let Some((call, response)) = responses.next().await {
+        let is_written = matches!(&response, Response::Received(201, body) if body["trans_no"].is_string());
         if !is_written {
-            return Err(answer.problem(url));
+            return Err(response.setup_error(url));
         }
-        books.note(call, Known::Done);
-        progress.pass(1);
+        balances.record(call, CallOutcome::Done);
+        progress.advance(1);
     }
-    progress.end();
+    progress.finish();
     Ok(())
 }
 
-/// Sends each call when it arrives, from a thread of its own: a runtime's timers are too
-/// coarse, and wait for whatever else it does. What is set ends the arrivals.
-fn depart(
+/// Sends each call at its arrival time, from a thread of its own: the runtime's timers are too
+/// coarse and wait for other tasks. Setting the flag ends the arrivals.
+fn send_on_schedule(
     target: Arc<Target>,
     arrivals: impl Iterator<Item = Duration> + Send + 'static,
-    mut calls: Calls,
-) -> (Arc<AtomicBool>, mpsc::UnboundedReceiver<Ended>) {
-    let (ended, ends) = mpsc::unbounded_channel();
-    let is_over = Arc::new(AtomicBool::new(false));
-    let (runtime, is_stopped) = (Handle::current(), is_over.clone());
+    mut calls: CallGenerator,
+) -> (Arc<AtomicBool>, mpsc::UnboundedReceiver<CompletedCall>) {
+    let (sender, completed) = mpsc::unbounded_channel();
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let (runtime, stop_flag) = (Handle::current(), is_stopped.clone());
     spawn_blocking(move || {
-        let began = Instant::now();
+        let started_at = Instant::now();
         for at in arrivals {
-            std::thread::sleep((began + at).saturating_duration_since(Instant::now()));
-            if is_stopped.load(Ordering::Relaxed) {
+            std::thread::sleep((started_at + at).saturating_duration_since(Instant::now()));
+            if stop_flag.load(Ordering::Relaxed) {
                 return;
             }
-            let (call, target, ended) = (calls.at(at), target.clone(), ended.clone());
+            let (call, target, sender) = (calls.next_call(at), target.clone(), sender.clone());
             runtime.spawn(async move {
                 let _connection = target.connections.acquire().await;
-                let waited = (began + at).elapsed();
-                let answer = target.send(call).await;
-                // Who listens does so until all have ended.
-                let _ = ended.send(Ended { call, at, waited, took: (began + at).elapsed(), answer });
+                let waited = (started_at + at).elapsed();
+                let response = target.send(call).await;
+                let latency = (started_at + at).elapsed();
+                // The receiver lives until all senders are dropped.
+                let _ = sender.send(CompletedCall { call, arrived_at: at, waited, latency, response });
             });
         }
     });
-    (is_over, ends)
+    (is_stopped, completed)
 }
 
-fn note(ended: &Ended, report: &mut Report, books: &mut Books) {
-    let Ended { call, at, waited, took, answer } = ended;
-    let known = answer.known();
-    report.arrive(*at, *waited);
-    report.end(call.operation(), *at, *took, answer.error().as_deref());
-    report.books.open += u64::from(known == Known::Open && call.what != What::Balance);
-    books.note(*call, known);
+fn record_call(completed: &CompletedCall, report: &mut Report, balances: &mut ExpectedBalances) {
+    let CompletedCall { call, arrived_at, waited, latency, response } = completed;
+    let outcome = response.outcome();
+    report.record_arrival(*arrived_at, *waited);
+    report.record_completion(call.operation(), *arrived_at, *latency, response.error().as_deref());
+    let is_unknown_write = outcome == CallOutcome::Unknown && call.kind != CallKind::Balance;
+    report.balance_check.unknown_writes += u64::from(is_unknown_write);
+    balances.record(*call, outcome);
 }
 
-/// Holds each balance against the books.
-async fn prove(target: &Target, books: &Books, proof: &mut Proof) {
-    let balances = stream::iter(books.balances()).map(async |(user, expected)| {
-        let asked = Call { user, what: What::Balance }.request(target.mix, &target.run);
-        let Request { path, .. } = &asked;
-        let fault_at = format!("GET {path}");
-        let answer = target.endpoint.send(asked).await;
-        (fault_at, expected, answer)
+/// Compares each balance with the expected one.
+async fn check_balances(target: &Target, expected: &ExpectedBalances, check: &mut BalanceCheck) {
+    let balances = stream::iter(expected.ranges()).map(async |(user, expected)| {
+        let request = Call { user, kind: CallKind::Balance }.request(target.mix, &target.run);
+        let path = request.path.clone();
+        (path, expected, target.endpoint.send(request).await)
     });
-    let mut balances = std::pin::pin!(balances.buffer_unordered(AT_ONCE));
-    while let Some((asked, expected, answer)) = balances.next().await {
-        proof.wallets += 1;
-        let Answer::Told(200, body) = answer else {
-            proof.unread += 1;
+    let mut balances = std::pin::pin!(balances.buffer_unordered(CONCURRENT_CALLS));
+    while let Some((path, expected, response)) = balances.next().await {
+        check.wallets += 1;
+        let Response::Received(200, body) = response else {
+            check.unread += 1;
             continue;
         };
         let found = body["balance"].as_u64();
         if !found.is_some_and(|found| expected.contains(&found)) {
-            let (from, to, found) = (expected.start(), expected.end(), &body["balance"]);
-            proof.wrong(format!("{asked}: {found}, and must be from {from} to {to}"));
+            let (lowest, highest, found) = (expected.start(), expected.end(), &body["balance"]);
+            check.add_wrong_balance(format!("GET {path}: {found}, expected {lowest} to {highest}"));
         }
     }
 }

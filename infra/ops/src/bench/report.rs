@@ -1,4 +1,4 @@
-//! What a run has found.
+//! The result of a run: report, plots and the check of the balances.
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
@@ -6,112 +6,120 @@ use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{mix::Mix, plot::Plot};
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
-/// An answer that takes longer counts as this long: ten minutes.
-const LONGEST_MICROS: u64 = 600_000_000;
-/// A call that leaves later than this after it arrived was kept waiting here.
+/// Longer latencies are recorded as this one: ten minutes.
+const LATENCY_MAX_MICROS: u64 = 600_000_000;
+/// A call that leaves later than this after its arrival is late.
 const LATE: Duration = Duration::from_millis(20);
-/// Of a hundred calls, how many may leave late.
+/// Percent of the calls that may be late.
 const LATE_PERCENT: u64 = 1;
-/// How many users whose balance is wrong are named; all are counted.
-const NAMED_MAX: usize = 20;
+/// Wrong balances that are stored; all are counted.
+const STORED_MAX: usize = 20;
 
-/// What was asked for.
+/// The settings of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Asked {
-    /// Where.
+pub struct RunSettings {
+    /// URL of the API.
     pub url: String,
-    /// What the run's users begin with.
+    /// Prefix of all names of the run.
     pub run: String,
-    /// Which calls.
+    /// App whose calls were generated.
     pub mix: Mix,
-    /// How many a second.
+    /// Arrivals a second.
     pub rate: u32,
-    /// How many wallets.
+    /// Number of wallets.
     pub wallets: u32,
-    /// By which all was drawn.
+    /// Seed of arrivals and calls.
     pub seed: u64,
-    /// For how long, in seconds.
+    /// Duration in seconds.
     pub seconds: u64,
 }
 
-/// What was found.
+/// The result of a run, as `report.json` has it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was asked for.
-    pub asked: Asked,
-    /// Whether it was ended before its time.
+    /// The settings of the run.
+    #[serde(rename = "asked")]
+    pub settings: RunSettings,
+    /// Whether Ctrl-C stopped the run.
     pub interrupted: bool,
-    /// How many calls arrived, and how many of them left late.
+    /// Calls that arrived.
     pub arrived: u64,
-    /// See there.
+    /// Those that left more than 20 ms after their arrival.
     pub late: u64,
-    /// From the moment of arrival to the answer or to giving up, by operation.
+    /// From the arrival to the response or the timeout, by operation.
     pub latency: BTreeMap<&'static str, Latency>,
-    /// What was no success, by operation and code.
+    /// Errors by operation and code.
     pub errors: BTreeMap<String, u64>,
-    /// Second by second.
+    /// Counts of each second since the start.
     pub seconds: Vec<Second>,
-    /// Whether balances are what the answers say.
-    pub books: Proof,
+    /// The comparison of balances with responses.
+    #[serde(rename = "books")]
+    pub balance_check: BalanceCheck,
 }
 
-/// What happened in one second.
+/// Counts of one second.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Second {
     /// Calls that arrived.
     pub arrived: u64,
-    /// Calls that were answered with success.
+    /// Calls that succeeded.
     pub done: u64,
-    /// Calls that ended otherwise.
+    /// Calls that failed.
     pub failed: u64,
 }
 
-/// What the books show.
+/// The comparison of balances with the expected ones.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Proof {
-    /// Wallets whose balance was looked at.
+pub struct BalanceCheck {
+    /// Wallets whose balance was read.
     pub wallets: u64,
-    /// Writes whose outcome is not known: no answer came, or one that leaves it open.
-    pub open: u64,
+    /// Writes of unknown outcome: no response arrived, or one that does not show it.
+    #[serde(rename = "open")]
+    pub unknown_writes: u64,
     /// Balances that could not be read.
     pub unread: u64,
-    /// Those that are wrong.
+    /// Balances outside of the expected range.
     pub wrong: u64,
-    /// What is wrong; of very many the first.
-    pub faults: Vec<String>,
+    /// Descriptions of the first wrong balances.
+    #[serde(rename = "faults")]
+    pub wrong_balances: Vec<String>,
 }
 
-/// How long calls took.
+/// A histogram in microseconds.
 #[derive(Clone, Debug)]
 pub struct Latency(Histogram<u64>);
 
 impl Report {
-    pub(super) fn new(asked: Asked) -> Report {
+    pub(super) fn new(settings: RunSettings) -> Report {
         Report {
-            asked,
+            settings,
             interrupted: false,
             arrived: 0,
             late: 0,
             latency: BTreeMap::new(),
             errors: BTreeMap::new(),
             seconds: Vec::new(),
-            books: Proof::default(),
+            balance_check: BalanceCheck::default(),
         }
     }
 
-    /// InvocationMetrics a call that arrived at a moment and left so much later.
-    pub(super) fn arrive(&mut self, at: Duration, waited: Duration) {
+    pub(super) fn record_arrival(&mut self, at: Duration, waited: Duration) {
         self.arrived += 1;
         self.late += u64::from(waited > LATE);
         self.second(at).arrived += 1;
     }
 
-    /// InvocationMetrics how a call ended that arrived at a moment and took so long from then on.
-    pub(super) fn end(&mut self, operation: &'static str, at: Duration, took: Duration, error: Option<&str>) {
-        self.latency.entry(operation).or_default().record(took);
-        let second = self.second(at + took);
+    pub(super) fn record_completion(
+        &mut self,
+        operation: &'static str,
+        arrived_at: Duration,
+        latency: Duration,
+        error: Option<&str>,
+    ) {
+        self.latency.entry(operation).or_default().record(latency);
+        let second = self.second(arrived_at + latency);
         match error {
             None => second.done += 1,
             Some(error) => {
@@ -122,53 +130,49 @@ impl Report {
     }
 
     fn second(&mut self, at: Duration) -> &mut Second {
-        let place = usize::try_from(at.as_secs()).unwrap_or(usize::MAX);
-        if self.seconds.len() <= place {
-            self.seconds.resize(place + 1, Second::default());
+        let index = usize::try_from(at.as_secs()).unwrap_or(usize::MAX);
+        if self.seconds.len() <= index {
+            self.seconds.resize(index + 1, Second::default());
         }
-        &mut self.seconds[place]
+        &mut self.seconds[index]
     }
 
-    /// All calls together.
-    pub fn all(&self) -> Latency {
-        let mut all = Latency::default();
+    /// Latencies of all operations together.
+    pub fn total_latency(&self) -> Latency {
+        let mut total = Latency::default();
         for latency in self.latency.values() {
-            all.0.add(&latency.0).expect("the same bounds");
+            total.0.add(&latency.0).expect("the same bounds");
         }
-        all
+        total
     }
 
-    /// Whether calls left when they arrived.
+    /// Whether at most 1 % of the calls were late.
     pub fn keeps_up(&self) -> bool {
         self.late * 100 <= self.arrived * LATE_PERCENT
     }
 
-    /// Writes it as JSON and as plots.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), Problem> {
-        std::fs::create_dir_all(folder).map_err(|error| Problem::of_file(folder, &error))?;
-        let text = serde_json::to_string_pretty(self).map_err(|error| Problem(error.to_string()))?;
+    /// Writes JSON and plots.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), CliError> {
+        std::fs::create_dir_all(folder).map_err(|error| CliError::from_io(folder, &error))?;
+        let text = serde_json::to_string_pretty(self).map_err(|error| CliError(error.to_string()))?;
         let path = folder.join("report.json");
-        std::fs::write(&path, text + "\n").map_err(|error| Problem::of_file(&path, &error))?;
+        std::fs::write(&path, text + "\n").map_err(|error| CliError::from_io(&path, &error))?;
         let lines = self.latency.iter().map(|(name, latency)| ((*name).to_owned(), latency.curve()));
-        latency_plot("Latency from the moment of arrival", lines.collect())
-            .write(&folder.join("latency.svg"))?;
+        latency_plot("Latency from arrival", lines.collect()).write(&folder.join("latency.svg"))?;
         self.throughput().write(&folder.join("throughput.svg"))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "places on paper")]
+    #[expect(clippy::cast_precision_loss, reason = "coordinates of a chart")]
     fn throughput(&self) -> Plot<'_> {
-        let line = |name: &str, of: fn(&Second) -> u64| {
+        let line = |name: &str, value: fn(&Second) -> u64| {
             let points = self.seconds.iter().enumerate();
-            (name.to_owned(), points.map(|(second, found)| (second as f64, of(found) as f64)).collect())
+            (name.to_owned(), points.map(|(index, second)| (index as f64, value(second) as f64)).collect())
         };
         Plot {
             title: "Calls a second",
             axes: ["second", "calls"],
             logarithmic: [false, false],
-            tell: |second| second.to_string(),
+            x_label: |second| second.to_string(),
             lines: vec![
                 line("arrived", |second| second.arrived),
                 line("done", |second| second.done),
@@ -178,32 +182,32 @@ impl Report {
     }
 }
 
-/// Latencies by percentile, in milliseconds.
+/// A chart of latencies by percentile, in milliseconds.
 pub fn latency_plot(title: &str, lines: Vec<(String, Vec<(f64, f64)>)>) -> Plot<'_> {
-    #[expect(clippy::float_arithmetic, reason = "places on paper")]
-    let tell = |one_in: f64| format!("{}%", 100.0 - 100.0 / one_in);
-    let axes = ["share of the calls that took no longer", "milliseconds"];
-    Plot { title, axes, logarithmic: [true, true], tell, lines }
+    #[expect(clippy::float_arithmetic, reason = "coordinates of a chart")]
+    let x_label = |one_in: f64| format!("{}%", 100.0 - 100.0 / one_in);
+    let axes = ["share of the calls with at most this latency", "milliseconds"];
+    Plot { title, axes, logarithmic: [true, true], x_label, lines }
 }
 
 impl Default for Latency {
     fn default() -> Latency {
-        Latency(Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("bounds and digits that there are"))
+        Latency(Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3).expect("valid bounds"))
     }
 }
 
 impl Latency {
-    /// InvocationMetrics how long one took.
-    pub fn record(&mut self, took: Duration) {
-        self.0.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    /// Adds a latency.
+    pub fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// How many there were.
+    /// The number of recorded latencies.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// What so many of all took at most, in microseconds.
+    /// The latency of a quantile from 0 to 1, in microseconds.
     pub fn micros(&self, quantile: f64) -> u64 {
         self.0.value_at_quantile(quantile)
     }
@@ -213,18 +217,18 @@ impl Latency {
             .map(|(name, quantile)| (name, self.micros(quantile)))
     }
 
-    /// For each "one in so many takes longer", from which milliseconds on.
-    #[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "places on paper")]
+    /// Points of a percentile chart: `n`, and the milliseconds that one call in `n` exceeds.
+    #[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "coordinates of a chart")]
     pub fn curve(&self) -> Vec<(f64, f64)> {
         let one_in = (0..).map(|step| 10_f64.powf(f64::from(step) / 20.0));
-        let told = one_in.take_while(|one_in| *one_in <= self.0.len() as f64);
-        told.map(|one_in| (one_in, self.micros(1.0 - 1.0 / one_in) as f64 / 1_000.0)).collect()
+        let steps = one_in.take_while(|one_in| *one_in <= self.0.len() as f64);
+        steps.map(|one_in| (one_in, self.micros(1.0 - 1.0 / one_in) as f64 / 1_000.0)).collect()
     }
 }
 
 impl Serialize for Latency {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("calls", &self.0.len())?;
         for (name, micros) in self.quantiles() {
             map.serialize_entry(&format!("{name} in microseconds"), &micros)?;
@@ -244,21 +248,21 @@ impl fmt::Display for Latency {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Asked { url, run, mix, rate, wallets, seed, .. } = &self.asked;
-        let (mix, took) = (format!("{mix:?}").to_lowercase(), self.seconds.len());
-        writeln!(f, "{url}: the mix {mix} on {wallets} wallets, --seed {seed}; its users begin with {run}")?;
+        let RunSettings { url, run, mix, rate, wallets, seed, .. } = &self.settings;
+        let (mix, seconds_until_last) = (format!("{mix:?}").to_lowercase(), self.seconds.len());
+        writeln!(f, "{url}: mix {mix}, {wallets} wallets, --seed {seed}, names begin with {run}")?;
         writeln!(
             f,
-            "{:>12} calls arrived, {rate} a second were asked for, all ended in {took} s",
+            "{:>12} calls arrived, {rate} a second requested, all completed in {seconds_until_last} s",
             self.arrived
         )?;
         if self.interrupted {
-            writeln!(f, "             ended by Ctrl-C")?;
+            writeln!(f, "             stopped by Ctrl-C")?;
         }
         if !self.keeps_up() {
             writeln!(
                 f,
-                "             {} of them left late: the endpoint or this machine cannot keep up with the arrivals",
+                "             {} of them were late: the service, the network or this machine cannot keep up",
                 self.late
             )?;
         }
@@ -269,36 +273,39 @@ impl fmt::Display for Report {
         for (error, count) in &self.errors {
             writeln!(f, "{count:>12} {error}")?;
         }
-        write!(f, "{}", self.books)
+        write!(f, "{}", self.balance_check)
     }
 }
 
-impl Proof {
-    /// InvocationMetrics a balance that is wrong.
-    pub(super) fn wrong(&mut self, fault: String) {
+impl BalanceCheck {
+    pub(super) fn add_wrong_balance(&mut self, description: String) {
         self.wrong += 1;
-        if self.faults.len() < NAMED_MAX {
-            self.faults.push(fault);
+        if self.wrong_balances.len() < STORED_MAX {
+            self.wrong_balances.push(description);
         }
     }
 
-    /// Whether every balance was read and is right.
+    /// Whether every balance was read and is as expected.
     pub fn is_sound(&self) -> bool {
         self.wrong == 0 && self.unread == 0
     }
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for BalanceCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let right = self.wallets - self.wrong - self.unread;
-        writeln!(f, "{right:>12} of {} balances are what was granted less live charges", self.wallets)?;
-        if self.open > 0 {
-            writeln!(f, "{:>12} writes of which nobody knows: balances may have them or not", self.open)?;
+        let correct = self.wallets - self.wrong - self.unread;
+        writeln!(f, "{correct:>12} of {} balances equal grants less live charges", self.wallets)?;
+        if self.unknown_writes > 0 {
+            writeln!(
+                f,
+                "{:>12} writes have an unknown outcome; balances with and without them are accepted",
+                self.unknown_writes
+            )?;
         }
         if self.unread > 0 {
             writeln!(f, "{:>12} balances could not be read", self.unread)?;
         }
-        self.faults.iter().try_for_each(|fault| writeln!(f, "    {fault}"))
+        self.wrong_balances.iter().try_for_each(|balance| writeln!(f, "    {balance}"))
     }
 }
 
@@ -307,7 +314,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        Report::new(Asked {
+        Report::new(RunSettings {
             url: "http://localhost".to_owned(),
             run: "run".to_owned(),
             mix: Mix::Hot,
@@ -319,26 +326,28 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_is_counted_in_the_second_in_which_it_does() {
+    fn completed_calls_are_counted_in_their_second() {
         let mut report = report();
-        for (at, took, error) in [(100, 200, None), (900, 200, None), (900, 1_500, Some("503 Busy"))] {
-            let at = Duration::from_millis(at);
-            report.arrive(at, Duration::ZERO);
-            report.end("decrease", at, Duration::from_millis(took), error);
+        for (arrived_at, latency, error) in
+            [(100, 200, None), (900, 200, None), (900, 1_500, Some("503 Busy"))]
+        {
+            let arrived_at = Duration::from_millis(arrived_at);
+            report.record_arrival(arrived_at, Duration::ZERO);
+            report.record_completion("decrease", arrived_at, Duration::from_millis(latency), error);
         }
         let seconds = report.seconds.iter().map(|second| (second.arrived, second.done, second.failed));
         assert_eq!(seconds.collect::<Vec<_>>(), [(3, 1, 0), (0, 1, 0), (0, 0, 1)]);
         assert_eq!(report.errors, BTreeMap::from([("decrease: 503 Busy".to_owned(), 1)]));
-        assert_eq!(report.all().count(), 3);
+        assert_eq!(report.total_latency().count(), 3);
     }
 
     #[test]
-    fn it_says_when_it_cannot_keep_up() {
+    fn report_warns_if_calls_are_late() {
         for (late, keeps_up) in [(0, true), (10, true), (11, false)] {
             let mut report = report();
             for call in 0..1_000 {
                 let waited = if call < late { LATE * 2 } else { LATE / 2 };
-                report.arrive(Duration::ZERO, waited);
+                report.record_arrival(Duration::ZERO, waited);
             }
             assert_eq!(report.keeps_up(), keeps_up, "{late}");
             assert_eq!(report.to_string().contains("cannot keep up"), !keeps_up, "{late}");
@@ -346,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_goes_as_far_as_there_are_calls() {
+    fn latency_curve_ends_at_the_number_of_calls() {
         let mut latency = Latency::default();
         (1..=1_000).for_each(|millis| latency.record(Duration::from_millis(millis)));
         let curve = latency.curve();

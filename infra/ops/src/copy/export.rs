@@ -1,4 +1,4 @@
-//! The whole table into a file.
+//! Exports the whole table to a file.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,61 +6,61 @@ use clap::Args;
 use scrip::ledger::Ledger;
 
 use super::{
-    Foot,
-    file::{FORM, Head},
+    Trailer,
+    format::{FORMAT, Header},
     writer::Writer,
 };
 use crate::{
-    problem::{Problem, deadline},
+    cli_error::{CliError, deadline},
     progress::Progress,
 };
 
-/// Where it goes.
+/// Options of the command `export`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// The file, which must not be there yet: gzip of lines of JSON
+    /// A new file: gzip of JSON lines
     #[arg(long)]
     pub file: PathBuf,
 }
 
-/// What was written.
+/// The result of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What is in the file.
-    pub foot: Foot,
-    /// How large the file is.
+    /// The last line of the file.
+    pub trailer: Trailer,
+    /// The size of the file.
     pub bytes: u64,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>12} bytes\n{}", self.bytes, self.foot)
+        write!(f, "{:>12} bytes\n{}", self.bytes, self.trailer)
     }
 }
 
-/// Writes every item of the table into a file. One that is written meanwhile is in it as
-/// it was before or after: this is not the table of one moment.
+/// Writes every item of the table to a file. The file is no snapshot: an item that changes
+/// during the export is in it as before or after the change.
 ///
 /// # Errors
-/// What stopped it, in one line; then there is no file.
-pub async fn export(ledger: &Ledger, table: &str, settings: &Settings) -> Result<Report, Problem> {
-    let head = Head { scrip_export: FORM, table: table.to_owned(), at: ledger.now().to_string() };
-    let mut file = Writer::create(&settings.file, &head)?;
+/// The ledger or the file failed. Then there is no file.
+pub async fn export(ledger: &Ledger, table: &str, settings: &Settings) -> Result<Report, CliError> {
+    let header = Header { scrip_export: FORMAT, table: table.to_owned(), at: ledger.now().to_string() };
+    let mut file = Writer::create(&settings.file, &header)?;
     let mut progress = Progress::start(None, "items");
-    let mut from = None;
+    let mut start = None;
     loop {
-        let page = ledger.items(from, deadline(ledger)).await;
-        let (items, next) = page.map_err(|error| Problem::of_ledger(&format!("table {table}"), &error))?;
+        let page = ledger.items(start, deadline(ledger)).await;
+        let (items, next) = page.map_err(|error| CliError::from_ledger(&format!("table {table}"), &error))?;
         for item in &items {
-            file.item(item)?;
+            file.add_item(item)?;
         }
-        progress.pass(items.len());
-        from = next;
-        if from.is_none() {
+        progress.advance(items.len());
+        start = next;
+        if start.is_none() {
             break;
         }
     }
-    progress.end();
-    let (foot, bytes) = file.finish()?;
-    Ok(Report { foot, bytes })
+    progress.finish();
+    let (trailer, bytes) = file.finish()?;
+    Ok(Report { trailer, bytes })
 }

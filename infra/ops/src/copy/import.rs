@@ -1,8 +1,7 @@
-//! A file's items into a table, over none that is there.
+//! Imports the items of a file without overwriting any.
 //!
-//! The file is read three times: to check it before anything is written, then for the
-//! records, and then for the wallets, so that nobody has credits before the records are
-//! there.
+//! The file is read three times: to validate it, for the records, and for the wallets, so
+//! that no user has credits before all records are written.
 
 use std::{
     fmt,
@@ -17,106 +16,113 @@ use scrip::{
 };
 
 use super::{
-    Foot,
-    file::{SORT, USER, text},
+    Trailer,
+    format::{SORT, USER, key_part},
     reader::Reader,
 };
 use crate::{
-    problem::{Problem, deadline},
+    cli_error::{CliError, deadline},
     progress::Progress,
 };
 
-/// How many items are put at once.
-const AT_ONCE: usize = 32;
+/// Items that are written concurrently.
+const CONCURRENT_ITEMS: usize = 32;
 /// The `sk` of a wallet.
 const WALLET: &str = "wallet";
 
-/// What is imported, and how.
+/// Options of the command `import`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// The file, as scrip-ops export wrote it
+    /// The file, written by scrip-ops export
     #[arg(long)]
     pub file: PathBuf,
-    /// Check the file, and write nothing
+    /// Validate the file and write nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// What became of a file's items.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Which table the file is of, and when the export began.
-    pub of: String,
-    /// What is in the file.
-    pub foot: Foot,
-    /// How many items were put, and how many were there already, the same, as is one that
-    /// was put by a call whose answer was lost; nothing of a dry run.
-    pub put: Option<(u64, u64)>,
+    /// The exported table and the start of the export, as text.
+    pub origin: String,
+    /// The last line of the file.
+    pub trailer: Trailer,
+    /// Items that were written, and equal items that already existed, such as those of a
+    /// call whose response was lost. `None` in a dry run.
+    pub counts: Option<(u64, u64)>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.of, self.foot)?;
-        match self.put {
-            Some((now, before)) => write!(f, "{now:>12} items put\n{before:>12} items there before\n"),
+        write!(f, "{}\n{}", self.origin, self.trailer)?;
+        match self.counts {
+            Some((written, present)) => {
+                write!(f, "{written:>12} items written\n{present:>12} items already present\n")
+            }
             None => Ok(()),
         }
     }
 }
 
-/// Puts all items of a file into the table.
+/// Writes all items of a file to the table.
 ///
 /// # Errors
-/// What stopped it, in one line: with a file that is not whole nothing was written; begun
-/// again after anything else, it goes on.
-pub async fn import(ledger: &Ledger, settings: &Settings) -> Result<Report, Problem> {
-    let mut report = check(&settings.file)?;
+/// The file is invalid, and nothing was written. Or the ledger failed or has a different item
+/// under the same key; the next run continues.
+pub async fn import(ledger: &Ledger, settings: &Settings) -> Result<Report, CliError> {
+    let mut report = validate(&settings.file)?;
     if settings.dry_run {
         return Ok(report);
     }
-    let (mut now, mut before) = (0, 0);
-    let mut progress = Progress::start(Some(report.foot.items), "items");
+    let (mut written, mut present) = (0, 0);
+    let mut progress = Progress::start(Some(report.trailer.items), "items");
     for are_wallets in [false, true] {
-        // An item of the other kind is passed on, not filtered out: so the puts under way
-        // are looked after while there are only such.
+        // Items of the other kind are mapped to `None`, not filtered out: a filter would scan
+        // past them without polling the writes in flight.
         let mut puts = stream::iter(Reader::open(&settings.file)?)
-            .map(|item| async { put_if(are_wallets, ledger, &item?).await })
-            .buffer_unordered(AT_ONCE);
+            .map(|item| async { put_item(are_wallets, ledger, &item?).await })
+            .buffer_unordered(CONCURRENT_ITEMS);
         while let Some(put) = puts.try_next().await? {
-            now += u64::from(put == Some(PutOutcome::Now));
-            before += u64::from(put == Some(PutOutcome::Before));
-            progress.pass(usize::from(put.is_some()));
+            written += u64::from(put == Some(PutOutcome::Now));
+            present += u64::from(put == Some(PutOutcome::Before));
+            progress.advance(usize::from(put.is_some()));
         }
     }
-    progress.end();
-    report.put = Some((now, before));
+    progress.finish();
+    report.counts = Some((written, present));
     Ok(report)
 }
 
-/// Reads the file to its end, which says whether it is whole.
-fn check(file: &Path) -> Result<Report, Problem> {
+/// Reads the file to its end and checks the trailer.
+fn validate(file: &Path) -> Result<Report, CliError> {
     let mut items = Reader::open(file)?;
-    let mut progress = Progress::start(None, "items checked");
+    let mut progress = Progress::start(None, "items validated");
     for item in items.by_ref() {
         item?;
-        progress.pass(1);
+        progress.advance(1);
     }
-    progress.end();
-    let of = format!("table {}, exported from {} on", items.head.table, items.head.at);
-    Ok(Report { of, foot: items.counted(), put: None })
+    progress.finish();
+    let origin = format!("table {}, export started at {}", items.header.table, items.header.at);
+    Ok(Report { origin, trailer: items.trailer(), counts: None })
 }
 
-/// Puts an item, if it is a wallet or if it is none.
-async fn put_if(is_wallet: bool, ledger: &Ledger, item: &JsonItem) -> Result<Option<PutOutcome>, Problem> {
-    if (text(item, SORT) == WALLET) != is_wallet {
+/// Writes an item if it is a wallet or a record, as requested; `None` otherwise.
+async fn put_item(
+    are_wallets: bool,
+    ledger: &Ledger,
+    item: &JsonItem,
+) -> Result<Option<PutOutcome>, CliError> {
+    if (key_part(item, SORT) == WALLET) != are_wallets {
         return Ok(None);
     }
-    let named = || format!("item user_uuid={:?} sk={:?}", text(item, USER), text(item, SORT));
+    let describe = || format!("item user_uuid={:?} sk={:?}", key_part(item, USER), key_part(item, SORT));
     match ledger.put_new(item, deadline(ledger)).await {
-        Ok(PutOutcome::Refused) => {
-            Err(Problem(format!("{}: the table has another one there; import into an empty table", named())))
-        }
+        Ok(PutOutcome::Refused) => Err(CliError(format!(
+            "{}: the table has a different item under this key; import into an empty table",
+            describe()
+        ))),
         Ok(put) => Ok(Some(put)),
-        Err(error) => Err(Problem::of_ledger(&named(), &error)),
+        Err(error) => Err(CliError::from_ledger(&describe(), &error)),
     }
 }

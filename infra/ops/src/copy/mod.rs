@@ -1,13 +1,13 @@
-//! The whole table as a file: written by `export`, put into a table by `import`.
+//! Copies of the whole table: `export` writes a file, `import` writes its items to a table.
 //!
-//! The file is gzip of lines of JSON: a head, which says of what table and when; then one
-//! item a line; then a foot, which counts the items and users and has the SHA-256 of all
-//! lines before it. A file without its foot is not whole.
+//! The file is gzip of JSON lines: a header with the table and the time, one item a line, and
+//! a trailer with the numbers of items and users and the SHA-256 of all lines before it. A
+//! file without its trailer is truncated.
 
 pub mod export;
-mod file;
+mod format;
 pub mod import;
 mod reader;
 mod writer;
 
-pub use file::Foot;
+pub use format::Trailer;

@@ -1,3 +1,5 @@
+//! Reads and validates an export file.
+
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, ErrorKind, Read},
@@ -8,110 +10,108 @@ use flate2::bufread::MultiGzDecoder;
 use scrip::store::JsonItem;
 use serde_json::Value;
 
-use super::file::{CreditSum, FORM, Foot, Head, SORT};
-use crate::problem::Problem;
+use super::format::{FORMAT, Header, SORT, Trailer, TrailerBuilder};
+use crate::cli_error::CliError;
 
-/// No line is longer: an item has at most 400 KiB, and JSON makes at most six characters
-/// of a byte.
+/// The limit of a line. An item has at most 400 KiB, and JSON writes a byte as at most six.
 const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-const CUT_OFF: &str = "it is cut off; copy it again from where it was whole";
-const CHANGED: &str = "it is not as it was written; copy it again from where it was whole";
-const FOREIGN: &str = "it is not from scrip-ops export";
-const OTHER_FORM: &str = "it is from another version of scrip-ops; import it with that one";
+const TRUNCATED: &str = "the file is truncated; copy it again from the original";
+const CORRUPT: &str = "the file has changed since it was written; copy it again from the original";
+const FOREIGN: &str = "the file was not written by scrip-ops export";
+const OTHER_FORMAT: &str =
+    "the file was written by another version of scrip-ops; import it with that version";
 
-/// The items of a file, one after the other. That the file is whole is known at its end.
+/// Iterates over the items of a file. The trailer is checked at the end.
 pub(super) struct Reader<'a> {
     path: &'a Path,
-    /// What the first line says.
-    pub(super) head: Head,
+    pub(super) header: Header,
     lines: Lines,
-    tally: CreditSum,
+    trailer_builder: TrailerBuilder,
 }
 
 impl<'a> Reader<'a> {
-    /// Begins with a file's head.
-    pub(super) fn open(path: &'a Path) -> Result<Reader<'a>, Problem> {
-        let file = File::open(path).map_err(|error| Problem::of_file(path, &error))?;
-        let mut lines = Lines::of(file);
-        let head = lines.head().map_err(|why| refused(path, &why))?;
-        let mut tally = CreditSum::default();
-        tally.line(&lines.line);
-        Ok(Reader { path, head, lines, tally })
+    /// Opens a file and reads its header.
+    pub(super) fn open(path: &'a Path) -> Result<Reader<'a>, CliError> {
+        let file = File::open(path).map_err(|error| CliError::from_io(path, &error))?;
+        let mut lines = Lines::new(file);
+        let header = lines.header().map_err(|reason| file_error(path, &reason))?;
+        let mut trailer_builder = TrailerBuilder::default();
+        trailer_builder.add_line(&lines.line);
+        Ok(Reader { path, header, lines, trailer_builder })
     }
 
-    /// The next item; none after the foot, which must be right.
+    /// The next item, or `None` after a correct trailer.
     fn next_item(&mut self) -> Result<Option<JsonItem>, String> {
         if !self.lines.next()? {
-            return Err(CUT_OFF.to_owned());
+            return Err(TRUNCATED.to_owned());
         }
-        let line: JsonItem = serde_json::from_slice(&self.lines.line).map_err(|_| CHANGED)?;
-        // An item has a key, and the foot has none.
+        let line: JsonItem = serde_json::from_slice(&self.lines.line).map_err(|_| CORRUPT)?;
+        // Only items have a sort key.
         if line.contains_key(SORT) {
-            self.tally.line(&self.lines.line);
-            self.tally.item(&line);
+            self.trailer_builder.add_line(&self.lines.line);
+            self.trailer_builder.add_item(&line);
             return Ok(Some(line));
         }
-        let foot: Foot = serde_json::from_value(Value::Object(line)).map_err(|_| CHANGED)?;
-        let is_right = foot == self.tally.foot() && !self.lines.next()?;
-        if is_right { Ok(None) } else { Err(CHANGED.to_owned()) }
+        let trailer: Trailer = serde_json::from_value(Value::Object(line)).map_err(|_| CORRUPT)?;
+        let is_correct = trailer == self.trailer_builder.trailer() && !self.lines.next()?;
+        if is_correct { Ok(None) } else { Err(CORRUPT.to_owned()) }
     }
 
-    /// What the foot of the file says, once all items were read.
-    pub(super) fn counted(&self) -> Foot {
-        self.tally.foot()
+    /// The trailer, after all items were read.
+    pub(super) fn trailer(&self) -> Trailer {
+        self.trailer_builder.trailer()
     }
 }
 
 impl Iterator for Reader<'_> {
-    type Item = Result<JsonItem, Problem>;
+    type Item = Result<JsonItem, CliError>;
 
-    fn next(&mut self) -> Option<Result<JsonItem, Problem>> {
-        self.next_item().map_err(|why| refused(self.path, &why)).transpose()
+    fn next(&mut self) -> Option<Result<JsonItem, CliError>> {
+        self.next_item().map_err(|reason| file_error(self.path, &reason)).transpose()
     }
 }
 
-/// The lines of a file.
 struct Lines {
     text: BufReader<MultiGzDecoder<BufReader<File>>>,
-    /// The last one that was read, with its end.
+    /// The last line that was read, with its line break.
     line: Vec<u8>,
 }
 
 impl Lines {
-    fn of(file: File) -> Lines {
+    fn new(file: File) -> Lines {
         Lines { text: BufReader::new(MultiGzDecoder::new(BufReader::new(file))), line: Vec::new() }
     }
 
-    fn head(&mut self) -> Result<Head, String> {
+    fn header(&mut self) -> Result<Header, String> {
         match self.next() {
-            Err(why) if why == CHANGED && self.text.get_ref().header().is_none() => {
+            Err(reason) if reason == CORRUPT && self.text.get_ref().header().is_none() => {
                 return Err(FOREIGN.to_owned());
             }
             read => read?,
         };
-        let head: Head = serde_json::from_slice(&self.line).map_err(|_| FOREIGN)?;
-        if head.scrip_export == FORM { Ok(head) } else { Err(OTHER_FORM.to_owned()) }
+        let header: Header = serde_json::from_slice(&self.line).map_err(|_| FOREIGN)?;
+        if header.scrip_export == FORMAT { Ok(header) } else { Err(OTHER_FORMAT.to_owned()) }
     }
 
-    /// Reads the next one; whether there is one.
+    /// Reads the next line. Returns whether there was one.
     fn next(&mut self) -> Result<bool, String> {
         self.line.clear();
         let mut bounded = self.text.by_ref().take(LINE_BYTES_MAX);
-        bounded.read_until(b'\n', &mut self.line).map_err(|error| why(&error))?;
+        bounded.read_until(b'\n', &mut self.line).map_err(|error| describe(&error))?;
         Ok(!self.line.is_empty())
     }
 }
 
-fn refused(path: &Path, why: &str) -> Problem {
-    Problem(format!("{}: {why}", path.display()))
+fn file_error(path: &Path, reason: &str) -> CliError {
+    CliError(format!("{}: {reason}", path.display()))
 }
 
-/// The decoder says by the kind what is wrong with the gzip.
-fn why(error: &io::Error) -> String {
+/// The decoder reports invalid gzip by the kind of the error.
+fn describe(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::UnexpectedEof => CUT_OFF.to_owned(),
-        ErrorKind::InvalidInput | ErrorKind::InvalidData => CHANGED.to_owned(),
+        ErrorKind::UnexpectedEof => TRUNCATED.to_owned(),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => CORRUPT.to_owned(),
         _ => error.to_string(),
     }
 }
@@ -130,38 +130,38 @@ mod tests {
         item.as_object().cloned().unwrap()
     }
 
-    /// The items, if the file is whole.
+    /// The items, if the file is valid.
     fn read(path: &Path) -> Option<Vec<JsonItem>> {
         Reader::open(path).ok()?.collect::<Result<_, _>>().ok()
     }
 
     #[test]
-    fn a_file_is_read_as_it_was_written_or_not_at_all() {
+    fn file_with_any_truncation_or_changed_bit_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, odd) = (folder.path().join("whole"), folder.path().join("odd"));
+        let (path, changed) = (folder.path().join("whole"), folder.path().join("changed"));
         let items = vec![item("u", "charge#g#"), item("u", "wallet"), item("v", "wallet")];
-        let head = Head { scrip_export: FORM, table: "credits".to_owned(), at: String::new() };
-        let mut file = Writer::create(&path, &head).unwrap();
-        items.iter().for_each(|item| file.item(item).unwrap());
-        let (foot, _) = file.finish().unwrap();
-        assert_eq!((foot.items, foot.users), (3, 2));
+        let header = Header { scrip_export: FORMAT, table: "credits".to_owned(), at: String::new() };
+        let mut file = Writer::create(&path, &header).unwrap();
+        items.iter().for_each(|item| file.add_item(item).unwrap());
+        let (trailer, _) = file.finish().unwrap();
+        assert_eq!((trailer.items, trailer.users), (3, 2));
         assert_eq!(read(&path).as_ref(), Some(&items));
 
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
-            fs::write(&odd, &whole[..length]).unwrap();
-            assert_eq!(read(&odd), None, "cut off after {length} bytes");
+            fs::write(&changed, &whole[..length]).unwrap();
+            assert_eq!(read(&changed), None, "truncated after {length} bytes");
         }
-        for place in 0..whole.len() {
+        for index in 0..whole.len() {
             let mut bytes = whole.clone();
-            bytes[place] ^= 1 << (place % 8);
-            fs::write(&odd, &bytes).unwrap();
-            // Some bits of gzip say nothing, or the same.
-            assert!(read(&odd).is_none_or(|read| read == items), "byte {place} is another");
+            bytes[index] ^= 1 << (index % 8);
+            fs::write(&changed, &bytes).unwrap();
+            // Some bits of gzip have no effect.
+            assert!(read(&changed).is_none_or(|read| read == items), "changed byte {index}");
         }
-        for more in [&b"x"[..], &whole] {
-            fs::write(&odd, [&whole, more].concat()).unwrap();
-            assert_eq!(read(&odd), None, "goes on after its end");
+        for suffix in [&b"x"[..], &whole] {
+            fs::write(&changed, [&whole, suffix].concat()).unwrap();
+            assert_eq!(read(&changed), None, "bytes after the end");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Grants what the old charges cost a user too much, once for each user.
+//! Grants each user once the credits that expired because an old charge was one row.
 //!
 //! The key of a grant names the expiry of the credits that the user lacks, and neither
 //! the run nor its folder, so that every later run replays it. A run that computes other
@@ -10,49 +10,50 @@ use scrip::{
     store::StoredItem,
 };
 
-use super::stopped;
+use super::ledger_error;
 use crate::{
-    plan::Moved,
-    problem::{Problem, invocation},
+    cli_error::{CliError, invocation},
+    plan::UserPlan,
 };
 
-/// How the key of a grant begins.
-const KEY: &str = "migration-shortfall-";
-/// How the keys of earlier versions began: the moment of the run and the number of the part
-/// followed.
-const KEY_OF_RUN: &str = "migration-";
-/// How many digits such a moment has, in milliseconds.
+/// Prefix of the idempotency key of a grant.
+const KEY_PREFIX: &str = "migration-shortfall-";
+/// Prefix of the keys of earlier versions. The moment of the run and a number follow.
+const OLD_KEY_PREFIX: &str = "migration-";
+/// Digits of such a moment, in milliseconds since 1970.
 const MOMENT_DIGITS: usize = 13;
 
-/// Credits that a user lacks, and when they expire.
+/// Expiry and amount of credits that a user lacks.
 pub(super) type Part = (Option<Timestamp>, Credits);
 
-/// What a run did about the credits that a user lacks.
+/// The grants of a run for a user's shortfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Compensation {
-    /// Nothing: the user lacks none that could still be used, or the run was not asked to.
+    /// The user lacks no usable credits, or the run had no `--mend`.
     None,
-    /// It granted so many credits.
+    /// The sum of the grants, in credits.
     Granted(u64),
-    /// Nothing: an earlier run granted them.
+    /// An earlier run granted all.
     GrantedBefore,
-    /// Nothing: an earlier run granted other amounts, which this text names.
+    /// An earlier run granted other amounts, which the text names. This run granted none.
     Differs(String),
 }
 
-/// Grants what a user lacks and no run has granted yet.
+/// Grants the lacking credits that no run has granted yet.
 pub(super) async fn compensate(
-    moved: &Moved,
+    user_plan: &UserPlan,
     earlier: &[Part],
     ledger: &Ledger,
     as_of: Timestamp,
-) -> Result<Compensation, Problem> {
-    let differs = || Compensation::Differs(describe_difference(earlier, &moved.shortfall));
-    let Some(missing) = missing(&moved.shortfall, earlier, as_of, ledger.now()) else { return Ok(differs()) };
+) -> Result<Compensation, CliError> {
+    let differs = || Compensation::Differs(describe_difference(earlier, &user_plan.shortfall));
+    let Some(missing) = missing(&user_plan.shortfall, earlier, as_of, ledger.now()) else {
+        return Ok(differs());
+    };
     let mut granted = 0;
     for (expired_at, credits) in missing {
         let request = GrantRequest {
-            user: moved.user.clone(),
+            user: user_plan.user.clone(),
             trans_type: GrantType::SystemAdd,
             credits,
             order_no: None,
@@ -60,11 +61,11 @@ pub(super) async fn compensate(
             key: key(expired_at).try_into().ok(),
         };
         match ledger.execute(&request, &invocation(ledger)).await {
-            Ok(written) if written.replayed => {}
+            Ok(grant) if grant.replayed => {}
             Ok(_) => granted += credits.as_u64(),
-            // Another run granted another amount since the records were read.
+            // Since the records were read, another run granted another amount.
             Err(LedgerError::IdempotencyConflict(_)) => return Ok(differs()),
-            Err(error) => return Err(stopped(&moved.user, &error)),
+            Err(error) => return Err(ledger_error(&user_plan.user, &error)),
         }
     }
     Ok(match (granted, earlier) {
@@ -74,7 +75,7 @@ pub(super) async fn compensate(
     })
 }
 
-/// What earlier runs granted, by a user's items, in the order of expiry.
+/// The grants of earlier runs among a user's items, in the order of expiry.
 pub(super) fn granted_before(items: &[StoredItem]) -> Vec<Part> {
     let mut parts: Vec<_> =
         items
@@ -90,41 +91,41 @@ pub(super) fn granted_before(items: &[StoredItem]) -> Vec<Part> {
     parts
 }
 
-/// Which planned parts are still to be granted; none at all, where earlier runs granted
-/// by another plan.
+/// The planned parts that are still to be granted, or `None` if earlier runs granted by
+/// another plan.
 ///
-/// A run grants the parts in the order of expiry, so one that was killed leaves the first
-/// of them. A plan as of a later moment that begins with the same parts ends with the same
-/// ones too: each amount depends on the sum of all that follow.
+/// A run grants the parts in the order of expiry, so a killed run has granted the first
+/// ones. A plan as of a later moment that begins with the same parts ends with the same
+/// ones too, because each amount depends on the sum of all that follow.
 fn missing(planned: &[Part], earlier: &[Part], as_of: Timestamp, now: Timestamp) -> Option<Vec<Part>> {
-    let is_after = |moment: Timestamp| move |(end, _): &&Part| end.is_none_or(|end| moment < end);
-    let usable: Vec<_> = planned.iter().filter(is_after(now)).copied().collect();
-    // A plan has nothing that has expired by its moment.
-    let comparable: Vec<_> = earlier.iter().filter(is_after(as_of)).copied().collect();
+    let expires_after = |at: Timestamp| move |(expiry, _): &&Part| expiry.is_none_or(|expiry| at < expiry);
+    let usable: Vec<_> = planned.iter().filter(expires_after(now)).copied().collect();
+    // A plan has no part that expires by its moment.
+    let comparable: Vec<_> = earlier.iter().filter(expires_after(as_of)).copied().collect();
     let Some(last) = comparable.last() else {
         return (earlier.is_empty() || usable.is_empty()).then_some(usable);
     };
     let granted = planned.iter().position(|part| part == last)? + 1;
     let (first, rest) = planned.split_at(granted);
-    // Of the first ones, a run skips those that expired before it granted them.
-    let mut left = comparable.iter();
-    let is_skippable = |part: &Part| part.0.is_some_and(|end| end <= now);
-    let mut next = left.next();
+    // A run skips parts that expired before it could grant them.
+    let mut earlier_parts = comparable.iter();
+    let is_skippable = |part: &Part| part.0.is_some_and(|expiry| expiry <= now);
+    let mut next = earlier_parts.next();
     for part in first {
         if next == Some(part) {
-            next = left.next();
+            next = earlier_parts.next();
         } else if !is_skippable(part) {
             return None;
         }
     }
-    next.is_none().then(|| rest.iter().filter(is_after(now)).copied().collect())
+    next.is_none().then(|| rest.iter().filter(expires_after(now)).copied().collect())
 }
 
 fn describe_difference(earlier: &[Part], planned: &[Part]) -> String {
     let describe = |parts: &[Part]| {
         let part = |(expired_at, credits): &Part| match expired_at {
-            Some(end) => format!("{credits} until {end}"),
-            None => format!("{credits} for ever"),
+            Some(expiry) => format!("{credits} until {expiry}"),
+            None => format!("{credits} without expiry"),
         };
         if parts.is_empty() {
             "none".to_owned()
@@ -140,15 +141,16 @@ fn describe_difference(earlier: &[Part], planned: &[Part]) -> String {
 }
 
 fn key(expired_at: Option<Timestamp>) -> String {
-    expired_at.map_or_else(|| format!("{KEY}never"), |end| format!("{KEY}{}", end.millis()))
+    expired_at
+        .map_or_else(|| format!("{KEY_PREFIX}never"), |expiry| format!("{KEY_PREFIX}{}", expiry.millis()))
 }
 
-/// Whether a grant's key is of this kind, or of the one before.
+/// Whether a key belongs to a grant for a shortfall, of this version or an earlier one.
 fn is_compensation(key: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let of_run = key.strip_prefix(KEY_OF_RUN).and_then(|rest| rest.split_once('-'));
-    key.starts_with(KEY)
-        || of_run.is_some_and(|(moment, number)| {
+    let old_suffix = key.strip_prefix(OLD_KEY_PREFIX).and_then(|rest| rest.split_once('-'));
+    key.starts_with(KEY_PREFIX)
+        || old_suffix.is_some_and(|(moment, number)| {
             moment.len() == MOMENT_DIGITS && is_number(moment) && is_number(number)
         })
 }
@@ -162,37 +164,37 @@ mod tests {
     }
 
     fn parts(parts: &[(i64, u64)]) -> Vec<Part> {
-        let part = |(end, credits): &(i64, u64)| {
-            ((*end != i64::MAX).then(|| at(*end)), Credits::try_from(*credits).unwrap())
+        let part = |(expiry, credits): &(i64, u64)| {
+            ((*expiry != i64::MAX).then(|| at(*expiry)), Credits::try_from(*credits).unwrap())
         };
         parts.iter().map(part).collect()
     }
 
     #[test]
-    fn a_later_run_grants_the_rest_of_the_same_plan_alone() {
-        const EVER: i64 = i64::MAX;
-        let plan = [(10, 1), (20, 2), (30, 3), (EVER, 4)];
+    fn repeated_run_grants_only_the_rest_of_the_same_plan() {
+        const NEVER: i64 = i64::MAX;
+        let plan = [(10, 1), (20, 2), (30, 3), (NEVER, 4)];
         for (planned, earlier, as_of, now, expected) in [
             (&plan[..], &[][..], 5, 5, Some(&plan[..])),
-            // Killed in between, and run again from the same folder.
+            // The first run was killed; the same folder.
             (&plan, &plan[..1], 5, 5, Some(&plan[1..])),
             (&plan, &plan[..3], 5, 5, Some(&plan[3..])),
             (&plan, &plan, 5, 5, Some(&[])),
-            // Again when some have expired.
+            // The first part has expired since.
             (&plan, &[], 5, 15, Some(&plan[1..])),
             (&plan, &plan[1..2], 5, 15, Some(&plan[2..])),
             (&plan, &plan[..1], 5, 25, Some(&plan[2..])),
-            // From another folder.
+            // Another folder.
             (&plan[1..], &plan, 15, 15, Some(&[])),
             (&plan[1..], &plan[..2], 15, 15, Some(&plan[2..])),
             (&[], &plan[..1], 15, 15, Some(&[])),
-            // Another plan: less, more, fewer parts, other ones.
+            // Another plan: less, more, fewer parts, other parts.
             (&[(20, 1)], &plan, 15, 15, None),
-            (&[(20, 5), (30, 3), (EVER, 4)], &plan, 15, 15, None),
+            (&[(20, 5), (30, 3), (NEVER, 4)], &plan, 15, 15, None),
             (&plan, &plan[1..], 5, 5, None),
             (&plan[1..], &plan[..1], 15, 15, None),
             (&[], &plan, 5, 5, None),
-            // Two runs granted.
+            // Two runs granted the same part.
             (&plan[..1], &[(10, 1), (10, 1)], 5, 5, None),
         ] {
             let found = missing(&parts(planned), &parts(earlier), at(as_of), at(now));
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_this_version_and_of_the_one_before_are_recognized() {
+    fn keys_of_this_and_earlier_versions_are_recognized() {
         assert_eq!(key(Some(at(1_767_225_600_000))), "migration-shortfall-1767225600000");
         assert_eq!(key(None), "migration-shortfall-never");
         let keys = [&key(None), &key(Some(at(5))), "migration-1767225600000-0", "migration-1767225600000-12"];

@@ -1,3 +1,5 @@
+//! The folder of a migration: its moment, the quarantine, the shortfalls and the report.
+
 use std::{
     fs::{self, File},
     io::{BufWriter, Write},
@@ -7,43 +9,41 @@ use std::{
 use scrip::domain::Timestamp;
 use serde_json::{json, value::RawValue};
 
-use super::{End, Report, Since};
-use crate::{old::UserRows, problem::Problem};
+use super::{ImportState, Report, UserOutcome};
+use crate::{cli_error::CliError, legacy::UserRows};
 
-/// The moment as of which all is moved; written once, before anything else.
+/// The moment of the migration; written once, before anything else.
 const AS_OF: &str = "as_of";
-/// Users who were not moved, with their rows: one a line.
+/// Users who were not migrated, with their rows: one a line.
 pub(crate) const QUARANTINE: &str = "quarantine.jsonl";
-/// Users whom the old charges cost too much: one a line.
+/// Users who lack credits, by expiry: one a line.
 const SHORTFALL: &str = "shortfall.jsonl";
-/// The sums.
+/// Counts and sums of the run.
 pub(crate) const REPORT: &str = "report.json";
 
-/// What a migration keeps on disk.
-pub(super) struct Folder {
-    /// The moment as of which all is moved.
+pub(super) struct MigrationDir {
     pub(super) as_of: Timestamp,
     path: PathBuf,
     quarantine: BufWriter<File>,
     shortfall: BufWriter<File>,
 }
 
-impl Folder {
-    /// The folder of an earlier run, or a new one as of now. A dry run does not say as
-    /// of when the others will be.
-    pub(super) fn open(path: &Path, now: Timestamp, is_dry_run: bool) -> Result<Folder, Problem> {
+impl MigrationDir {
+    /// Opens the folder of an earlier run, or creates one as of now. A dry run does not store
+    /// its moment.
+    pub(super) fn open(path: &Path, now: Timestamp, is_dry_run: bool) -> Result<MigrationDir, CliError> {
         fs::create_dir_all(path).map_err(|error| cannot_write(path, &error))?;
         let file = path.join(AS_OF);
-        let as_of = match kept(&file)? {
+        let as_of = match read_moment(&file)? {
             Some(as_of) => as_of,
             None if is_dry_run => now,
-            None => keep(&file, now)?,
+            None => write_moment(&file, now)?,
         };
         let open = |name: &str| {
             let path = path.join(name);
             File::create(&path).map(BufWriter::new).map_err(|error| cannot_write(&path, &error))
         };
-        Ok(Folder {
+        Ok(MigrationDir {
             as_of,
             quarantine: open(QUARANTINE)?,
             shortfall: open(SHORTFALL)?,
@@ -51,79 +51,83 @@ impl Folder {
         })
     }
 
-    /// InvocationMetrics a user who was not moved, or has a shortfall.
-    pub(super) fn note(&mut self, user: &UserRows, end: &End) -> Result<(), Problem> {
-        let name = &user.user;
-        match end {
-            End::Refused(refusal) => self.keep(user, &refusal.to_string()),
-            End::Differs(why) => self.keep(user, why),
-            End::Moved(_, Since::Live, _) => self.keep(user, "the user has records in the ledger already"),
-            End::Moved(moved, ..) if moved.wallet.is_none() => self.keep(user, "no row has any credits"),
-            End::Moved(moved, ..) if moved.shortfall.is_empty() => Ok(()),
-            End::Moved(moved, ..) => {
-                let parts = moved.shortfall.iter().map(|(at, credits)| {
+    /// Adds a user to the quarantine or to the shortfalls.
+    pub(super) fn write_user(&mut self, user: &UserRows, outcome: &UserOutcome) -> Result<(), CliError> {
+        match outcome {
+            UserOutcome::Rejected(rejection) => self.quarantine(user, &rejection.to_string()),
+            UserOutcome::BalanceDiffers(difference) => self.quarantine(user, difference),
+            UserOutcome::Planned(_, ImportState::UsedSince, _) => {
+                self.quarantine(user, "the user already has other records in the ledger")
+            }
+            UserOutcome::Planned(user_plan, ..) if user_plan.wallet.is_none() => {
+                self.quarantine(user, "no row has credits")
+            }
+            UserOutcome::Planned(user_plan, ..) if user_plan.shortfall.is_empty() => Ok(()),
+            UserOutcome::Planned(user_plan, ..) => {
+                let parts = user_plan.shortfall.iter().map(|(at, credits)| {
                     json!({ "credits": credits.as_u64(), "expired_at": at.map(|at| at.to_string()) })
                 });
-                let line = json!({ "user_uuid": name, "short": parts.collect::<Vec<_>>() });
+                let line = json!({ "user_uuid": &user.user, "short": parts.collect::<Vec<_>>() });
                 writeln!(self.shortfall, "{line}")
                     .map_err(|error| cannot_write(&self.path.join(SHORTFALL), &error))
             }
         }
     }
 
-    fn keep(&mut self, user: &UserRows, why: &str) -> Result<(), Problem> {
+    fn quarantine(&mut self, user: &UserRows, why: &str) -> Result<(), CliError> {
         let path = self.path.join(QUARANTINE);
         let rows: Vec<_> =
             user.rows.iter().filter_map(|(_, text)| RawValue::from_string(text.clone()).ok()).collect();
-        let line = serde_json::to_string(&Kept { user_uuid: &user.user, why, rows });
-        let line = line.map_err(|error| Problem(format!("{}: {error}", path.display())))?;
+        let line = serde_json::to_string(&QuarantineLine { user_uuid: &user.user, why, rows });
+        let line = line.map_err(|error| CliError(format!("{}: {error}", path.display())))?;
         writeln!(self.quarantine, "{line}").map_err(|error| cannot_write(&path, &error))
     }
 
-    /// Writes all out, and the report last.
-    pub(super) fn finish(mut self, report: &Report) -> Result<(), Problem> {
+    /// Flushes all files and writes the report last.
+    pub(super) fn finish(mut self, report: &Report) -> Result<(), CliError> {
         for (file, name) in [(&mut self.quarantine, QUARANTINE), (&mut self.shortfall, SHORTFALL)] {
             file.flush().map_err(|error| cannot_write(&self.path.join(name), &error))?;
         }
         let path = self.path.join(REPORT);
-        let text = serde_json::to_string_pretty(report).map_err(|error| Problem(error.to_string()))?;
+        let text = serde_json::to_string_pretty(report).map_err(|error| CliError(error.to_string()))?;
         fs::write(&path, text + "\n").map_err(|error| cannot_write(&path, &error))
     }
 }
 
 #[derive(serde::Serialize)]
-struct Kept<'a> {
+struct QuarantineLine<'a> {
     user_uuid: &'a str,
     why: &'a str,
     rows: Vec<Box<RawValue>>,
 }
 
-/// The moment as of which the migration of this folder is.
+/// The moment of the migration of a folder.
 ///
 /// # Errors
-/// It was not begun.
-pub fn as_of(folder: &Path) -> Result<Timestamp, Problem> {
-    let none = || Problem(format!("{} is no folder of a migration: --folder names it", folder.display()));
-    kept(&folder.join(AS_OF))?.ok_or_else(none)
+/// No migration was started with this folder.
+pub fn as_of(folder: &Path) -> Result<Timestamp, CliError> {
+    let not_found = || CliError(format!("{} is no folder of a migration; set --folder", folder.display()));
+    read_moment(&folder.join(AS_OF))?.ok_or_else(not_found)
 }
 
-/// The moment that an earlier run has kept.
-fn kept(file: &Path) -> Result<Option<Timestamp>, Problem> {
+fn read_moment(file: &Path) -> Result<Option<Timestamp>, CliError> {
     let Ok(text) = fs::read_to_string(file) else { return Ok(None) };
     let moment = Timestamp::parse(text.trim());
-    moment.map(Some).ok_or_else(|| Problem(format!("{} holds no moment; was it changed?", file.display())))
+    moment.map(Some).ok_or_else(|| {
+        CliError(format!("{} must contain a time such as 2026-08-01T00:00:00Z", file.display()))
+    })
 }
 
-/// Keeps a moment, in one step: a file that is there is whole.
-fn keep(file: &Path, moment: Timestamp) -> Result<Timestamp, Problem> {
-    let whole = file.with_extension("new");
-    let written = fs::write(&whole, format!("{moment}\n")).and_then(|()| fs::rename(&whole, file));
+/// Writes the moment atomically, by a rename.
+fn write_moment(file: &Path, moment: Timestamp) -> Result<Timestamp, CliError> {
+    let temporary = file.with_extension("new");
+    let written = fs::write(&temporary, format!("{moment}\n")).and_then(|()| fs::rename(&temporary, file));
     written.map(|()| moment).map_err(|error| cannot_write(file, &error))
 }
 
-fn cannot_write(path: &Path, error: &std::io::Error) -> Problem {
-    Problem(format!(
-        "cannot write {}: {error}; make room or choose another --folder, and run again",
+fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
+    CliError(format!(
+        "cannot write {}: {error}; free some space or choose another --folder, and run again",
         path.display()
     ))
 }

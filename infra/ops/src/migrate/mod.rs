@@ -1,7 +1,7 @@
-//! Moves every user out of the old table, or says why not.
+//! Migrates the users of the old table to the ledger, or quarantines them with a reason.
 //!
-//! Killed anywhere and begun again it goes on: as of the same moment the same rows
-//! give the same records, and what is there already is left alone.
+//! An interrupted run can be repeated: as of the same moment the same rows give the same
+//! records, and existing records are never overwritten.
 
 mod compensation;
 mod folder;
@@ -22,60 +22,61 @@ pub(crate) use folder::{QUARANTINE, REPORT};
 pub use report::Report;
 
 use crate::{
-    old::{Names, Old, Snapshot, UserRows},
-    plan::{Moved, OldRow, Placed, Refusal, plan},
-    problem::{Problem, deadline, invocation},
+    cli_error::{CliError, deadline, invocation},
+    legacy::{LegacyDatabase, Snapshot, TableNames, UserRows},
+    plan::{OldRow, PlannedRecord, Rejection, UserPlan, plan},
     progress::Progress,
 };
 use compensation::{Compensation, Part, compensate, granted_before};
-use folder::Folder;
+use folder::MigrationDir;
 
-/// How many users are written at once.
-const AT_ONCE: usize = 16;
-/// How it is done.
+/// Users that are written concurrently.
+const CONCURRENT_USERS: usize = 16;
+
+/// Options of the command `migrate`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// How many users are written before they are read back
+    /// Users that are written before they are read back
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
     /// Write nothing to the ledger
     #[arg(long)]
     pub dry_run: bool,
-    /// Grant what single-row charges cost users too much, once for each user
-    #[arg(long)]
-    pub mend: bool,
-    /// Only users who have a row made since then, as 2026-08-01T00:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Grant users the credits that expired because a charge was one row, once for each user
+    #[arg(long = "mend")]
+    pub compensate: bool,
+    /// Only users with a row created since then, as in 2026-08-01T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<Timestamp>,
-    /// Folder for the moment as of which all is moved, the quarantine and the report
-    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    /// Folder for the moment of the migration, the quarantine and the report
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub folder: PathBuf,
 }
 
-/// The folder of a migration, where none is given.
-pub const FOLDER: &str = "scrip-migration";
+/// The default of `--folder`.
+pub const DEFAULT_DIR: &str = "scrip-migration";
 
-/// A time on the command line.
+/// Parses a time of the command line.
 ///
 /// # Errors
-/// It is none.
-pub fn moment(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "must be a time as 2026-08-01T00:00:00Z".to_owned())
+/// The text is no RFC 3339 time in UTC.
+pub fn parse_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "must be a time such as 2026-08-01T00:00:00Z".to_owned())
 }
 
-/// Moves all users.
+/// Migrates all users.
 ///
 /// # Errors
-/// What stopped it, in one line. Begun again, it goes on.
+/// The database, the ledger or the folder failed. The next run continues.
 pub async fn migrate(
-    old: &mut Old,
-    names: &Names,
+    database: &mut LegacyDatabase,
+    names: &TableNames,
     ledger: &Ledger,
     settings: &Settings,
-) -> Result<Report, Problem> {
-    let mut folder = Folder::open(&settings.folder, ledger.now(), settings.dry_run)?;
+) -> Result<Report, CliError> {
+    let mut folder = MigrationDir::open(&settings.folder, ledger.now(), settings.dry_run)?;
     let as_of = folder.as_of;
-    let mut snapshot = old.snapshot(names, settings.since).await?;
+    let mut snapshot = database.snapshot(names, settings.since).await?;
     let (users, rows) = snapshot.count();
     eprintln!("{users} users, {rows} rows");
     let mut progress = Progress::start(Some(rows), "rows");
@@ -85,21 +86,21 @@ pub async fn migrate(
         if batch.is_empty() {
             break;
         }
-        let moving = stream::iter(&batch).map(|user| one(user, ledger, as_of, settings));
-        let ended: Vec<_> = moving.buffered(AT_ONCE).try_collect().await?;
-        for (user, end) in batch.iter().zip(&ended) {
-            report.count(user, end);
-            folder.note(user, end)?;
-            progress.pass(user.rows.len());
+        let migrations = stream::iter(&batch).map(|user| migrate_user(user, ledger, as_of, settings));
+        let outcomes: Vec<_> = migrations.buffered(CONCURRENT_USERS).try_collect().await?;
+        for (user, outcome) in batch.iter().zip(&outcomes) {
+            report.count(user, outcome);
+            folder.write_user(user, outcome)?;
+            progress.advance(user.rows.len());
         }
     }
-    progress.end();
+    progress.finish();
     folder.finish(&report)?;
     Ok(report)
 }
 
-/// The next users, at most so many; none at the end.
-async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<UserRows>, Problem> {
+/// The next `size` users or fewer; none at the end.
+async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<UserRows>, CliError> {
     let mut batch = Vec::new();
     while batch.len() < size
         && let Some(user) = snapshot.next_user().await?
@@ -109,85 +110,87 @@ async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<User
     Ok(batch)
 }
 
-/// How a user's move ended.
-enum End {
-    /// The user was not moved.
-    Refused(Refusal),
-    /// The user was not moved, because the balance would be another one: a mistake in
-    /// the plan.
-    Differs(String),
-    /// The user is in the ledger, since when, and what was done about a shortfall.
-    Moved(Box<Moved>, Since, Compensation),
+enum UserOutcome {
+    Rejected(Rejection),
+    /// The user was not migrated, because the plan would change the balance: a bug.
+    BalanceDiffers(String),
+    Planned(Box<UserPlan>, ImportState, Compensation),
 }
 
-/// Since when a user is in the ledger.
+/// The state of a planned user in the ledger after the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Since {
-    /// It would be now.
+enum ImportState {
     DryRun,
-    /// Now.
-    Now,
-    /// An earlier run.
-    Before,
-    /// Without us: the user has begun anew, and is left alone.
-    Live,
+    /// This run wrote the user.
+    Written,
+    /// An earlier run wrote the user.
+    AlreadyPresent,
+    /// The user has other records in the ledger and is not overwritten.
+    UsedSince,
 }
 
-async fn one(
+async fn migrate_user(
     user: &UserRows,
     ledger: &Ledger,
     as_of: Timestamp,
     settings: &Settings,
-) -> Result<End, Problem> {
+) -> Result<UserOutcome, CliError> {
     let rows: Vec<OldRow> = user.rows.iter().map(|(row, _)| row.clone()).collect();
-    let moved = match plan(&user.user, &rows, as_of) {
-        Ok(moved) => moved,
-        Err(refusal) => return Ok(End::Refused(refusal)),
+    let user_plan = match plan(&user.user, &rows, as_of) {
+        Ok(user_plan) => user_plan,
+        Err(rejection) => return Ok(UserOutcome::Rejected(rejection)),
     };
-    let Some(wallet) = moved.wallet.clone() else { return Ok(moved_at(moved, Since::Before)) };
-    if let Some(why) = difference(&rows, &wallet, as_of) {
-        return Ok(End::Differs(why));
+    let Some(wallet) = user_plan.wallet.clone() else {
+        return Ok(without_compensation(user_plan, ImportState::AlreadyPresent));
+    };
+    if let Some(difference) = balance_difference(&rows, &wallet, as_of) {
+        return Ok(UserOutcome::BalanceDiffers(difference));
     }
     if settings.dry_run {
-        return Ok(moved_at(moved, Since::DryRun));
+        return Ok(without_compensation(user_plan, ImportState::DryRun));
     }
-    let (since, earlier) = import(&moved, wallet, user, ledger).await?;
-    let compensation = if settings.mend && since != Since::Live {
-        compensate(&moved, &earlier, ledger, as_of).await?
+    let (state, earlier) = import(&user_plan, wallet, user, ledger).await?;
+    let compensation = if settings.compensate && state != ImportState::UsedSince {
+        compensate(&user_plan, &earlier, ledger, as_of).await?
     } else {
         Compensation::None
     };
-    Ok(End::Moved(Box::new(moved), since, compensation))
+    Ok(UserOutcome::Planned(Box::new(user_plan), state, compensation))
 }
 
-fn moved_at(moved: Moved, since: Since) -> End {
-    End::Moved(Box::new(moved), since, Compensation::None)
+fn without_compensation(user_plan: UserPlan, state: ImportState) -> UserOutcome {
+    UserOutcome::Planned(Box::new(user_plan), state, Compensation::None)
 }
 
-/// Writes a user, and reads all of it back, with what earlier runs granted for a shortfall.
+/// Writes a user and reads everything back, with the credits that earlier runs granted for a
+/// shortfall.
 async fn import(
-    moved: &Moved,
+    user_plan: &UserPlan,
     wallet: Wallet,
     user: &UserRows,
     ledger: &Ledger,
-) -> Result<(Since, Vec<Part>), Problem> {
-    let failed = |error| stopped(&moved.user, &error);
-    let history = ImportedHistory { user: moved.user.clone(), records: with_rows(moved, user), wallet };
-    let imported = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
+) -> Result<(ImportState, Vec<Part>), CliError> {
+    let failed = |error| ledger_error(&user_plan.user, &error);
+    let history =
+        ImportedHistory { user: user_plan.user.clone(), records: with_rows(user_plan, user), wallet };
+    let outcome = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
     let all = ledger.all(&history.user, deadline(ledger)).await.map_err(failed)?;
     let planned: BTreeMap<_, _> =
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
     let rows: BTreeMap<_, _> = all.iter().flat_map(StoredItem::old_rows).collect();
-    if imported == ImportOutcome::Conflict {
-        // Moved by an earlier run, and used since: every record has its place still.
-        let is_ours = |held: &&StoredItem| {
-            matches!(held, StoredItem::Record { key, .. }
+    if outcome == ImportOutcome::Conflict {
+        // If an earlier run wrote the user, every planned record is still present.
+        let is_migrated = |item: &&StoredItem| {
+            matches!(item, StoredItem::Record { key, .. }
                 if planned.get(key).is_some_and(|(_, planned)| rows.get(key) == Some(planned)))
         };
-        let is_all = all.iter().filter(is_ours).count() == planned.len();
-        return Ok((if is_all { Since::Before } else { Since::Live }, granted_before(&all)));
+        let is_complete = all.iter().filter(is_migrated).count() == planned.len();
+        return Ok((
+            if is_complete { ImportState::AlreadyPresent } else { ImportState::UsedSince },
+            granted_before(&all),
+        ));
     }
-    let is_planned = |held: &StoredItem| match held {
+    let is_planned = |item: &StoredItem| match item {
         StoredItem::Wallet(wallet) => *wallet == history.wallet,
         StoredItem::Record { key, record, .. } => planned.get(key).is_some_and(|planned| planned.0 == record),
         StoredItem::OldRows(_) => true,
@@ -197,53 +200,57 @@ async fn import(
         | StoredItem::NewerFormat(_) => false,
     };
     let planned_rows = planned.iter().map(|(key, (_, rows))| (*key, *rows)).collect();
-    let others = all.iter().filter(|held| !matches!(held, StoredItem::OldRows(_))).count();
-    if others != planned.len() + 1 || rows != planned_rows || !all.iter().all(is_planned) {
-        return Err(Problem(format!("user {}: what was read back is not what was written", history.user)));
+    let count = all.iter().filter(|item| !matches!(item, StoredItem::OldRows(_))).count();
+    if count != planned.len() + 1 || rows != planned_rows || !all.iter().all(is_planned) {
+        return Err(CliError(format!(
+            "user {}: the items that were read back differ from the written ones",
+            history.user
+        )));
     }
-    let since = if imported == ImportOutcome::Written { Since::Now } else { Since::Before };
-    Ok((since, Vec::new()))
+    let state =
+        if outcome == ImportOutcome::Written { ImportState::Written } else { ImportState::AlreadyPresent };
+    Ok((state, Vec::new()))
 }
 
-/// The records, each with its rows; a row that is no record goes with the first.
-pub(crate) fn with_rows(moved: &Moved, user: &UserRows) -> Vec<ImportedRecord> {
+/// The records, each with its rows; rows without a record are stored with the first one.
+pub(crate) fn with_rows(user_plan: &UserPlan, user: &UserRows) -> Vec<ImportedRecord> {
     let mut texts: BTreeMap<_, _> = user.rows.iter().map(|(row, text)| (row.id, text.as_str())).collect();
-    let mut records: Vec<_> = moved
+    let mut records: Vec<_> = user_plan
         .records
         .iter()
-        .map(|placed| (placed, placed.rows.iter().filter_map(|id| texts.remove(id)).collect::<Vec<_>>()))
+        .map(|planned| (planned, planned.rows.iter().filter_map(|id| texts.remove(id)).collect::<Vec<_>>()))
         .collect();
     if let Some((_, rows)) = records.first_mut() {
         rows.extend(texts.into_values());
     }
     let text = |rows: Vec<&str>| format!("[{}]", rows.join(","));
-    let imported = |(placed, rows): (&Placed, _)| ImportedRecord {
-        key: placed.key.clone(),
-        record: placed.record.clone(),
+    let imported = |(planned, rows): (&PlannedRecord, _)| ImportedRecord {
+        key: planned.key.clone(),
+        record: planned.record.clone(),
         rows: text(rows),
     };
     records.into_iter().map(imported).collect()
 }
 
-/// When and by how much the new balance is not the old one, if ever: as of now, or
-/// whenever something runs out.
-fn difference(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Option<String> {
-    let ends = rows.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
-    ends.chain([as_of]).find_map(|at| {
+/// The first moment at which the new balance differs from the old one, with both: as of the
+/// migration or at a later expiry.
+fn balance_difference(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Option<String> {
+    let expiries = rows.iter().filter_map(|row| row.expired_at).filter(|expiry| *expiry > as_of);
+    expiries.chain([as_of]).find_map(|at| {
         let (old, new) = (old_balance(rows, at), wallet.balance(at));
         (i128::from(new.as_u64()) != old.max(0))
             .then(|| format!("at {at} the balance was {old} and would be {new}"))
     })
 }
 
-/// The sum of the rows that have not run out then.
-pub(crate) fn old_balance(rows: &[OldRow], then: Timestamp) -> i128 {
-    let counts = |row: &&OldRow| row.expired_at.is_none_or(|end| then < end);
-    rows.iter().filter(counts).map(|row| i128::from(row.credits)).sum()
+/// The sum of the rows that are unexpired at a moment.
+pub(crate) fn old_balance(rows: &[OldRow], at: Timestamp) -> i128 {
+    let is_unexpired = |row: &&OldRow| row.expired_at.is_none_or(|expiry| at < expiry);
+    rows.iter().filter(is_unexpired).map(|row| i128::from(row.credits)).sum()
 }
 
-fn stopped(user: &UserId, error: &LedgerError) -> Problem {
-    Problem::of_ledger(&format!("user {user}"), error)
+fn ledger_error(user: &UserId, error: &LedgerError) -> CliError {
+    CliError::from_ledger(&format!("user {user}"), error)
 }
 
 #[cfg(test)]
@@ -251,12 +258,12 @@ mod tests {
     use scrip::domain::Credits;
 
     use super::*;
-    use crate::plan::Found;
+    use crate::plan::ReferenceOwner;
 
     #[test]
-    fn a_balance_that_would_be_another_is_told() {
+    fn balance_difference_names_the_moment_and_both_balances() {
         let at = |text| Timestamp::parse(text).unwrap();
-        let (now, end) = (at("2026-01-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        let (now, expiry) = (at("2026-01-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
         let row = |id: i64, credits, expired_at| OldRow {
             id,
             trans_no: format!("t{id}"),
@@ -266,19 +273,19 @@ mod tests {
             credits,
             order_no: None,
             expired_at,
-            as_order: Found::Nowhere,
-            as_generation: Found::Nowhere,
+            order_owner: ReferenceOwner::Missing,
+            generation_owner: ReferenceOwner::Missing,
         };
-        let rows = [row(1, 5, Some(end)), row(2, 9, None)];
+        let rows = [row(1, 5, Some(expiry)), row(2, 9, None)];
         let planned = plan("u", &rows, now).unwrap().wallet.unwrap();
-        assert_eq!(difference(&rows, &planned, now), None);
-        for (pack, left, told) in [
+        assert_eq!(balance_difference(&rows, &planned, now), None);
+        for (pack, remaining, expected) in [
             (0, 4, "at 2026-01-01T00:00:00.000Z the balance was 14 and would be 13"),
             (1, 8, "at 2026-03-01T00:00:00.000Z the balance was 9 and would be 8"),
         ] {
             let mut wallet = planned.clone();
-            wallet.packs[pack].remaining = Credits::try_from(left).unwrap();
-            assert_eq!(difference(&rows, &wallet, now).as_deref(), Some(told));
+            wallet.packs[pack].remaining = Credits::try_from(remaining).unwrap();
+            assert_eq!(balance_difference(&rows, &wallet, now).as_deref(), Some(expected));
         }
     }
 }

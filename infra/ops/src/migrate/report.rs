@@ -1,40 +1,42 @@
+//! Counts and sums of a migration.
+
 use std::{collections::BTreeMap, fmt};
 
 use scrip::domain::{Record, Timestamp};
 use serde::Serialize;
 
-use super::{Compensation, End, Since};
+use super::{Compensation, ImportState, UserOutcome};
 use crate::{
-    old::UserRows,
-    plan::{Class, Refusal},
+    legacy::UserRows,
+    plan::{Rejection, RowClass},
 };
 
-/// The sums of a migration.
+/// Counts and sums of a migration, as `report.json` has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The moment as of which all was moved.
+    /// The moment of the migration.
     pub as_of: String,
-    /// Users, by what became of them.
+    /// Users by outcome.
     pub users: BTreeMap<&'static str, u64>,
-    /// Users who were not moved, by why.
+    /// Users who were not migrated, by reason.
     pub quarantined: BTreeMap<String, u64>,
-    /// Users who were not moved because their balance would be another one, with both.
+    /// Users whom the plan would give another balance, with both balances. They were not migrated.
     pub differ: BTreeMap<String, String>,
-    /// Rows, by what they became. Each row of the table is one of them.
+    /// Rows by class. Each row of the table is counted once.
     pub rows: BTreeMap<&'static str, u64>,
-    /// Credits of the users who were moved, by trans_type, as the rows have them.
+    /// Credits in the rows of migrated users, by `trans_type`.
     pub before: BTreeMap<String, i128>,
-    /// The same, as the records have them: a charge that is voided counts nothing.
+    /// Credits in their records, by `trans_type`. Voided charges count zero.
     pub after: BTreeMap<String, i128>,
-    /// The sum of the balances of who was moved, which is that of the rows too.
+    /// The sum of the balances of migrated users, the same in the rows and in the records.
     pub balance: i128,
-    /// Users whom the old charges cost too much, and how many credits, all together.
+    /// Users who lack credits, and the sum of those credits.
     pub short: (u64, u128),
-    /// Users whom this run granted credits for that, and how many credits, all together.
+    /// Users to whom this run granted lacking credits, and the sum of the grants.
     pub compensated: (u64, u128),
-    /// Users whom an earlier run had granted all of them.
+    /// Users to whom an earlier run granted all of them.
     pub compensated_before: u64,
-    /// Users whom an earlier run had granted other amounts, with both: this run granted none.
+    /// Users to whom an earlier run granted other amounts, with both. This run granted none.
     pub compensated_otherwise: BTreeMap<String, String>,
 }
 
@@ -43,40 +45,41 @@ impl Report {
         Report { as_of: as_of.to_string(), ..Report::default() }
     }
 
-    /// Counts a user in.
-    pub(super) fn count(&mut self, user: &UserRows, end: &End) {
-        if let End::Moved(_, _, compensation) = end {
+    pub(super) fn count(&mut self, user: &UserRows, outcome: &UserOutcome) {
+        if let UserOutcome::Planned(_, _, compensation) = outcome {
             self.count_compensation(user, compensation);
         }
-        let (became, moved) = match end {
-            End::Refused(refusal) => {
-                let why = Refusal { row: None, ..refusal.clone() }.to_string();
-                *self.quarantined.entry(why).or_default() += 1;
+        let (label, user_plan) = match outcome {
+            UserOutcome::Rejected(rejection) => {
+                let reason = Rejection { row: None, ..rejection.clone() }.to_string();
+                *self.quarantined.entry(reason).or_default() += 1;
                 ("quarantined", None)
             }
-            End::Differs(why) => {
-                self.differ.insert(user.user.clone(), why.clone());
+            UserOutcome::BalanceDiffers(difference) => {
+                self.differ.insert(user.user.clone(), difference.clone());
                 ("who would differ", None)
             }
-            End::Moved(moved, ..) if moved.wallet.is_none() => ("without credits", None),
-            End::Moved(moved, Since::DryRun, _) => ("would be moved", Some(moved)),
-            End::Moved(moved, Since::Now, _) => ("moved", Some(moved)),
-            End::Moved(moved, Since::Before, _) => ("moved before", Some(moved)),
-            End::Moved(_, Since::Live, _) => ("in the ledger already", None),
+            UserOutcome::Planned(user_plan, ..) if user_plan.wallet.is_none() => ("without credits", None),
+            UserOutcome::Planned(user_plan, ImportState::DryRun, _) => ("would be moved", Some(user_plan)),
+            UserOutcome::Planned(user_plan, ImportState::Written, _) => ("moved", Some(user_plan)),
+            UserOutcome::Planned(user_plan, ImportState::AlreadyPresent, _) => {
+                ("moved before", Some(user_plan))
+            }
+            UserOutcome::Planned(_, ImportState::UsedSince, _) => ("in the ledger already", None),
         };
-        *self.users.entry(became).or_default() += 1;
-        let Some(moved) = moved else {
+        *self.users.entry(label).or_default() += 1;
+        let Some(user_plan) = user_plan else {
             *self.rows.entry("of users who were not moved").or_default() += user.rows.len() as u64;
             return;
         };
-        for class in moved.classes.values() {
-            *self.rows.entry(name(*class)).or_default() += 1;
+        for class in user_plan.classes.values() {
+            *self.rows.entry(class_label(*class)).or_default() += 1;
         }
         for (row, _) in &user.rows {
             *self.before.entry(row.trans_type.clone()).or_default() += i128::from(row.credits);
         }
-        for placed in &moved.records {
-            let (of, credits) = match &placed.record {
+        for planned in &user_plan.records {
+            let (trans_type, credits) = match &planned.record {
                 Record::Grant(grant) => (grant.trans_type.to_string(), i128::from(grant.credits.as_u64())),
                 Record::Charge(charge) => {
                     let live = if charge.void.is_none() { charge.credits.to_negative_i64() } else { 0 };
@@ -84,13 +87,13 @@ impl Report {
                 }
                 Record::Fence(_) => continue,
             };
-            *self.after.entry(of).or_default() += credits;
+            *self.after.entry(trans_type).or_default() += credits;
         }
-        let packs = moved.wallet.iter().flat_map(|wallet| &wallet.packs);
+        let packs = user_plan.wallet.iter().flat_map(|wallet| &wallet.packs);
         self.balance += packs.map(|pack| i128::from(pack.remaining.as_u64())).sum::<i128>();
-        let short: u64 = moved.shortfall.iter().map(|(_, credits)| credits.as_u64()).sum();
-        self.short.0 += u64::from(short > 0);
-        self.short.1 += u128::from(short);
+        let lacking: u64 = user_plan.shortfall.iter().map(|(_, credits)| credits.as_u64()).sum();
+        self.short.0 += u64::from(lacking > 0);
+        self.short.1 += u128::from(lacking);
     }
 
     fn count_compensation(&mut self, user: &UserRows, compensation: &Compensation) {
@@ -101,24 +104,24 @@ impl Report {
                 self.compensated.1 += u128::from(*credits);
             }
             Compensation::GrantedBefore => self.compensated_before += 1,
-            Compensation::Differs(why) => {
-                self.compensated_otherwise.insert(user.user.clone(), why.clone());
+            Compensation::Differs(difference) => {
+                self.compensated_otherwise.insert(user.user.clone(), difference.clone());
             }
         }
     }
 }
 
-fn name(class: Class) -> &'static str {
+fn class_label(class: RowClass) -> &'static str {
     match class {
-        Class::Grant => "grants",
-        Class::GrantAgain => "grants that came twice",
-        Class::GrantWithoutOrder => "grants of no order",
-        Class::RefundOfCharge => "refunds of a charge",
-        Class::RefundKept => "refunds kept as grants",
-        Class::ChargeOfGeneration => "charges of a generation",
-        Class::ChargeOfOrder => "charges of an order",
-        Class::ChargeOfNothing => "charges of nothing",
-        Class::Nothing => "rows without credits",
+        RowClass::Grant => "grants",
+        RowClass::DuplicateGrant => "grants that came twice",
+        RowClass::GrantWithoutOrder => "grants of no order",
+        RowClass::MatchedRefund => "refunds of a charge",
+        RowClass::UnmatchedRefund => "refunds kept as grants",
+        RowClass::GenerationCharge => "charges of a generation",
+        RowClass::OrderCharge => "charges of an order",
+        RowClass::UnreferencedCharge => "charges of nothing",
+        RowClass::ZeroCredits => "rows without credits",
     }
 }
 
@@ -127,20 +130,20 @@ impl fmt::Display for Report {
         writeln!(f, "as of {}", self.as_of)?;
         let counts = [("users", &self.users), ("rows", &self.rows)];
         for (title, counts) in counts {
-            for (what, count) in counts {
-                writeln!(f, "{count:>12} {title} {what}")?;
+            for (label, count) in counts {
+                writeln!(f, "{count:>12} {title}: {label}")?;
             }
         }
-        for (why, count) in &self.quarantined {
-            writeln!(f, "{count:>12} users quarantined: {why}")?;
+        for (reason, count) in &self.quarantined {
+            writeln!(f, "{count:>12} users in quarantine: {reason}")?;
         }
-        for (user, why) in &self.differ {
-            writeln!(f, "user {user}: {why}")?;
+        for (user, difference) in &self.differ {
+            writeln!(f, "user {user}: {difference}")?;
         }
-        writeln!(f, "{:>12} credits are the balance of who was moved, before and after", self.balance)?;
+        writeln!(f, "{:>12} credits are the balance of the migrated users, before and after", self.balance)?;
         writeln!(
             f,
-            "{:>12} users lack {} credits that ran out while later ones were spent",
+            "{:>12} users lack {} credits that expired while later ones were spent",
             self.short.0, self.short.1
         )?;
         let (users, credits) = self.compensated;
@@ -148,10 +151,10 @@ impl fmt::Display for Report {
             writeln!(f, "{users:>12} users were granted {credits} credits for that")?;
         }
         if self.compensated_before > 0 {
-            writeln!(f, "{:>12} users were granted theirs by an earlier run", self.compensated_before)?;
+            writeln!(f, "{:>12} users were granted them by an earlier run", self.compensated_before)?;
         }
-        for (user, why) in &self.compensated_otherwise {
-            writeln!(f, "user {user}: {why}")?;
+        for (user, difference) in &self.compensated_otherwise {
+            writeln!(f, "user {user}: {difference}")?;
         }
         Ok(())
     }

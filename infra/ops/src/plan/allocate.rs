@@ -1,96 +1,108 @@
-//! From which packs the old charges took, which their rows do not say.
+//! Chooses the packs that paid the old charges, which their rows do not name.
 
 use std::collections::BTreeMap;
 
 use scrip::domain::{Allocation, Credits, Grant, Pack, Timestamp};
 
-use super::span::Span;
+use super::expiry_bucket::ExpiryBucket;
 
-/// A pack, and what may still be taken from it.
-struct Source<'a> {
+struct OpenPack<'a> {
     grant: &'a Grant,
-    span: Span,
-    left: u64,
+    bucket: ExpiryBucket,
+    remaining: u64,
 }
 
-/// The packs of a user, in spending order, and what all charges together take from
-/// those of each span: no more and no less.
-pub(super) struct Sources<'a> {
-    packs: Vec<Source<'a>>,
-    to_take: BTreeMap<Span, u64>,
+/// The packs of a user in spending order, and the credits that all live charges together
+/// take from those of each bucket.
+pub(super) struct PackAllocator<'a> {
+    packs: Vec<OpenPack<'a>>,
+    charged: BTreeMap<ExpiryBucket, u64>,
 }
 
-impl<'a> Sources<'a> {
-    pub(super) fn new(packs: &'a [Grant], to_take: BTreeMap<Span, u64>, now: Timestamp) -> Sources<'a> {
-        let source = |grant: &'a Grant| Source {
+impl<'a> PackAllocator<'a> {
+    pub(super) fn new(
+        packs: &'a [Grant],
+        charged: BTreeMap<ExpiryBucket, u64>,
+        now: Timestamp,
+    ) -> PackAllocator<'a> {
+        let pack = |grant: &'a Grant| OpenPack {
             grant,
-            span: Span::of(grant.expired_at, now),
-            left: grant.credits.as_u64(),
+            bucket: ExpiryBucket::new(grant.expired_at, now),
+            remaining: grant.credits.as_u64(),
         };
-        Sources { packs: packs.iter().map(source).collect(), to_take }
+        PackAllocator { packs: packs.iter().map(pack).collect(), charged }
     }
 
-    /// Takes for a charge of then: from the packs that it could have taken from, and
-    /// if they do not suffice, because two requests overdrew or the clocks of two
-    /// machines differed, from any.
-    pub(super) fn take(&mut self, credits: Credits, then: Timestamp) -> Vec<Allocation> {
-        let mut owed = credits.as_u64();
-        let mut taken = Vec::new();
-        let could = |grant: &Grant| grant.trans_no.created_at() <= then && grant.is_usable(then);
-        self.take_from(&mut owed, &mut taken, could);
-        self.take_from(&mut owed, &mut taken, |_| true);
-        self.packs.retain(|pack| pack.left > 0);
-        taken
+    /// Allocates a charge to packs that were usable at `charged_at`, and beyond them to any
+    /// pack: concurrent requests may have overdrawn, and clocks of machines differ.
+    pub(super) fn allocate(&mut self, credits: Credits, charged_at: Timestamp) -> Vec<Allocation> {
+        let mut unpaid = credits.as_u64();
+        let mut allocations = Vec::new();
+        self.take_from(&mut unpaid, &mut allocations, |grant| was_usable(grant, charged_at));
+        self.take_from(&mut unpaid, &mut allocations, |_| true);
+        self.packs.retain(|pack| pack.remaining > 0);
+        allocations
     }
 
-    /// What is left in the packs that have not run out.
-    pub(super) fn left(&self) -> Vec<Pack> {
-        let packs = self.packs.iter().filter(|pack| pack.span != Span::Over && pack.left > 0);
-        let pack = |pack: &Source| Pack {
+    /// Unexpired packs with remaining credits.
+    pub(super) fn remaining_packs(&self) -> Vec<Pack> {
+        let packs =
+            self.packs.iter().filter(|pack| pack.bucket != ExpiryBucket::Expired && pack.remaining > 0);
+        let pack = |pack: &OpenPack<'_>| Pack {
             grant: pack.grant.clone(),
-            remaining: Credits::try_from(pack.left).expect("no more than was granted"),
+            remaining: Credits::try_from(pack.remaining).expect("no more than was granted"),
         };
         packs.map(pack).collect()
     }
 
-    fn take_from(&mut self, owed: &mut u64, taken: &mut Vec<Allocation>, may: impl Fn(&Grant) -> bool) {
-        for pack in self.packs.iter_mut().filter(|pack| may(pack.grant)) {
-            let Some(of_span) = self.to_take.get_mut(&pack.span) else { continue };
-            let part = (*owed).min(pack.left).min(*of_span);
+    fn take_from(
+        &mut self,
+        unpaid: &mut u64,
+        allocations: &mut Vec<Allocation>,
+        is_allowed: impl Fn(&Grant) -> bool,
+    ) {
+        for pack in self.packs.iter_mut().filter(|pack| is_allowed(pack.grant)) {
+            let Some(charged) = self.charged.get_mut(&pack.bucket) else { continue };
+            let part = (*unpaid).min(pack.remaining).min(*charged);
             if part > 0 {
-                (*owed, pack.left, *of_span) = (*owed - part, pack.left - part, *of_span - part);
-                add(taken, pack.grant, part);
+                (*unpaid, pack.remaining, *charged) =
+                    (*unpaid - part, pack.remaining - part, *charged - part);
+                add(allocations, pack.grant, part);
             }
-            if *owed == 0 {
+            if *unpaid == 0 {
                 return;
             }
         }
     }
 }
 
-/// What a charge took that was given back, so that it is nobody's any more: from the
-/// packs of its time, and if they do not suffice, from any.
-pub(super) fn given_back(packs: &[Grant], credits: Credits, then: Timestamp) -> Vec<Allocation> {
-    let mut owed = credits.as_u64();
-    let mut taken = Vec::new();
-    let could = |grant: &&Grant| grant.trans_no.created_at() <= then && grant.is_usable(then);
-    for grant in packs.iter().filter(could).chain(packs.iter().filter(|grant| !could(grant))) {
-        let part = owed.min(grant.credits.as_u64());
+/// Allocates a charge that was refunded, so it leaves the packs unchanged: to packs that
+/// were usable at `charged_at`, and beyond them to any pack.
+pub(super) fn allocate_refunded(packs: &[Grant], credits: Credits, charged_at: Timestamp) -> Vec<Allocation> {
+    let mut unpaid = credits.as_u64();
+    let mut allocations = Vec::new();
+    let (usable, others): (Vec<_>, Vec<_>) = packs.iter().partition(|grant| was_usable(grant, charged_at));
+    for grant in usable.into_iter().chain(others) {
+        let part = unpaid.min(grant.credits.as_u64());
         if part > 0 {
-            owed -= part;
-            add(&mut taken, grant, part);
+            unpaid -= part;
+            add(&mut allocations, grant, part);
         }
     }
-    taken
+    allocations
 }
 
-/// Adds to what was taken from a pack.
-fn add(taken: &mut Vec<Allocation>, grant: &Grant, part: u64) {
-    let before = taken.iter_mut().find(|allocation| allocation.grant.trans_no == grant.trans_no);
-    let sum = part + before.as_ref().map_or(0, |allocation| allocation.credits.as_u64());
-    let credits = Credits::try_from(sum).expect("no more than its pack");
-    match before {
+fn was_usable(grant: &Grant, at: Timestamp) -> bool {
+    grant.trans_no.created_at() <= at && grant.is_usable(at)
+}
+
+/// Adds credits to the allocation of a pack.
+fn add(allocations: &mut Vec<Allocation>, grant: &Grant, part: u64) {
+    let existing = allocations.iter_mut().find(|allocation| allocation.grant.trans_no == grant.trans_no);
+    let sum = part + existing.as_ref().map_or(0, |allocation| allocation.credits.as_u64());
+    let credits = Credits::try_from(sum).expect("at most the credits of its pack");
+    match existing {
         Some(allocation) => allocation.credits = credits,
-        None => taken.push(Allocation { grant: grant.clone(), credits }),
+        None => allocations.push(Allocation { grant: grant.clone(), credits }),
     }
 }

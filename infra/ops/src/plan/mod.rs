@@ -1,18 +1,17 @@
-//! What becomes of a user's old rows: a wallet with records, or a refusal that
-//! says why not. Pure: the same rows give the same plan, in whatever order they
-//! come, however often they are planned.
+//! Converts the old rows of a user to a wallet and records, or rejects the user with a
+//! reason. Pure: the plan depends neither on the order of the rows nor on earlier runs.
 //!
-//! The new balance is the old one now and whenever something runs out later, or
-//! zero where the old one would fall below it.
+//! The new balance equals the old one now and after every later expiry, or is zero where
+//! the old one would be negative.
 
 mod allocate;
-mod class;
-mod left;
-mod pairs;
-mod reason;
+mod classify;
+mod expiry_bucket;
+mod match_refunds;
+mod rejection;
+mod remaining;
 mod row;
 mod shortfall;
-mod span;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,249 +21,251 @@ use scrip::domain::{
 };
 use uuid::Uuid;
 
-pub use reason::{Refusal, Why};
-pub use row::{Found, OldRow};
+pub use rejection::{RejectReason, Rejection};
+pub use row::{OldRow, ReferenceOwner};
 
-use allocate::{Sources, given_back};
-use class::{Kind, Line};
-use span::Span;
+use allocate::{PackAllocator, allocate_refunded};
+use classify::{ClassifiedRow, RowKind};
+use expiry_bucket::ExpiryBucket;
 
-/// A user who can be moved.
+/// The wallet and records of a user who can be migrated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// Who it is.
+pub struct UserPlan {
+    /// The user of all rows.
     pub user: UserId,
-    /// The wallet; none where no row moved any credits.
+    /// `None` if all rows have 0 credits.
     pub wallet: Option<Wallet>,
-    /// The records, in the order of time.
-    pub records: Vec<Placed>,
-    /// What each row became, by its `id`.
-    pub classes: BTreeMap<i64, Class>,
-    /// What the user would have more of now, if each charge had taken what runs out
-    /// first: until when, and how many.
+    /// In the order of time.
+    pub records: Vec<PlannedRecord>,
+    /// The class of each row, by its `id`.
+    pub classes: BTreeMap<i64, RowClass>,
+    /// Credits that the user would still have if each charge had taken from the pack that
+    /// expires first, by expiry.
     pub shortfall: Vec<(Option<Timestamp>, Credits)>,
 }
 
-/// A record, and where it stands.
+/// A record and the rows that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// Where.
+pub struct PlannedRecord {
+    /// The key under which an import writes the record.
     pub key: RecordKey,
-    /// What.
+    /// A grant or a charge.
     pub record: Record,
-    /// The rows that it is made of, by their `id`: one, or a charge and its refund.
+    /// `id` of each row: one, or those of a charge and its refund.
     pub rows: Vec<i64>,
 }
 
-/// What a row became.
+/// The part of the new ledger that a row becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum RowClass {
     /// The grant of an order, of a new user, or of the system.
     Grant,
-    /// A grant whose order or user had one before: a webhook that came twice.
-    GrantAgain,
-    /// The grant of an order that does not say which.
+    /// The second grant of an order or of a new user, from a repeated webhook.
+    DuplicateGrant,
+    /// An `order_pay` grant without an `order_no`.
     GrantWithoutOrder,
-    /// A refund whose charge is certain: that is voided, and this is no record.
-    RefundOfCharge,
+    /// A refund whose charge is certain: it voids the charge and is no record.
+    MatchedRefund,
     /// A refund whose charge is not certain: a grant.
-    RefundKept,
-    /// A charge for a generation.
-    ChargeOfGeneration,
-    /// A charge that names an order: the last pack's, as old rows have it.
-    ChargeOfOrder,
-    /// A charge that names nothing.
-    ChargeOfNothing,
-    /// No credits: no record.
-    Nothing,
+    UnmatchedRefund,
+    /// A charge whose `order_no` is a generation.
+    GenerationCharge,
+    /// A charge whose `order_no` is the order of the last pack that it took from.
+    OrderCharge,
+    /// A charge without an `order_no`.
+    UnreferencedCharge,
+    /// A row of 0 credits: no record.
+    ZeroCredits,
 }
 
-/// Plans a user's move, as of now.
+/// Plans the migration of a user as of `now`.
 ///
 /// # Errors
-/// Why the user cannot be moved, and stays as it is.
-pub fn plan(user: &str, rows: &[OldRow], now: Timestamp) -> Result<Moved, Refusal> {
-    let user = UserId::try_from(user.to_owned()).map_err(|_| Refusal::of_user(Why::UserId))?;
+/// The reason why the user cannot be migrated.
+pub fn plan(user: &str, rows: &[OldRow], now: Timestamp) -> Result<UserPlan, Rejection> {
+    let user = UserId::try_from(user.to_owned()).map_err(|_| Rejection::of_user(RejectReason::UserId))?;
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (row.created_at, row.id));
-    let lines = rows.into_iter().map(|row| Line::of(row, now)).collect::<Result<Vec<_>, _>>()?;
-    let granted: u64 =
-        lines.iter().filter(|line| line.row.credits > 0).map(|line| line.credits.as_u64()).sum();
-    let mut pairs = pairs::pairs(&lines, now);
-    let refunded: u64 = pairs.keys().map(|charge| lines[*charge].credits.as_u64()).sum();
-    // What was given back had to be taken from something.
-    pairs.retain(|charge, _| lines[*charge].credits.as_u64() <= granted - refunded);
-    Plan { user, lines, pairs, now }.moved()
+    let rows = rows.into_iter().map(|row| ClassifiedRow::new(row, now)).collect::<Result<Vec<_>, _>>()?;
+    let granted: u64 = rows.iter().filter(|row| row.old.credits > 0).map(|row| row.credits.as_u64()).sum();
+    let mut refunds = match_refunds::match_refunds(&rows, now);
+    let refunded: u64 = refunds.keys().map(|charge| rows[*charge].credits.as_u64()).sum();
+    // A voided charge needs allocations too, so it cannot exceed all other grants.
+    refunds.retain(|charge, _| rows[*charge].credits.as_u64() <= granted - refunded);
+    Planner { user, rows, refunds, now }.plan()
 }
 
-struct Plan<'a> {
+struct Planner<'a> {
     user: UserId,
     /// In the order of time.
-    lines: Vec<Line<'a>>,
-    /// Charges and their refunds, by their places.
-    pairs: BTreeMap<usize, usize>,
+    rows: Vec<ClassifiedRow<'a>>,
+    /// Index of each refunded charge to the index of its refund.
+    refunds: BTreeMap<usize, usize>,
     now: Timestamp,
 }
 
-/// A charge's place among the lines, and the void of it.
-type ChargeAt = (usize, Option<Void>);
+/// Index of a charge among the rows, and its void.
+type IndexedCharge = (usize, Option<Void>);
 
-impl Plan<'_> {
-    fn moved(self) -> Result<Moved, Refusal> {
+impl Planner<'_> {
+    fn plan(self) -> Result<UserPlan, Rejection> {
         let mut classes = BTreeMap::new();
         let mut records = self.grants(&mut classes);
         let mut packs: Vec<_> = records.iter().filter_map(grant_of).collect();
         packs.sort_by_key(Grant::spending_order);
-        let to_take = self.to_take(&packs)?;
-        let mut sources = Sources::new(&packs, to_take, self.now);
+        let charged = self.charged_per_bucket(&packs)?;
+        let mut allocator = PackAllocator::new(&packs, charged, self.now);
         let keys = self.charge_keys();
-        for (place, void) in self.charges() {
-            let line = &self.lines[place];
+        for (index, void) in self.charges() {
+            let row = &self.rows[index];
             let allocations = match void {
-                None => sources.take(line.credits, line.row.created_at),
-                Some(_) => given_back(&packs, line.credits, line.row.created_at),
+                None => allocator.allocate(row.credits, row.old.created_at),
+                Some(_) => allocate_refunded(&packs, row.credits, row.old.created_at),
             };
-            let Kind::Charge(trans_type, generation, order_no) = line.kind.clone() else { continue };
-            classes.insert(line.row.id, class_of_charge(generation.as_ref(), order_no.is_some()));
-            let refund = self.pairs.get(&place).map(|refund| self.lines[*refund].row.id);
-            classes.extend(refund.map(|id| (id, Class::RefundOfCharge)));
+            let RowKind::Charge(trans_type, generation, order_no) = row.kind.clone() else { continue };
+            classes.insert(row.old.id, charge_class(generation.as_ref(), order_no.is_some()));
+            let refund = self.refunds.get(&index).map(|refund| self.rows[*refund].old.id);
+            classes.extend(refund.map(|id| (id, RowClass::MatchedRefund)));
             let charge = Charge {
-                trans_no: trans_no(line),
+                trans_no: trans_no(row),
                 trans_type,
-                credits: line.credits,
+                credits: row.credits,
                 generation,
                 order_no,
                 allocations,
                 extra: Vec::new(),
-                live: line.credits,
+                live: row.credits,
                 void,
             };
-            let rows = std::iter::once(line.row.id).chain(refund).collect();
-            records.push(Placed { key: keys[&place].clone(), record: Record::Charge(charge), rows });
+            let rows = std::iter::once(row.old.id).chain(refund).collect();
+            records.push(PlannedRecord { key: keys[&index].clone(), record: Record::Charge(charge), rows });
         }
-        let nothing = self.lines.iter().filter(|line| line.kind == Kind::Nothing);
-        classes.extend(nothing.map(|line| (line.row.id, Class::Nothing)));
-        records.sort_by_key(|placed| trans_no_of(&placed.record));
-        let wallet = wallet(&records, sources.left())?;
-        let shortfall = shortfall::shortfall(&self.lines, &self.pairs, wallet.as_ref(), self.now);
-        Ok(Moved { user: self.user, wallet, records, classes, shortfall })
+        let zero_rows = self.rows.iter().filter(|row| row.kind == RowKind::ZeroCredits);
+        classes.extend(zero_rows.map(|row| (row.old.id, RowClass::ZeroCredits)));
+        records.sort_by_key(|planned| trans_no_of(&planned.record));
+        let wallet = wallet(&records, allocator.remaining_packs())?;
+        let shortfall = shortfall::shortfall(&self.rows, &self.refunds, wallet.as_ref(), self.now);
+        Ok(UserPlan { user: self.user, wallet, records, classes, shortfall })
     }
 
-    /// The records of all that came, and what their rows are.
-    fn grants(&self, classes: &mut BTreeMap<i64, Class>) -> Vec<Placed> {
-        let paired: BTreeSet<_> = self.pairs.values().collect();
-        let mut taken = BTreeSet::new();
+    /// The records of grants and of refunds without a certain charge.
+    fn grants(&self, classes: &mut BTreeMap<i64, RowClass>) -> Vec<PlannedRecord> {
+        let matched: BTreeSet<_> = self.refunds.values().collect();
+        let mut used_keys = BTreeSet::new();
         let mut records = Vec::new();
-        for (_, line) in self.lines.iter().enumerate().filter(|(place, _)| !paired.contains(place)) {
-            let (trans_type, order_no, key, class) = match &line.kind {
-                Kind::Grant(GrantType::NewUser, order_no) => {
-                    (GrantType::NewUser.into(), order_no, Some(RecordKey::NewUserGrant), Class::Grant)
+        for (_, row) in self.rows.iter().enumerate().filter(|(index, _)| !matched.contains(index)) {
+            let (trans_type, order_no, key, class) = match &row.kind {
+                RowKind::Grant(GrantType::NewUser, order_no) => {
+                    (GrantType::NewUser.into(), order_no, Some(RecordKey::NewUserGrant), RowClass::Grant)
                 }
-                Kind::Grant(GrantType::OrderPay, Some(order_no)) => {
+                RowKind::Grant(GrantType::OrderPay, Some(order_no)) => {
                     let key = RecordKey::OrderGrant(order_no.clone());
-                    (GrantType::OrderPay.into(), &Some(order_no.clone()), Some(key), Class::Grant)
+                    (GrantType::OrderPay.into(), &Some(order_no.clone()), Some(key), RowClass::Grant)
                 }
-                Kind::Grant(GrantType::OrderPay, None) => {
-                    (GrantType::OrderPay.into(), &None, None, Class::GrantWithoutOrder)
+                RowKind::Grant(GrantType::OrderPay, None) => {
+                    (GrantType::OrderPay.into(), &None, None, RowClass::GrantWithoutOrder)
                 }
-                Kind::Grant(GrantType::SystemAdd, order_no) => {
-                    let key = RecordKey::UnkeyedGrant(nonce(line));
-                    (GrantType::SystemAdd.into(), order_no, Some(key), Class::Grant)
+                RowKind::Grant(GrantType::SystemAdd, order_no) => {
+                    let key = RecordKey::UnkeyedGrant(invocation_id(row));
+                    (GrantType::SystemAdd.into(), order_no, Some(key), RowClass::Grant)
                 }
-                Kind::Refund(of, _) => (TransType::Refund(of.clone()), &None, None, Class::RefundKept),
-                Kind::Charge(..) | Kind::Nothing => continue,
+                RowKind::Refund(charge_type, _) => {
+                    (TransType::Refund(charge_type.clone()), &None, None, RowClass::UnmatchedRefund)
+                }
+                RowKind::Charge(..) | RowKind::ZeroCredits => continue,
             };
-            let is_again = key.as_ref().is_some_and(|key| !taken.insert(key.clone()));
-            let key = key.filter(|_| !is_again).unwrap_or_else(|| RecordKey::MigratedGrant(nonce(line)));
-            classes.insert(line.row.id, if is_again { Class::GrantAgain } else { class });
+            let is_duplicate = key.as_ref().is_some_and(|key| !used_keys.insert(key.clone()));
+            let key =
+                key.filter(|_| !is_duplicate).unwrap_or_else(|| RecordKey::MigratedGrant(invocation_id(row)));
+            classes.insert(row.old.id, if is_duplicate { RowClass::DuplicateGrant } else { class });
             let grant = Grant {
-                trans_no: trans_no(line),
+                trans_no: trans_no(row),
                 trans_type,
-                credits: line.credits,
+                credits: row.credits,
                 order_no: order_no.clone(),
-                expired_at: line.row.expired_at,
+                expired_at: row.old.expired_at,
             };
-            records.push(Placed { key, record: Record::Grant(grant), rows: vec![line.row.id] });
+            records.push(PlannedRecord { key, record: Record::Grant(grant), rows: vec![row.old.id] });
         }
         records
     }
 
     /// The charges, in the order of time.
-    fn charges(&self) -> impl Iterator<Item = ChargeAt> {
-        let charges = self.lines.iter().enumerate().filter(|(_, line)| matches!(line.kind, Kind::Charge(..)));
-        charges.map(|(place, _)| {
-            let refund = self.pairs.get(&place).map(|refund| &self.lines[*refund]);
+    fn charges(&self) -> impl Iterator<Item = IndexedCharge> {
+        let charges = self.rows.iter().enumerate().filter(|(_, row)| matches!(row.kind, RowKind::Charge(..)));
+        charges.map(|(index, _)| {
+            let refund = self.refunds.get(&index).map(|refund| &self.rows[*refund]);
             let void = refund.map(|refund| Void {
-                at: refund.row.created_at,
-                reason: Reason::cut(&refund.row.trans_type).expect("a trans_type is a text"),
-                by: nonce(refund),
+                at: refund.old.created_at,
+                reason: Reason::cut(&refund.old.trans_type).expect("a trans_type is a valid reason"),
+                by: invocation_id(refund),
             });
-            (place, void)
+            (index, void)
         })
     }
 
-    /// What the live charges take from the packs of each span.
-    fn to_take(&self, packs: &[Grant]) -> Result<BTreeMap<Span, u64>, Refusal> {
-        let mut granted = BTreeMap::<Span, i128>::new();
+    /// The credits that live charges take from the packs of each bucket.
+    fn charged_per_bucket(&self, packs: &[Grant]) -> Result<BTreeMap<ExpiryBucket, u64>, Rejection> {
+        let mut granted = BTreeMap::<ExpiryBucket, i128>::new();
         for pack in packs {
-            *granted.entry(Span::of(pack.expired_at, self.now)).or_default() +=
+            *granted.entry(ExpiryBucket::new(pack.expired_at, self.now)).or_default() +=
                 i128::from(pack.credits.as_u64());
         }
         let mut sums = granted.clone();
-        for (place, _) in self.charges().filter(|(_, void)| void.is_none()) {
-            let line = &self.lines[place];
-            *sums.entry(Span::of(line.row.expired_at, self.now)).or_default() -=
-                i128::from(line.credits.as_u64());
+        for (index, _) in self.charges().filter(|(_, void)| void.is_none()) {
+            let row = &self.rows[index];
+            *sums.entry(ExpiryBucket::new(row.old.expired_at, self.now)).or_default() -=
+                i128::from(row.credits.as_u64());
         }
-        if sums.get(&Span::Over).is_some_and(|over| *over < 0) {
-            return Err(Refusal::of_user(Why::Overcharged));
+        if sums.get(&ExpiryBucket::Expired).is_some_and(|expired| *expired < 0) {
+            return Err(Rejection::of_user(RejectReason::Overcharged));
         }
-        let mut left = left::left(&sums).map_err(Refusal::of_user)?;
-        left.extend(sums.get(&Span::Over).map(|over| (Span::Over, *over)));
-        let to_take = granted.into_iter().map(|(span, granted)| {
-            let taken = granted - left.get(&span).copied().unwrap_or_default();
-            (span, u64::try_from(taken).expect("no more is left than was granted"))
+        let mut remaining = remaining::remaining(&sums).map_err(Rejection::of_user)?;
+        remaining.extend(sums.get(&ExpiryBucket::Expired).map(|expired| (ExpiryBucket::Expired, *expired)));
+        let charged = granted.into_iter().map(|(bucket, granted)| {
+            let charged = granted - remaining.get(&bucket).copied().unwrap_or_default();
+            (bucket, u64::try_from(charged).expect("no more remains than was granted"))
         });
-        Ok(to_take.collect())
+        Ok(charged.collect())
     }
 
-    /// Where the charges stand: where a generation has several, each under a key.
+    /// The key of each charge, by index. Several charges of a generation have idempotency keys.
     fn charge_keys(&self) -> BTreeMap<usize, RecordKey> {
         let mut counts = BTreeMap::<&GenerationId, usize>::new();
-        for line in &self.lines {
-            if let Kind::Charge(_, Some(generation), _) = &line.kind {
+        for row in &self.rows {
+            if let RowKind::Charge(_, Some(generation), _) = &row.kind {
                 *counts.entry(generation).or_default() += 1;
             }
         }
-        let key = |line: &Line| match &line.kind {
-            Kind::Charge(_, Some(generation), _) => {
+        let key = |row: &ClassifiedRow<'_>| match &row.kind {
+            RowKind::Charge(_, Some(generation), _) => {
                 let own = || {
-                    line.row
+                    row.old
                         .trans_no
                         .clone()
                         .try_into()
                         .ok()
-                        .or_else(|| nonce(line).to_string().try_into().ok())
+                        .or_else(|| invocation_id(row).to_string().try_into().ok())
                 };
                 let key = if counts[generation] > 1 { own() } else { None };
                 RecordKey::Charge { generation: Some(generation.clone()), key }
             }
-            _ => RecordKey::UnkeyedCharge(nonce(line)),
+            _ => RecordKey::UnkeyedCharge(invocation_id(row)),
         };
-        self.lines.iter().enumerate().map(|(place, line)| (place, key(line))).collect()
+        self.rows.iter().enumerate().map(|(index, row)| (index, key(row))).collect()
     }
 }
 
-fn class_of_charge(generation: Option<&GenerationId>, has_order: bool) -> Class {
+fn charge_class(generation: Option<&GenerationId>, has_order: bool) -> RowClass {
     match (generation, has_order) {
-        (Some(_), _) => Class::ChargeOfGeneration,
-        (None, true) => Class::ChargeOfOrder,
-        (None, false) => Class::ChargeOfNothing,
+        (Some(_), _) => RowClass::GenerationCharge,
+        (None, true) => RowClass::OrderCharge,
+        (None, false) => RowClass::UnreferencedCharge,
     }
 }
 
-fn grant_of(placed: &Placed) -> Option<Grant> {
-    if let Record::Grant(grant) = &placed.record { Some(grant.clone()) } else { None }
+fn grant_of(planned: &PlannedRecord) -> Option<Grant> {
+    if let Record::Grant(grant) = &planned.record { Some(grant.clone()) } else { None }
 }
 
 fn trans_no_of(record: &Record) -> Option<TransNo> {
@@ -275,54 +276,58 @@ fn trans_no_of(record: &Record) -> Option<TransNo> {
     }
 }
 
-/// The wallet that the records give, with what is left in its packs.
-fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusal> {
-    let too_much = |_| Refusal::of_user(Why::TooMuch);
-    let version = records.iter().map(|placed| placed.record.changed_at()).max();
+/// A wallet with the totals of the records and the given packs.
+fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>, Rejection> {
+    let over_limit = |_| Rejection::of_user(RejectReason::WalletLimits);
+    let version = records.iter().map(|planned| planned.record.changed_at()).max();
     let mut wallet = Wallet { version, packs, ..Wallet::default() };
-    for placed in records {
-        let (of, credits, is_voided) = match &placed.record {
+    for planned in records {
+        let (trans_type, credits, is_voided) = match &planned.record {
             Record::Grant(grant) => (grant.trans_type.clone(), grant.credits, false),
             Record::Charge(charge) => {
                 (TransType::Charge(charge.trans_type.clone()), charge.credits, charge.void.is_some())
             }
             Record::Fence(_) => continue,
         };
-        let totals = wallet.totals.entry(of).or_default();
-        totals.created.add(credits).map_err(too_much)?;
+        let totals = wallet.totals.entry(trans_type).or_default();
+        totals.created.add(credits).map_err(over_limit)?;
         if is_voided {
-            totals.voided.add(credits).map_err(too_much)?;
+            totals.voided.add(credits).map_err(over_limit)?;
         }
         wallet.has_keyed_charges |=
-            matches!(placed.key, RecordKey::Charge { generation: Some(_), key: Some(_) });
+            matches!(planned.key, RecordKey::Charge { generation: Some(_), key: Some(_) });
     }
-    wallet.granted().map_err(too_much)?;
-    let charges = wallet.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
+    wallet.granted().map_err(over_limit)?;
+    let charges = wallet.totals.iter().filter(|(trans_type, _)| matches!(trans_type, TransType::Charge(_)));
     let charged = charges
         .clone()
         .map(|(_, totals)| totals.created)
         .try_fold(CreditSum::default(), CreditSum::checked_add);
-    charged.map_err(too_much)?;
-    let fits = wallet.packs.len() <= Wallet::PACKS_MAX && charges.count() <= Wallet::CHARGE_TYPES_MAX;
-    if fits { Ok(version.map(|_| wallet)) } else { Err(Refusal::of_user(Why::TooMuch)) }
+    charged.map_err(over_limit)?;
+    let is_within_limits =
+        wallet.packs.len() <= Wallet::PACKS_MAX && charges.count() <= Wallet::CHARGE_TYPES_MAX;
+    if is_within_limits {
+        Ok(version.map(|_| wallet))
+    } else {
+        Err(Rejection::of_user(RejectReason::WalletLimits))
+    }
 }
 
-/// Whether a charge was voided because the old table had a row of its refund: the
-/// ledger draws what it calls its own voids by.
-pub fn is_of_old_rows(void: &Void) -> bool {
+/// Whether a void comes from the row of a refund in the old table. The ledger draws the
+/// invocation ids of its own voids at random; those of rows are derived from names.
+pub fn is_void_of_old_rows(void: &Void) -> bool {
     void.by.is_named()
 }
 
-/// The identity of a record that a row became.
-fn trans_no(line: &Line) -> TransNo {
-    TransNo::new(line.row.created_at, nonce(line))
+fn trans_no(row: &ClassifiedRow<'_>) -> TransNo {
+    TransNo::new(row.old.created_at, invocation_id(row))
 }
 
-/// What tells a row from all others, the same whenever it is moved.
-fn nonce(line: &Line) -> InvocationId {
+/// An id derived from the row's `trans_no`, the same in every run.
+fn invocation_id(row: &ClassifiedRow<'_>) -> InvocationId {
     InvocationId::new(Uuid::new_v5(
         &Uuid::NAMESPACE_OID,
-        format!("scrip migrated {}", line.row.trans_no).as_bytes(),
+        format!("scrip migrated {}", row.old.trans_no).as_bytes(),
     ))
 }
 

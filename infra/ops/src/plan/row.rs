@@ -1,38 +1,39 @@
+//! A row of the old table `credits`.
+
 use scrip::domain::Timestamp;
 
 /// A row of the old table `credits`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldRow {
-    /// Its number, which tells rows of one moment apart.
+    /// Orders rows of one moment.
     pub id: i64,
-    /// Its identity, unique in the table.
+    /// Unique in the table.
     pub trans_no: String,
-    /// When it was made.
+    /// Clamped to the years 0 to 9999.
     pub created_at: Timestamp,
-    /// Whose it is.
+    /// Empty if the row has none.
     pub user_uuid: String,
-    /// What for.
+    /// Empty if the row has none.
     pub trans_type: String,
-    /// Above zero for credits that came, below for credits that went.
+    /// Positive for a grant or a refund, negative for a charge.
     pub credits: i64,
-    /// The order, the order of a pack, or a generation, whichever the code of its
-    /// time wrote there.
+    /// The order, the order of a pack, or the generation, depending on the code that wrote it.
     pub order_no: Option<String>,
-    /// When it stops to count; never, where absent.
+    /// From then on the row does not count; never if `None`.
     pub expired_at: Option<Timestamp>,
-    /// Whether its `order_no` is one of the table `orders`.
-    pub as_order: Found,
-    /// Whether its `order_no` is one of the table `generations`.
-    pub as_generation: Found,
+    /// The owner of `order_no` in the table `orders`.
+    pub order_owner: ReferenceOwner,
+    /// The owner of `order_no` in the table `generations`.
+    pub generation_owner: ReferenceOwner,
 }
 
-/// Whether something stands in a table, and whose it is.
+/// The owner of an order or a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// It does not.
-    Nowhere,
-    /// It does, and is this user's.
-    Own,
-    /// It does, and is another user's.
-    Anothers,
+pub enum ReferenceOwner {
+    /// The table does not contain it.
+    Missing,
+    /// It belongs to the user of the row.
+    SameUser,
+    /// It belongs to another user.
+    OtherUser,
 }

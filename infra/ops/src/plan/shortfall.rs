@@ -1,76 +1,79 @@
-//! What users lost by charges that were one row: as if each had taken from the last
-//! pack alone, so that what should have been taken ran out unused.
+//! Computes what users lost because a charge was one row with the expiry of the last pack:
+//! earlier packs that should have paid for it expired unused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{Credits, Timestamp, Wallet};
 
 use super::{
-    class::{Kind, Line},
-    span::Span,
+    classify::{ClassifiedRow, RowKind},
+    expiry_bucket::ExpiryBucket,
 };
 
-/// What is left of a pack: when it runs out, and how many.
-type Rest = (Option<Timestamp>, u64);
+/// Expiry and remaining credits.
+type RemainingPack = (Option<Timestamp>, u64);
 
-/// What there would be more of now, span by span, if each charge had taken what runs
-/// out first.
+/// The credits that the user would have beyond the wallet, by expiry, if each charge had
+/// taken from the pack that expires first.
 pub(super) fn shortfall(
-    lines: &[Line],
-    pairs: &BTreeMap<usize, usize>,
+    rows: &[ClassifiedRow],
+    refunds: &BTreeMap<usize, usize>,
     wallet: Option<&Wallet>,
     now: Timestamp,
 ) -> Vec<(Option<Timestamp>, Credits)> {
-    let mut more = BTreeMap::<Span, i128>::new();
-    for (expired_at, credits) in replay(lines, pairs) {
-        *more.entry(Span::of(expired_at, now)).or_default() += i128::from(credits);
+    let mut differences = BTreeMap::<ExpiryBucket, i128>::new();
+    for (expired_at, credits) in replay(rows, refunds) {
+        *differences.entry(ExpiryBucket::new(expired_at, now)).or_default() += i128::from(credits);
     }
     for pack in wallet.into_iter().flat_map(|wallet| wallet.usable(now)) {
-        *more.entry(Span::of(pack.grant.expired_at, now)).or_default() -= i128::from(pack.remaining.as_u64());
+        *differences.entry(ExpiryBucket::new(pack.grant.expired_at, now)).or_default() -=
+            i128::from(pack.remaining.as_u64());
     }
-    more.remove(&Span::Over);
-    // What is more now, and for how long it stays so: never more than at a time before.
-    let mut ahead = more.values().sum::<i128>();
-    let mut least = ahead.max(0);
-    let mut short = Vec::new();
-    for (span, of_span) in more {
-        ahead -= of_span;
-        let stays = least.min(ahead.max(0));
-        if let Some(credits) = u64::try_from(least - stays).ok().and_then(|part| Credits::try_from(part).ok())
+    differences.remove(&ExpiryBucket::Expired);
+    // A grant counts until its expiry, so it may be no more than the difference at any
+    // earlier expiry.
+    let mut ahead = differences.values().sum::<i128>();
+    let mut lacking = ahead.max(0);
+    let mut shortfall = Vec::new();
+    for (bucket, difference) in differences {
+        ahead -= difference;
+        let lacking_later = lacking.min(ahead.max(0));
+        if let Some(credits) =
+            u64::try_from(lacking - lacking_later).ok().and_then(|part| Credits::try_from(part).ok())
             && !credits.is_zero()
         {
-            short.push((span.expired_at(), credits));
+            shortfall.push((bucket.expired_at(), credits));
         }
-        least = stays;
+        lacking = lacking_later;
     }
-    short
+    shortfall
 }
 
-/// The rows once more, each charge from what runs out first; what two requests
-/// overdrew is owed, and paid by the next that comes.
-fn replay(lines: &[Line], pairs: &BTreeMap<usize, usize>) -> Vec<Rest> {
-    let void: BTreeSet<_> = pairs.iter().flat_map(|(charge, refund)| [*charge, *refund]).collect();
-    let mut packs = Vec::<Rest>::new();
-    let mut owed = 0;
-    for (_, line) in lines.iter().enumerate().filter(|(place, _)| !void.contains(place)) {
-        match line.kind {
-            Kind::Grant(..) | Kind::Refund(..) => {
-                let paid = owed.min(line.credits.as_u64());
-                owed -= paid;
-                let pack = (line.row.expired_at, line.credits.as_u64() - paid);
-                let order = |(expired_at, _): &Rest| (expired_at.is_none(), *expired_at);
+/// Replays the rows with each charge taken from the pack that expires first. An overdrawn
+/// amount is paid by the next grant.
+fn replay(rows: &[ClassifiedRow], refunds: &BTreeMap<usize, usize>) -> Vec<RemainingPack> {
+    let voided: BTreeSet<_> = refunds.iter().flat_map(|(charge, refund)| [*charge, *refund]).collect();
+    let mut packs = Vec::<RemainingPack>::new();
+    let mut unpaid = 0;
+    for (_, row) in rows.iter().enumerate().filter(|(index, _)| !voided.contains(index)) {
+        match row.kind {
+            RowKind::Grant(..) | RowKind::Refund(..) => {
+                let paid = unpaid.min(row.credits.as_u64());
+                unpaid -= paid;
+                let pack = (row.old.expired_at, row.credits.as_u64() - paid);
+                let order = |(expired_at, _): &RemainingPack| (expired_at.is_none(), *expired_at);
                 packs.insert(packs.partition_point(|other| order(other) <= order(&pack)), pack);
             }
-            Kind::Charge(..) => {
-                owed += line.credits.as_u64();
-                let is_usable = |end: Option<Timestamp>| end.is_none_or(|end| line.row.created_at < end);
-                for (_, left) in packs.iter_mut().filter(|(end, _)| is_usable(*end)) {
-                    let taken = owed.min(*left);
-                    (owed, *left) = (owed - taken, *left - taken);
+            RowKind::Charge(..) => {
+                unpaid += row.credits.as_u64();
+                let is_usable = |expiry: Option<Timestamp>| expiry.is_none_or(|at| row.old.created_at < at);
+                for (_, remaining) in packs.iter_mut().filter(|(expiry, _)| is_usable(*expiry)) {
+                    let taken = unpaid.min(*remaining);
+                    (unpaid, *remaining) = (unpaid - taken, *remaining - taken);
                 }
-                packs.retain(|(_, left)| *left > 0);
+                packs.retain(|(_, remaining)| *remaining > 0);
             }
-            Kind::Nothing => {}
+            RowKind::ZeroCredits => {}
         }
     }
     packs

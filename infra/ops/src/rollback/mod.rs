@@ -1,14 +1,14 @@
-//! Back into PostgreSQL: the rows exactly as they were, and what has happened in the
-//! ledger since as rows of a table of their own.
+//! Rolls a migration restore: restores the old rows in PostgreSQL byte for byte, and writes all
+//! later changes of the ledger to a new table.
 //!
-//! All is one transaction. Killed anywhere it leaves nothing, and can begin again.
+//! Everything is one transaction, so an interrupted rollback changes nothing.
 
-mod back;
-mod content;
-mod kept;
+mod migration_dir;
 mod query;
+mod recent_changes;
+mod record_json;
 mod report;
-mod since;
+mod restore_rows;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -21,107 +21,110 @@ use scrip::{
 };
 use serde_json::value::RawValue;
 
+pub use recent_changes::ChangeKind;
 pub use report::Report;
 
 use crate::{
-    migrate::FOLDER,
-    old::{Names, Old},
-    problem::{Problem, deadline},
+    cli_error::{CliError, deadline},
+    legacy::{LegacyDatabase, TableNames},
+    migrate::DEFAULT_DIR,
     progress::Progress,
     users::Users,
 };
-use back::Back;
-use kept::{Folder, Quarantine};
-use since::{Row, since};
+use migration_dir::{MigrationDir, QuarantineReader};
+use recent_changes::{ChangeRow, change_rows};
+use restore_rows::RestoreTransaction;
 
-/// How many users are in memory at once, and how many of them are read at once.
-const BATCH: usize = 100;
-const AT_ONCE: usize = 16;
-/// How many rows of users who were not moved are in memory at once, or one user's.
-const ROWS: usize = 500;
+/// Users of the ledger in memory.
+const BATCH_USERS: usize = 100;
+/// Users that are read concurrently.
+const CONCURRENT_USERS: usize = 16;
+/// Rows of quarantined users in memory, unless one user has more.
+const BATCH_ROWS: usize = 500;
 
-/// How it is done.
+/// Options of the command `rollback`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// The new table for what has happened since; beside credits, where it names no schema
+    /// New table for changes since the migration; by default in the schema of credits
     #[arg(long, value_name = "NAME", default_value = "credits_since")]
     pub since_table: String,
-    /// Do all of it, and take it back at the end
+    /// Do everything, then abort the transaction
     #[arg(long)]
     pub dry_run: bool,
     /// Folder of the migration
-    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub folder: PathBuf,
 }
 
-/// Gives all back.
+/// Restores the old rows and writes the changes since the migration.
 ///
 /// # Errors
-/// What stopped it, in one line. Nothing is changed then.
+/// The database, the ledger or the folder failed, or rows differ. Nothing was changed then.
 pub async fn rollback(
-    old: &mut Old,
-    names: &Names,
+    database: &mut LegacyDatabase,
+    names: &TableNames,
     ledger: &Ledger,
     settings: &Settings,
-) -> Result<Report, Problem> {
-    let folder = Folder::open(&settings.folder)?;
+) -> Result<Report, CliError> {
+    let folder = MigrationDir::open(&settings.folder)?;
     let quarantine = folder.quarantine()?;
-    let since_table = names.beside_credits(&settings.since_table)?;
-    let mut back = Back::begin(old.writing(names).await?, names, since_table.clone()).await?;
+    let since_table = names.in_schema_of_credits(&settings.since_table)?;
+    let transaction = database.write_transaction(names).await?;
+    let mut restore = RestoreTransaction::begin(transaction, names, since_table.clone()).await?;
     let mut report = Report { since_table, dry_run: settings.dry_run, ..Report::default() };
     let mut progress = Progress::start(Some(folder.rows), "rows");
-    of_ledger(&mut back, ledger, &mut report, &mut progress).await?;
-    of_quarantine(&mut back, quarantine, &mut report, &mut progress).await?;
-    progress.end();
-    let (given, read) = (back.given, folder.rows);
+    restore_ledger_users(&mut restore, ledger, &mut report, &mut progress).await?;
+    restore_quarantined_users(&mut restore, quarantine, &mut report, &mut progress).await?;
+    progress.finish();
+    let (given, read) = (restore.given, folder.rows);
     if given < read {
-        return Err(Problem(format!(
-            "the migration read {read} rows, and the ledger and the quarantine have {given}: --folder and \
-             --dynamodb-table have to be those of one migration that came to its end"
+        return Err(CliError(format!(
+            "the migration read {read} rows, and the ledger and the quarantine have {given}; --folder and \
+             --dynamodb-table must belong to one finished migration"
         )));
     }
-    report.rows_back = back.inserted;
-    report.rows_there = given.saturating_sub(back.inserted);
-    report.rows_others = back.before.saturating_sub(report.rows_there);
-    back.end(settings.dry_run).await?;
+    report.rows_restored = restore.inserted;
+    report.rows_present = given.saturating_sub(restore.inserted);
+    report.rows_others = restore.existing.saturating_sub(report.rows_present);
+    restore.finish(settings.dry_run).await?;
     if !settings.dry_run {
-        folder.finish(&report)?;
+        folder.write_report(&report)?;
     }
     Ok(report)
 }
 
-/// Gives back what all users of the ledger have.
-async fn of_ledger(
-    back: &mut Back<'_>,
+async fn restore_ledger_users(
+    restore: &mut RestoreTransaction<'_>,
     ledger: &Ledger,
     report: &mut Report,
     progress: &mut Progress,
-) -> Result<(), Problem> {
-    let (mut users, now) = (Users::of(ledger), ledger.now());
+) -> Result<(), CliError> {
+    let (mut users, now) = (Users::scan(ledger), ledger.now());
     loop {
         let batch = next_batch(&mut users).await?;
         if batch.is_empty() {
             return Ok(());
         }
-        let reading = stream::iter(&batch).map(|user| Whole::of(user, ledger, now));
-        let all: Vec<_> = reading.buffered(AT_ONCE).try_collect().await?;
-        let old: Vec<_> = all.iter().flat_map(Whole::old).collect();
-        let since: Vec<_> = all.iter().flat_map(|user| &user.since).collect();
-        // Of whom nothing has happened since has no rows of it.
-        let used: Vec<_> = all.iter().filter(|user| !user.since.is_empty()).flat_map(Whole::old).collect();
+        let histories = stream::iter(&batch).map(|user| UserHistory::read(user, ledger, now));
+        let all: Vec<_> = histories.buffered(CONCURRENT_USERS).try_collect().await?;
+        let old_rows: Vec<_> = all.iter().flat_map(UserHistory::old_rows).collect();
+        let changes: Vec<_> = all.iter().flat_map(|user| &user.changes).collect();
+        // Negative balances are offset for users with changes only.
+        let active: Vec<_> =
+            all.iter().filter(|user| !user.changes.is_empty()).flat_map(UserHistory::old_rows).collect();
         report.users += all.len() as u64;
         report.balance += all.iter().map(|user| u128::from(user.balance)).sum::<u128>();
-        report.count(&since);
-        back.give(&old).await?;
-        back.add(&since).await?;
-        report.count_forgiven(back.forgive(&used, now).await?);
-        progress.pass(old.len());
+        report.count(&changes);
+        restore.restore(&old_rows).await?;
+        restore.add_changes(&changes).await?;
+        report.count_balance_offsets(restore.offset_negative_balances(&active, now).await?);
+        progress.advance(old_rows.len());
     }
 }
 
-async fn next_batch(users: &mut Users<'_>) -> Result<Vec<String>, Problem> {
+async fn next_batch(users: &mut Users<'_>) -> Result<Vec<String>, CliError> {
     let mut batch = Vec::new();
-    while batch.len() < BATCH
+    while batch.len() < BATCH_USERS
         && let Some(user) = users.next().await?
     {
         batch.push(user);
@@ -129,73 +132,70 @@ async fn next_batch(users: &mut Users<'_>) -> Result<Vec<String>, Problem> {
     Ok(batch)
 }
 
-/// Gives back the rows of who was not moved.
-async fn of_quarantine(
-    back: &mut Back<'_>,
-    mut quarantine: Quarantine,
+async fn restore_quarantined_users(
+    restore: &mut RestoreTransaction<'_>,
+    mut quarantine: QuarantineReader,
     report: &mut Report,
     progress: &mut Progress,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let mut next = quarantine.next()?;
     while next.is_some() {
-        let mut old = Vec::new();
-        while old.len() < ROWS
+        let mut old_rows = Vec::new();
+        while old_rows.len() < BATCH_ROWS
             && let Some(user) = next.take()
         {
             report.quarantined += 1;
-            old.extend(user);
+            old_rows.extend(user);
             next = quarantine.next()?;
         }
-        report.rows_quarantined += old.len() as u64;
-        back.give(&old.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-        progress.pass(old.len());
+        report.rows_quarantined += old_rows.len() as u64;
+        restore.restore(&old_rows.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        progress.advance(old_rows.len());
     }
     Ok(())
 }
 
-/// All that a user of the ledger has.
-struct Whole {
-    /// The rows of the old table.
-    old: Vec<String>,
-    /// What has happened since, in the order of time.
-    since: Vec<Row>,
+struct UserHistory {
+    old_rows: Vec<String>,
+    /// In the order of time.
+    changes: Vec<ChangeRow>,
     balance: u64,
 }
 
-impl Whole {
-    fn old(&self) -> impl Iterator<Item = &str> {
-        self.old.iter().map(String::as_str)
+impl UserHistory {
+    fn old_rows(&self) -> impl Iterator<Item = &str> {
+        self.old_rows.iter().map(String::as_str)
     }
 
-    async fn of(user: &str, ledger: &Ledger, now: Timestamp) -> Result<Whole, Problem> {
+    async fn read(user: &str, ledger: &Ledger, now: Timestamp) -> Result<UserHistory, CliError> {
         let unreadable =
-            |why: &str| Problem(format!("user {user}: {why}; mend what stands there, and run again"));
+            |reason: &str| CliError(format!("user {user}: {reason}; repair the item, and run again"));
         let user = UserId::try_from(user.to_owned()).map_err(unreadable)?;
         let all = ledger.all(&user, deadline(ledger)).await;
-        let all = all.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))?;
-        let mut whole = Whole { old: vec![], since: vec![], balance: 0 };
+        let all = all.map_err(|error| CliError::from_ledger(&format!("user {user}"), &error))?;
+        let mut history = UserHistory { old_rows: vec![], changes: vec![], balance: 0 };
         let mut migrated = BTreeSet::new();
         for (key, rows) in all.iter().flat_map(StoredItem::old_rows) {
             migrated.insert(key);
             let rows: Vec<&RawValue> =
                 serde_json::from_str(rows).map_err(|error| unreadable(&format!("old_rows: {error}")))?;
-            whole.old.extend(rows.into_iter().map(|row| row.get().to_owned()));
+            history.old_rows.extend(rows.into_iter().map(|row| row.get().to_owned()));
         }
-        for held in &all {
-            match held {
-                StoredItem::Wallet(wallet) => whole.balance = wallet.balance(now).as_u64(),
+        for item in &all {
+            match item {
+                StoredItem::Wallet(wallet) => history.balance = wallet.balance(now).as_u64(),
                 StoredItem::Record { key, record, .. } => {
-                    whole.since.extend(since(&user, key, record, migrated.contains(key)));
+                    history.changes.extend(change_rows(&user, key, record, migrated.contains(key)));
                 }
-                StoredItem::Unreadable(why)
-                | StoredItem::UnreadableWallet(why)
-                | StoredItem::NewerFormat(why) => {
-                    return Err(unreadable(why));
+                StoredItem::Unreadable(reason)
+                | StoredItem::UnreadableWallet(reason)
+                | StoredItem::NewerFormat(reason) => {
+                    return Err(unreadable(reason));
                 }
                 StoredItem::OldRows(_) | StoredItem::Repair(_) => {}
             }
         }
-        whole.since.sort_by_key(|row| row.created_at);
-        Ok(whole)
+        history.changes.sort_by_key(|row| row.created_at);
+        Ok(history)
     }
 }

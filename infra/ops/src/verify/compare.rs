@@ -1,4 +1,4 @@
-//! A user of the old table, held against the ledger.
+//! Compares a user of the old table with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,94 +9,106 @@ use scrip::{
 };
 
 use crate::{
+    cli_error::{CliError, deadline},
+    legacy::UserRows,
     migrate::{old_balance, with_rows},
-    old::UserRows,
-    plan::{Moved, OldRow, plan},
-    problem::{Problem, deadline},
+    plan::{OldRow, UserPlan, plan},
 };
 
-/// What became of a user of the old table, and what is wrong with that.
-pub(super) struct Compared {
+pub(super) struct Comparison {
     pub(super) user: String,
-    pub(super) became: &'static str,
-    pub(super) faults: Vec<String>,
+    pub(super) outcome: &'static str,
+    pub(super) discrepancies: Vec<String>,
 }
 
-/// Compares a user: each row is in the record that it became, and these records give
-/// the old balance, as of the migration and whenever something runs out after it.
-pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -> Result<Compared, Problem> {
+/// Checks that each row is in its record and that the records give the old balance, as of
+/// the migration and at every later expiry.
+pub(super) async fn compare(
+    ledger: &Ledger,
+    rows: UserRows,
+    as_of: Timestamp,
+) -> Result<Comparison, CliError> {
     let old: Vec<OldRow> = rows.rows.iter().map(|(row, _)| row.clone()).collect();
     let planned = plan(&rows.user, &old, as_of);
-    let held = match UserId::try_from(rows.user.clone()) {
+    let items = match UserId::try_from(rows.user.clone()) {
         Ok(user) => ledger.all(&user, deadline(ledger)).await,
         Err(_) => Ok(Vec::new()),
     };
-    let held = held.map_err(|error| Problem::of_ledger(&format!("user {}", rows.user), &error))?;
-    let moved = moved(&held);
-    let ended = |became, faults| Ok(Compared { user: rows.user.clone(), became, faults });
+    let items = items.map_err(|error| CliError::from_ledger(&format!("user {}", rows.user), &error))?;
+    let migrated = migrated_records(&items);
+    let result = |outcome, discrepancies| Ok(Comparison { user: rows.user.clone(), outcome, discrepancies });
     match planned {
-        Err(_) if moved.is_empty() => ended("stayed there", Vec::new()),
-        Err(refusal) => ended("were moved", vec![format!("was moved, and could not be now: {refusal}")]),
-        Ok(plan) if plan.wallet.is_none() => ended("have no credits to move", Vec::new()),
-        Ok(_) if moved.is_empty() => ended("are not in the ledger", vec!["is not in the ledger".to_owned()]),
-        Ok(plan) => ended("were moved", differences(&plan, &rows, &old, moved, as_of)),
+        Err(_) if migrated.is_empty() => result("stayed there", Vec::new()),
+        Err(rejection) => result(
+            "were moved",
+            vec![format!("the user was migrated, but the plan now rejects it: {rejection}")],
+        ),
+        Ok(user_plan) if user_plan.wallet.is_none() => result("have no credits to move", Vec::new()),
+        Ok(_) if migrated.is_empty() => {
+            result("are not in the ledger", vec!["the user is not in the ledger".to_owned()])
+        }
+        Ok(user_plan) => result("were moved", differences(&user_plan, &rows, &old, migrated, as_of)),
     }
 }
 
-/// The record, if it is there, and the rows that it was made of.
-type MovedRecord<'a> = (Option<&'a Record>, &'a String);
+/// A record, if it is present, and its old rows.
+type MigratedRecord<'a> = (Option<&'a Record>, &'a String);
 
-/// What the ledger has of migrated history.
-fn moved(held: &[StoredItem]) -> BTreeMap<&RecordKey, MovedRecord<'_>> {
-    let records: BTreeMap<_, _> = held
+fn migrated_records(items: &[StoredItem]) -> BTreeMap<&RecordKey, MigratedRecord<'_>> {
+    let records: BTreeMap<_, _> = items
         .iter()
-        .filter_map(|held| match held {
+        .filter_map(|item| match item {
             StoredItem::Record { key, record, .. } => Some((key, record)),
             _ => None,
         })
         .collect();
-    held.iter()
+    items
+        .iter()
         .flat_map(StoredItem::old_rows)
         .map(|(key, rows)| (key, (records.get(key).copied(), rows)))
         .collect()
 }
 
 fn differences(
-    plan: &Moved,
+    user_plan: &UserPlan,
     rows: &UserRows,
     old: &[OldRow],
-    mut moved: BTreeMap<&RecordKey, MovedRecord<'_>>,
+    mut migrated: BTreeMap<&RecordKey, MigratedRecord<'_>>,
     as_of: Timestamp,
 ) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut discrepancies = Vec::new();
     let mut rebuild = WalletRebuild::default();
-    for ImportedRecord { key, record: planned, rows: planned_rows } in with_rows(plan, rows) {
-        let name = planned_rows.as_str();
-        match moved.remove(&key) {
-            None => faults.push(format!("no record was made of the rows {name}")),
+    for ImportedRecord { key, record: planned, rows: planned_rows } in with_rows(user_plan, rows) {
+        let text = planned_rows.as_str();
+        match migrated.remove(&key) {
+            None => discrepancies.push(format!("no record contains the rows {text}")),
             Some((_, rows)) if *rows != planned_rows => {
-                faults.push(format!("a record keeps other rows: {name}"))
+                discrepancies.push(format!("a record contains other rows than {text}"))
             }
-            Some((None, _)) => faults.push(format!("the record of the rows {name} is missing")),
-            Some((Some(record), _)) if as_moved(record, &planned) != planned => {
-                faults.push(format!("the record of the rows {name} is another one"));
+            Some((None, _)) => discrepancies.push(format!("the record of the rows {text} is missing")),
+            Some((Some(record), _)) if as_migrated(record, &planned) != planned => {
+                discrepancies.push(format!("the record of the rows {text} differs from the plan"));
             }
             Some(_) => _ = rebuild.add(&key, &planned),
         }
     }
-    faults.extend(moved.values().map(|(_, rows)| format!("a record is of rows that are not there: {rows}")));
-    let ends = old.iter().filter_map(|row| row.expired_at).filter(|end| *end > as_of);
-    for at in ends.chain([as_of]).collect::<BTreeSet<_>>() {
+    discrepancies.extend(
+        migrated
+            .values()
+            .map(|(_, rows)| format!("a record contains rows that are not in the old table: {rows}")),
+    );
+    let expiries = old.iter().filter_map(|row| row.expired_at).filter(|expiry| *expiry > as_of);
+    for at in expiries.chain([as_of]).collect::<BTreeSet<_>>() {
         let (before, after) = (old_balance(old, at), rebuild.balance(at));
         if before.max(0) != after {
-            faults.push(format!("at {at} the balance was {before} and is {after}"));
+            discrepancies.push(format!("at {at} the balance was {before} and is {after}"));
         }
     }
-    faults
+    discrepancies
 }
 
-/// The record without a void that came after it was moved.
-fn as_moved(record: &Record, planned: &Record) -> Record {
+/// The record without a void that is later than the migration.
+fn as_migrated(record: &Record, planned: &Record) -> Record {
     match (record, planned) {
         (Record::Charge(charge), Record::Charge(Charge { void: None, .. })) => {
             Record::Charge(Charge { void: None, ..charge.clone() })

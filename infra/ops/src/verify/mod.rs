@@ -1,7 +1,7 @@
-//! Holds the old table against the ledger, and the ledger against itself.
+//! Compares the old table with the ledger, and each wallet of the ledger with its records.
 
+mod check_user;
 mod compare;
-mod look;
 mod report;
 mod sample;
 
@@ -19,71 +19,72 @@ use uuid::Uuid;
 pub use report::Report;
 
 use crate::{
+    cli_error::CliError,
+    legacy::{LegacyDatabase, NameOverrides},
     migrate,
-    old::{Called, Old},
-    problem::Problem,
     progress::Progress,
     users::Users,
 };
+use check_user::check_user;
 use compare::compare;
-use look::look;
-use sample::{Sample, chosen};
+use sample::{Sample, select_users};
 
-/// How many users are looked at at once.
-const AT_ONCE: usize = 8;
+/// Users that are checked concurrently.
+const CONCURRENT_USERS: usize = 8;
 
-/// What is looked at, and how often.
+/// Options of the command `verify`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// Also compare with the old tables: postgres://user:password@host/database
+    /// URL of the old tables, to compare them too: postgres://user:password@host/database
     #[arg(long, value_name = "URL", env = "SCRIP_OLD_URL", hide_env_values = true)]
     pub from: Option<String>,
-    /// What they are called.
+    /// Names of the old tables and columns.
     #[command(flatten)]
-    pub called: Called,
-    /// The migration's folder
-    #[arg(long, value_name = "DIR", default_value = migrate::FOLDER)]
+    pub names: NameOverrides,
+    /// Folder of the migration
+    #[arg(long, value_name = "DIR", default_value = migrate::DEFAULT_DIR)]
     pub folder: PathBuf,
-    /// Of the old tables, only users who have a row made since then
-    #[arg(long, value_name = "TIME", value_parser = migrate::moment)]
+    /// Of the old tables, only users with a row created since then
+    #[arg(long, value_name = "TIME", value_parser = migrate::parse_time)]
     pub since: Option<Timestamp>,
-    /// Only so many users, by chance; all where absent
+    /// Only that many random users; all by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
-    /// What the chance is made of, to look at the same users again
+    /// Seed of the sample, to select the same users again
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
-    /// Look at the table again and again for so long, as 48h, and end with the first fault
+    /// Repeat for that long, such as 48h, and end at the first discrepancy
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub lasting: Option<Duration>,
-    /// How long to wait between
+    pub duration: Option<Duration>,
+    /// Pause between two repetitions
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub every: Duration,
-    /// Also write what was found to this file, as JSON
+    /// Also write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
 
-/// Looks at what the settings say.
+/// Checks the users of the ledger, and of the old tables if the settings have a URL.
 ///
 /// # Errors
-/// What stopped it, in one line. What it finds is in the report.
-pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, Problem> {
+/// The ledger, the database or a file failed. Discrepancies are in the report.
+pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, CliError> {
     let seed = settings.seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0 >> 32);
     let mut report = Report { seed: settings.sample.map(|_| seed), ..Report::default() };
     let mut sample =
         settings.sample.map(|size| Sample { size: usize::try_from(size).unwrap_or(usize::MAX), seed });
     if let Some(url) = &settings.from {
-        compare_all(url, ledger, settings, sample, &mut report).await?;
+        compare_legacy_users(url, ledger, settings, sample, &mut report).await?;
     }
-    let (end, is_quiet) = (Instant::now() + settings.lasting.unwrap_or_default(), settings.lasting.is_some());
+    let (ends_at, is_quiet) =
+        (Instant::now() + settings.duration.unwrap_or_default(), settings.duration.is_some());
     loop {
-        look_at_all(ledger, sample, is_quiet, &mut report).await?;
-        if !report.is_sound() || Instant::now() + settings.every > end {
+        check_all(ledger, sample, is_quiet, &mut report).await?;
+        if !report.is_sound() || Instant::now() + settings.every > ends_at {
             break;
         }
         eprintln!(
-            "no fault in {} users; again in {}",
+            "no discrepancy in {} users; next check in {}",
             report.users,
             humantime::format_duration(settings.every)
         );
@@ -91,59 +92,58 @@ pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, Prob
         sample = sample.map(|sample| Sample { seed: sample.seed.wrapping_add(1), ..sample });
     }
     if let Some(path) = &settings.report {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| Problem(error.to_string()))?;
-        std::fs::write(path, text + "\n").map_err(|error| Problem::of_file(path, &error))?;
+        let text = serde_json::to_string_pretty(&report).map_err(|error| CliError(error.to_string()))?;
+        std::fs::write(path, text + "\n").map_err(|error| CliError::from_io(path, &error))?;
     }
     Ok(report)
 }
 
-/// Holds the old tables against the ledger.
-async fn compare_all(
+async fn compare_legacy_users(
     url: &str,
     ledger: &Ledger,
     settings: &Settings,
     sample: Option<Sample>,
     report: &mut Report,
-) -> Result<(), Problem> {
-    let (names, as_of) = (settings.called.names()?, migrate::as_of(&settings.folder)?);
-    let mut old = Old::connect(url).await?;
-    let snapshot = old.snapshot(&names, settings.since).await?;
+) -> Result<(), CliError> {
+    let (names, as_of) = (settings.names.resolve()?, migrate::as_of(&settings.folder)?);
+    let mut database = LegacyDatabase::connect(url).await?;
+    let snapshot = database.snapshot(&names, settings.since).await?;
     let mut progress = Progress::start(Some(snapshot.count().0), "old users");
     let users = stream::try_unfold(snapshot, |mut snapshot| async move {
-        Ok::<_, Problem>(snapshot.next_user().await?.map(|user| (user, snapshot)))
+        Ok::<_, CliError>(snapshot.next_user().await?.map(|user| (user, snapshot)))
     });
-    let users = chosen(users, |user| &user.user, sample).await?;
-    let mut compared = users.map_ok(|user| compare(ledger, user, as_of)).try_buffer_unordered(AT_ONCE);
-    while let Some(compared) = compared.try_next().await? {
-        progress.pass(1);
-        *report.old.entry(compared.became).or_default() += 1;
-        report.note(&compared.user, compared.faults);
+    let users = select_users(users, |user| &user.user, sample).await?;
+    let mut comparisons =
+        users.map_ok(|user| compare(ledger, user, as_of)).try_buffer_unordered(CONCURRENT_USERS);
+    while let Some(comparison) = comparisons.try_next().await? {
+        progress.advance(1);
+        *report.legacy_users.entry(comparison.outcome).or_default() += 1;
+        report.add_discrepancies(&comparison.user, comparison.discrepancies);
     }
-    progress.end();
+    progress.finish();
     Ok(())
 }
 
-/// Holds the table against itself.
-async fn look_at_all(
+async fn check_all(
     ledger: &Ledger,
     sample: Option<Sample>,
     is_quiet: bool,
     report: &mut Report,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let mut progress = (!is_quiet).then(|| Progress::start(None, "users"));
-    let users = stream::try_unfold(Users::of(ledger), |mut users| async move {
-        Ok::<_, Problem>(users.next().await?.map(|user| (user, users)))
+    let users = stream::try_unfold(Users::scan(ledger), |mut users| async move {
+        Ok::<_, CliError>(users.next().await?.map(|user| (user, users)))
     });
-    let users = chosen(users, String::as_str, sample).await?;
-    let mut looks = users.map_ok(|user| look(ledger, user)).try_buffer_unordered(AT_ONCE);
-    while let Some(look) = looks.try_next().await? {
-        progress.iter_mut().for_each(|progress| progress.pass(1));
+    let users = select_users(users, String::as_str, sample).await?;
+    let mut checks = users.map_ok(|user| check_user(ledger, user)).try_buffer_unordered(CONCURRENT_USERS);
+    while let Some(check) = checks.try_next().await? {
+        progress.iter_mut().for_each(|progress| progress.advance(1));
         report.users += 1;
-        report.records += look.records;
-        report.voided += look.voided;
-        report.note(&look.user, look.faults);
-        look.times.into_iter().for_each(|(read, took)| report.clock(read, took));
+        report.records += check.records;
+        report.voided += check.voided;
+        report.add_discrepancies(&check.user, check.discrepancies);
+        check.latencies.into_iter().for_each(|(read, latency)| report.record_latency(read, latency));
     }
-    progress.iter().for_each(Progress::end);
+    progress.iter().for_each(Progress::finish);
     Ok(())
 }

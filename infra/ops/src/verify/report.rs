@@ -1,68 +1,71 @@
+//! The result of a verification.
+
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// How many users with faults are named; all are counted.
-const NAMED_MAX: usize = 1_000;
-/// How many of them are printed.
+/// Users whose discrepancies are stored; all are counted.
+const STORED_MAX: usize = 1_000;
+/// Users whose discrepancies are printed, and discrepancies of each.
 const PRINTED_MAX: usize = 20;
 
-/// A read that takes longer counts as this long: an hour.
-const LONGEST_MICROS: u64 = 3_600_000_000;
+/// Longer latencies are recorded as this one: an hour.
+const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
 
-/// What was found.
+/// The result of a verification, as `--report` writes it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// By which the sample was chosen, if there was one.
+    /// The seed of the first sample, if there was one.
     pub seed: Option<u64>,
-    /// What became of the users of the old table; nothing without it.
-    pub old: BTreeMap<&'static str, u64>,
-    /// How many users of the table were looked at, each as often as it was.
+    /// Users of the old tables by outcome; empty without a URL.
+    #[serde(rename = "old")]
+    pub legacy_users: BTreeMap<&'static str, u64>,
+    /// Checks of users; a user counts once for each repetition.
     pub users: u64,
-    /// How many records they have.
+    /// Their records.
     pub records: u64,
-    /// How many of those are voided.
+    /// Those that are voided.
     pub voided: u64,
-    /// How many users something is wrong with.
-    pub faulty: u64,
-    /// What is wrong with them, user by user; of very many, the first.
-    pub faults: BTreeMap<String, Vec<String>>,
-    /// How long reads took.
+    /// Users with discrepancies.
+    #[serde(rename = "faulty")]
+    pub users_with_discrepancies: u64,
+    /// Discrepancies by user, for the first 1,000 users.
+    #[serde(rename = "faults")]
+    pub discrepancies: BTreeMap<String, Vec<String>>,
+    /// Latency by read operation.
     pub latency: BTreeMap<&'static str, Latency>,
 }
 
-/// How long a read took, again and again.
+/// A histogram in microseconds.
 #[derive(Clone, Debug)]
 pub struct Latency(Histogram<u64>);
 
 impl Report {
-    /// InvocationMetrics what is wrong with a user, if anything is.
-    pub(super) fn note(&mut self, user: &str, faults: Vec<String>) {
-        if faults.is_empty() {
+    pub(super) fn add_discrepancies(&mut self, user: &str, discrepancies: Vec<String>) {
+        if discrepancies.is_empty() {
             return;
         }
-        self.faulty += 1;
-        if self.faults.len() < NAMED_MAX {
-            self.faults.entry(user.to_owned()).or_default().extend(faults);
+        self.users_with_discrepancies += 1;
+        if self.discrepancies.len() < STORED_MAX {
+            self.discrepancies.entry(user.to_owned()).or_default().extend(discrepancies);
         }
     }
 
-    /// InvocationMetrics how long a read took.
-    pub(super) fn clock(&mut self, read: &'static str, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    pub(super) fn record_latency(&mut self, read: &'static str, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency.entry(read).or_default().0.saturating_record(micros);
     }
 
-    /// Whether nothing is wrong.
+    /// Whether no user has a discrepancy.
     pub fn is_sound(&self) -> bool {
-        self.faulty == 0
+        self.users_with_discrepancies == 0
     }
 }
 
 impl Default for Latency {
     fn default() -> Latency {
-        Latency(Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("bounds and digits that there are"))
+        Latency(Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3).expect("valid bounds"))
     }
 }
 
@@ -75,8 +78,8 @@ impl Latency {
 }
 
 impl Serialize for Latency {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("reads", &self.0.len())?;
         for (name, micros) in self.quantiles() {
             map.serialize_entry(&format!("{name} in microseconds"), &micros)?;
@@ -87,17 +90,17 @@ impl Serialize for Latency {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, count) in &self.old {
-            writeln!(f, "{count:>12} users of the old table {what}")?;
+        for (outcome, count) in &self.legacy_users {
+            writeln!(f, "{count:>12} users of the old table {outcome}")?;
         }
-        let by_chance = self.seed.map_or_else(String::new, |seed| format!(", chosen by --seed {seed}"));
-        writeln!(f, "{:>12} users of the table looked at{by_chance}", self.users)?;
+        let sample = self.seed.map_or_else(String::new, |seed| format!(", selected by --seed {seed}"));
+        writeln!(f, "{:>12} users of the ledger checked{sample}", self.users)?;
         writeln!(f, "{:>12} records, {} of them voided", self.records, self.voided)?;
-        writeln!(f, "{:>12} users with faults", self.faulty)?;
-        for (user, faults) in self.faults.iter().take(PRINTED_MAX) {
+        writeln!(f, "{:>12} users with discrepancies", self.users_with_discrepancies)?;
+        for (user, discrepancies) in self.discrepancies.iter().take(PRINTED_MAX) {
             writeln!(f, "user {user}:")?;
-            for fault in faults.iter().take(PRINTED_MAX) {
-                writeln!(f, "    {fault}")?;
+            for discrepancy in discrepancies.iter().take(PRINTED_MAX) {
+                writeln!(f, "    {discrepancy}")?;
             }
         }
         for (read, latency) in &self.latency {
@@ -116,12 +119,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_latency_is_what_was_clocked() {
+    fn latency_quantiles_match_the_recorded_values() {
         let mut report = Report::default();
-        (1..=1_000).for_each(|millis| report.clock("balance", Duration::from_millis(millis)));
-        report.clock("balance", Duration::from_secs(100_000));
+        (1..=1_000).for_each(|millis| report.record_latency("balance", Duration::from_millis(millis)));
+        report.record_latency("balance", Duration::from_secs(100_000));
         let found = report.latency["balance"].quantiles().map(|(_, micros)| micros);
-        for (found, expected) in found.into_iter().zip([501_000, 951_000, 991_000, LONGEST_MICROS]) {
+        for (found, expected) in found.into_iter().zip([501_000, 951_000, 991_000, LATENCY_MAX_MICROS]) {
             assert!(found.abs_diff(expected) <= expected / 1_000, "{found} is not {expected}");
         }
     }

@@ -1,8 +1,8 @@
-//! A PostgreSQL for tests, and old data to put into it.
+//! Helpers of tests: PostgreSQL, generated old data, and a table with a folder.
 
-#![allow(dead_code, unreachable_pub, reason = "no test needs all of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
-pub mod oddities;
-pub mod place;
+pub mod legacy_data_gen;
 pub mod postgres;
+pub mod workspace;

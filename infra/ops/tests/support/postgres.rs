@@ -1,4 +1,4 @@
-//! A PostgreSQL of the tests' own: one for a process, with a database for each test.
+//! A PostgreSQL server for each test process, with a database for each test.
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +17,9 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::{Client, NoTls};
 
-/// Runs a server until the standard input ends, which it does however the process of
-/// the tests ends; then nothing of it is left. The order by ICU is none by bytes.
-const KEEPER: &str = r#"
+/// Runs a server until standard input closes, which happens however the test process ends,
+/// and removes its data. ICU collation does not sort by bytes.
+const SERVER_SCRIPT: &str = r#"
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -38,13 +38,13 @@ read -r _ || true
 "$1/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop
 "#;
 
-/// A server, until this is let go or the process ends. It also speaks TLS, as 127.0.0.1.
+/// A running server, also with TLS as 127.0.0.1.
 struct Server {
     port: u16,
-    /// Who says who it is.
+    /// Certificate of the authority, in PEM.
     root: String,
-    /// Goes when its standard input does.
-    _keeper: Child,
+    /// Ends when its standard input closes.
+    _supervisor: Child,
 }
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -60,27 +60,27 @@ pub async fn database() -> Database {
 
 /// A database of the server.
 pub struct Database {
-    /// What it is called.
+    /// Without quotes.
     pub name: String,
 }
 
 impl Database {
-    /// Its URL, for its owner.
+    /// URL of its owner.
     pub fn url(&self) -> String {
         self.url_of("scrip:secret")
     }
 
-    /// Its URL, for `user:password`.
+    /// URL for `user:password`.
     pub fn url_of(&self, user: &str) -> String {
         format!("{}?sslmode=disable", self.url_at(user, "127.0.0.1"))
     }
 
-    /// Its URL, without options, by this name of the machine.
+    /// URL for a host name, without options.
     pub fn url_at(&self, user: &str, host: &str) -> String {
         format!("postgresql://{user}@{host}:{}/{}", SERVER.port, self.name)
     }
 
-    /// The certificate, in PEM, of who says who the server is.
+    /// Certificate of the authority, in PEM.
     pub fn root(&self) -> &'static str {
         &SERVER.root
     }
@@ -92,8 +92,8 @@ impl Database {
         client
     }
 
-    /// The sum of each user's rows, of a table or a query like `credits`, that have not
-    /// run out at a moment in milliseconds.
+    /// The sum of each user's unexpired rows at a moment in milliseconds since 1970. `table`
+    /// may be a query with the columns of `credits`.
     pub async fn sums(&self, table: &str, at: i64) -> BTreeMap<String, i128> {
         let sql = format!(
             "SELECT user_uuid::text, coalesce(sum(credits) FILTER (WHERE expired_at IS NULL
@@ -111,18 +111,18 @@ impl Server {
     fn start() -> Server {
         let port = free_port();
         let (root, certificate, key) = identity();
-        let mut keeper = keeper();
-        keeper.env("CERTIFICATE", certificate).env("KEY", key);
-        keeper.arg(binaries()).arg(port.to_string()).current_dir("/").process_group(0);
-        let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut supervisor = supervisor();
+        supervisor.env("CERTIFICATE", certificate).env("KEY", key);
+        supervisor.arg(binaries()).arg(port.to_string()).current_dir("/").process_group(0);
+        let mut supervisor = supervisor.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "PostgreSQL does not start");
-        Server { port, root, _keeper: keeper }
+        BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "PostgreSQL did not start");
+        Server { port, root, _supervisor: supervisor }
     }
 }
 
-/// A certificate authority, and a certificate with its key for the address of the server.
+/// Certificate of an authority; certificate and key of the server.
 fn identity() -> (String, String, String) {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -133,26 +133,27 @@ fn identity() -> (String, String, String) {
     (root.pem(), certificate.pem(), key.serialize_pem())
 }
 
-/// The shell that keeps the server. PostgreSQL refuses to be run by root.
-fn keeper() -> Command {
+/// The shell that runs the server, as another user if the tests run as root.
+fn supervisor() -> Command {
     let is_root = rustix::process::geteuid().is_root();
-    let mut keeper = Command::new(if is_root { "setpriv" } else { "sh" });
+    let mut supervisor = Command::new(if is_root { "setpriv" } else { "sh" });
     if is_root {
-        keeper.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "sh"]).env_remove("TMPDIR");
+        supervisor
+            .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "sh"])
+            .env_remove("TMPDIR");
     }
-    keeper.args(["-c", KEEPER, "sh"]);
-    keeper
+    supervisor.args(["-c", SERVER_SCRIPT, "sh"]);
+    supervisor
 }
 
-/// The folder of `initdb` and `pg_ctl`: in the path, or where Debian has them, the
-/// newest one.
+/// The folder of `initdb` and `pg_ctl`: on the path, or Debian's newest version.
 fn binaries() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().collect();
     debian.sort_by_key(|version| version.file_name().to_string_lossy().parse::<u32>().unwrap_or(0));
     let debian = debian.iter().rev().map(|version| version.path().join("bin"));
-    let is_there = |folder: &PathBuf| ["initdb", "pg_ctl"].iter().all(|name| folder.join(name).exists());
-    env::split_paths(&path).chain(debian).find(is_there).expect("initdb, as .ci/run installs it")
+    let has_programs = |folder: &PathBuf| ["initdb", "pg_ctl"].iter().all(|name| folder.join(name).exists());
+    env::split_paths(&path).chain(debian).find(has_programs).expect("initdb, as .ci/run installs it")
 }
 
 fn free_port() -> u16 {

@@ -1,4 +1,4 @@
-//! The URL of the database, as libpq has it.
+//! Parses the URL of the database with the options of libpq.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,32 +6,32 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::{Config, config::Host};
 
 use super::error;
-use crate::problem::Problem;
+use crate::cli_error::CliError;
 
-/// How long a server may take to answer, where the URL does not say.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The default of `connect_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the database is, and the file of roots to trust besides the machine's.
-pub(super) fn read(url: &str) -> Result<(Config, Option<PathBuf>), Problem> {
-    let (url, roots) = split(url);
-    let mut config: Config = url.parse().map_err(|_| error::url())?;
-    // An @ in a password ends it, and the rest of it becomes part of what follows.
+/// The configuration, and the file of further roots.
+pub(super) fn parse(url: &str) -> Result<(Config, Option<PathBuf>), CliError> {
+    let (url, roots) = extract_libpq_options(url);
+    let mut config: Config = url.parse().map_err(|_| error::invalid_url())?;
+    // An unescaped @ ends the password, and the rest of it becomes the host or database.
     let has_at = |host: &Host| matches!(host, Host::Tcp(host) if host.contains('@'));
     let is_split = config.get_hosts().iter().any(has_at)
         || config.get_dbname().is_some_and(|database| database.contains('@'));
     if is_split || config.get_hosts().is_empty() || config.get_user().is_none() {
-        return Err(error::url());
+        return Err(error::invalid_url());
     }
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(PATIENCE);
+        config.connect_timeout(CONNECT_TIMEOUT);
     }
     config.application_name("scrip-ops");
     Ok((config, roots))
 }
 
-/// Takes out what only libpq knows: the file, and modes that verify certificates,
-/// which here all do.
-fn split(url: &str) -> (String, Option<PathBuf>) {
+/// Removes the options that only libpq supports: the file of roots, and the modes that
+/// validate certificates, as every mode does here.
+fn extract_libpq_options(url: &str) -> (String, Option<PathBuf>) {
     let Some((before, options)) = url.rsplit_once('?') else { return (url.to_owned(), None) };
     let (mut roots, mut others) = (None, Vec::new());
     for option in options.split('&') {
@@ -43,8 +43,8 @@ fn split(url: &str) -> (String, Option<PathBuf>) {
             _ => others.push(option),
         }
     }
-    let question = if others.is_empty() { "" } else { "?" };
-    (format!("{before}{question}{}", others.join("&")), roots)
+    let separator = if others.is_empty() { "" } else { "?" };
+    (format!("{before}{separator}{}", others.join("&")), roots)
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_url_says() {
+    fn options_of_a_url_are_parsed() {
         for (options, mode, seconds, roots) in [
             ("", SslMode::Prefer, 10, None),
             ("?sslmode=disable", SslMode::Disable, 10, None),
@@ -62,14 +62,14 @@ mod tests {
             ("?sslrootcert=a%20b.pem", SslMode::Prefer, 10, Some("a b.pem")),
             ("?sslrootcert=/a.pem&sslmode=verify-full", SslMode::Require, 10, Some("/a.pem")),
         ] {
-            let (config, found) = read(&format!("postgresql://u:secret@host/db{options}")).unwrap();
+            let (config, found) = parse(&format!("postgresql://u:secret@host/db{options}")).unwrap();
             assert_eq!((config.get_ssl_mode(), found), (mode, roots.map(PathBuf::from)), "{options}");
             assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(seconds)), "{options}");
         }
     }
 
     #[test]
-    fn a_url_that_cannot_be_read_is_not_told() {
+    fn error_of_an_invalid_url_does_not_contain_it() {
         for url in [
             "",
             "mysql://u:secret@host/db",
@@ -80,7 +80,7 @@ mod tests {
             "postgresql:///db",
             "postgresql://host/db",
         ] {
-            assert_eq!(read(url), Err(error::url()), "{url}");
+            assert_eq!(parse(url), Err(error::invalid_url()), "{url}");
         }
     }
 }

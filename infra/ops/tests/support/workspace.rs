@@ -1,4 +1,4 @@
-//! A table to work on, a folder, and the command line.
+//! A ledger table, a folder and the command line for a test.
 
 use std::{
     collections::BTreeMap,
@@ -16,29 +16,29 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-/// What the data is as of: after all of it was made.
+/// The moment of migrations, later than all generated data.
 const AS_OF: &str = "2026-01-01T00:00:00.000Z\n";
 
 /// An engine with the table, and a folder for the migration.
-pub struct Place {
-    /// The engine itself.
+pub struct Workspace {
+    /// The embedded DynamoDB engine.
     pub engine: Engine,
-    /// Where it is.
+    /// URL of the engine.
     pub endpoint: String,
     folder: TempDir,
 }
 
-impl Place {
-    /// A new one; what is migrated there is as of 2026-01-01.
-    pub async fn new() -> Place {
+impl Workspace {
+    /// An empty table and folder; migrations are as of 2026-01-01.
+    pub async fn new() -> Workspace {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let engine = Engine::memory().unwrap();
         tokio::spawn(server::serve_on(listener, engine.clone()));
-        let place = Place { engine, endpoint, folder: tempfile::tempdir().unwrap() };
-        place.store().await.create_table().await.unwrap();
-        fs::write(place.path("as_of"), AS_OF).unwrap();
-        place
+        let workspace = Workspace { engine, endpoint, folder: tempfile::tempdir().unwrap() };
+        workspace.store().await.create_table().await.unwrap();
+        fs::write(workspace.path("as_of"), AS_OF).unwrap();
+        workspace
     }
 
     async fn store(&self) -> Store {
@@ -47,22 +47,22 @@ impl Place {
         Store::connect(connection, TABLE).await
     }
 
-    /// The ledger on it.
+    /// A ledger on the table.
     pub async fn ledger(&self) -> Ledger {
         Ledger::new(self.store().await, Sources::system())
     }
 
-    /// A file of the folder.
+    /// Path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// A JSON file of the folder.
+    /// Content of a JSON file in the folder.
     pub fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
 
-    /// `scrip-ops` on the table, with nothing of the environment that could sway it.
+    /// `scrip-ops` on the table, without variables of AWS and proxies.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scrip-ops"));
         for (name, _) in std::env::vars_os() {
@@ -75,82 +75,82 @@ impl Place {
         command
     }
 
-    /// The same of a command that is about the old tables and keeps a folder.
-    pub fn command_with_old(&self, command: &str, url: &str, flags: &[&str]) -> Command {
+    /// A command with the old tables and the folder.
+    pub fn legacy_command(&self, command: &str, url: &str, flags: &[&str]) -> Command {
         let folder = self.folder.path().display().to_string();
         let mut command = self.command(&[command, "--from", url, "--folder", &folder]);
         command.args(flags);
         command
     }
 
-    /// Migrates to the end, which must be good: the report.
+    /// Runs a migration that must succeed. Returns the report.
     pub fn migrate(&self, url: &str, flags: &[&str]) -> Value {
-        succeed(self.command_with_old("migrate", url, flags));
+        succeed(self.legacy_command("migrate", url, flags));
         self.json("report.json")
     }
 
-    /// All items of the table, each in one form.
+    /// All items of the table as sorted JSON.
     pub fn items(&self) -> Vec<String> {
         let request = serde_json::json!({ "TableName": "credits", "ConsistentRead": true });
-        let (mut items, mut from) = (Vec::new(), Value::Null);
+        let (mut items, mut start) = (Vec::new(), Value::Null);
         loop {
             let mut request = request.clone();
-            if !from.is_null() {
-                request["ExclusiveStartKey"] = from;
+            if !start.is_null() {
+                request["ExclusiveStartKey"] = start;
             }
             let page = self.engine.scan(serde_json::from_value(request).unwrap()).unwrap();
             let mut page = serde_json::to_value(page).unwrap();
             items.extend(page["Items"].as_array().unwrap().iter().map(Value::to_string));
-            from = page["LastEvaluatedKey"].take();
-            if from.is_null() {
+            start = page["LastEvaluatedKey"].take();
+            if start.is_null() {
                 items.sort();
                 return items;
             }
         }
     }
 
-    /// Does this to an item of the table.
+    /// Changes an item of the table.
     pub fn damage(&self, user: &str, sort: &str, damage: impl FnOnce(&mut Value)) {
         let mut items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
         let mut item = items.find(|item| item["user_uuid"]["S"] == user && item["sk"]["S"] == sort).unwrap();
         damage(&mut item);
-        self.put(item);
+        self.put_item(item);
     }
 
-    /// Moves the old rows to where earlier versions wrote them: into the records.
-    pub fn to_old_form(&self) {
+    /// Moves the old rows into the records, where earlier versions wrote them.
+    pub fn move_old_rows_into_records(&self) {
         let items = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
-        let place = |item: &Value| [&item["user_uuid"], &item["sk"]].map(|part| part["S"].clone());
+        let key = |item: &Value| [&item["user_uuid"], &item["sk"]].map(|part| part["S"].clone());
         let mut items: BTreeMap<_, _> =
-            items.map(|item| (place(&item).map(|part| part.to_string()), item)).collect();
+            items.map(|item| (key(&item).map(|part| part.to_string()), item)).collect();
         let is_rows = |item: &Value| item["old_rows"]["M"].is_object();
         let all_rows: Vec<_> = items.values().filter(|item| is_rows(item)).cloned().collect();
         for item in all_rows {
-            let [user, sort] = place(&item);
+            let [user, sort] = key(&item);
             for (record, rows) in item["old_rows"]["M"].as_object().unwrap() {
                 let key = [user.to_string(), Value::from(record.as_str()).to_string()];
                 items.get_mut(&key).unwrap()["old_rows"] = rows.clone();
             }
-            self.lose(user.as_str().unwrap(), sort.as_str().unwrap());
+            self.delete_item(user.as_str().unwrap(), sort.as_str().unwrap());
         }
         for item in items.into_values().filter(|item| item["old_rows"]["S"].is_string()) {
-            self.put(item);
+            self.put_item(item);
         }
     }
 
-    /// Loses an item of the table.
-    pub fn lose(&self, user: &str, sort: &str) {
+    /// Deletes an item of the table.
+    pub fn delete_item(&self, user: &str, sort: &str) {
         let request = serde_json::json!({ "TableName": "credits", "Key": { "user_uuid": { "S": user }, "sk": { "S": sort } } });
         self.engine.delete_item(serde_json::from_value(request).unwrap()).unwrap();
     }
 
-    /// Puts an item, over another one if need be.
-    pub fn put(&self, item: Value) {
+    /// Writes an item, also over another one.
+    pub fn put_item(&self, item: Value) {
         let put = serde_json::json!({ "TableName": "credits", "Item": item });
         self.engine.put_item(serde_json::from_value(put).unwrap()).unwrap();
     }
 
-    /// The balance of each user who has a wallet, at a moment in milliseconds.
+    /// The balance of each wallet at a moment in milliseconds since 1970.
     pub fn balances(&self, at: i64) -> BTreeMap<String, i64> {
         let number = |value: &Value| value["N"].as_str().map(|digits| digits.parse::<i64>().unwrap());
         let wallets = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
@@ -158,7 +158,7 @@ impl Place {
             .filter(|item| item["sk"]["S"] == "wallet")
             .map(|wallet| {
                 let packs = wallet["packs"]["L"].as_array().unwrap().iter().map(|pack| &pack["M"]);
-                let usable = packs.filter(|pack| number(&pack["e"]).is_none_or(|end| at < end));
+                let usable = packs.filter(|pack| number(&pack["e"]).is_none_or(|expiry| at < expiry));
                 let balance = usable.map(|pack| number(&pack["n"]).unwrap()).sum();
                 (wallet["user_uuid"]["S"].as_str().unwrap().to_owned(), balance)
             })
@@ -166,19 +166,19 @@ impl Place {
     }
 }
 
-/// Runs it to its end, which must be good: what it wrote on standard output.
+/// Runs a command that must succeed. Returns its standard output.
 pub fn succeed(mut command: Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
 }
 
-/// Runs it to its end, which must be bad: the one line that says why.
+/// Runs a command that must fail with one line. Returns that line.
 pub fn fail(mut command: Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
-    let said = String::from_utf8(stderr).unwrap();
-    let errors: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
-    assert_eq!((status.code(), errors.len()), (Some(1), 1), "{command:?}: {said}");
-    assert!(!said.contains("secret"), "{command:?}: {said}");
+    let text = String::from_utf8(stderr).unwrap();
+    let errors: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    assert_eq!((status.code(), errors.len()), (Some(1), 1), "{command:?}: {text}");
+    assert!(!text.contains("secret"), "{command:?}: {text}");
     errors[0].to_owned()
 }

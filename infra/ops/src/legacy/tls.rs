@@ -1,5 +1,5 @@
-//! TLS to PostgreSQL, by rustls. The certificate is always verified, by the machine's
-//! list of roots and those of a file: RDS has its own.
+//! TLS to PostgreSQL by rustls. Certificates are always validated, by the system's roots and
+//! by those of a file, which RDS needs.
 
 use std::{
     error::Error,
@@ -22,21 +22,19 @@ use tokio_rustls::{
     },
 };
 
-/// What makes streams of TLS.
 #[derive(Clone)]
 pub(super) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// With the roots of the machine, and those of a file in PEM. Without any nobody is
-    /// trusted, which a server with TLS then tells.
+    /// Trusts the system's roots and those of a PEM file. Without any, every handshake fails.
     pub(super) fn new(file: Option<&Path>) -> Result<Tls, Box<dyn Error>> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(file) = file {
-            let unread =
+            let read_error =
                 |error| format!("the file {} of sslrootcert cannot be read: {error}", file.display());
-            for root in CertificateDer::pem_file_iter(file).map_err(unread)? {
-                roots.add(root.map_err(unread)?)?;
+            for root in CertificateDer::pem_file_iter(file).map_err(read_error)? {
+                roots.add(root.map_err(read_error)?)?;
             }
         }
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -57,7 +55,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
     }
 }
 
-/// What makes one stream of TLS.
 pub(super) struct Connect {
     config: Arc<ClientConfig>,
     host: String,
@@ -76,11 +73,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     }
 }
 
-/// A stream of TLS.
 pub(super) struct Stream<S>(client::TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
-    /// The certificate was verified: there is nothing to add.
+    /// None: the validated certificate suffices.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }
@@ -90,9 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, into)
+        Pin::new(&mut self.0).poll_read(context, buffer)
     }
 }
 

@@ -1,12 +1,12 @@
-//! What is asked of PostgreSQL. Texts are compared and put in order by their bytes,
-//! whatever the database's own order is.
+//! Queries of a migration. Texts are compared and sorted by their bytes, in any collation of
+//! the database.
 
 use scrip::domain::Timestamp;
 
-use super::Names;
+use super::TableNames;
 
-/// Times are written in UTC, numbers exactly; rows that a policy hides are an error;
-/// and nothing ends a transaction that takes as long as what is done with its rows.
+/// Times in UTC, exact numbers, an error instead of rows that a policy hides, and no
+/// timeout: the transaction lasts as long as the migration.
 pub(super) const SETTINGS: &str = "
     SET LOCAL timezone = 'UTC';
     SET LOCAL extra_float_digits = 3;
@@ -14,15 +14,15 @@ pub(super) const SETTINGS: &str = "
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
-/// How many users there are, and how many rows.
-pub(super) fn counts(names: &Names, since: Option<Timestamp>) -> String {
+/// The numbers of users and of rows.
+pub(super) fn counts(names: &TableNames, since: Option<Timestamp>) -> String {
     let (user, table, filter) = (user(names), names.table("credits"), filter(names, since));
     format!("SELECT count(DISTINCT {user}), count(*) FROM {table} AS c {filter}")
 }
 
-/// All rows, those of a user one after the other. Orders and generations are grouped
-/// before they are joined, so that doubles there give no row twice.
-pub(super) fn rows(names: &Names, since: Option<Timestamp>) -> String {
+/// All rows in the order of users. Orders and generations are grouped before the join, so
+/// duplicates there do not repeat a row.
+pub(super) fn rows(names: &TableNames, since: Option<Timestamp>) -> String {
     let column = |name: &'static str| names.column("c", name);
     let (user, order_no) = (user(names), text(&column("credits.order_no")));
     let trans_type = text(&column("credits.trans_type"));
@@ -51,21 +51,20 @@ pub(super) fn rows(names: &Names, since: Option<Timestamp>) -> String {
     )
 }
 
-/// All rows of the users who have one made since then, or of all.
-fn filter(names: &Names, since: Option<Timestamp>) -> String {
+/// Selects all rows of the users with a row created at `since` or later.
+fn filter(names: &TableNames, since: Option<Timestamp>) -> String {
     let Some(since) = since else { return String::new() };
     let (user, table) = (user(names), names.table("credits"));
-    let made = names.column("c", "credits.created_at");
-    format!("WHERE {user} IN (SELECT {user} FROM {table} AS c WHERE {made} >= '{since}')")
+    let created_at = names.column("c", "credits.created_at");
+    format!("WHERE {user} IN (SELECT {user} FROM {table} AS c WHERE {created_at} >= '{since}')")
 }
 
-/// Whose a row is.
-fn user(names: &Names) -> String {
+fn user(names: &TableNames) -> String {
     format!("coalesce({}, '')", text(&names.column("c", "credits.user_uuid")))
 }
 
-/// Whose each order or generation is.
-fn owners(names: &Names, table: &'static str, key: &'static str, user: &'static str) -> String {
+/// The users of each order or generation.
+fn owners(names: &TableNames, table: &'static str, key: &'static str, user: &'static str) -> String {
     let (key, user) = (text(&names.column("t", key)), text(&names.column("t", user)));
     let table = names.table(table);
     format!("(SELECT {key} AS key, array_agg(DISTINCT {user}) AS users FROM {table} AS t GROUP BY 1)")

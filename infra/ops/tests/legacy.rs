@@ -1,4 +1,4 @@
-//! The old tables, read from a real PostgreSQL.
+//! Reads the old tables from PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
@@ -7,21 +7,21 @@ mod support;
 use std::collections::BTreeMap;
 
 use scrip_ops::{
-    old::{Names, Old, UserRows},
+    cli_error::CliError,
+    legacy::{LegacyDatabase, TableNames, UserRows},
     plan::OldRow,
-    problem::Problem,
 };
 use support::{
-    oddities::Oddities,
+    legacy_data_gen::LegacyData,
     postgres::{Database, database},
 };
 
-const SOME: Oddities = Oddities { seed: 1, users: 3_000, largest: 20_000 };
+const SOME: LegacyData = LegacyData { seed: 1, users: 3_000, largest: 20_000 };
 
-/// All that a user with that URL reads.
-async fn read(url: &str, names: &Names) -> Result<Vec<UserRows>, Problem> {
-    let mut old = Old::connect(url).await?;
-    let mut snapshot = old.snapshot(names, None).await?;
+/// Reads all users.
+async fn read_users(url: &str, names: &TableNames) -> Result<Vec<UserRows>, CliError> {
+    let mut connection = LegacyDatabase::connect(url).await?;
+    let mut snapshot = connection.snapshot(names, None).await?;
     let mut users = Vec::new();
     while let Some(user) = snapshot.next_user().await? {
         users.push(user);
@@ -33,13 +33,13 @@ async fn read(url: &str, names: &Names) -> Result<Vec<UserRows>, Problem> {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn every_row_comes_once_with_its_user() {
+async fn snapshot_returns_each_row_once_with_its_user() {
     let database = database().await;
     SOME.load(&database.client().await).await;
-    let found = read(&database.url(), &Names::default()).await.unwrap();
+    let found = read_users(&database.url(), &TableNames::default()).await.unwrap();
     let mut expected = BTreeMap::<String, Vec<OldRow>>::new();
     for row in SOME.users().flat_map(|user| user.rows) {
-        expected.entry(row.read.user_uuid.clone()).or_default().push(row.read);
+        expected.entry(row.expected.user_uuid.clone()).or_default().push(row.expected);
     }
     expected.values_mut().for_each(|rows| rows.sort_by_key(|row| row.id));
     assert!(found.iter().map(|user| &user.user).eq(expected.keys()), "each user once, in the order of bytes");
@@ -51,12 +51,12 @@ async fn every_row_comes_once_with_its_user() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn the_text_of_a_row_gives_it_back() {
+async fn row_text_restores_the_row() {
     let database = database().await;
     let client = database.client().await;
-    Oddities { users: 300, largest: 100, ..SOME }.load(&client).await;
+    LegacyData { users: 300, largest: 100, ..SOME }.load(&client).await;
     client.batch_execute("CREATE TABLE again (LIKE credits)").await.unwrap();
-    let users = read(&database.url(), &Names::default()).await.unwrap();
+    let users = read_users(&database.url(), &TableNames::default()).await.unwrap();
     let texts: Vec<_> =
         users.iter().flat_map(|user| user.rows.iter().map(|(_, text)| text.as_str())).collect();
     let insert = "INSERT INTO again SELECT back.* FROM unnest($1::text[]) AS texts (one),
@@ -69,7 +69,7 @@ async fn the_text_of_a_row_gives_it_back() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn tables_with_other_names_and_types_are_read() {
+async fn snapshot_reads_other_names_and_types() {
     let database = database().await;
     let sql = r#"
         CREATE SCHEMA app;
@@ -84,7 +84,7 @@ async fn tables_with_other_names_and_types_are_read() {
             (1, '00000000-0000-0000-0000-000000000001', '2025-01-01', 7, 'new_user', 9, NULL, NULL);
         INSERT INTO app.works VALUES ('00000000-0000-0000-0000-0000000000aa', 7)"#;
     database.client().await.batch_execute(sql).await.unwrap();
-    let mut names = Names::default();
+    let mut names = TableNames::default();
     for (what, name) in [
         ("credits", r#"app.Log "1""#),
         ("credits.id", "n"),
@@ -104,10 +104,10 @@ async fn tables_with_other_names_and_types_are_read() {
     ] {
         names.rename(what, name).unwrap();
     }
-    let users = read(&database.url(), &names).await.unwrap();
+    let users = read_users(&database.url(), &names).await.unwrap();
     let rows = users.iter().flat_map(|user| &user.rows).map(|(row, text)| {
         let (made, end) = (row.created_at, row.expired_at.map(|end| end.to_string()).unwrap_or_default());
-        let found = (row.as_order, row.as_generation);
+        let found = (row.order_owner, row.generation_owner);
         format!(
             "{} {} {} {} {made} {end} {found:?} {text}",
             row.id, row.user_uuid, row.trans_type, row.credits
@@ -117,24 +117,24 @@ async fn tables_with_other_names_and_types_are_read() {
     assert_eq!(
         rows,
         [
-            r#"1 7 new_user 9 2025-01-01T00:00:00.000Z  (Nowhere, Nowhere) {"n":1,"transNo":"00000000-0000-0000-0000-000000000001","at":"2025-01-01T00:00:00","who":7,"what":"new_user","how many":9,"c":null,"until":null}"#,
-            r#"2 7 chat -3 2025-01-02T00:00:00.001Z 2025-02-01T00:00:00.000Z (Nowhere, Own) {"n":2,"transNo":"00000000-0000-0000-0000-000000000002","at":"2025-01-02T00:00:00.0019","who":7,"what":"chat","how many":-3,"c":"00000000-0000-0000-0000-0000000000aa","until":"2025-02-01T00:00:00+00:00"}"#,
+            r#"1 7 new_user 9 2025-01-01T00:00:00.000Z  (Missing, Missing) {"n":1,"transNo":"00000000-0000-0000-0000-000000000001","at":"2025-01-01T00:00:00","who":7,"what":"new_user","how many":9,"c":null,"until":null}"#,
+            r#"2 7 chat -3 2025-01-02T00:00:00.001Z 2025-02-01T00:00:00.000Z (Missing, SameUser) {"n":2,"transNo":"00000000-0000-0000-0000-000000000002","at":"2025-01-02T00:00:00.0019","who":7,"what":"chat","how many":-3,"c":"00000000-0000-0000-0000-0000000000aa","until":"2025-02-01T00:00:00+00:00"}"#,
         ]
     );
 }
 
-/// A small table, after something was done to it, cannot be read by `user:password`.
-async fn refused(sql: &str, user: &str) -> String {
+/// The error of `user:password` for a small table after a statement.
+async fn read_error(sql: &str, user: &str) -> String {
     let database = database().await;
     let client = database.client().await;
-    Oddities { users: 5, largest: 10, ..SOME }.load(&client).await;
+    LegacyData { users: 5, largest: 10, ..SOME }.load(&client).await;
     client.batch_execute(sql).await.unwrap();
-    read(&database.url_of(user), &Names::default()).await.unwrap_err().0
+    read_users(&database.url_of(user), &TableNames::default()).await.unwrap_err().0
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_cannot_be_read_is_told() {
+async fn unreadable_tables_fail_in_one_line() {
     const OWNER: &str = "scrip:secret";
     let role =
         "DO $$ BEGIN CREATE ROLE reader LOGIN PASSWORD 'r'; EXCEPTION WHEN duplicate_object THEN END $$;";
@@ -145,38 +145,34 @@ async fn what_cannot_be_read_is_told() {
         CREATE FUNCTION fails() RETURNS int LANGUAGE plpgsql AS
             $$ BEGIN RAISE 'snapshot too old' USING ERRCODE = '72000'; END $$;
         CREATE VIEW credits AS SELECT *, fails() FROM base";
-    for (sql, user, told) in [
-        ("", "scrip:wrong", r#"the server refuses the password of user "scrip": check the URL"#),
-        ("", "scrip", "asks for a password, and the URL has none"),
-        (
-            "DROP TABLE orders",
-            OWNER,
-            r#"there is no table "orders": --table orders=NAME says what it is called"#,
-        ),
+    for (sql, user, expected) in [
+        ("", "scrip:wrong", r#"the server rejects the password of user "scrip"; check the URL"#),
+        ("", "scrip", "requires a password, and the URL has none"),
+        ("DROP TABLE orders", OWNER, r#"there is no table "orders"; set its name by --table orders=NAME"#),
         (
             "ALTER TABLE generations DROP uuid",
             OWNER,
-            r#"the table "generations" has no column "uuid": --column generations.uuid=NAME says what it is called"#,
+            r#"the table "generations" has no column "uuid"; set its name by --column generations.uuid=NAME"#,
         ),
         (
             "ALTER TABLE credits ALTER credits TYPE numeric(30,2)",
             OWNER,
-            r#"the column "credits" of the table "credits" is of type numeric(30,2), and has to be smallint, integer or bigint"#,
+            r#"the column "credits" of the table "credits" is of type numeric(30,2) and must be smallint, integer or bigint"#,
         ),
         (
             "ALTER TABLE credits ALTER expired_at TYPE date",
             OWNER,
-            r#"the column "expired_at" of the table "credits" is of type date, and has to be timestamp, with or without time zone"#,
+            r#"the column "expired_at" of the table "credits" is of type date and must be timestamp, with or without time zone"#,
         ),
         (
             "ALTER TABLE credits ALTER trans_no DROP NOT NULL; UPDATE credits SET trans_no = NULL",
             OWNER,
-            "does not tell rows apart, as one has none: ",
+            "is not unique, because a row has none; ",
         ),
         (
             "UPDATE credits SET trans_no = 'same'",
             OWNER,
-            r#"does not tell rows apart, as several have "same": --column credits.trans_no=NAME names one that does"#,
+            r#"is not unique, because several rows have "same"; set a unique one by --column credits.trans_no=NAME"#,
         ),
         (
             role,
@@ -184,62 +180,62 @@ async fn what_cannot_be_read_is_told() {
             "the user of the URL may not read credits: permission denied for table credits; it needs SELECT on all \
              three tables, and no row security",
         ),
-        (too_old, OWNER, "the server dropped what the snapshot needs (snapshot too old): start again"),
+        (too_old, OWNER, "the server dropped rows of the snapshot (snapshot too old); run again"),
         (&policy, "reader:r", "query would be affected by row-level security policy for table \"credits\""),
     ] {
-        let found = refused(sql, user).await;
-        assert!(found.contains(told) && !found.contains('\n'), "{sql}: {found}");
+        let found = read_error(sql, user).await;
+        assert!(found.contains(expected) && !found.contains('\n'), "{sql}: {found}");
         assert!(!found.contains("secret") && !found.contains("wrong"), "{found}");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn no_connection_is_told() {
-    let nobody = Database { name: "nowhere".to_owned() };
-    for (url, told) in [
-        (nobody.url(), r#"the server has no database "nowhere": check the URL"#),
-        ("postgresql://u:secret@127.0.0.1:1/d".to_owned(), "no PostgreSQL server answers at 127.0.0.1:1: "),
+async fn failed_connection_names_the_server() {
+    let missing = Database { name: "nowhere".to_owned() };
+    for (url, expected) in [
+        (missing.url(), r#"the server has no database "nowhere"; check the URL"#),
+        ("postgresql://u:secret@127.0.0.1:1/d".to_owned(), "no PostgreSQL server responds at 127.0.0.1:1: "),
         (
             "postgresql://u:secret@no.invalid/d".to_owned(),
-            "no PostgreSQL server answers at no.invalid:5432: ",
+            "no PostgreSQL server responds at no.invalid:5432: ",
         ),
     ] {
-        let found = Old::connect(&url).await.err().expect("no connection").0;
-        assert!(found.contains(told) && !found.contains('\n') && !found.contains("secret"), "{found}");
+        let found = LegacyDatabase::connect(&url).await.err().expect("no connection").0;
+        assert!(found.contains(expected) && !found.contains('\n') && !found.contains("secret"), "{found}");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn a_lost_connection_is_told() {
+async fn lost_connection_is_an_error() {
     let database = database().await;
     let client = database.client().await;
     SOME.load(&client).await;
-    let mut old = Old::connect(&database.url()).await.unwrap();
-    let names = Names::default();
-    let mut snapshot = old.snapshot(&names, None).await.unwrap();
+    let mut connection = LegacyDatabase::connect(&database.url()).await.unwrap();
+    let names = TableNames::default();
+    let mut snapshot = connection.snapshot(&names, None).await.unwrap();
     assert!(snapshot.next_user().await.unwrap().is_some());
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'scrip-ops'
                AND datname = current_database() AND backend_type = 'client backend'";
     assert_eq!(client.query(end, &[]).await.unwrap().len(), 1);
-    let told = loop {
+    let expected = loop {
         match snapshot.next_user().await {
-            Ok(user) => assert!(user.is_some(), "the rows end as if there were no more"),
-            Err(told) => break told.0,
+            Ok(user) => assert!(user.is_some(), "the rows end without an error"),
+            Err(expected) => break expected.0,
         }
     };
-    assert_eq!(told, "the connection to the old database was lost: start again");
+    assert_eq!(expected, "the connection to the old database was lost; run again");
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn what_is_written_meanwhile_is_not_seen() {
+async fn snapshot_excludes_later_writes() {
     let database = database().await;
     let client = database.client().await;
-    Oddities { users: 20, largest: 10, ..SOME }.load(&client).await;
-    let mut old = Old::connect(&database.url()).await.unwrap();
-    let mut snapshot = old.snapshot(&Names::default(), None).await.unwrap();
+    LegacyData { users: 20, largest: 10, ..SOME }.load(&client).await;
+    let mut connection = LegacyDatabase::connect(&database.url()).await.unwrap();
+    let mut snapshot = connection.snapshot(&TableNames::default(), None).await.unwrap();
     client.batch_execute("DELETE FROM credits").await.unwrap();
     let mut rows = 0;
     while let Some(user) = snapshot.next_user().await.unwrap() {
@@ -250,29 +246,29 @@ async fn what_is_written_meanwhile_is_not_seen() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn a_server_is_trusted_only_with_a_certificate_for_its_name() {
+async fn tls_requires_a_trusted_certificate_for_the_host() {
     let database = database().await;
-    Oddities { users: 5, largest: 10, ..SOME }.load(&database.client().await).await;
+    LegacyData { users: 5, largest: 10, ..SOME }.load(&database.client().await).await;
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root.pem");
     std::fs::write(&root, database.root()).unwrap();
     let trusted = format!("&sslrootcert={}", root.display());
-    for (host, options, told) in [
+    for (host, options, expected) in [
         ("127.0.0.1", format!("?sslmode=require{trusted}"), None),
         ("127.0.0.1", format!("?sslmode=prefer{trusted}"), None),
         ("127.0.0.1", format!("?sslmode=verify-full{trusted}"), None),
         ("127.0.0.1", "?sslmode=disable".to_owned(), None),
-        ("127.0.0.1", "?sslmode=require".to_owned(), Some("no TLS with the server at 127.0.0.1")),
-        ("127.0.0.1", String::new(), Some("sslrootcert=FILE names roots to trust")),
+        ("127.0.0.1", "?sslmode=require".to_owned(), Some("TLS with the server at 127.0.0.1")),
+        ("127.0.0.1", String::new(), Some("sslrootcert=FILE adds trusted roots")),
         ("localhost", format!("?sslmode=require{trusted}"), Some("not valid for name \"localhost\"")),
         ("127.0.0.1", "?sslrootcert=/no/such/file".to_owned(), Some("/no/such/file")),
     ] {
         let url = format!("{}{options}", database.url_at("scrip:secret", host));
-        let said = read(&url, &Names::default()).await.map(|users| users.len());
-        match (told, &said) {
+        let output = read_users(&url, &TableNames::default()).await.map(|users| users.len());
+        match (expected, &output) {
             (None, Ok(5)) => {}
-            (Some(told), Err(problem)) => assert!(problem.0.contains(told), "{options}: {problem}"),
-            _ => panic!("{host} {options}: {said:?}"),
+            (Some(expected), Err(problem)) => assert!(problem.0.contains(expected), "{options}: {problem}"),
+            _ => panic!("{host} {options}: {output:?}"),
         }
     }
 }

@@ -1,0 +1,161 @@
+//! Converts changes of the ledger since the migration to rows of the old form. Pure.
+
+use std::fmt;
+
+use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Timestamp, TransType, UserId, Void};
+
+use serde::Serialize;
+
+use super::record_json::record_json;
+use crate::plan::is_void_of_old_rows;
+
+/// A row in the columns of the old table, and the record with all other values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ChangeRow {
+    pub(super) kind: ChangeKind,
+    pub(super) trans_no: String,
+    pub(super) created_at: Timestamp,
+    pub(super) user_uuid: String,
+    pub(super) trans_type: String,
+    pub(super) credits: i64,
+    pub(super) order_no: Option<String>,
+    pub(super) expired_at: Option<Timestamp>,
+    /// JSON; only in the first row of an event.
+    pub(super) record: Option<String>,
+}
+
+/// The kind of a change, under its name in `rollback.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum ChangeKind {
+    /// Takes credits from packs.
+    #[serde(rename = "charges")]
+    Charge,
+    /// Rejects a late charge.
+    #[serde(rename = "fences")]
+    Fence,
+    /// Adds a pack.
+    #[serde(rename = "grants")]
+    Grant,
+    /// Voids a charge.
+    #[serde(rename = "refunds")]
+    Refund,
+    /// Lifts a negative sum of old rows to zero.
+    #[serde(rename = "what was forgiven")]
+    NegativeBalanceOffset,
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChangeKind::Charge => "charges",
+            ChangeKind::Fence => "fences",
+            ChangeKind::Grant => "grants",
+            ChangeKind::Refund => "refunds",
+            ChangeKind::NegativeBalanceOffset => "offsets of negative balances",
+        })
+    }
+}
+
+/// A change at one moment.
+struct Event {
+    kind: ChangeKind,
+    trans_no: String,
+    at: Timestamp,
+    trans_type: String,
+    order_no: Option<String>,
+    /// Credits and expiry of each row.
+    parts: Vec<(i64, Option<Timestamp>)>,
+}
+
+/// The rows of the changes that a record has and the old table lacks.
+pub(super) fn change_rows(
+    user: &UserId,
+    key: &RecordKey,
+    record: &Record,
+    is_migrated: bool,
+) -> Vec<ChangeRow> {
+    let (creation, void) = match record {
+        Record::Grant(grant) => (Some(grant_event(grant)), None),
+        Record::Charge(charge) => {
+            let void = charge.void.as_ref().filter(|void| !is_void_of_old_rows(void));
+            (Some(charge_event(charge)), void.map(|void| refund_event(charge, void)))
+        }
+        Record::Fence(void) => (Some(fence_event(key, void)), None),
+    };
+    let events = creation.filter(|_| !is_migrated).into_iter().chain(void);
+    events.flat_map(|event| event_rows(user, event, &record_json(key, record).to_string())).collect()
+}
+
+fn grant_event(grant: &Grant) -> Event {
+    Event {
+        kind: ChangeKind::Grant,
+        trans_no: grant.trans_no.to_string(),
+        at: grant.trans_no.created_at(),
+        trans_type: grant.trans_type.to_string(),
+        order_no: grant.order_no.as_ref().map(ToString::to_string),
+        parts: vec![(grant.credits.as_u64().cast_signed(), grant.expired_at)],
+    }
+}
+
+/// One row for each pack, with the pack's expiry.
+fn charge_event(charge: &Charge) -> Event {
+    let part = |allocation: &Allocation| (allocation.credits.to_negative_i64(), allocation.grant.expired_at);
+    Event {
+        kind: ChangeKind::Charge,
+        trans_no: charge.trans_no.to_string(),
+        at: charge.trans_no.created_at(),
+        trans_type: charge.trans_type.to_string(),
+        order_no: order_no(charge),
+        parts: charge.allocations.iter().map(part).collect(),
+    }
+}
+
+fn refund_event(charge: &Charge, void: &Void) -> Event {
+    let part =
+        |allocation: &Allocation| (allocation.credits.as_u64().cast_signed(), allocation.grant.expired_at);
+    Event {
+        kind: ChangeKind::Refund,
+        trans_no: format!("{}-refund", charge.trans_no),
+        at: void.at,
+        trans_type: TransType::Refund(charge.trans_type.clone()).to_string(),
+        order_no: order_no(charge),
+        parts: charge.allocations.iter().map(part).collect(),
+    }
+}
+
+/// A row of 0 credits. A fence has no `trans_no`, so the refund's invocation id names it.
+fn fence_event(key: &RecordKey, void: &Void) -> Event {
+    let generation = if let RecordKey::Charge { generation, .. } = key { generation.as_ref() } else { None };
+    Event {
+        kind: ChangeKind::Fence,
+        trans_no: format!("{}-fence", void.by),
+        at: void.at,
+        trans_type: "fence".to_owned(),
+        order_no: generation.map(ToString::to_string),
+        parts: vec![(0, None)],
+    }
+}
+
+/// The `order_no` of a charge in the old table.
+fn order_no(charge: &Charge) -> Option<String> {
+    let generation = charge.generation.as_ref().map(ToString::to_string);
+    generation.or_else(|| charge.order_no.as_ref().map(ToString::to_string))
+}
+
+fn event_rows(user: &UserId, event: Event, record: &str) -> Vec<ChangeRow> {
+    let row = |(nth, (credits, expired_at))| ChangeRow {
+        kind: event.kind,
+        trans_no: if nth == 0 { event.trans_no.clone() } else { format!("{}-{}", event.trans_no, nth + 1) },
+        created_at: event.at,
+        user_uuid: user.to_string(),
+        trans_type: event.trans_type.clone(),
+        credits,
+        order_no: event.order_no.clone(),
+        expired_at,
+        record: (nth == 0).then(|| record.to_owned()),
+    };
+    event.parts.iter().copied().enumerate().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ impl World {
             GrantRequest { user: user(), trans_type, credits, order_no: None, expired_at, key: None };
         let planned = self.wallet.grant(&request, invocation_id(), clock);
         if lasts.is_some_and(|millis| millis <= 0) {
-            let refused = LedgerError::InvalidRequest("expired_at: must be in the future".to_owned());
+            let refused = LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned());
             prop_assert_eq!(planned, Err(refused));
             return Ok(());
         }

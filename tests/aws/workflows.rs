@@ -134,7 +134,7 @@ fn who_has_not_enough_may_try_the_same_generation_again() {
     let input = user.input(&json!({}));
     let too_much = user.input(&json!({ "credits": GRANTED + 1 }));
     let run = Run::start("generation", &too_much);
-    assert!(run.fails("InsufficientCredits").contains("The balance is 10, the charge needs 11."));
+    assert!(run.fails("InsufficientCredits").contains("The balance is 10, but the charge needs 11."));
     assert_eq!(run.way()[3..], ["Charge", "Refused"]);
     let (reclaim, _) = run.reclaimed();
     reclaim.succeeds();

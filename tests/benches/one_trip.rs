@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::{
         App,
@@ -74,7 +74,7 @@ impl Function {
         let store = Store::new(line.client(), TABLE);
         store.create_table().await.expect("a table");
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-        let app = App::new(Ledger::new(store, Sources::system()))
+        let app = App::new(Ledger::new(store, ClockAndRandom::system()))
             .without_authentication()
             .with_callbacks(callbacks);
         let function = Function { line, app: Arc::new(app) };

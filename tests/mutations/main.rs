@@ -51,8 +51,8 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "answer insufficient before looking for a replay",
         COMMAND,
-        "if is_own || view.is_snapshot_of([place]) {",
-        "if is_own || place == place || view.is_snapshot_of([place]) {",
+        "if is_own || view.is_snapshot_of([key]) {",
+        "if is_own || key == key || view.is_snapshot_of([key]) {",
         300,
     ),
     (
@@ -72,8 +72,8 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "spend the youngest first",
         WALLET,
-        "self.packs.insert(at, pack);",
-        "self.packs.insert(at.min(0), pack);",
+        "self.packs.insert(index, pack);",
+        "self.packs.insert(index.min(0), pack);",
         300,
     ),
     (
@@ -114,9 +114,9 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "believe an index that shows nothing to refund",
         OWNER,
-        "let refunded = self.execute",
-        "if self.owner(&request.generation, invocation.deadline).await.is_err() {
-            return Ok(Refunded {
+        "let result = self.execute",
+        "if self.generation_owner(&request.generation, invocation.deadline).await.is_err() {
+            return Ok(RefundResult {
                 outcome: crate::domain::RefundOutcome::Fenced,
                 user,
                 returned: crate::domain::RestoredCredits::default(),
@@ -125,28 +125,28 @@ const MUTATIONS: [Mutation; 25] = [
                 balance: crate::domain::Credits::ZERO,
             });
         }
-        let refunded = self.execute",
+        let result = self.execute",
         300,
     ),
     (
         "tell one's own write as a replay",
         CHARGE,
-        "let replayed = !record.trans_no.is_of(view.invocation);",
-        "let replayed = true || !record.trans_no.is_of(view.invocation);",
+        "let replayed = !record.trans_no.is_from(view.invocation);",
+        "let replayed = true || !record.trans_no.is_from(view.invocation);",
         300,
     ),
     (
         "reveal a charge before its wallet",
         CHARGE,
-        "Some(record) if view.is_behind(record)",
-        "Some(record) if record.entry().is_none() && view.is_behind(record)",
+        "Some(record) if view.is_wallet_older_than(record)",
+        "Some(record) if record.entry().is_none() && view.is_wallet_older_than(record)",
         2_000,
     ),
     (
         "refuse one's own charge that was refunded since",
         CHARGE,
-        "if charge.trans_no.is_of(view.invocation) {",
-        "if charge.void.is_none() && charge.trans_no.is_of(view.invocation) {",
+        "if charge.trans_no.is_from(view.invocation) {",
+        "if charge.void.is_none() && charge.trans_no.is_from(view.invocation) {",
         4_000,
     ),
     (
@@ -173,29 +173,29 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "call a refund whole that others came into",
         REFUND,
-        "if is_session && !view.is_complete() {",
-        "if is_session && !view.is_queried() {",
+        "if is_session && !view.is_generation_complete() {",
+        "if is_session && !view.is_generation_queried() {",
         1_000,
     ),
     (
         "void by a wallet from before the charge",
         REFUND,
-        "any(|(_, record)| view.is_behind(record))",
-        "any(|(_, record)| record.entry().is_none() && view.is_behind(record))",
+        "any(|(_, record)| view.is_wallet_older_than(record))",
+        "any(|(_, record)| record.entry().is_none() && view.is_wallet_older_than(record))",
         2_000,
     ),
     (
         "call what two reads contradict a fault",
         REFUND,
-        "Err(refusal) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
-        "Err(refusal) if !group.is_empty() =>",
+        "Err(error) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
+        "Err(error) if !group.is_empty() =>",
         2_000,
     ),
     (
         "tell one's own void as another's",
         REFUND,
-        "if void.by == view.invocation {",
-        "if view.has_committed() && void.by == view.invocation {",
+        "if void.invocation == view.invocation {",
+        "if view.has_committed() && void.invocation == view.invocation {",
         4_000,
     ),
     ("stamp two changes with one moment", WALLET, "now.max(version.plus_millis(1))", "now.max(version)", 300),

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
 };
 use scrip::{
     domain::Timestamp,
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::App,
 };
@@ -196,7 +196,7 @@ impl World {
             .http_client(line.client());
         let store = Store::new(Client::from_conf(config.build()), TABLE);
         let (began, skew, nth) = (self.began, self.skews[machine], AtomicU64::new(0));
-        let sources = Sources {
+        let sources = ClockAndRandom {
             now: Box::new(move || timestamp(now(began) + skew)),
             random: Box::new(move || drawn(&format!("{number}/{}", nth.fetch_add(1, Ordering::SeqCst)))),
         };

@@ -17,7 +17,7 @@ async fn audit(bench: &Bench, user: &str) -> AuditReport {
 
 /// The texts of a user's discrepancies.
 async fn faults(bench: &Bench, user: &str) -> Vec<String> {
-    audit(bench, user).await.discrepancies.named().map(Discrepancy::to_string).collect()
+    audit(bench, user).await.discrepancies.listed().map(Discrepancy::to_string).collect()
 }
 
 /// Whether a request reads all of a user's items, or all of an index.
@@ -132,7 +132,7 @@ async fn very_many_discrepancies_are_counted_and_a_hundred_are_named() {
     bench.damage("u", "charge#chat-1#m-1", Some(|item| _ = item.remove("credits"))).await;
     bench.copy("u", "charge#chat-1#m-1", 150).await;
     let found = audit(&bench, "u").await.discrepancies;
-    assert_eq!(found.named().count(), Discrepancies::NAMED_MAX);
+    assert_eq!(found.listed().count(), Discrepancies::LISTED_MAX);
     assert!(found.count() > 150 && !found.is_repairable(), "{found:?}");
 }
 
@@ -173,7 +173,7 @@ async fn an_audit_of_many_records_or_none_is_right() {
     let empty = OnWire::Answered(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
     bench.wire.inject(move |sent| is_read_of(sent, Some("timeline")).then(|| empty.clone()));
     let found = audit(&bench, "u").await.discrepancies;
-    assert_eq!(found.named().count(), Discrepancies::NAMED_MAX);
+    assert_eq!(found.listed().count(), Discrepancies::LISTED_MAX);
     assert!(found.count() > 3_000, "at least one of each part of the index: {}", found.count());
 }
 

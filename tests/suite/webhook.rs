@@ -174,13 +174,13 @@ async fn a_signed_body_is_still_looked_at() {
         body.to_string()
     };
     for (body, detail) in [
-        ("{".to_owned(), "malformed JSON at line 1 column 1"),
-        ("\u{0}".to_owned(), "malformed JSON at line 1 column 1"),
-        (String::new(), "generation_uuid: missing; status: missing"),
-        (with("status", json!("done")), "status: must be succeeded or failed"),
-        (with("error", json!({ "code": 1 })), "error: must be a string"),
-        (with("task_token", json!("")), "task_token: must be 1 to 2048 characters"),
-        (with("reason", json!("r")), "reason: unknown"),
+        ("{".to_owned(), "The JSON is malformed at line 1, column 1."),
+        ("\u{0}".to_owned(), "The JSON is malformed at line 1, column 1."),
+        (String::new(), "`generation_uuid` is required. `status` is required."),
+        (with("status", json!("done")), "`status` must be `succeeded` or `failed`."),
+        (with("error", json!({ "code": 1 })), "`error` must be a string."),
+        (with("task_token", json!("")), "`task_token` must be 1 to 2048 characters."),
+        (with("reason", json!("r")), "`reason` is not a field of this request."),
     ] {
         let header = signature(WEBHOOK_SECRET, bench.clock.now(), body.as_bytes());
         let answer = bench.http_with("POST", URL, body, None, json!({ "x-signature": header })).await;

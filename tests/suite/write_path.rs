@@ -177,7 +177,7 @@ fn user_and_deadline(bench: &Bench) -> (UserId, Timestamp) {
 async fn discrepancies(bench: &Bench) -> Vec<String> {
     let (user, deadline) = user_and_deadline(bench);
     let report = bench.ledger().audit(&user, deadline).await.unwrap();
-    report.discrepancies.named().map(Discrepancy::to_string).collect()
+    report.discrepancies.listed().map(Discrepancy::to_string).collect()
 }
 
 /// What the audit of the whole table counts: users, users with discrepancies, failed audits.
@@ -301,7 +301,7 @@ async fn a_wallet_that_is_an_hour_ahead_of_the_clock_is_changed_by_a_repair_alon
         let (user, deadline) = user_and_deadline(&bench);
         let repaired = bench.ledger().repair(&user, deadline).await.unwrap();
         let version = repaired.after.unwrap().version.unwrap();
-        assert!(repaired.written.is_some() && version <= bench.clock.now().plus_millis(60_000), "{version}");
+        assert!(repaired.trans_no.is_some() && version <= bench.clock.now().plus_millis(60_000), "{version}");
         bench.invoke(DECREASE, charge("gen-2", None, 1)).await.unwrap();
         assert_eq!(bench.sound_balance("u").await, 5);
         assert_eq!(discrepancies(&bench).await, [""; 0]);
@@ -553,7 +553,7 @@ async fn a_repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
     let before = bench.items().await;
     let (user, deadline) = user_and_deadline(&bench);
     let repaired = bench.ledger().repair(&user, deadline).await;
-    assert!(repaired.as_ref().map_or(true, |repair| repair.written.is_none()), "{repaired:?}");
+    assert!(repaired.as_ref().map_or(true, |repair| repair.trans_no.is_none()), "{repaired:?}");
     assert!(bench.items().await == before, "nothing is written");
 }
 

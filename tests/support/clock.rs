@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use scrip::{domain::Timestamp, ledger::Sources};
+use scrip::{domain::Timestamp, ledger::ClockAndRandom};
 use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
@@ -58,9 +58,9 @@ impl Clock {
     }
 
     /// This clock, as the ledger takes it.
-    pub fn sources(&self) -> Sources {
+    pub fn sources(&self) -> ClockAndRandom {
         let (now, random) = (self.clone(), self.clone());
-        Sources { now: Box::new(move || now.now()), random: Box::new(move || random.draw()) }
+        ClockAndRandom { now: Box::new(move || now.now()), random: Box::new(move || random.draw()) }
     }
 
     fn draw(&self) -> Uuid {

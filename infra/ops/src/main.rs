@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Connection, Store, TABLE},
 };
 use scrip_ops::{
@@ -74,7 +74,7 @@ async fn run(options: Options) -> Result<(), Problem> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
     let table = options.dynamodb_table;
     let store = Store::connect(connection, &table).await;
-    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(PATIENCE_MILLIS);
+    let ledger = Ledger::new(store, ClockAndRandom::system()).with_contention_budget(PATIENCE_MILLIS);
     match options.command {
         Command::Migrate { old, settings } => {
             let names = old.called.names()?;

@@ -62,7 +62,7 @@ impl Report {
         if discrepancies.is_empty() || discrepancies.is_repairable() {
             return Ok(());
         }
-        let first = discrepancies.named().find(|discrepancy| !discrepancy.is_repairable());
+        let first = discrepancies.listed().find(|discrepancy| !discrepancy.is_repairable());
         let why = first.map_or_else(|| "one of very many faults".to_owned(), Discrepancy::to_string);
         let user = &self.user;
         Err(Problem(format!("user {user}: nothing is written, because more is wrong than the wallet: {why}")))
@@ -73,12 +73,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ledger::Repair { discrepancies, records, before, after, written } = &self.repair;
         writeln!(f, "user {}, {records} records, {} faults", self.user, discrepancies.count())?;
-        for discrepancy in discrepancies.named() {
+        for discrepancy in discrepancies.listed() {
             let by_whom = if discrepancy.is_repairable() { "the wallet's" } else { "not the wallet's" };
             writeln!(f, "    {discrepancy}: {by_whom}")?;
         }
-        if discrepancies.unnamed() > 0 {
-            writeln!(f, "    and {} more", discrepancies.unnamed())?;
+        if discrepancies.unlisted() > 0 {
+            writeln!(f, "    and {} more", discrepancies.unlisted())?;
         }
         let Some(after) = after else { return Ok(()) };
         writeln!(f, "what the wallet says, and what the records give:")?;

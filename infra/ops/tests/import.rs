@@ -132,7 +132,7 @@ async fn a_migrated_user_is_repaired_as_any_other() {
     bench.damage("u", "wallet", None).await;
     let deadline = bench.clock.now().plus_millis(60_000);
     let repaired = bench.ledger().repair(&history.user, deadline).await.unwrap();
-    assert_eq!((repaired.written.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
+    assert_eq!((repaired.trans_no.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
     assert_eq!(bench.balance("u").await, balance);
     assert_eq!(bench.ledger().audit(&history.user, deadline).await.unwrap().discrepancies.count(), 0);
     assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is written over");

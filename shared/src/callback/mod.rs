@@ -52,7 +52,7 @@ impl Callbacks {
     }
 
     /// Verifies the contract's `X-Signature` of these bytes.
-    pub(crate) async fn admit(
+    pub(crate) async fn verify(
         &self,
         header: Option<&str>,
         body: &[u8],
@@ -61,7 +61,7 @@ impl Callbacks {
         let header = header.ok_or(CallbackError::Signature("There is no X-Signature."))?;
         let signature = signature::Signature::parse(header, now).map_err(CallbackError::Signature)?;
         let secrets = self.secrets.current(now).await?;
-        if secrets.iter().any(|secret| signature.is_by(secret, body)) {
+        if secrets.iter().any(|secret| signature.matches(secret, body)) {
             Ok(())
         } else {
             Err(CallbackError::Signature("No v1 of X-Signature is the signature of this body."))

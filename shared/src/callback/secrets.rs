@@ -12,7 +12,7 @@ use super::{CallbackError, timeouts};
 use crate::{aws_config::describe_error, domain::Timestamp};
 
 /// The time after which secrets are read again, in milliseconds.
-const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
+const CACHE_MILLIS: i64 = 5 * 60 * 1_000;
 
 /// A secret of a provider: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
 ///
@@ -40,8 +40,8 @@ impl TryFrom<&str> for Secret {
     type Error = &'static str;
 
     fn try_from(text: &str) -> Result<Secret, &'static str> {
-        let of_form = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
-        if (16..=255).contains(&text.len()) && text.bytes().all(of_form) {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
+        if (16..=255).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Secret(text.to_owned()))
         } else {
             Err("a webhook secret must be 16 to 255 of A-Z a-z 0-9 . _ : + / = -")
@@ -109,7 +109,7 @@ impl CachedSecret {
     async fn current(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
-            Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),
+            Some((read_at, secrets)) if now < read_at.plus_millis(CACHE_MILLIS) => return Ok(secrets.clone()),
             Some((_, before)) => self.read().await.unwrap_or_else(|why| {
                 tracing::error!(why, "webhook secrets cannot be read again");
                 before.clone()
@@ -121,8 +121,8 @@ impl CachedSecret {
     }
 
     async fn read(&self) -> Result<Arc<[Secret]>, String> {
-        let got = self.client.get_secret_value().secret_id(&self.id).send().await;
-        let value = got.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
+        let response = self.client.get_secret_value().secret_id(&self.id).send().await;
+        let value = response.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
         let secrets = Secret::list(value.secret_string().unwrap_or_default())?;
         Ok(secrets.into())
     }

@@ -10,14 +10,14 @@ use crate::domain::Timestamp;
 const WINDOW_SECONDS: u64 = 300;
 
 /// HMAC-SHA256, in bytes.
-type Code = [u8; 32];
+type Digest = [u8; 32];
 
 /// A parsed `t=<unix seconds>,v1=<hex>`.
 pub(super) struct Signature<'a> {
     /// The text of the time, which is part of the signed bytes.
     seconds: &'a str,
-    /// The codes of the `v1` parts: several during the replacement of a secret.
-    codes: Vec<Code>,
+    /// The digests of the `v1` parts: several during the replacement of a secret.
+    digests: Vec<Digest>,
 }
 
 impl<'a> Signature<'a> {
@@ -36,20 +36,20 @@ impl<'a> Signature<'a> {
         if now.millis().div_euclid(1_000).abs_diff(signed_at) > WINDOW_SECONDS {
             return Err("The t of X-Signature is more than 300 s from now.");
         }
-        Ok(Signature { seconds, codes: all("v1").filter_map(code).collect() })
+        Ok(Signature { seconds, digests: all("v1").filter_map(parse_digest).collect() })
     }
 
     /// Whether this secret signed these bytes. The comparison takes constant time.
-    pub(super) fn is_by(&self, secret: &Secret, body: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &Secret, body: &[u8]) -> bool {
         let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
         let signed = keyed.chain_update(self.seconds).chain_update(".").chain_update(body);
-        self.codes.iter().any(|code| signed.clone().verify_slice(code).is_ok())
+        self.digests.iter().any(|digest| signed.clone().verify_slice(digest).is_ok())
     }
 }
 
-fn code(hex: &str) -> Option<Code> {
-    let mut code = Code::default();
-    hex::decode_to_slice(hex, &mut code).ok().map(|()| code)
+fn parse_digest(hex: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    hex::decode_to_slice(hex, &mut digest).ok().map(|()| digest)
 }
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     fn check(header: &str, after_millis: i64, expected: Result<bool, &'static str>) {
         let now = Timestamp::from_millis(1_700_000_000_000 + after_millis).unwrap();
         let secret = Secret::try_from(SECRET).unwrap();
-        let found = Signature::parse(header, now).map(|signature| signature.is_by(&secret, b"{}"));
+        let found = Signature::parse(header, now).map(|signature| signature.matches(&secret, b"{}"));
         assert_eq!(found, expected, "{header}, {after_millis} ms after");
     }
 

@@ -33,7 +33,7 @@ pub struct WalletRebuild {
 struct RebuiltPack {
     grant: Grant,
     /// Whether the record of the grant was seen, or allocations alone.
-    is_there: bool,
+    has_record: bool,
     /// What live charges took.
     taken: u128,
 }
@@ -52,7 +52,7 @@ impl WalletRebuild {
         changes.collect::<Vec<_>>().into_iter().for_each(|change| self.apply(change.effect));
         let entry = record.entry()?.as_of(self.as_of)?;
         if !key.fits(record) {
-            self.discrepancies.insert(Discrepancy::Misplaced(entry.trans_no));
+            self.discrepancies.insert(Discrepancy::MisplacedRecord(entry.trans_no));
         }
         self.has_keyed_charges |= matches!(key, RecordKey::Charge { generation: Some(_), key: Some(_) });
         self.records += 1;
@@ -70,17 +70,17 @@ impl WalletRebuild {
                 let counted = self.totals.entry(trans_type.clone()).or_default().voided.add(credits);
                 (trans_type, counted)
             }
-            Effect::Granted(grant) => return self.pack_of(grant).is_there = true,
+            Effect::Granted(grant) => return self.rebuilt_pack(grant).has_record = true,
             Effect::Taken(grant, credits) => {
-                return self.pack_of(grant).taken += u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).taken += u128::from(credits.as_u64());
             }
-            Effect::GivenBack(grant, credits) => {
-                return self.pack_of(grant).taken -= u128::from(credits.as_u64());
+            Effect::Returned(grant, credits) => {
+                return self.rebuilt_pack(grant).taken -= u128::from(credits.as_u64());
             }
             Effect::Fenced => return self.fences += 1,
         };
         if counted.is_err() {
-            self.discrepancies.insert(Discrepancy::TooMuch(trans_type));
+            self.discrepancies.insert(Discrepancy::TotalOverflow(trans_type));
         }
     }
 
@@ -106,7 +106,7 @@ impl WalletRebuild {
 
     /// The sum of what is left in the packs that have not run out then.
     pub fn balance(&self, then: Timestamp) -> i128 {
-        self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(then)).map(RebuiltPack::left).sum()
+        self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(then)).map(RebuiltPack::remaining).sum()
     }
 
     /// All discrepancies, with those of the wallet where it can be read. Packs that have
@@ -114,11 +114,11 @@ impl WalletRebuild {
     pub fn discrepancies(&self, wallet: Option<&Wallet>, now: Timestamp) -> Discrepancies {
         let mut discrepancies = self.discrepancies.clone();
         discrepancies.extend(self.latest.filter(|at| is_ahead(*at, now)).map(Discrepancy::RecordsAhead));
-        for RebuiltPack { grant, is_there, taken } in self.packs.values() {
-            if !is_there {
+        for RebuiltPack { grant, has_record, taken } in self.packs.values() {
+            if !has_record {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
             } else if *taken > u128::from(grant.credits.as_u64()) {
-                discrepancies.insert(Discrepancy::Overdrawn(grant.trans_no, *taken, grant.credits));
+                discrepancies.insert(Discrepancy::PackOverdrawn(grant.trans_no, *taken, grant.credits));
             }
         }
         if let Some(wallet) = wallet {
@@ -136,10 +136,10 @@ impl WalletRebuild {
 
     fn compare_packs(&self, wallet: &Wallet, now: Timestamp, discrepancies: &mut Discrepancies) {
         let now = wallet.version.map_or(now, |version| now.max(version));
-        let mut held = BTreeMap::new();
+        let mut balances = BTreeMap::new();
         for pack in &wallet.packs {
             let trans_no = pack.grant.trans_no;
-            held.insert(trans_no, i128::from(pack.remaining.as_u64()));
+            balances.insert(trans_no, i128::from(pack.remaining.as_u64()));
             match self.packs.get(&trans_no) {
                 None => discrepancies.insert(Discrepancy::PackUnknown(trans_no)),
                 Some(rebuilt) if rebuilt.grant != pack.grant => {
@@ -150,7 +150,8 @@ impl WalletRebuild {
         }
         for rebuilt in self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(now)) {
             let trans_no = rebuilt.grant.trans_no;
-            let (by_wallet, by_records) = (held.get(&trans_no).copied().unwrap_or_default(), rebuilt.left());
+            let (by_wallet, by_records) =
+                (balances.get(&trans_no).copied().unwrap_or_default(), rebuilt.remaining());
             if by_wallet != by_records && by_records >= 0 {
                 discrepancies.insert(Discrepancy::PackBalance(trans_no, by_wallet, by_records));
             }
@@ -158,24 +159,25 @@ impl WalletRebuild {
     }
 
     fn compare_sums(&self, wallet: &Wallet, discrepancies: &mut Discrepancies) {
-        for of in self.totals.keys().chain(wallet.totals.keys()) {
-            let sums = |totals: &BTreeMap<TransType, Totals>| totals.get(of).copied().unwrap_or_default();
+        for trans_type in self.totals.keys().chain(wallet.totals.keys()) {
+            let sums =
+                |totals: &BTreeMap<TransType, Totals>| totals.get(trans_type).copied().unwrap_or_default();
             let (by_wallet, by_records) = (sums(&wallet.totals), sums(&self.totals));
             if by_wallet != by_records {
-                discrepancies.insert(Discrepancy::TotalsMismatch(of.clone(), by_wallet, by_records));
+                discrepancies.insert(Discrepancy::TotalsMismatch(trans_type.clone(), by_wallet, by_records));
             }
         }
         if self.fences != wallet.fences {
-            discrepancies.insert(Discrepancy::Fences(wallet.fences, self.fences));
+            discrepancies.insert(Discrepancy::FenceCount(wallet.fences, self.fences));
         }
         if self.has_keyed_charges && !wallet.has_keyed_charges {
-            discrepancies.insert(Discrepancy::KeyedCharges);
+            discrepancies.insert(Discrepancy::KeyedChargesFlag);
         }
     }
 
     /// The pack of a grant: the copy that came first, or this one.
-    fn pack_of(&mut self, grant: &Grant) -> &mut RebuiltPack {
-        let new = RebuiltPack { grant: grant.clone(), is_there: false, taken: 0 };
+    fn rebuilt_pack(&mut self, grant: &Grant) -> &mut RebuiltPack {
+        let new = RebuiltPack { grant: grant.clone(), has_record: false, taken: 0 };
         let rebuilt = self.packs.entry(grant.trans_no).or_insert(new);
         if rebuilt.grant != *grant {
             self.discrepancies.insert(Discrepancy::GrantDiffers(grant.trans_no));
@@ -185,7 +187,7 @@ impl WalletRebuild {
 }
 
 impl RebuiltPack {
-    fn left(&self) -> i128 {
+    fn remaining(&self) -> i128 {
         i128::from(self.grant.credits.as_u64()) - i128::try_from(self.taken).unwrap_or(i128::MAX)
     }
 }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{LedgerError, Limit};
+use super::{LedgerError, LedgerLimit};
 
 /// A whole number of prepaid credits, 0 to [`Credits::TOTAL_MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Credits {
 
     /// The sum, or `LimitExceeded` beyond [`Credits::TOTAL_MAX`].
     pub fn checked_add(self, other: Credits) -> Result<Credits, LedgerError> {
-        Credits::try_from(self.0 + other.0).map_err(|_| LedgerError::LimitExceeded(Limit::Total))
+        Credits::try_from(self.0 + other.0).map_err(|_| LedgerError::LimitExceeded(LedgerLimit::Total))
     }
 
     /// The difference, or `None` where it would be negative.
@@ -83,6 +83,6 @@ mod tests {
     fn a_sum_stops_at_what_json_holds_exactly() {
         let one = Credits(1);
         assert_eq!(Credits(Credits::TOTAL_MAX.0 - 1).checked_add(one), Ok(Credits::TOTAL_MAX));
-        assert_eq!(Credits::TOTAL_MAX.checked_add(one), Err(LedgerError::LimitExceeded(Limit::Total)));
+        assert_eq!(Credits::TOTAL_MAX.checked_add(one), Err(LedgerError::LimitExceeded(LedgerLimit::Total)));
     }
 }

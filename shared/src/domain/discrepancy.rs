@@ -17,15 +17,15 @@ pub(super) fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Discrepancy {
     /// The ledger never writes such a `user_uuid`.
-    NoUser,
+    InvalidUser,
     /// An item that is no readable record: its key, and why.
-    Unreadable(String),
+    UnreadableItem(String),
     /// The wallet cannot be read, or has attributes that the ledger does not write: why.
     WalletUnreadable(String),
     /// An item of a newer format than this version reads: its key, and which.
     NewerFormat(String),
     /// The key of a record is that of another one.
-    Misplaced(TransNo),
+    MisplacedRecord(TransNo),
     /// There are records and no wallet.
     WalletMissing,
     /// There are records that are later than the wallet.
@@ -40,7 +40,7 @@ pub enum Discrepancy {
     /// A charge has another copy of the grant than the grant's record.
     GrantDiffers(TransNo),
     /// Charges took more from a pack than was granted: what they took, what was granted.
-    Overdrawn(TransNo, u128, Credits),
+    PackOverdrawn(TransNo, u128, Credits),
     /// A pack is in the wallet and in no record.
     PackUnknown(TransNo),
     /// The wallet has another copy of the grant than the grant's record.
@@ -50,15 +50,15 @@ pub enum Discrepancy {
     /// The sums of a trans_type: by the wallet, by the records.
     TotalsMismatch(TransType, Totals, Totals),
     /// There are charges with both a generation and a key, and the wallet has no mark of it.
-    KeyedCharges,
+    KeyedChargesFlag,
     /// How many fences there are: by the wallet, by the records.
-    Fences(u64, u64),
+    FenceCount(u64, u64),
     /// The records of a trans_type sum up to more than any wallet may hold.
-    TooMuch(TransType),
+    TotalOverflow(TransType),
     /// The timeline index does not have the record as it is.
-    Timeline(TransNo),
+    TimelineIndex(TransNo),
     /// The generation index does not have the charge.
-    Generation(TransNo),
+    GenerationIndex(TransNo),
 }
 
 impl Discrepancy {
@@ -73,23 +73,23 @@ impl Discrepancy {
             | Discrepancy::PackUnknown(_)
             | Discrepancy::PackDiffers(_)
             | Discrepancy::PackBalance(..)
-            | Discrepancy::KeyedCharges => true,
+            | Discrepancy::KeyedChargesFlag => true,
             Discrepancy::TotalsMismatch(_, by_wallet, by_records) => {
                 by_wallet.created.count <= by_records.created.count
                     && by_wallet.voided.count <= by_records.voided.count
             }
-            Discrepancy::Fences(by_wallet, by_records) => by_wallet <= by_records,
-            Discrepancy::NoUser
-            | Discrepancy::Unreadable(_)
+            Discrepancy::FenceCount(by_wallet, by_records) => by_wallet <= by_records,
+            Discrepancy::InvalidUser
+            | Discrepancy::UnreadableItem(_)
             | Discrepancy::NewerFormat(_)
-            | Discrepancy::Misplaced(_)
+            | Discrepancy::MisplacedRecord(_)
             | Discrepancy::RecordsAhead(_)
             | Discrepancy::GrantMissing(_)
             | Discrepancy::GrantDiffers(_)
-            | Discrepancy::Overdrawn(..)
-            | Discrepancy::TooMuch(_)
-            | Discrepancy::Timeline(_)
-            | Discrepancy::Generation(_) => false,
+            | Discrepancy::PackOverdrawn(..)
+            | Discrepancy::TotalOverflow(_)
+            | Discrepancy::TimelineIndex(_)
+            | Discrepancy::GenerationIndex(_) => false,
         }
     }
 }
@@ -98,44 +98,44 @@ impl Discrepancy {
 /// user with millions of damaged records fits the memory of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discrepancies {
-    named: BTreeSet<Discrepancy>,
-    unnamed: u64,
+    listed: BTreeSet<Discrepancy>,
+    unlisted: u64,
     has_unrepairable: bool,
 }
 
 impl Discrepancies {
     /// How many discrepancies have names.
-    pub const NAMED_MAX: usize = 100;
+    pub const LISTED_MAX: usize = 100;
 
     /// Adds one. Where there are too many, the greatest one loses its name.
     pub fn insert(&mut self, discrepancy: Discrepancy) {
         self.has_unrepairable |= !discrepancy.is_repairable();
-        self.named.insert(discrepancy);
-        if self.named.len() > Self::NAMED_MAX {
-            self.named.pop_last();
-            self.unnamed += 1;
+        self.listed.insert(discrepancy);
+        if self.listed.len() > Self::LISTED_MAX {
+            self.listed.pop_last();
+            self.unlisted += 1;
         }
     }
 
     /// Adds discrepancies of records that a repair of the wallet does not correct.
-    pub fn insert_unnamed(&mut self, count: u64) {
+    pub fn insert_unlisted(&mut self, count: u64) {
         self.has_unrepairable |= count > 0;
-        self.unnamed += count;
+        self.unlisted += count;
     }
 
     /// Those with names, in order.
-    pub fn named(&self) -> impl Iterator<Item = &Discrepancy> {
-        self.named.iter()
+    pub fn listed(&self) -> impl Iterator<Item = &Discrepancy> {
+        self.listed.iter()
     }
 
     /// How many there are besides. One that several records show may count several times.
-    pub fn unnamed(&self) -> u64 {
-        self.unnamed
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted
     }
 
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.named.len() as u64 + self.unnamed
+        self.listed.len() as u64 + self.unlisted
     }
 
     /// Whether there are none.
@@ -166,11 +166,13 @@ impl From<Discrepancy> for Discrepancies {
 impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Discrepancy::NoUser => f.write_str("this is no user_uuid that the ledger has written"),
-            Discrepancy::Unreadable(why)
+            Discrepancy::InvalidUser => f.write_str("this is no user_uuid that the ledger has written"),
+            Discrepancy::UnreadableItem(why)
             | Discrepancy::WalletUnreadable(why)
             | Discrepancy::NewerFormat(why) => f.write_str(why),
-            Discrepancy::Misplaced(record) => write!(f, "record {record} is under the key of another record"),
+            Discrepancy::MisplacedRecord(record) => {
+                write!(f, "record {record} is under the key of another record")
+            }
             Discrepancy::WalletMissing => f.write_str("there are records and no wallet"),
             Discrepancy::WalletBehind => f.write_str("there are records that are later than the wallet"),
             Discrepancy::VersionAhead(version) => {
@@ -185,7 +187,7 @@ impl fmt::Display for Discrepancy {
             Discrepancy::GrantDiffers(pack) => {
                 write!(f, "pack {pack} differs between a charge and its grant's record")
             }
-            Discrepancy::Overdrawn(pack, taken, granted) => {
+            Discrepancy::PackOverdrawn(pack, taken, granted) => {
                 write!(f, "pack {pack} was granted {granted}, and the records took {taken} from it")
             }
             Discrepancy::PackUnknown(pack) => write!(f, "pack {pack} is in the wallet and in no record"),
@@ -201,15 +203,17 @@ impl fmt::Display for Discrepancy {
                 describe(by_wallet),
                 describe(by_records)
             ),
-            Discrepancy::KeyedCharges => f.write_str("the wallet does not know of charges with keys"),
-            Discrepancy::Fences(by_wallet, by_records) => {
+            Discrepancy::KeyedChargesFlag => f.write_str("the wallet does not know of charges with keys"),
+            Discrepancy::FenceCount(by_wallet, by_records) => {
                 write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")
             }
-            Discrepancy::TooMuch(of) => write!(f, "the records of {of} sum up to more than 2^53-1"),
-            Discrepancy::Timeline(record) => {
+            Discrepancy::TotalOverflow(of) => write!(f, "the records of {of} sum up to more than 2^53-1"),
+            Discrepancy::TimelineIndex(record) => {
                 write!(f, "record {record} is not the same in the timeline's index")
             }
-            Discrepancy::Generation(record) => write!(f, "record {record} is not in the generations' index"),
+            Discrepancy::GenerationIndex(record) => {
+                write!(f, "record {record} is not in the generations' index")
+            }
         }
     }
 }
@@ -230,19 +234,19 @@ mod tests {
 
     #[test]
     fn names_are_bounded_and_what_lost_its_name_still_forbids_a_repair() {
-        let max = Discrepancies::NAMED_MAX as u64;
-        for (repairable, unrepairable, unnamed) in
+        let max = Discrepancies::LISTED_MAX as u64;
+        for (repairable, unrepairable, unlisted) in
             [(0, 0, 0), (5, 0, 0), (max, 0, 0), (max + 7, 0, 7), (0, 3, 0), (max, 3, 3), (max, max, max)]
         {
             let mut all = Discrepancies::default();
-            all.extend((0..repairable).map(|nth| Discrepancy::Fences(0, nth + 1)));
-            all.extend((0..unrepairable).map(|nth| Discrepancy::Fences(nth + 2, 1)));
-            assert_eq!((all.count(), all.unnamed()), (repairable + unrepairable, unnamed));
-            assert_eq!(all.named().count() as u64, all.count() - unnamed);
+            all.extend((0..repairable).map(|nth| Discrepancy::FenceCount(0, nth + 1)));
+            all.extend((0..unrepairable).map(|nth| Discrepancy::FenceCount(nth + 2, 1)));
+            assert_eq!((all.count(), all.unlisted()), (repairable + unrepairable, unlisted));
+            assert_eq!(all.listed().count() as u64, all.count() - unlisted);
             assert_eq!(all.is_repairable(), repairable > 0 && unrepairable == 0);
         }
         let mut all = Discrepancies::from(Discrepancy::WalletMissing);
-        all.insert_unnamed(2);
+        all.insert_unlisted(2);
         assert!(!all.is_repairable() && all.count() == 3);
     }
 }

@@ -11,7 +11,7 @@ pub enum LedgerError {
     #[error("{0}")]
     InvalidRequest(String),
     /// The usable packs hold less than the charge needs.
-    #[error("The balance is {balance}, the charge needs {required}.")]
+    #[error("The balance is {balance}, but the charge needs {required}.")]
     InsufficientCredits {
         /// What the usable packs hold.
         balance: Credits,
@@ -29,7 +29,7 @@ pub enum LedgerError {
     GenerationVoided,
     /// A limit of the ledger.
     #[error("{0}")]
-    LimitExceeded(Limit),
+    LimitExceeded(LedgerLimit),
     /// Contention or throttling outlasted the retries.
     #[error("Too much at once: try again.")]
     Busy,
@@ -43,7 +43,7 @@ pub enum LedgerError {
 
 /// The limits of [`LedgerError::LimitExceeded`].
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Limit {
+pub enum LedgerLimit {
     /// A grant beyond the packs with credits left that one wallet may have.
     #[error("The wallet holds 500 packs with credits left.")]
     Packs,

@@ -46,8 +46,8 @@ impl<Kind> TryFrom<String> for Id<Kind> {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        let of_form = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-        if (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(of_form) {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        if (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Id { text, kind: PhantomData })
         } else {
             Err("must be 1 to 255 of A-Z a-z 0-9 . _ : -")

@@ -10,7 +10,7 @@ impl Reason {
     const CHARS_MAX: usize = 255;
 
     /// The beginning of a text, as much as a reason may be; none of an empty one.
-    pub fn cut(text: &str) -> Option<Reason> {
+    pub fn truncated(text: &str) -> Option<Reason> {
         text.chars().take(Reason::CHARS_MAX).collect::<String>().try_into().ok()
     }
 

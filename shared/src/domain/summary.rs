@@ -24,7 +24,7 @@ impl Summary {
     /// `Internal` when the wallet contradicts itself.
     pub fn lifetime(wallet: &Wallet, now: Timestamp) -> Result<Summary, LedgerError> {
         let contradiction = || LedgerError::Internal("the wallet's totals contradict each other".to_owned());
-        let mut summary = Summary { granted: wallet.granted()?, ..Summary::default() };
+        let mut summary = Summary { granted: wallet.total_granted()?, ..Summary::default() };
         for (trans_type, totals) in &wallet.totals {
             if let TransType::Charge(_) = trans_type {
                 let live = totals.created.checked_sub(totals.voided).ok_or_else(contradiction)?;
@@ -55,8 +55,8 @@ impl Summary {
 
     fn spend(&mut self, trans_type: &TransType, live: CreditSum) -> Result<(), LedgerError> {
         if live.count > 0 {
-            let tally = self.by_trans_type.entry(trans_type.clone()).or_default();
-            *tally = tally.checked_add(live)?;
+            let sum = self.by_trans_type.entry(trans_type.clone()).or_default();
+            *sum = sum.checked_add(live)?;
             self.spent = self.spent.checked_add(live)?;
         }
         Ok(())
@@ -82,8 +82,8 @@ mod tests {
         ChargeType::Generation("image".to_owned())
     }
 
-    fn tally((sum, count): (u64, u64)) -> CreditSum {
-        CreditSum { credits: credits(sum), count }
+    fn sum((total, count): (u64, u64)) -> CreditSum {
+        CreditSum { credits: credits(total), count }
     }
 
     /// Takes the steps and compares both ways of summing with (credits, count)
@@ -120,11 +120,10 @@ mod tests {
                 }
             }
         }
-        let mut expected =
-            Summary { granted: tally(granted_sum), voided: tally(voided), ..Summary::default() };
-        for (of, sum) in spent {
-            expected.spent = expected.spent.checked_add(tally(*sum)).unwrap();
-            expected.by_trans_type.insert(TransType::Charge(of.clone()), tally(*sum));
+        let mut expected = Summary { granted: sum(granted_sum), voided: sum(voided), ..Summary::default() };
+        for (of, total) in spent {
+            expected.spent = expected.spent.checked_add(sum(*total)).unwrap();
+            expected.by_trans_type.insert(TransType::Charge(of.clone()), sum(*total));
         }
         let mut counted = Summary::default();
         entries.iter().for_each(|entry| counted.count(entry).unwrap());
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_refund_of_migrated_history_was_granted() {
-        let created = tally((7, 1));
+        let created = sum((7, 1));
         let refund = TransType::Refund(ChargeType::Chat);
         let totals = BTreeMap::from([(refund.clone(), Totals { created, ..Totals::default() })]);
         let (_, grant) = Wallet::default().grant(&a_grant((7, None)), invocation_id(), at(0)).unwrap();
@@ -183,7 +182,7 @@ mod tests {
             ("more left than granted and not spent", (1, 1), (0, 0)),
         ] {
             let mut wallet = wallet.clone();
-            wallet.totals.insert(chat(), Totals { created: tally(created), voided: tally(voided) });
+            wallet.totals.insert(chat(), Totals { created: sum(created), voided: sum(voided) });
             let summed = Summary::lifetime(&wallet, at(0));
             assert!(matches!(summed, Err(LedgerError::Internal(_))), "{contradiction}");
         }

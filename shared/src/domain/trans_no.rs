@@ -58,7 +58,7 @@ impl TransNo {
     }
 
     /// Whether the invocation of `invocation_id` made it.
-    pub fn is_of(self, invocation_id: InvocationId) -> bool {
+    pub fn is_from(self, invocation_id: InvocationId) -> bool {
         self == TransNo::new(self.created_at(), invocation_id)
     }
 
@@ -107,8 +107,8 @@ mod tests {
         let (ours, theirs) = (InvocationId::new(Uuid::from_u128(7)), InvocationId::new(Uuid::from_u128(8)));
         let trans_no = TransNo::new(moment, ours);
         assert_eq!(trans_no.created_at(), moment);
-        assert!(trans_no.is_of(ours) && !trans_no.is_of(theirs));
-        assert!(TransNo::new(moment.plus_millis(1), ours).is_of(ours));
+        assert!(trans_no.is_from(ours) && !trans_no.is_from(theirs));
+        assert!(TransNo::new(moment.plus_millis(1), ours).is_from(ours));
         assert!(TransNo::first_at(moment) <= trans_no && trans_no < TransNo::first_at(moment.plus_millis(1)));
         assert_eq!(TransNo::try_from(trans_no.uuid()), Ok(trans_no));
         assert!(TransNo::try_from(Uuid::from_u128(7)).is_err());

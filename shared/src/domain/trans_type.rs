@@ -56,9 +56,9 @@ impl ChargeType {
         if text == "chat" {
             return Some(ChargeType::Chat);
         }
-        let of_form = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         text.strip_suffix("_generation")
-            .filter(|kind| (1..=64).contains(&kind.len()) && kind.bytes().all(of_form))
+            .filter(|kind| (1..=64).contains(&kind.len()) && kind.bytes().all(is_allowed))
             .map(|kind| ChargeType::Generation(kind.to_owned()))
     }
 }

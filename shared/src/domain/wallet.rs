@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Credits, Effect, Grant, GrantType, LedgerError, Limit, Timestamp, TransNo, TransType,
+    Credits, Effect, Grant, GrantType, LedgerError, LedgerLimit, Timestamp, TransNo, TransType,
     discrepancy::is_ahead,
 };
 
@@ -64,7 +64,7 @@ impl Wallet {
     pub const CHARGE_TYPES_MAX: usize = 100;
     /// How long a pack that ran out stays: clocks differ, and what is dropped by
     /// one that is ahead is gone for all.
-    const EXPIRED_STAYS_MILLIS: i64 = 60_000;
+    const EXPIRED_RETENTION_MILLIS: i64 = 60_000;
 
     /// The sum of what is left in the usable packs.
     pub fn balance(&self, now: Timestamp) -> Credits {
@@ -116,10 +116,10 @@ impl Wallet {
                 }
                 Effect::Voided(trans_type, credits) => self.count_void(&trans_type, credits)?,
                 Effect::Granted(grant) => {
-                    self.insert(Pack { grant: grant.clone(), remaining: grant.credits });
+                    self.insert_pack(Pack { grant: grant.clone(), remaining: grant.credits });
                 }
-                Effect::Taken(grant, credits) => self.take(grant, credits)?,
-                Effect::GivenBack(grant, credits) => self.give_back(grant, credits, at)?,
+                Effect::Taken(grant, credits) => self.take_credits(grant, credits)?,
+                Effect::Returned(grant, credits) => self.return_credits(grant, credits, at)?,
                 Effect::Fenced => self.fences += 1,
             }
         }
@@ -134,25 +134,25 @@ impl Wallet {
     pub(super) fn normalized(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
         let (mut wallet, _) = self.begin_change(now)?;
         wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
-        wallet.granted()?;
-        wallet.charged().try_fold(CreditSum::default(), CreditSum::checked_add)?;
+        wallet.total_granted()?;
+        wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::Packs));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
         }
-        if wallet.charged().count() > Self::CHARGE_TYPES_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
+        if wallet.charge_totals().count() > Self::CHARGE_TYPES_MAX {
+            return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));
         }
         Ok(wallet)
     }
 
     /// All that was ever granted.
-    pub fn granted(&self) -> Result<CreditSum, LedgerError> {
+    pub fn total_granted(&self) -> Result<CreditSum, LedgerError> {
         let grants = self.totals.iter().filter(|(of, _)| !matches!(of, TransType::Charge(_)));
         grants.map(|(_, totals)| totals.created).try_fold(CreditSum::default(), CreditSum::checked_add)
     }
 
     /// What was ever charged, type by type.
-    pub(super) fn charged(&self) -> impl Iterator<Item = CreditSum> {
+    pub(super) fn charge_totals(&self) -> impl Iterator<Item = CreditSum> {
         let charges = self.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
         charges.map(|(_, totals)| totals.created)
     }
@@ -183,39 +183,39 @@ impl Wallet {
         totals.created.checked_sub(totals.voided).map(drop).ok_or_else(contradiction)
     }
 
-    fn take(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
-        let place = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
-        let place = place.ok_or_else(|| contradiction(grant.trans_no))?;
-        let pack = &mut self.packs[place];
+    fn take_credits(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
+        let index = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
+        let index = index.ok_or_else(|| contradiction(grant.trans_no))?;
+        let pack = &mut self.packs[index];
         pack.remaining = pack.remaining.checked_sub(credits).ok_or_else(|| contradiction(grant.trans_no))?;
         if pack.remaining.is_zero() {
-            self.packs.remove(place);
+            self.packs.remove(index);
         }
         Ok(())
     }
 
-    fn give_back(&mut self, grant: &Grant, credits: Credits, at: Timestamp) -> Result<(), LedgerError> {
+    fn return_credits(&mut self, grant: &Grant, credits: Credits, at: Timestamp) -> Result<(), LedgerError> {
         if is_prunable(grant, at) {
             return Ok(());
         }
         let Some(pack) = self.packs.iter_mut().find(|pack| pack.grant.trans_no == grant.trans_no) else {
-            self.insert(Pack { grant: grant.clone(), remaining: credits });
+            self.insert_pack(Pack { grant: grant.clone(), remaining: credits });
             return Ok(());
         };
         pack.remaining = pack.remaining.checked_add(credits)?;
         if pack.remaining > pack.grant.credits { Err(contradiction(grant.trans_no)) } else { Ok(()) }
     }
 
-    fn insert(&mut self, pack: Pack) {
-        let at =
+    fn insert_pack(&mut self, pack: Pack) {
+        let index =
             self.packs.partition_point(|other| other.grant.spending_order() < pack.grant.spending_order());
-        self.packs.insert(at, pack);
+        self.packs.insert(index, pack);
     }
 }
 
 /// Whether a pack expired so long ago that every clock agrees.
 fn is_prunable(grant: &Grant, now: Timestamp) -> bool {
-    grant.expired_at.is_some_and(|at| at.plus_millis(Wallet::EXPIRED_STAYS_MILLIS) <= now)
+    grant.expired_at.is_some_and(|at| at.plus_millis(Wallet::EXPIRED_RETENTION_MILLIS) <= now)
 }
 
 fn contradiction(trans_no: TransNo) -> LedgerError {
@@ -231,7 +231,8 @@ impl CreditSum {
 
     /// Both together.
     pub fn checked_add(self, other: CreditSum) -> Result<CreditSum, LedgerError> {
-        let count = self.count.checked_add(other.count).ok_or(LedgerError::LimitExceeded(Limit::Total))?;
+        let count =
+            self.count.checked_add(other.count).ok_or(LedgerError::LimitExceeded(LedgerLimit::Total))?;
         Ok(CreditSum { credits: self.credits.checked_add(other.credits)?, count })
     }
 

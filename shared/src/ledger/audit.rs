@@ -1,6 +1,6 @@
 //! The audit of one user: the wallet and the index entries compared with the records.
 
-use super::{Ledger, comparison::LOOKS, user_snapshot::UserSnapshot};
+use super::{Ledger, comparison::COMPARISONS_MAX, user_snapshot::UserSnapshot};
 use crate::{
     domain::{Discrepancies, Discrepancy, GenerationId, LedgerError, Timestamp, UserId, Wallet},
     store::RawWallet,
@@ -26,15 +26,15 @@ impl Ledger {
     /// # Errors
     /// What every call may end with; a discrepancy is no error.
     pub async fn audit(&self, user: &UserId, deadline: Timestamp) -> Result<AuditReport, LedgerError> {
-        let mut looks = 1;
+        let mut comparisons = 1;
         let mut comparison = loop {
             let (wallet, snapshot) = self.wallet_and_records(user, deadline).await?;
             let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
-            if comparison.is_clean() || looks == LOOKS {
+            if comparison.is_clean() || comparisons == COMPARISONS_MAX {
                 break comparison;
             }
-            looks += 1;
-            self.wait_for_next_look(deadline).await?;
+            comparisons += 1;
+            self.wait_before_next_comparison(deadline).await?;
         };
         self.name_discrepancies(user, &mut comparison, deadline).await?;
         let (records, voided) = comparison.snapshot.rebuild.counts();
@@ -49,8 +49,8 @@ impl Ledger {
         user: &UserId,
         deadline: Timestamp,
     ) -> Result<(Option<Wallet>, UserSnapshot), LedgerError> {
-        let kept = self.raw_wallet(user, deadline).await?;
-        let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), RawWallet::wallet);
+        let stored_wallet = self.raw_wallet(user, deadline).await?;
+        let wallet = stored_wallet.as_ref().map_or_else(|| Some(Wallet::default()), RawWallet::wallet);
         let as_of = wallet.as_ref().and_then(|wallet| wallet.version);
         let mut snapshot = self.snapshot(user, as_of, deadline).await?;
         if as_of.is_some() && as_of < snapshot.rebuild.latest() {

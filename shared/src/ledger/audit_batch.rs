@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// How many users are audited at once.
-const AT_ONCE: usize = 4;
+const CONCURRENT_AUDITS: usize = 4;
 
 /// How long a run may take.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditDeadline {
     /// From then on no audit begins, except that of the first user.
-    pub last_begin: Timestamp,
+    pub last_start: Timestamp,
     /// When all audits must have ended.
     pub deadline: Timestamp,
 }
@@ -44,7 +44,7 @@ pub struct AuditSummary {
 }
 
 /// What an audit ended with.
-type Audited = Result<AuditReport, LedgerError>;
+type AuditResult = Result<AuditReport, LedgerError>;
 
 impl Ledger {
     /// Audits the users of a segment, behind one where one is given, and passes each result
@@ -62,12 +62,12 @@ impl Ledger {
         segment: ScanSegment,
         after: Option<&str>,
         deadline: AuditDeadline,
-        on_user: impl FnMut(&str, &Audited) + Send,
+        on_user: impl FnMut(&str, &AuditResult) + Send,
     ) -> (AuditSummary, Result<(), LedgerError>) {
         let mut summary = AuditSummary::new(segment);
         let users = self.users(segment, after);
-        let ended = self.audit_users(users, deadline, &mut summary, on_user).await;
-        (summary, ended)
+        let result = self.audit_users(users, deadline, &mut summary, on_user).await;
+        (summary, result)
     }
 
     async fn audit_users(
@@ -75,25 +75,28 @@ impl Ledger {
         mut users: UserScan<'_>,
         deadline: AuditDeadline,
         summary: &mut AuditSummary,
-        mut on_user: impl FnMut(&str, &Audited) + Send,
+        mut on_user: impl FnMut(&str, &AuditResult) + Send,
     ) -> Result<(), LedgerError> {
-        let (mut last, mut has_begun, mut is_over) = (None, false, false);
+        let (mut last, mut has_started, mut is_scan_complete) = (None, false, false);
         let mut audits = FuturesOrdered::new();
         loop {
-            while !is_over && audits.len() < AT_ONCE && !(has_begun && self.now() >= deadline.last_begin) {
+            while !is_scan_complete
+                && audits.len() < CONCURRENT_AUDITS
+                && !(has_started && self.now() >= deadline.last_start)
+            {
                 match users.next(deadline.deadline).await? {
-                    Some(user) => audits.push_back(self.audit_named(user, deadline.deadline)),
-                    None => is_over = true,
+                    Some(user) => audits.push_back(self.audit_user_id(user, deadline.deadline)),
+                    None => is_scan_complete = true,
                 }
-                has_begun = true;
+                has_started = true;
             }
-            let Some((user, audited)) = audits.next().await else {
-                summary.unfinished_after = last.filter(|_| !is_over);
+            let Some((user, result)) = audits.next().await else {
+                summary.unfinished_after = last.filter(|_| !is_scan_complete);
                 return Ok(());
             };
-            if let Err(error) = &audited {
+            if let Err(error) = &result {
                 let now = self.now();
-                if last.is_some() && now >= deadline.last_begin {
+                if last.is_some() && now >= deadline.last_start {
                     summary.unfinished_after = last;
                     return Ok(());
                 }
@@ -101,18 +104,20 @@ impl Ledger {
                     return Err(LedgerError::StoreUnavailable);
                 }
             }
-            on_user(&user, &audited);
-            summary.add(&audited);
+            on_user(&user, &result);
+            summary.add(&result);
             last = Some(user);
         }
     }
 
-    async fn audit_named(&self, user: String, deadline: Timestamp) -> (String, Audited) {
-        let audited = match UserId::try_from(user.clone()) {
+    async fn audit_user_id(&self, user: String, deadline: Timestamp) -> (String, AuditResult) {
+        let result = match UserId::try_from(user.clone()) {
             Ok(id) => self.audit(&id, deadline).await,
-            Err(_) => Ok(AuditReport { discrepancies: Discrepancy::NoUser.into(), ..AuditReport::default() }),
+            Err(_) => {
+                Ok(AuditReport { discrepancies: Discrepancy::InvalidUser.into(), ..AuditReport::default() })
+            }
         };
-        (user, audited)
+        (user, result)
     }
 }
 
@@ -130,8 +135,8 @@ impl AuditSummary {
         }
     }
 
-    fn add(&mut self, audited: &Audited) {
-        match audited {
+    fn add(&mut self, result: &AuditResult) {
+        match result {
             Ok(report) => {
                 self.users += 1;
                 self.records += report.records;

@@ -20,9 +20,13 @@ impl Ledger {
     ///
     /// # Errors
     /// As for every read.
-    pub async fn all(&self, user: &UserId, deadline: Timestamp) -> Result<Vec<StoredItem>, LedgerError> {
+    pub async fn all_items(
+        &self,
+        user: &UserId,
+        deadline: Timestamp,
+    ) -> Result<Vec<StoredItem>, LedgerError> {
         let mut all = Vec::new();
-        self.each_item(user, deadline, |item| all.push(item)).await?;
+        self.for_each_item(user, deadline, |item| all.push(item)).await?;
         Ok(all)
     }
 }

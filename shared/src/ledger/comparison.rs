@@ -7,10 +7,10 @@ use crate::domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, UserId, 
 
 /// How often a user is compared before a discrepancy is certain. A read beside a transaction
 /// may show one of its items and not yet another, and an index lags.
-pub(super) const LOOKS: u32 = 4;
+pub(super) const COMPARISONS_MAX: u32 = 4;
 
 /// How long to wait between two looks, in milliseconds.
-const LOOK_PAUSE_MILLIS: u32 = 500;
+const COMPARISON_PAUSE_MILLIS: u32 = 500;
 
 /// What one look at a user's items found.
 pub(super) struct Comparison {
@@ -41,24 +41,24 @@ impl Ledger {
         snapshot: UserSnapshot,
         deadline: Timestamp,
     ) -> Result<Comparison, LedgerError> {
-        if !snapshot.newer.is_empty() {
+        if !snapshot.newer_formats.is_empty() {
             // What this version cannot read, it cannot compare.
-            let discrepancies = snapshot.newer.clone();
+            let discrepancies = snapshot.newer_formats.clone();
             return Ok(Comparison { snapshot, discrepancies, differing_buckets: Vec::new() });
         }
         let mut discrepancies = snapshot.rebuild.discrepancies(wallet, self.now());
         let differing = self.differing_buckets(user, &snapshot.timeline, snapshot.as_of, deadline).await;
         let differing_buckets = match differing {
-            Err(LedgerError::Internal(why)) => {
-                discrepancies.insert(Discrepancy::Unreadable(why));
+            Err(LedgerError::Internal(reason)) => {
+                discrepancies.insert(Discrepancy::UnreadableItem(reason));
                 Vec::new()
             }
             differing => differing?,
         };
         for (generation, trans_no) in snapshot.charges.values() {
-            let look_up = || self.store.is_in_generation_index(user, generation, *trans_no);
-            if !self.read(deadline, look_up).await? {
-                discrepancies.insert(Discrepancy::Generation(*trans_no));
+            let is_in_index = || self.store.is_in_generation_index(user, generation, *trans_no);
+            if !self.read(deadline, is_in_index).await? {
+                discrepancies.insert(Discrepancy::GenerationIndex(*trans_no));
             }
         }
         Ok(Comparison { snapshot, discrepancies, differing_buckets })
@@ -74,8 +74,8 @@ impl Ledger {
         let (as_of, buckets) = (comparison.snapshot.as_of, std::mem::take(&mut comparison.differing_buckets));
         if !buckets.is_empty() {
             let of_timeline = self.name_timeline_discrepancies(user, as_of, &buckets, deadline).await?;
-            comparison.discrepancies.extend(of_timeline.named().cloned());
-            comparison.discrepancies.insert_unnamed(of_timeline.unnamed());
+            comparison.discrepancies.extend(of_timeline.listed().cloned());
+            comparison.discrepancies.insert_unlisted(of_timeline.unlisted());
         }
         Ok(())
     }
@@ -84,11 +84,11 @@ impl Ledger {
     ///
     /// # Errors
     /// `Busy` where the deadline comes first.
-    pub(super) async fn wait_for_next_look(&self, deadline: Timestamp) -> Result<(), LedgerError> {
-        if self.now().plus_millis(LOOK_PAUSE_MILLIS.into()) >= deadline {
+    pub(super) async fn wait_before_next_comparison(&self, deadline: Timestamp) -> Result<(), LedgerError> {
+        if self.now().plus_millis(COMPARISON_PAUSE_MILLIS.into()) >= deadline {
             return Err(LedgerError::Busy);
         }
-        sleep(Duration::from_millis(LOOK_PAUSE_MILLIS.into())).await;
+        sleep(Duration::from_millis(COMPARISON_PAUSE_MILLIS.into())).await;
         Ok(())
     }
 }

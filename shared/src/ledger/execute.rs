@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Ledger, retry::RetryState};
 use crate::{
     domain::{
-        Command, Effect, InvocationId, LedgerError, Plan, Read, ReadRecord, RecordKey, Step, Timestamp,
-        TransType, UserId, View,
+        Command, Effect, InvocationId, LedgerError, Plan, ReadRequest, RecordKey, RecordLookup, Step,
+        Timestamp, TransType, UserId, View,
     },
     invocation_metrics::{self, CreditFlow},
     store::{Commit, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
@@ -56,9 +56,9 @@ impl Ledger {
         invocation: &Invocation,
     ) -> Result<C::Answer, LedgerError> {
         let mut execution = Execution::new(self, command.user(), invocation);
-        let ended = execution.run(command).await;
+        let result = execution.run(command).await;
         record_flows(&execution.view);
-        ended.and_then(|()| command.answer(execution.view, self.now()))
+        result.and_then(|()| command.answer(execution.view, self.now()))
     }
 }
 
@@ -114,7 +114,7 @@ impl<'a> Execution<'a> {
                 }
                 Step::Read(read) => {
                     // What an immediate read has not shown needs time to become visible.
-                    if rereads > 0 && !matches!(read, Read::Generation(_)) {
+                    if rereads > 0 && !matches!(read, ReadRequest::Generation(_)) {
                         self.ledger.pause(&mut self.retries, LedgerError::Busy).await?;
                     }
                     rereads += 1;
@@ -124,21 +124,21 @@ impl<'a> Execution<'a> {
         }
     }
 
-    async fn read(&mut self, read: Read) -> Result<(), LedgerError> {
+    async fn read(&mut self, read: ReadRequest) -> Result<(), LedgerError> {
         let (ledger, user, deadline) = (self.ledger, self.user, self.retries.deadline());
         match read {
-            Read::Wallet => {
+            ReadRequest::Wallet => {
                 let wallet = ledger.read_with(&mut self.retries, || ledger.store.wallet(user)).await?;
                 self.set_wallet(wallet);
             }
-            Read::WalletAndRecord(key) => {
+            ReadRequest::WalletAndRecord(key) => {
                 let wallet = ledger.read(deadline, || ledger.store.wallet(user));
                 let record = ledger.read(deadline, || ledger.store.record(user, &key));
                 let (wallet, record) = try_join!(wallet, record)?;
                 self.set_wallet(wallet);
                 self.view.set_record(record);
             }
-            Read::Generation(generation) => {
+            ReadRequest::Generation(generation) => {
                 let mut from = None;
                 loop {
                     let page = || ledger.store.charges(user, &generation, from.clone());
@@ -149,9 +149,9 @@ impl<'a> Execution<'a> {
                     }
                     from = next;
                 }
-                self.view.set_complete();
+                self.view.set_generation_complete();
             }
-            Read::Snapshot(keys) => self.read_snapshot(&keys).await?,
+            ReadRequest::Snapshot(keys) => self.read_snapshot(&keys).await?,
         }
         Ok(())
     }
@@ -179,29 +179,29 @@ impl<'a> Execution<'a> {
         loop {
             match self.send(&plan, token).await {
                 Ok(Commit::Done) => {
-                    self.retries.progressed();
+                    self.retries.reset_after_commit();
                     self.view.set_committed(plan);
                     return Ok(());
                 }
-                Ok(Commit::Refused { wallet, records }) => return self.refused(wallet, records).await,
+                Ok(Commit::Refused { wallet, records }) => return self.add_existing(wallet, records).await,
                 // `Busy` would say that nothing was done.
                 Ok(Commit::Conflict) if is_unknown => {
                     ledger.pause(&mut self.retries, LedgerError::StoreUnavailable).await?;
                 }
                 Ok(Commit::Conflict) => {
-                    self.shrink(&plan);
+                    self.halve_limit(&plan);
                     ledger.pause(&mut self.retries, LedgerError::Busy).await?;
-                    return self.read(Read::Wallet).await;
+                    return self.read(ReadRequest::Wallet).await;
                 }
-                Err(StoreError::TokenMismatch(_)) if is_unknown => return self.look_up(&plan).await,
+                Err(StoreError::TokenMismatch(_)) if is_unknown => return self.read_outcome(&plan).await,
                 Err(StoreError::DeadlineExceeded) if is_unknown => return Err(LedgerError::StoreUnavailable),
                 Err(error) => {
                     is_unknown |= matches!(error, StoreError::Unavailable(_));
-                    ledger.classify_failure(error, &mut self.retries).await?;
+                    ledger.pause_after_failure(error, &mut self.retries).await?;
                     // What gets no answer may be too much.
                     if plan.changes.len() > 1 {
-                        self.shrink(&plan);
-                        return self.look_up(&plan).await;
+                        self.halve_limit(&plan);
+                        return self.read_outcome(&plan).await;
                     }
                 }
             }
@@ -219,19 +219,19 @@ impl<'a> Execution<'a> {
     /// that was found is used at once the first time. A second refusal means that many are
     /// at this wallet: then a pause, and the wallet of after the pause, because a plan that
     /// has waited fails, and a failed transaction costs more than a read.
-    async fn refused(
+    async fn add_existing(
         &mut self,
         wallet: Option<StoredWallet>,
-        records: Vec<ReadRecord>,
+        records: Vec<RecordLookup>,
     ) -> Result<(), LedgerError> {
-        let is_record_found = !records.is_empty();
+        let has_record = !records.is_empty();
         records.into_iter().for_each(|record| self.view.set_record(record));
         match wallet {
-            Some(wallet) if is_record_found || self.retries.is_first_move() => self.set_wallet(wallet),
-            None if is_record_found => {}
+            Some(wallet) if has_record || self.retries.is_first_wallet_change() => self.set_wallet(wallet),
+            None if has_record => {}
             _ => {
                 self.ledger.pause(&mut self.retries, LedgerError::Busy).await?;
-                self.read(Read::Wallet).await?;
+                self.read(ReadRequest::Wallet).await?;
             }
         }
         Ok(())
@@ -239,18 +239,18 @@ impl<'a> Execution<'a> {
 
     /// Reads what a plan of unknown outcome was about, as of one moment. It may still be
     /// committed later, so that nothing may be called undone from now on.
-    async fn look_up(&mut self, plan: &Plan) -> Result<(), LedgerError> {
-        self.retries.set_unknown();
+    async fn read_outcome(&mut self, plan: &Plan) -> Result<(), LedgerError> {
+        self.retries.set_outcome_unknown();
         let keys: Vec<_> = plan.changes.iter().map(|change| change.after().0.clone()).collect();
         self.read_snapshot(&keys).await?;
-        self.retries.answered();
+        self.retries.reset_unanswered();
         Ok(())
     }
 
     /// Halves what the next transaction may change, after one of several records met
     /// contention or got no answer.
-    fn shrink(&mut self, plan: &Plan) {
+    fn halve_limit(&mut self, plan: &Plan) {
         let records = plan.changes.len().div_ceil(2);
-        self.view.room.records = self.view.room.records.min(records.max(1));
+        self.view.limits.records = self.view.limits.records.min(records.max(1));
     }
 }

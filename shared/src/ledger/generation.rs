@@ -10,7 +10,7 @@ use crate::{
 
 /// How many allocations a page of charges shows at most, so that an answer stays
 /// within the 6 MB of a synchronous Lambda response at 400 bytes each.
-const SHOWN_ALLOCATIONS_MAX: usize = 10_000;
+const PAGE_ALLOCATIONS_MAX: usize = 10_000;
 
 /// A user, and a page of that user's charges of a generation.
 pub type GenerationPage = (UserId, Page<Charge>);
@@ -33,47 +33,47 @@ impl Ledger {
     ) -> Result<GenerationPage, LedgerError> {
         let user = match user {
             Some(user) => user.clone(),
-            None => self.owner(generation, deadline).await?,
+            None => self.generation_owner(generation, deadline).await?,
         };
-        let find = || self.store.generation_charges(generation, &user, before, limit + 1);
-        let mut places = self.read(deadline, find).await?;
-        if places.is_empty() && before.is_none() {
+        let look_up = || self.store.generation_charges(generation, &user, before, limit + 1);
+        let mut keys = self.read(deadline, look_up).await?;
+        if keys.is_empty() && before.is_none() {
             return Err(LedgerError::ChargeNotFound);
         }
-        let mut has_more = places.len() > limit;
-        places.truncate(limit);
-        let found = places.len();
-        let mut records = Vec::with_capacity(found);
-        let mut tries = RetryState::until(deadline);
-        while !places.is_empty() {
-            let (mut charges, left) = self.read(deadline, || self.store.charges_at(places.clone())).await?;
+        let mut has_more = keys.len() > limit;
+        keys.truncate(limit);
+        let count = keys.len();
+        let mut records = Vec::with_capacity(count);
+        let mut retries = RetryState::until(deadline);
+        while !keys.is_empty() {
+            let (mut charges, unread) = self.read(deadline, || self.store.charges_at(keys.clone())).await?;
             records.append(&mut charges);
-            places = left;
-            if !places.is_empty() {
-                self.pause(&mut tries, LedgerError::Busy).await?;
+            keys = unread;
+            if !keys.is_empty() {
+                self.pause(&mut retries, LedgerError::Busy).await?;
             }
         }
-        if records.len() < found {
+        if records.len() < count {
             return Err(LedgerError::Internal(format!(
                 "the index shows charges of {generation} that are not there"
             )));
         }
         records.sort_by_key(|charge: &Charge| std::cmp::Reverse(charge.trans_no));
-        let shown = showable(&records);
-        has_more |= shown < records.len();
-        records.truncate(shown);
+        let len = page_len(&records);
+        has_more |= len < records.len();
+        records.truncate(len);
         let next = records.last().map(|charge| charge.trans_no).filter(|_| has_more);
         Ok((user, Page { records, next }))
     }
 
     /// The user whose charges of a generation the index shows.
-    pub(super) async fn owner(
+    pub(super) async fn generation_owner(
         &self,
         generation: &GenerationId,
         deadline: Timestamp,
     ) -> Result<UserId, LedgerError> {
-        let end = |end| self.read(deadline, move || self.store.generation_end(generation, end));
-        match try_join!(end(IndexEdge::First), end(IndexEdge::Last))? {
+        let user_at = |edge| self.read(deadline, move || self.store.generation_end(generation, edge));
+        match try_join!(user_at(IndexEdge::First), user_at(IndexEdge::Last))? {
             (Some(first), Some(last)) if first == last => Ok(first),
             (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
             _ => Err(LedgerError::IdempotencyConflict(
@@ -84,11 +84,11 @@ impl Ledger {
 }
 
 /// How many of these charges one answer has room for; at least one.
-fn showable(charges: &[Charge]) -> usize {
+fn page_len(charges: &[Charge]) -> usize {
     let mut allocations = 0;
     let fits = |charge: &&Charge| {
         allocations += charge.allocations.len();
-        allocations <= SHOWN_ALLOCATIONS_MAX
+        allocations <= PAGE_ALLOCATIONS_MAX
     };
     charges.iter().take_while(fits).count().max(1)
 }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_page_shows_charges_while_their_allocations_fit_and_one_at_least() {
-        for (allocations, shown) in [
+        for (allocations, len) in [
             (&[1, 1, 1][..], 3),
             (&[5_000, 5_000], 2),
             (&[5_000, 5_000, 1], 2),
@@ -127,7 +127,7 @@ mod tests {
             (&[20_000, 1], 1),
         ] {
             let charges: Vec<_> = allocations.iter().map(|allocations| charge(*allocations)).collect();
-            assert_eq!(showable(&charges), shown, "{allocations:?}");
+            assert_eq!(page_len(&charges), len, "{allocations:?}");
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::{
 /// The ledger on one table.
 pub struct Ledger {
     store: Store,
-    sources: Sources,
+    clock_and_random: ClockAndRandom,
     contention_millis: i64,
 }
 
@@ -49,17 +49,17 @@ const CONTENTION_MILLIS: i64 = 3_000;
 
 /// Where time and chance come from. Nothing else in the ledger asks for either,
 /// so that a test can give both.
-pub struct Sources {
+pub struct ClockAndRandom {
     /// The time.
     pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// A random UUID version 4.
     pub random: Box<dyn Fn() -> Uuid + Send + Sync>,
 }
 
-impl Sources {
+impl ClockAndRandom {
     /// The machine's own.
-    pub fn system() -> Sources {
-        Sources { now: Box::new(system_time), random: Box::new(Uuid::new_v4) }
+    pub fn system() -> ClockAndRandom {
+        ClockAndRandom { now: Box::new(system_time), random: Box::new(Uuid::new_v4) }
     }
 }
 
@@ -74,8 +74,8 @@ fn system_time() -> Timestamp {
 
 impl Ledger {
     /// The ledger on this table.
-    pub fn new(store: Store, sources: Sources) -> Ledger {
-        Ledger { store, sources, contention_millis: CONTENTION_MILLIS }
+    pub fn new(store: Store, clock_and_random: ClockAndRandom) -> Ledger {
+        Ledger { store, clock_and_random, contention_millis: CONTENTION_MILLIS }
     }
 
     /// The same with another time for contention, in milliseconds: an operator's command
@@ -86,7 +86,7 @@ impl Ledger {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        (self.sources.now)()
+        (self.clock_and_random.now)()
     }
 
     /// Makes the way to the table, as [`Store::warm`] says.
@@ -96,15 +96,15 @@ impl Ledger {
 
     /// A random number of this range.
     pub fn random_number(&self, range: RangeInclusive<u64>) -> u64 {
-        let (_, bits) = (self.sources.random)().as_u64_pair();
+        let (_, bits) = (self.clock_and_random.random)().as_u64_pair();
         range.start() + bits % (range.end() - range.start() + 1)
     }
 
     fn invocation_id(&self) -> InvocationId {
-        InvocationId::new((self.sources.random)())
+        InvocationId::new((self.clock_and_random.random)())
     }
 
     fn request_token(&self) -> RequestToken {
-        RequestToken::new((self.sources.random)())
+        RequestToken::new((self.clock_and_random.random)())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Invocation, Ledger};
 use crate::{
-    domain::{LedgerError, Refund, RefundRequest, Refunded},
+    domain::{LedgerError, Refund, RefundRequest, RefundResult},
     invocation_metrics,
 };
 
@@ -18,14 +18,14 @@ impl Ledger {
         &self,
         request: &RefundRequest,
         invocation: &Invocation,
-    ) -> Result<Refunded, LedgerError> {
+    ) -> Result<RefundResult, LedgerError> {
         let user = match &request.user {
             Some(user) => user.clone(),
-            None => self.owner(&request.generation, invocation.deadline).await?,
+            None => self.generation_owner(&request.generation, invocation.deadline).await?,
         };
         invocation_metrics::set_subject(Some(&user), Some(&request.generation));
-        let refunded = self.execute(&Refund { user: &user, request }, invocation).await?;
-        invocation_metrics::record(|metrics| metrics.outcome = Some(refunded.outcome.name()));
-        Ok(refunded)
+        let result = self.execute(&Refund { user: &user, request }, invocation).await?;
+        invocation_metrics::record(|metrics| metrics.outcome = Some(result.outcome.name()));
+        Ok(result)
     }
 }

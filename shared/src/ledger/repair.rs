@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use super::{
     Ledger,
-    comparison::{Comparison, LOOKS},
+    comparison::{COMPARISONS_MAX, Comparison},
     retry::RetryState,
 };
 use crate::{
@@ -25,7 +25,7 @@ pub struct Repair {
     /// wrong than the wallet.
     pub after: Option<Wallet>,
     /// The identity of the repair; absent where nothing was written.
-    pub written: Option<TransNo>,
+    pub trans_no: Option<TransNo>,
 }
 
 impl Ledger {
@@ -35,14 +35,15 @@ impl Ledger {
     /// What every call may end with, `Busy` where the user is written to all the time, and
     /// `LimitExceeded` where the records give more than a wallet holds.
     pub async fn plan_repair(&self, user: &UserId, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (kept, comparison) = self.confirmed(user, &mut RetryState::until(deadline), deadline).await?;
-        self.plan(user, kept.as_ref(), comparison, deadline).await
+        let (stored_wallet, comparison) =
+            self.confirm(user, &mut RetryState::until(deadline), deadline).await?;
+        self.plan(user, stored_wallet.as_ref(), comparison, deadline).await
     }
 
     /// Repairs a user's wallet where it alone is wrong:
     ///
     /// ```text
-    /// look twice, until the wallet has not moved between the looks
+    /// look twice, until the wallet has not moved between the comparisons
     ///   -> plan -> put the wallet, if its version is unchanged, and the trail of the repair
     ///                -> refused: look again
     /// ```
@@ -50,28 +51,29 @@ impl Ledger {
     /// # Errors
     /// As for [`Ledger::plan_repair`].
     pub async fn repair(&self, user: &UserId, deadline: Timestamp) -> Result<Repair, LedgerError> {
-        let (invocation_id, mut tries) = (self.invocation_id(), RetryState::until(deadline));
+        let (invocation_id, mut retries) = (self.invocation_id(), RetryState::until(deadline));
         let mut sent: Option<Repair> = None;
         loop {
-            let (kept, comparison) = self.confirmed(user, &mut tries, deadline).await?;
-            let ours = comparison.snapshot.repairs.iter().find(|repair| repair.is_of(invocation_id)).copied();
+            let (stored_wallet, comparison) = self.confirm(user, &mut retries, deadline).await?;
+            let own_repair =
+                comparison.snapshot.repairs.iter().find(|repair| repair.is_from(invocation_id)).copied();
             // The transaction was done, and its answer was lost.
-            if let (Some(sent), Some(_)) = (&sent, ours) {
-                return Ok(Repair { written: ours, ..sent.clone() });
+            if let (Some(sent), Some(_)) = (&sent, own_repair) {
+                return Ok(Repair { trans_no: own_repair, ..sent.clone() });
             }
-            let planned = self.plan(user, kept.as_ref(), comparison, deadline).await?;
+            let planned = self.plan(user, stored_wallet.as_ref(), comparison, deadline).await?;
             let Some((after, version)) =
                 planned.after.clone().and_then(|after| after.version.map(|at| (after, at)))
             else {
                 return Ok(planned);
             };
             let trans_no = TransNo::new(version, invocation_id);
-            let faults = planned.discrepancies.named().map(Discrepancy::to_string).collect();
-            let repair = store::Repair { trans_no, faults, before: kept, after };
-            if self.commit_repair(user, &repair, &mut tries).await? {
-                return Ok(Repair { written: Some(trans_no), ..planned });
+            let faults = planned.discrepancies.listed().map(Discrepancy::to_string).collect();
+            let repair = store::Repair { trans_no, faults, before: stored_wallet, after };
+            if self.commit_repair(user, &repair, &mut retries).await? {
+                return Ok(Repair { trans_no: Some(trans_no), ..planned });
             }
-            self.pause(&mut tries, LedgerError::Busy).await?;
+            self.pause(&mut retries, LedgerError::Busy).await?;
             sent = Some(planned);
         }
     }
@@ -82,17 +84,17 @@ impl Ledger {
         &self,
         user: &UserId,
         repair: &store::Repair,
-        tries: &mut RetryState,
+        retries: &mut RetryState,
     ) -> Result<bool, LedgerError> {
         let token = self.request_token();
         loop {
             let send = pin!(self.store.commit_repair(user, repair, token));
-            match self.time_commit(tries, send).await {
+            match self.time_commit(retries, send).await {
                 Ok(Commit::Done) => return Ok(true),
                 Ok(Commit::Refused { .. } | Commit::Conflict) | Err(StoreError::TokenMismatch(_)) => {
                     return Ok(false);
                 }
-                Err(error) => self.classify_failure(error, tries).await?,
+                Err(error) => self.pause_after_failure(error, retries).await?,
             }
         }
     }
@@ -101,51 +103,51 @@ impl Ledger {
     /// correct is certain only if the wallet has not moved since the look before: a read beside a
     /// transaction may show its wallet and not yet its record, and a repair on such a read
     /// would lose the record's credits.
-    async fn confirmed(
+    async fn confirm(
         &self,
         user: &UserId,
-        tries: &mut RetryState,
+        retries: &mut RetryState,
         deadline: Timestamp,
     ) -> Result<(Option<RawWallet>, Comparison), LedgerError> {
-        let (mut before, mut looks) = (None, 1);
+        let (mut before, mut comparisons) = (None, 1);
         loop {
-            let (kept, comparison) = self.look(user, tries, deadline).await?;
+            let (stored_wallet, comparison) = self.compare_unchanged(user, retries, deadline).await?;
             let is_certain = if comparison.is_repairable() {
-                before.as_ref() == Some(&kept)
+                before.as_ref() == Some(&stored_wallet)
             } else {
-                comparison.is_clean() || looks >= LOOKS
+                comparison.is_clean() || comparisons >= COMPARISONS_MAX
             };
             if is_certain {
-                return Ok((kept, comparison));
+                return Ok((stored_wallet, comparison));
             }
-            (before, looks) = (Some(kept), looks + 1);
-            self.wait_for_next_look(deadline).await?;
+            (before, comparisons) = (Some(stored_wallet), comparisons + 1);
+            self.wait_before_next_comparison(deadline).await?;
         }
     }
 
     /// Compares the wallet with all records, where nothing was written between the reads.
-    async fn look(
+    async fn compare_unchanged(
         &self,
         user: &UserId,
-        tries: &mut RetryState,
+        retries: &mut RetryState,
         deadline: Timestamp,
     ) -> Result<(Option<RawWallet>, Comparison), LedgerError> {
         loop {
-            let kept = self.raw_wallet(user, deadline).await?;
+            let stored_wallet = self.raw_wallet(user, deadline).await?;
             let snapshot = self.snapshot(user, None, deadline).await?;
-            if self.raw_wallet(user, deadline).await? != kept {
-                self.pause(tries, LedgerError::Busy).await?;
+            if self.raw_wallet(user, deadline).await? != stored_wallet {
+                self.pause(retries, LedgerError::Busy).await?;
                 continue;
             }
-            let none = kept.is_none().then(Wallet::default);
-            let wallet = kept.as_ref().and_then(RawWallet::wallet).or(none);
+            let empty = stored_wallet.is_none().then(Wallet::default);
+            let wallet = stored_wallet.as_ref().and_then(RawWallet::wallet).or(empty);
             let mut snapshot = snapshot.until_last_change(wallet.as_ref());
             let version = wallet.as_ref().map(|wallet| wallet.version);
-            if kept.is_some() && version.is_some_and(|version| version < snapshot.rebuild.latest()) {
+            if stored_wallet.is_some() && version.is_some_and(|version| version < snapshot.rebuild.latest()) {
                 snapshot.rebuild.add_discrepancy(Discrepancy::WalletBehind);
             }
             let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
-            return Ok((kept, comparison));
+            return Ok((stored_wallet, comparison));
         }
     }
 
@@ -153,16 +155,16 @@ impl Ledger {
     async fn plan(
         &self,
         user: &UserId,
-        kept: Option<&RawWallet>,
+        stored_wallet: Option<&RawWallet>,
         mut comparison: Comparison,
         deadline: Timestamp,
     ) -> Result<Repair, LedgerError> {
         self.name_discrepancies(user, &mut comparison, deadline).await?;
-        let before = kept.and_then(RawWallet::wallet);
+        let before = stored_wallet.and_then(RawWallet::wallet);
         let Comparison { snapshot, discrepancies, .. } = comparison;
         let is_repairable = discrepancies.is_repairable();
         let after =
             is_repairable.then(|| snapshot.rebuild.wallet(before.as_ref(), self.now())).transpose()?;
-        Ok(Repair { discrepancies, records: snapshot.rebuild.counts().0, before, after, written: None })
+        Ok(Repair { discrepancies, records: snapshot.rebuild.counts().0, before, after, trans_no: None })
     }
 }

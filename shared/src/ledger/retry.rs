@@ -19,18 +19,18 @@ const PAUSE_FIRST_MILLIS: i64 = 40;
 /// engine that is slow because it has too many requests gets fewer.
 const PAUSE_MAX_MILLIS: i64 = 500;
 /// How often a call that got no answer is sent.
-const UNANSWERED_MAX: u32 = 4;
+const UNANSWERED_CALLS_MAX: u32 = 4;
 
 /// The retries of one piece of work.
 pub(super) struct RetryState {
     deadline: Timestamp,
     pauses: u32,
     unanswered: u32,
-    has_moved: bool,
+    has_wallet_changed: bool,
     /// Since when the work meets contention.
     contended_since: Option<Timestamp>,
     /// Whether a transaction of unknown outcome was left behind.
-    is_unknown: bool,
+    is_outcome_unknown: bool,
     /// How long the last transaction took.
     round_trip_millis: i64,
 }
@@ -41,9 +41,9 @@ impl RetryState {
             deadline,
             pauses: 0,
             unanswered: 0,
-            has_moved: false,
+            has_wallet_changed: false,
             contended_since: None,
-            is_unknown: false,
+            is_outcome_unknown: false,
             round_trip_millis: 0,
         }
     }
@@ -53,25 +53,25 @@ impl RetryState {
     }
 
     /// Whether the wallet has moved for the first time; it counts as a retry.
-    pub(super) fn is_first_move(&mut self) -> bool {
-        let is_first = !std::mem::replace(&mut self.has_moved, true);
+    pub(super) fn is_first_wallet_change(&mut self) -> bool {
+        let is_first = !std::mem::replace(&mut self.has_wallet_changed, true);
         invocation_metrics::record(|metrics| metrics.retries += u64::from(is_first));
         is_first
     }
 
     /// A transaction was committed: the next one has a budget of its own.
-    pub(super) fn progressed(&mut self) {
-        (self.pauses, self.unanswered, self.has_moved, self.contended_since) = (0, 0, false, None);
+    pub(super) fn reset_after_commit(&mut self) {
+        (self.pauses, self.unanswered, self.has_wallet_changed, self.contended_since) = (0, 0, false, None);
     }
 
     /// DynamoDB answers again: what got no answer may have been too large.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn reset_unanswered(&mut self) {
         self.unanswered = 0;
     }
 
     /// From now on nothing may be called undone.
-    pub(super) fn set_unknown(&mut self) {
-        self.is_unknown = true;
+    pub(super) fn set_outcome_unknown(&mut self) {
+        self.is_outcome_unknown = true;
     }
 }
 
@@ -102,7 +102,7 @@ impl Ledger {
         loop {
             match self.call_with_deadline(retries.deadline, pin!(call())).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.classify_failure(error, retries).await?,
+                Err(error) => self.pause_after_failure(error, retries).await?,
             }
         }
     }
@@ -113,16 +113,16 @@ impl Ledger {
         retries: &mut RetryState,
         send: Pin<&mut impl Future<Output = Result<Commit, StoreError>>>,
     ) -> Result<Commit, StoreError> {
-        let began = self.now();
-        let ended = match self.call_with_deadline(retries.deadline, send).await {
+        let started_at = self.now();
+        let result = match self.call_with_deadline(retries.deadline, send).await {
             Err(StoreError::Contended) => Ok(Commit::Conflict),
-            ended => ended,
+            result => result,
         };
-        retries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
-        if matches!(ended, Ok(Commit::Refused { .. } | Commit::Conflict)) {
+        retries.round_trip_millis = (self.now().millis() - started_at.millis()).min(PAUSE_MAX_MILLIS);
+        if matches!(result, Ok(Commit::Refused { .. } | Commit::Conflict)) {
             invocation_metrics::record(|metrics| metrics.conflicts += 1);
         }
-        ended
+        result
     }
 
     /// No call outlives the deadline, and none begins after it. The future is pinned by the
@@ -132,33 +132,35 @@ impl Ledger {
         deadline: Timestamp,
         call: Pin<&mut impl Future<Output = Result<T, StoreError>>>,
     ) -> Result<T, StoreError> {
-        let Ok(left @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
+        let Ok(millis @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
             return Err(StoreError::DeadlineExceeded);
         };
         invocation_metrics::record(|metrics| metrics.round_trips += 1);
-        let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
-        timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
+        let no_answer = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
+        timeout(Duration::from_millis(millis), call).await.unwrap_or_else(|_| no_answer())
     }
 
     /// Pauses after a failure that may be retried.
     ///
     /// # Errors
     /// What a caller gets where it may not.
-    pub(super) async fn classify_failure(
+    pub(super) async fn pause_after_failure(
         &self,
         error: StoreError,
         retries: &mut RetryState,
     ) -> Result<(), LedgerError> {
         match error {
             StoreError::Contended => self.pause(retries, LedgerError::Busy).await,
-            StoreError::DeadlineExceeded if retries.contended_since.is_some() && !retries.is_unknown => {
+            StoreError::DeadlineExceeded
+                if retries.contended_since.is_some() && !retries.is_outcome_unknown =>
+            {
                 Err(LedgerError::Busy)
             }
             StoreError::DeadlineExceeded => Err(LedgerError::StoreUnavailable),
             StoreError::Unavailable(why) => {
                 retries.unanswered += 1;
                 tracing::warn!(why, unanswered = retries.unanswered, "DynamoDB did not answer");
-                if retries.unanswered < UNANSWERED_MAX {
+                if retries.unanswered < UNANSWERED_CALLS_MAX {
                     self.pause(retries, LedgerError::StoreUnavailable).await
                 } else {
                     Err(LedgerError::StoreUnavailable)
@@ -181,28 +183,30 @@ impl Ledger {
     /// Pauses before a retry.
     ///
     /// # Errors
-    /// `too_late` where the deadline, or the time for contention, has passed.
+    /// `timeout_error` where the deadline, or the time for contention, has passed.
     pub(super) async fn pause(
         &self,
         retries: &mut RetryState,
-        too_late: LedgerError,
+        timeout_error: LedgerError,
     ) -> Result<(), LedgerError> {
         invocation_metrics::record(|metrics| metrics.retries += 1);
         let now = self.now();
-        let too_late = if retries.is_unknown { LedgerError::StoreUnavailable } else { too_late };
-        let mut left = retries.deadline.millis() - now.millis();
-        if too_late == LedgerError::Busy {
+        let timeout_error =
+            if retries.is_outcome_unknown { LedgerError::StoreUnavailable } else { timeout_error };
+        let mut remaining = retries.deadline.millis() - now.millis();
+        if timeout_error == LedgerError::Busy {
             let since = *retries.contended_since.get_or_insert(now);
-            left = left.min(since.millis() + self.contention_millis - now.millis());
+            remaining = remaining.min(since.millis() + self.contention_millis - now.millis());
         }
-        if left <= 0 {
-            return Err(too_late);
+        if remaining <= 0 {
+            return Err(timeout_error);
         }
         let first = retries.round_trip_millis.max(PAUSE_FIRST_MILLIS);
-        let most = (first << retries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * retries.round_trip_millis));
+        let longest =
+            (first << retries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * retries.round_trip_millis));
         retries.pauses += 1;
-        let drawn = (self.sources.random)().as_u128() % u128::from(most.unsigned_abs());
-        let pause = u64::try_from(drawn).unwrap_or(0).min(left.unsigned_abs());
+        let random = (self.clock_and_random.random)().as_u128() % u128::from(longest.unsigned_abs());
+        let pause = u64::try_from(random).unwrap_or(0).min(remaining.unsigned_abs());
         sleep(Duration::from_millis(pause)).await;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use tokio::try_join;
 
 use super::Ledger;
-use crate::domain::{LedgerError, Limit, Summary, Timestamp, TransNo, UserId, Wallet};
+use crate::domain::{LedgerError, LedgerLimit, Summary, Timestamp, TransNo, UserId, Wallet};
 
 /// How many records the summary of a range counts at most: some 60 pages of 1 MB, which a
 /// request can read before its deadline.
@@ -11,7 +11,7 @@ const RECORDS_MAX: usize = 100_000;
 
 /// How many records a summary reads at a time; a page of DynamoDB ends by
 /// itself at 1 MB.
-const SUMMED_AT_ONCE: usize = 5_000;
+const ENTRIES_PER_READ: usize = 5_000;
 
 /// The range of a summary; at least one end is given.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +41,11 @@ impl Ledger {
                 let wallet = wallet.await?;
                 Ok((Summary::lifetime(&wallet, self.now())?, wallet))
             }
-            Some(range) => try_join!(self.sum(user, range, deadline), wallet),
+            Some(range) => try_join!(self.sum_range(user, range, deadline), wallet),
         }
     }
 
-    async fn sum(
+    async fn sum_range(
         &self,
         user: &UserId,
         range: SummaryRange,
@@ -54,10 +54,10 @@ impl Ledger {
         let (from, mut before) = (range.from.map(TransNo::first_at), range.to.map(TransNo::first_at));
         let (mut summary, mut records) = (Summary::default(), 0);
         while from.zip(before).is_none_or(|(from, before)| from < before) {
-            let (entries, is_end) = self.entries(user, from, before, SUMMED_AT_ONCE, deadline).await?;
+            let (entries, is_end) = self.entries(user, from, before, ENTRIES_PER_READ, deadline).await?;
             records += entries.len();
             if records > RECORDS_MAX {
-                return Err(LedgerError::LimitExceeded(Limit::SummaryRange));
+                return Err(LedgerError::LimitExceeded(LedgerLimit::SummaryRange));
             }
             entries.iter().try_for_each(|entry| summary.count(entry))?;
             before = entries.last().map(|entry| entry.trans_no).or(before);

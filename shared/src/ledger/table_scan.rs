@@ -11,7 +11,7 @@ use crate::{
 /// The users of a segment of the table, one after the other.
 pub struct UserScan<'a> {
     ledger: &'a Ledger,
-    part: ScanSegment,
+    segment: ScanSegment,
     page: VecDeque<String>,
     /// Where the next page begins; nothing after the last one.
     next: Option<Option<PageKey>>,
@@ -20,10 +20,10 @@ pub struct UserScan<'a> {
 
 impl Ledger {
     /// The users who have items, behind one where one is given.
-    pub fn users(&self, part: ScanSegment, after: Option<&str>) -> UserScan<'_> {
+    pub fn users(&self, segment: ScanSegment, after: Option<&str>) -> UserScan<'_> {
         UserScan {
             ledger: self,
-            part,
+            segment,
             page: VecDeque::new(),
             next: Some(after.map(PageKey::after)),
             last: None,
@@ -64,7 +64,7 @@ impl UserScan<'_> {
                 }
             }
             let Some(from) = self.next.take() else { return Ok(None) };
-            let page = || self.ledger.store.users(self.part, from.clone());
+            let page = || self.ledger.store.users(self.segment, from.clone());
             let (users, next) = self.ledger.read(deadline, page).await?;
             self.page = users.into();
             self.next = next.map(Some);

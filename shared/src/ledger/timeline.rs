@@ -4,7 +4,7 @@ use super::Ledger;
 use crate::domain::{Entry, LedgerError, Timestamp, TransNo, UserId};
 
 /// How many voided records a timeline page skips at most.
-const PASSED_OVER_MAX: usize = 1_000;
+const SKIPPED_MAX: usize = 1_000;
 
 /// Some records, and where the next ones begin.
 #[derive(Clone, Debug)]
@@ -39,17 +39,18 @@ impl Ledger {
         deadline: Timestamp,
     ) -> Result<Page<Entry>, LedgerError> {
         let mut records: Vec<Entry> = Vec::new();
-        let (mut last_seen, mut passed_over) = (request.before, 0);
-        let mut ask = request.limit + 1;
+        let (mut last_read, mut skipped) = (request.before, 0);
+        let mut read_limit = request.limit + 1;
         loop {
-            let (entries, is_end) = self.entries(&request.user, None, last_seen, ask, deadline).await?;
+            let (entries, is_end) =
+                self.entries(&request.user, None, last_read, read_limit, deadline).await?;
             for entry in entries {
-                if records.len() == request.limit || passed_over == PASSED_OVER_MAX {
-                    return Ok(Page { records, next: last_seen });
+                if records.len() == request.limit || skipped == SKIPPED_MAX {
+                    return Ok(Page { records, next: last_read });
                 }
-                last_seen = Some(entry.trans_no);
+                last_read = Some(entry.trans_no);
                 if entry.void.is_some() && !request.include_voided {
-                    passed_over += 1;
+                    skipped += 1;
                 } else {
                     records.push(entry);
                 }
@@ -57,7 +58,7 @@ impl Ledger {
             if is_end {
                 return Ok(Page { records, next: None });
             }
-            ask = (4 * ask).min(PASSED_OVER_MAX);
+            read_limit = (4 * read_limit).min(SKIPPED_MAX);
         }
     }
 

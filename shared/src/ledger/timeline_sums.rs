@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many buckets the records of a user are spread over, by hash. The entries of up to
-/// [`Discrepancies::NAMED_MAX`] buckets are in memory at once, where they differ.
+/// [`Discrepancies::LISTED_MAX`] buckets are in memory at once, where they differ.
 const BUCKETS: usize = 4_096;
 
 /// How many entries one read of the index asks for.
@@ -59,7 +59,7 @@ impl Ledger {
         deadline: Timestamp,
     ) -> Result<Vec<usize>, LedgerError> {
         let mut in_index = TimelineSums::default();
-        self.each_entry(user, as_of, deadline, |entry| in_index.add(&entry)).await?;
+        self.for_each_entry(user, as_of, deadline, |entry| in_index.add(&entry)).await?;
         Ok(sums.differing(&in_index))
     }
 
@@ -72,31 +72,31 @@ impl Ledger {
         buckets: &[usize],
         deadline: Timestamp,
     ) -> Result<Discrepancies, LedgerError> {
-        let named: BTreeSet<_> = buckets.iter().take(Discrepancies::NAMED_MAX).copied().collect();
+        let named: BTreeSet<_> = buckets.iter().take(Discrepancies::LISTED_MAX).copied().collect();
         let mark = |entry: Entry| {
             named.contains(&bucket(entry.trans_no)).then(|| (entry.trans_no, entry.fingerprint()))
         };
         let (mut in_table, mut in_index_alone) = (BTreeSet::new(), BTreeSet::new());
-        self.each_item(user, deadline, |item| {
+        self.for_each_item(user, deadline, |item| {
             if let StoredItem::Record { record, .. } = item {
                 in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(mark));
             }
         })
         .await?;
-        self.each_entry(user, as_of, deadline, |entry| {
+        self.for_each_entry(user, as_of, deadline, |entry| {
             in_index_alone.extend(mark(entry).filter(|mark| !in_table.remove(mark)));
         })
         .await?;
         let differing: BTreeSet<_> =
             in_table.into_iter().chain(in_index_alone).map(|(trans_no, _)| trans_no).collect();
         let mut discrepancies = Discrepancies::default();
-        discrepancies.extend(differing.into_iter().map(Discrepancy::Timeline));
-        discrepancies.insert_unnamed((buckets.len() - named.len()) as u64);
+        discrepancies.extend(differing.into_iter().map(Discrepancy::TimelineIndex));
+        discrepancies.insert_unlisted((buckets.len() - named.len()) as u64);
         Ok(discrepancies)
     }
 
     /// Passes on the entries of the index as of a moment, page by page.
-    async fn each_entry(
+    async fn for_each_entry(
         &self,
         user: &UserId,
         as_of: Option<Timestamp>,

@@ -21,7 +21,7 @@ pub(super) struct UserSnapshot {
     pub(super) as_of: Option<Timestamp>,
     pub(super) rebuild: WalletRebuild,
     /// The items of a newer format.
-    pub(super) newer: Discrepancies,
+    pub(super) newer_formats: Discrepancies,
     /// All repairs, also those after the moment.
     pub(super) repairs: BTreeSet<TransNo>,
     /// What the timeline index must have.
@@ -49,12 +49,12 @@ impl Ledger {
     ) -> Result<UserSnapshot, LedgerError> {
         let rebuild = WalletRebuild::as_of(as_of);
         let mut snapshot = UserSnapshot { as_of, rebuild, ..UserSnapshot::default() };
-        self.each_item(user, deadline, |item| snapshot.add(item)).await?;
+        self.for_each_item(user, deadline, |item| snapshot.add(item)).await?;
         Ok(snapshot)
     }
 
     /// Passes on all of a user's items, page by page.
-    pub(super) async fn each_item(
+    pub(super) async fn for_each_item(
         &self,
         user: &UserId,
         deadline: Timestamp,
@@ -83,11 +83,13 @@ impl UserSnapshot {
     fn add(&mut self, item: StoredItem) {
         match item {
             StoredItem::Wallet(_) => {}
-            StoredItem::UnreadableWallet(why) => {
-                self.rebuild.add_discrepancy(Discrepancy::WalletUnreadable(why))
+            StoredItem::UnreadableWallet(reason) => {
+                self.rebuild.add_discrepancy(Discrepancy::WalletUnreadable(reason))
             }
-            StoredItem::NewerFormat(why) => self.newer.insert(Discrepancy::NewerFormat(why)),
-            StoredItem::Unreadable(why) => self.rebuild.add_discrepancy(Discrepancy::Unreadable(why)),
+            StoredItem::NewerFormat(reason) => self.newer_formats.insert(Discrepancy::NewerFormat(reason)),
+            StoredItem::Unreadable(reason) => {
+                self.rebuild.add_discrepancy(Discrepancy::UnreadableItem(reason))
+            }
             StoredItem::Repair(repair) => {
                 self.rebuild.add_repair(repair);
                 self.repairs.insert(repair);

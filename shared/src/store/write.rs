@@ -23,7 +23,9 @@ use super::{
     repair::Repair,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
 };
-use crate::domain::{Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserId, Wallet};
+use crate::domain::{
+    Plan, Record, RecordChange, RecordKey, RecordLookup, Timestamp, TransactionLimits, UserId, Wallet,
+};
 
 /// One conditional transaction on one user's items.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +43,8 @@ pub struct Transaction<'a> {
 impl Transaction<'_> {
     /// What one transaction has room for beside a wallet: 100 actions, and 4 MB of items
     /// (Service quotas of DynamoDB).
-    pub const ROOM: Room = Room { records: 99, bytes: 4_000_000 - WALLET_BYTES_MAX };
+    pub const ROOM: TransactionLimits =
+        TransactionLimits { records: 99, bytes: 4_000_000 - WALLET_BYTES_MAX };
 }
 
 /// The most that a charge takes beside its allocations: six identifiers of 255
@@ -77,7 +80,7 @@ pub enum Commit {
         /// The wallet, if its condition failed; an empty one where it has been deleted.
         wallet: Option<StoredWallet>,
         /// The records whose conditions failed.
-        records: Vec<ReadRecord>,
+        records: Vec<RecordLookup>,
     },
     /// Another transaction was changing one of the items, or DynamoDB throttled: nothing was
     /// written, and no item was returned.

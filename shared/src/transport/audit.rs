@@ -24,7 +24,7 @@ const MINUTE_MILLIS: i64 = 60_000;
 const WEEK_MINUTES: i32 = 7 * 24 * 60;
 
 /// How long before the deadline the last audits begin, in milliseconds.
-const LAST_USERS_MILLIS: i64 = 30_000;
+const LAST_AUDITS_MILLIS: i64 = 30_000;
 
 /// The function, by how often it runs.
 #[derive(Clone, Copy, Debug)]
@@ -54,23 +54,23 @@ impl Audit {
     /// # Errors
     /// What every function may end with.
     pub async fn handle(self, app: &App, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let deadline = deadline(app.ledger.now(), &event.context);
         // In a box: as a part of this future it is too deep for the compiler.
         let run = Box::pin(self.run(app, event.payload.get(), deadline));
-        let ended = catch_panic(run).await.flatten().map_err(RequestError::from);
-        telemetry::log_audit(ended.as_ref(), &event.context.request_id, began.elapsed());
-        let answer = ended.and_then(|summary| Answer::ok(&summary));
+        let result = catch_panic(run).await.flatten().map_err(RequestError::from);
+        telemetry::log_audit(result.as_ref(), &event.context.request_id, started_at.elapsed());
+        let answer = result.and_then(|summary| Answer::ok(&summary));
         answer.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
     }
 
     async fn run(self, app: &App, payload: &str, deadline: Timestamp) -> Result<AuditSummary, LedgerError> {
         let (segment, after) = self.request(payload, app.ledger.now())?;
-        let deadline = AuditDeadline { last_begin: deadline.plus_millis(-LAST_USERS_MILLIS), deadline };
-        let (summary, ended) =
+        let deadline = AuditDeadline { last_start: deadline.plus_millis(-LAST_AUDITS_MILLIS), deadline };
+        let (summary, result) =
             app.ledger.audit_segment(segment, after.as_deref(), deadline, telemetry::log_audited_user).await;
-        telemetry::count_audit(&summary, ended.is_ok());
-        ended.map(|()| summary)
+        telemetry::count_audit(&summary, result.is_ok());
+        result.map(|()| summary)
     }
 
     /// The segment by the payload or, where it has neither segment nor time, by the clock.

@@ -26,7 +26,7 @@ pub(super) enum Caller {
 impl Caller {
     /// The caller with these claims.
     pub(super) fn from_claims(claims: &Claims) -> Caller {
-        let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(words).collect();
+        let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(scopes_in).collect();
         let subject = claims.sub.as_ref().and_then(Value::as_str);
         Caller::Bearer {
             subject: subject.and_then(|subject| subject.to_owned().try_into().ok()),
@@ -36,7 +36,7 @@ impl Caller {
     }
 
     /// Whether the caller may change anything.
-    pub(super) fn may_write(&self) -> Result<(), RequestError> {
+    pub(super) fn require_write(&self) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_write: true, .. } => Ok(()),
             Caller::Bearer { .. } => Err(RequestError::Forbidden),
@@ -44,7 +44,7 @@ impl Caller {
     }
 
     /// Whether the caller may read this user.
-    pub(super) fn may_read(&self, user: &UserId) -> Result<(), RequestError> {
+    pub(super) fn require_read(&self, user: &UserId) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
             Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
@@ -68,7 +68,7 @@ impl Caller {
 }
 
 /// The words of a claim. API Gateway hands a list over as the text `[a b]`.
-fn words(claim: &Value) -> impl Iterator<Item = &str> {
+fn scopes_in(claim: &Value) -> impl Iterator<Item = &str> {
     let text = claim.as_str().unwrap_or_default();
     text.trim_start_matches('[').trim_end_matches(']').split_whitespace()
 }
@@ -78,17 +78,17 @@ mod tests {
     use super::*;
 
     /// What a caller may do: write, read any user, read user `u1`.
-    fn check(claims: &[(&str, &str)], may: (bool, bool, bool)) {
-        let claim = |name| claims.iter().find(|(given, _)| *given == name).map(|(_, claim)| (*claim).into());
+    fn check(claims: &[(&str, &str)], expected: (bool, bool, bool)) {
+        let claim = |name| claims.iter().find(|(key, _)| *key == name).map(|(_, claim)| (*claim).into());
         let caller =
             Caller::from_claims(&Claims { sub: claim("sub"), scope: claim("scope"), scp: claim("scp") });
         let user = |name: &str| UserId::try_from(name.to_owned()).unwrap();
-        let found = (
-            caller.may_write().is_ok(),
-            caller.may_read(&user("u2")).is_ok(),
-            caller.may_read(&user("u1")).is_ok(),
+        let permissions = (
+            caller.require_write().is_ok(),
+            caller.require_read(&user("u2")).is_ok(),
+            caller.require_read(&user("u1")).is_ok(),
         );
-        assert_eq!(found, may, "{claims:?}");
+        assert_eq!(permissions, expected, "{claims:?}");
     }
 
     #[test]

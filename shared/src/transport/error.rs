@@ -108,7 +108,7 @@ impl From<CallbackError> for RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Credits, Limit};
+    use crate::domain::{Credits, LedgerLimit};
 
     const CONTRACT: &str = include_str!("../../../docs/service.md");
 
@@ -127,7 +127,7 @@ mod tests {
             LedgerError::ChargeNotFound.into(),
             LedgerError::IdempotencyConflict("").into(),
             LedgerError::GenerationVoided.into(),
-            LedgerError::LimitExceeded(Limit::Total).into(),
+            LedgerError::LimitExceeded(LedgerLimit::Total).into(),
             LedgerError::Busy.into(),
             LedgerError::StoreUnavailable.into(),
             LedgerError::Internal(String::new()).into(),

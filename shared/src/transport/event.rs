@@ -32,20 +32,22 @@ pub(super) enum Event {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     raw_path: String,
-    #[serde(default, rename = "rawQueryString", deserialize_with = "or_default")]
+    #[serde(default, rename = "rawQueryString", deserialize_with = "null_as_default")]
     pub(super) query: String,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     headers: Headers,
     #[serde(rename = "requestContext")]
     context: RequestContext,
     body: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     is_base64_encoded: bool,
 }
 
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    value: D,
+) -> Result<T, D::Error> {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
@@ -93,8 +95,8 @@ struct HeaderName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
-        struct Named;
-        impl<'de> Visitor<'de> for Named {
+        struct HeadersVisitor;
+        impl<'de> Visitor<'de> for HeadersVisitor {
             type Value = Headers;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -115,19 +117,19 @@ impl<'de> Deserialize<'de> for Headers {
                 Ok(headers)
             }
         }
-        deserializer.deserialize_map(Named)
+        deserializer.deserialize_map(HeadersVisitor)
     }
 }
 
 /// Distinguishes a broken HTTP event from a direct payload.
 #[derive(Deserialize)]
-struct Probe {
+struct HttpEventMarker {
     #[serde(rename = "requestContext")]
-    _context: ContextProbe,
+    _context: HttpContextMarker,
 }
 
 #[derive(Deserialize)]
-struct ContextProbe {
+struct HttpContextMarker {
     #[serde(rename = "http")]
     _http: IgnoredAny,
 }
@@ -137,7 +139,7 @@ impl Event {
         let payload = payload.get();
         match serde_json::from_str(payload) {
             Ok(request) => Ok(Event::Http(request)),
-            Err(_) if serde_json::from_str::<Probe>(payload).is_ok() => {
+            Err(_) if serde_json::from_str::<HttpEventMarker>(payload).is_ok() => {
                 Err(RequestError::Invalid("no event of an HTTP API, payload format 2.0".to_owned()))
             }
             Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),

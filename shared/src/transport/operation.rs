@@ -56,12 +56,12 @@ pub(super) struct OperationRequest {
 }
 
 /// Constructs a future on the heap. `Box::pin` would copy several kilobytes there.
-pub(super) fn boxed<'a, Work>(work: impl FnOnce() -> Work) -> AnswerFuture<'a>
+pub(super) fn box_future<'a, Work>(work: impl FnOnce() -> Work) -> AnswerFuture<'a>
 where
     Work: Future<Output = Result<Answer, RequestError>> + Send + 'a,
 {
-    let boxed: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
-    boxed
+    let future: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
+    future
 }
 
 impl Operation {
@@ -96,7 +96,7 @@ impl Operation {
             Access::Read => app.caller(request.claims()),
             Access::Write => {
                 let caller = app.caller(request.claims())?;
-                caller.may_write()?;
+                caller.require_write()?;
                 Ok(caller)
             }
             Access::Signed(verify) => {

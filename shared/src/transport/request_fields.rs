@@ -27,7 +27,7 @@ impl RequestFields {
     /// The fields of a JSON object; no bytes are an object without fields.
     pub(super) fn from_json(body: &[u8]) -> Result<RequestFields, RequestError> {
         let body = if body.is_empty() { b"{}" } else { body };
-        let Object(pairs) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        let Object(pairs) = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
         let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
         pairs.into_iter().for_each(|(name, value)| request.add(name, value));
         Ok(request)
@@ -37,14 +37,15 @@ impl RequestFields {
     pub(super) fn from_url(segments: BTreeMap<&'static str, String>, query: &str) -> RequestFields {
         let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
         segments.into_iter().for_each(|(name, text)| request.add(name.to_owned(), Value::String(text)));
-        parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
+        query_parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
         request
     }
 
     /// Rejects the query of a request whose fields are in its body.
     pub(super) fn reject_query(&mut self, query: &str) {
-        self.problems
-            .extend(parameters(query).map(|(name, _)| format!("{}: not taken in the query", shown(&name))));
+        self.problems.extend(
+            query_parameters(query).map(|(name, _)| format!("{}: not taken in the query", shortened(&name))),
+        );
     }
 
     /// Takes a header for a field; if both are given they must be equal.
@@ -85,7 +86,7 @@ impl RequestFields {
 
     /// The request, or an error that names every problem, unknown fields among them.
     pub(super) fn into_request<T>(mut self, request: Option<T>) -> Result<T, RequestError> {
-        self.problems.extend(self.fields.keys().map(|name| format!("{}: unknown", shown(name))));
+        self.problems.extend(self.fields.keys().map(|name| format!("{}: unknown", shortened(name))));
         match request {
             Some(request) if self.problems.is_empty() => Ok(request),
             _ => Err(self.into_error()),
@@ -102,7 +103,7 @@ impl RequestFields {
 
     fn add(&mut self, name: String, value: Value) {
         if self.fields.contains_key(&name) {
-            self.problems.push(format!("{}: given twice", shown(&name)));
+            self.problems.push(format!("{}: given twice", shortened(&name)));
         }
         self.fields.insert(name, value);
     }
@@ -110,7 +111,7 @@ impl RequestFields {
 
 /// Names the position where a body stops being JSON, never the text there, which may be a
 /// secret.
-fn unreadable(error: &serde_json::Error) -> RequestError {
+fn json_error(error: &serde_json::Error) -> RequestError {
     RequestError::Invalid(match error.classify() {
         Category::Data => "must be a JSON object".to_owned(),
         Category::Io | Category::Syntax | Category::Eof => {
@@ -121,7 +122,7 @@ fn unreadable(error: &serde_json::Error) -> RequestError {
 
 /// The parameters of a query. A `+` stays one: no field here holds a space, and
 /// the offset of a timestamp is often sent as it is.
-fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
+fn query_parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(move |pair| {
@@ -130,14 +131,14 @@ fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn shown(name: &str) -> String {
+fn shortened(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).collect()
 }
 
 /// The value of a field. No field takes a list or an object, so neither is parsed:
 /// serde_json would read some objects as the number or text in them. Invalid values, such
 /// as half a surrogate, become a list too.
-fn scalar(json: &RawValue) -> Value {
+fn parse_scalar(json: &RawValue) -> Value {
     let text = Some(json.get()).filter(|text| !text.starts_with(['{', '[']));
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| Value::Array(Vec::new()))
 }
@@ -147,8 +148,8 @@ struct Object(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = Object;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -158,11 +159,11 @@ impl<'de> Deserialize<'de> for Object {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    pairs.push((name, scalar(value)));
+                    pairs.push((name, parse_scalar(value)));
                 }
                 Ok(Object(pairs))
             }
         }
-        deserializer.deserialize_map(Pairs)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     aws_config::lambda_config,
     callback::{Callbacks, Executions, Secret, Secrets},
     environment::variable,
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
 };
 
@@ -20,10 +20,10 @@ use crate::{
 const NAMESPACE: &str = "Scrip";
 
 /// The time limit of the first connection to the table.
-const WARMING: Duration = Duration::from_secs(1);
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The minutes between two audits without a setting.
-const HOURLY: i32 = 60;
+const AUDIT_MINUTES_DEFAULT: i32 = 60;
 
 /// The endpoint of a service, if the environment sets one. An empty variable counts as none;
 /// the SDK would reject it.
@@ -56,11 +56,11 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
 ///
 /// It connects to the table before the runtime asks for the first event: until then Lambda
 /// gives a function of any size a whole processor.
-async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
+async fn build_app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
     let store = Store::for_lambda(sdk, endpoint("DYNAMODB"), table);
-    let ledger = Ledger::new(store, Sources::system());
-    let _ = timeout(WARMING, ledger.warm()).await;
+    let ledger = Ledger::new(store, ClockAndRandom::system());
+    let _ = timeout(WARM_UP_TIMEOUT, ledger.warm()).await;
     let app = App::new(ledger).with_callbacks(callbacks);
     let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
     if admits_anyone { app.without_authentication() } else { app }
@@ -71,8 +71,8 @@ async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
 /// # Errors
 /// When Lambda's runtime interface cannot be reached.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
-    let metrics = begin()?;
-    let app = app(&lambda_config(), Callbacks::none()).await;
+    let metrics = start_telemetry()?;
+    let app = build_app(&lambda_config(), Callbacks::none()).await;
     serve(metrics, async |event| function.handle(&app, event).await).await
 }
 
@@ -82,9 +82,9 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
 /// # Errors
 /// As [`run`]; when the secrets of the environment are out of form.
 pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
-    let metrics = begin()?;
+    let metrics = start_telemetry()?;
     let sdk = lambda_config();
-    let app = app(&sdk, callbacks(&sdk)?).await;
+    let app = build_app(&sdk, callbacks(&sdk)?).await;
     serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
 }
 
@@ -98,17 +98,18 @@ const AUDIT_CONTENTION_MILLIS: i64 = 60_000;
 /// When that is not from one minute to a week, or Lambda's runtime interface cannot be
 /// reached.
 pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
-    let metrics = begin()?;
-    let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
+    let metrics = start_telemetry()?;
+    let minutes =
+        variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(AUDIT_MINUTES_DEFAULT), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let mut app = app(&lambda_config(), Callbacks::none()).await;
+    let mut app = build_app(&lambda_config(), Callbacks::none()).await;
     app.ledger = app.ledger.with_contention_budget(AUDIT_CONTENTION_MILLIS);
     serve(metrics, async |event| audit.handle(&app, event).await).await
 }
 
 /// Starts the log, and metrics if the environment sets them.
-fn begin() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
+fn start_telemetry() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
     log::start();
     metrics()
 }

@@ -191,20 +191,20 @@ pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
     // Zero means that all users are clean, which a failed run cannot state.
     for (name, users) in [("drifted_users", summary.drifted), ("audit_failed_users", summary.failed)] {
         if is_ok || users > 0 {
-            histogram!(name).record(number(users));
+            histogram!(name).record(metric_value(users));
         }
     }
     if summary.users > 0 {
-        histogram!("balance_accuracy").record(percent(summary.users - summary.drifted, summary.users));
+        histogram!("balance_accuracy").record(percentage(summary.users - summary.drifted, summary.users));
     }
     if summary.records > 0 {
-        histogram!("voided_share").record(percent(summary.voided, summary.records));
+        histogram!("voided_share").record(percentage(summary.voided, summary.records));
     }
 }
 
 /// Logs a user with discrepancies, or one whose audit failed.
-pub(super) fn log_audited_user(user_uuid: &str, audited: &Result<AuditReport, LedgerError>) {
-    match audited {
+pub(super) fn log_audited_user(user_uuid: &str, result: &Result<AuditReport, LedgerError>) {
+    match result {
         Ok(report) if report.discrepancies.is_empty() => {}
         Ok(report) => log_drift(user_uuid, &report.discrepancies),
         Err(error) => {
@@ -216,15 +216,15 @@ pub(super) fn log_audited_user(user_uuid: &str, audited: &Result<AuditReport, Le
 }
 
 fn log_drift(user_uuid: &str, discrepancies: &Discrepancies) {
-    let named = discrepancies.named().take(LOGGED_DISCREPANCIES_MAX).map(Discrepancy::to_string);
+    let named = discrepancies.listed().take(LOGGED_DISCREPANCIES_MAX).map(Discrepancy::to_string);
     let why: String = named.collect::<Vec<_>>().join("; ").chars().take(LOGGED_CHARS_MAX).collect();
     tracing::error!(function = "audit", user_uuid, faults = discrepancies.count(), why, "a user has drifted");
 }
 
 /// Logs the end of a run.
-pub(super) fn log_audit(ended: Result<&AuditSummary, &RequestError>, request_id: &str, took: Duration) {
+pub(super) fn log_audit(result: Result<&AuditSummary, &RequestError>, request_id: &str, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    match ended {
+    match result {
         Ok(summary) => tracing::info!(
             function = "audit",
             request_id,
@@ -247,11 +247,11 @@ pub(super) fn log_audit(ended: Result<&AuditSummary, &RequestError>, request_id:
 }
 
 #[expect(clippy::float_arithmetic, reason = "a share of users or records, never of credits")]
-fn percent(part: u64, whole: u64) -> f64 {
-    100.0 * number(part) / number(whole)
+fn percentage(part: u64, whole: u64) -> f64 {
+    100.0 * metric_value(part) / metric_value(whole)
 }
 
 /// A count as a metric has it: an audit sees no 2^32 users or records.
-fn number(count: u64) -> f64 {
+fn metric_value(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -17,7 +17,7 @@ use std::{
 pub use line::{Line, Pace, Traffic};
 use one_trip::{Charged, Guard, OneTrip};
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::{
         App,
@@ -159,7 +159,7 @@ impl World {
         let store = Store::new(line.client(), TABLE);
         store.create_table().await.expect("a table");
         let (now, nth) = (clock.clone(), AtomicU64::new(0));
-        let sources = Sources {
+        let sources = ClockAndRandom {
             now: Box::new(move || now.now()),
             random: Box::new(move || drawn(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))),
         };

@@ -17,7 +17,7 @@ test("an error of the API is said plainly", () =>
   browser.look(stack, "poor", async (page) => {
     await threePacks(page);
     await generate(page, { costs: "300" });
-    await says(page.getByRole("alert"), "402 InsufficientCredits: The balance is 18, the charge needs 300.");
+    await says(page.getByRole("alert"), "402 InsufficientCredits: The balance is 18, but the charge needs 300.");
     await balanceIs(page, "18");
   }, {}, [/402/]));
 

@@ -174,7 +174,7 @@ async fn import(
     let failed = |error| stopped(&moved.user, &error);
     let history = ImportedHistory { user: moved.user.clone(), records: with_rows(moved, user), wallet };
     let imported = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
-    let all = ledger.all(&history.user, deadline(ledger)).await.map_err(failed)?;
+    let all = ledger.all_items(&history.user, deadline(ledger)).await.map_err(failed)?;
     let planned: BTreeMap<_, _> =
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
     if imported == ImportOutcome::Conflict {

@@ -196,8 +196,8 @@ impl Plan<'_> {
             let refund = self.pairs.get(&place).map(|refund| &self.lines[*refund]);
             let void = refund.map(|refund| Void {
                 at: refund.row.created_at,
-                reason: Reason::cut(&refund.row.trans_type).expect("a trans_type is a text"),
-                by: nonce(refund),
+                reason: Reason::truncated(&refund.row.trans_type).expect("a trans_type is a text"),
+                invocation: nonce(refund),
             });
             (place, void)
         })
@@ -296,7 +296,7 @@ fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusa
         wallet.has_keyed_charges |=
             matches!(placed.key, RecordKey::Charge { generation: Some(_), key: Some(_) });
     }
-    wallet.granted().map_err(too_much)?;
+    wallet.total_granted().map_err(too_much)?;
     let charges = wallet.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
     let charged = charges
         .clone()
@@ -310,7 +310,7 @@ fn wallet(records: &[Placed], packs: Vec<Pack>) -> Result<Option<Wallet>, Refusa
 /// Whether a charge was voided because the old table had a row of its refund: the
 /// ledger draws what it calls its own voids by.
 pub fn is_of_old_rows(void: &Void) -> bool {
-    void.by.is_named()
+    void.invocation.is_named()
 }
 
 /// The identity of a record that a row became.

@@ -51,5 +51,5 @@ fn of_charge(charge: &Charge) -> Value {
 }
 
 fn of_void(void: &Void) -> Value {
-    json!({ "at": void.at, "reason": void.reason, "by": void.by })
+    json!({ "at": void.at, "reason": void.reason, "by": void.invocation })
 }

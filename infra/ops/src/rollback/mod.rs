@@ -171,7 +171,7 @@ impl Whole {
         let unreadable =
             |why: &str| Problem(format!("user {user}: {why}; mend what stands there, and run again"));
         let user = UserId::try_from(user.to_owned()).map_err(unreadable)?;
-        let all = ledger.all(&user, deadline(ledger)).await;
+        let all = ledger.all_items(&user, deadline(ledger)).await;
         let mut whole = Whole { old: vec![], since: vec![], balance: 0 };
         for held in all.map_err(|error| Problem::of_ledger(&format!("user {user}"), &error))? {
             match held {

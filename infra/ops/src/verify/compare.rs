@@ -28,7 +28,7 @@ pub(super) async fn compare(ledger: &Ledger, rows: UserRows, as_of: Timestamp) -
     let old: Vec<OldRow> = rows.rows.iter().map(|(row, _)| row.clone()).collect();
     let planned = plan(&rows.user, &old, as_of);
     let held = match UserId::try_from(rows.user.clone()) {
-        Ok(user) => ledger.all(&user, deadline(ledger)).await,
+        Ok(user) => ledger.all_items(&user, deadline(ledger)).await,
         Err(_) => Ok(Vec::new()),
     };
     let held = held.map_err(|error| Problem::of_ledger(&format!("user {}", rows.user), &error))?;

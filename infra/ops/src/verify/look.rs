@@ -25,7 +25,7 @@ pub(super) struct Look {
 /// Looks at a user.
 pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem> {
     let Ok(id) = UserId::try_from(user.clone()) else {
-        let faults = vec![Discrepancy::NoUser.to_string()];
+        let faults = vec![Discrepancy::InvalidUser.to_string()];
         return Ok(Look { user, records: 0, voided: 0, faults, times: Vec::new() });
     };
     let failed = |error| Problem::of_ledger(&format!("user {id}"), &error);
@@ -40,9 +40,9 @@ pub(super) async fn look(ledger: &Ledger, user: String) -> Result<Look, Problem>
         let charges = ledger.generation(generation, Some(&id), None, PAGE, deadline(ledger));
         times.push(("generation", timed(charges).await.map_err(failed)?));
     }
-    let mut faults: Vec<_> = audited.discrepancies.named().map(Discrepancy::to_string).collect();
-    if audited.discrepancies.unnamed() > 0 {
-        faults.push(format!("and {} more", audited.discrepancies.unnamed()));
+    let mut faults: Vec<_> = audited.discrepancies.listed().map(Discrepancy::to_string).collect();
+    if audited.discrepancies.unlisted() > 0 {
+        faults.push(format!("and {} more", audited.discrepancies.unlisted()));
     }
     Ok(Look { user, records: audited.records, voided: audited.voided, faults, times })
 }

@@ -29,9 +29,10 @@ impl WalletRebuild {
 impl super::RebuiltPack {
     /// What is left, if anything.
     fn pack(&self) -> Result<Option<Pack>, LedgerError> {
-        let left = u64::try_from(self.left()).ok().and_then(|left| Credits::try_from(left).ok());
+        let remaining =
+            u64::try_from(self.remaining()).ok().and_then(|credits| Credits::try_from(credits).ok());
         let overdrawn = || LedgerError::Internal(format!("pack {} is overdrawn", self.grant.trans_no));
-        let remaining = left.ok_or_else(overdrawn)?;
+        let remaining = remaining.ok_or_else(overdrawn)?;
         Ok((!remaining.is_zero()).then(|| Pack { grant: self.grant.clone(), remaining }))
     }
 }

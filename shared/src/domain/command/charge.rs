@@ -1,9 +1,9 @@
 //! `decrease`: charges, all or nothing, once for each identity.
 
-use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
     Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, IdempotencyKey, InvocationId,
-    LedgerError, Limit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
+    LedgerError, LedgerLimit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
 };
 
 /// What `decrease` is asked for.
@@ -30,14 +30,14 @@ impl ChargeRequest {
             .then(|| RecordKey::Charge { generation: self.generation.clone(), key: self.key.clone() })
     }
 
-    fn place(&self, view: &View) -> RecordKey {
+    fn record_key(&self, view: &View) -> RecordKey {
         self.identity().unwrap_or(RecordKey::UnkeyedCharge(view.delivery))
     }
 
     /// Why a charge in its place is not a replay of this request. The invocation's own
     /// charge, whose answer was lost, is its first answer, whatever came after it.
     fn conflict(&self, charge: &Charge, view: &View) -> Option<LedgerError> {
-        if charge.trans_no.is_of(view.invocation) {
+        if charge.trans_no.is_from(view.invocation) {
             None
         } else if charge.void.is_some() {
             Some(LedgerError::GenerationVoided)
@@ -52,21 +52,21 @@ impl ChargeRequest {
 }
 
 impl Command for ChargeRequest {
-    type Answer = Written<Charge>;
+    type Answer = WriteOutcome<Charge>;
 
     fn user(&self) -> &UserId {
         &self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::Wallet
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::Wallet
     }
 
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let place = self.place(view);
-        match view.record(&place) {
+        let key = self.record_key(view);
+        match view.record(&key) {
             // After an answer that reveals a record, no balance from before it may be read.
-            Some(record) if view.is_behind(record) => Ok(Step::Read(Read::Wallet)),
+            Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Charge(charge)) => self.conflict(charge, view).map_or(Ok(Step::Done), Err),
             Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),
             Some(Record::Grant(_)) => {
@@ -74,21 +74,21 @@ impl Command for ChargeRequest {
             }
             None => match view.wallet().charge(self, view.invocation, now) {
                 Ok((wallet, charge)) => {
-                    let changes = vec![RecordChange::Create(place, Record::Charge(charge))];
+                    let changes = vec![RecordChange::Create(key, Record::Charge(charge))];
                     Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
                 }
-                Err(refusal) => refuse(refusal, &place, view),
+                Err(error) => reject_or_reread(error, &key, view),
             },
         }
     }
 
-    fn answer(&self, mut view: View, now: Timestamp) -> Result<Written<Charge>, LedgerError> {
-        let place = self.place(&view);
-        let Some(Record::Charge(record)) = view.take(&place) else {
+    fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Charge>, LedgerError> {
+        let key = self.record_key(&view);
+        let Some(Record::Charge(record)) = view.take(&key) else {
             return Err(LedgerError::Internal("a charge that was written is unknown".to_owned()));
         };
-        let replayed = !record.trans_no.is_of(view.invocation);
-        Ok(Written { record, balance: view.wallet().balance(now), replayed })
+        let replayed = !record.trans_no.is_from(view.invocation);
+        Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })
     }
 }
 
@@ -121,12 +121,14 @@ impl Wallet {
             void: None,
         };
         let trans_type = TransType::Charge(charge.trans_type.clone());
-        if !wallet.totals.contains_key(&trans_type) && wallet.charged().count() >= Wallet::CHARGE_TYPES_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
+        if !wallet.totals.contains_key(&trans_type)
+            && wallet.charge_totals().count() >= Wallet::CHARGE_TYPES_MAX
+        {
+            return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));
         }
         wallet.apply(charge.effects(), at)?;
         // Voided charges count too, so that no void can ever pass the limit.
-        wallet.charged().try_fold(CreditSum::default(), CreditSum::checked_add)?;
+        wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
         Ok((wallet, charge))
     }

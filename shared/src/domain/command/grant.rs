@@ -1,9 +1,9 @@
 //! `grant`: adds a pack, once for each identity.
 
-use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
-    Credits, Grant, GrantType, IdempotencyKey, InvocationId, LedgerError, Limit, OrderNo, Record, RecordKey,
-    Timestamp, TransNo, UserId, Wallet,
+    Credits, Grant, GrantType, IdempotencyKey, InvocationId, LedgerError, LedgerLimit, OrderNo, Record,
+    RecordKey, Timestamp, TransNo, UserId, Wallet,
 };
 
 /// What `grant` is asked for.
@@ -33,27 +33,27 @@ impl GrantRequest {
         }
     }
 
-    fn place(&self, view: &View) -> RecordKey {
+    fn record_key(&self, view: &View) -> RecordKey {
         self.identity().unwrap_or(RecordKey::UnkeyedGrant(view.delivery))
     }
 }
 
 impl Command for GrantRequest {
-    type Answer = Written<Grant>;
+    type Answer = WriteOutcome<Grant>;
 
     fn user(&self) -> &UserId {
         &self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::Wallet
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::Wallet
     }
 
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let place = self.place(view);
-        match view.record(&place) {
+        let key = self.record_key(view);
+        match view.record(&key) {
             // After an answer that reveals a record, no balance from before it may be read.
-            Some(record) if view.is_behind(record) => Ok(Step::Read(Read::Wallet)),
+            Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Grant(grant)) if grant.credits != self.credits => {
                 Err(LedgerError::IdempotencyConflict("this grant was made with other credits"))
             }
@@ -61,21 +61,21 @@ impl Command for GrantRequest {
             Some(_) => Err(LedgerError::Internal("the place of a grant holds another record".to_owned())),
             None => match view.wallet().grant(self, view.invocation, now) {
                 Ok((wallet, grant)) => {
-                    let changes = vec![RecordChange::Create(place, Record::Grant(grant))];
+                    let changes = vec![RecordChange::Create(key, Record::Grant(grant))];
                     Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
                 }
-                Err(refusal) => refuse(refusal, &place, view),
+                Err(error) => reject_or_reread(error, &key, view),
             },
         }
     }
 
-    fn answer(&self, mut view: View, now: Timestamp) -> Result<Written<Grant>, LedgerError> {
-        let place = self.place(&view);
-        let Some(Record::Grant(record)) = view.take(&place) else {
+    fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Grant>, LedgerError> {
+        let key = self.record_key(&view);
+        let Some(Record::Grant(record)) = view.take(&key) else {
             return Err(LedgerError::Internal("a grant that was written is unknown".to_owned()));
         };
-        let replayed = !record.trans_no.is_of(view.invocation);
-        Ok(Written { record, balance: view.wallet().balance(now), replayed })
+        let replayed = !record.trans_no.is_from(view.invocation);
+        Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })
     }
 }
 
@@ -100,13 +100,13 @@ impl Wallet {
             expired_at: request.expired_at,
         };
         if !grant.is_usable(at) {
-            return Err(LedgerError::InvalidRequest("expired_at: must be in the future".to_owned()));
+            return Err(LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned()));
         }
         if wallet.usable(at).count() >= Wallet::GRANTED_PACKS_MAX || wallet.packs.len() >= Wallet::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::Packs));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
         }
         wallet.apply(grant.effects(), at)?;
-        wallet.granted()?;
+        wallet.total_granted()?;
         Ok((wallet, grant))
     }
 }

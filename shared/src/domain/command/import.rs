@@ -1,6 +1,6 @@
 //! Import: writes a user's history from before the ledger, if the user has none.
 
-use super::{Command, Plan, Read, RecordChange, Room, Step, View};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, TransactionLimits, View};
 use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
 /// What an allocation takes in an item, at most. Names and keys are not counted: a part
@@ -48,19 +48,20 @@ impl Command for ImportedHistory {
         &self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::Wallet
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::Wallet
     }
 
     /// The wallet comes with the last of the records, so that the user has no credits
     /// before all of it is there; an import that stopped is finished by a repeat.
     fn next(&self, view: &View, _: Timestamp) -> Result<Step, LedgerError> {
-        let window = self.window(view);
-        if view.wallet().version.is_some() || has_conflict(window, view) {
+        let records = self.next_records(view);
+        if view.wallet().version.is_some() || has_conflict(records, view) {
             return Ok(Step::Done);
         }
-        let missing: Vec<_> = window.iter().filter(|imported| view.record(&imported.key).is_none()).collect();
-        let part = &missing[..part_len(&missing, view.room)];
+        let missing: Vec<_> =
+            records.iter().filter(|imported| view.record(&imported.key).is_none()).collect();
+        let part = &missing[..records_per_transaction(&missing, view.limits)];
         let change = |imported: &&ImportedRecord| {
             let ImportedRecord { key, record, rows } = *imported;
             RecordChange::Import(key.clone(), record.clone(), rows.clone())
@@ -84,25 +85,26 @@ impl Command for ImportedHistory {
 }
 
 impl ImportedHistory {
-    /// The records among which the next part is. All before it are known: parts are
-    /// written in order, so that only the last one can be known in part.
-    fn window(&self, view: &View) -> &[ImportedRecord] {
-        let known = view.records().count();
-        let begin = known.saturating_sub(view.room.records);
-        let end = self.records.len().min(known + view.room.records);
+    /// The records among which the next part is. All before it are written: parts are
+    /// written in order, so that only the last one can be written in part.
+    fn next_records(&self, view: &View) -> &[ImportedRecord] {
+        let written = view.records().count();
+        let begin = written.saturating_sub(view.limits.records);
+        let end = self.records.len().min(written + view.limits.records);
         &self.records[begin.min(end)..end]
     }
 }
 
 /// Whether another record has the place of one of these.
 fn has_conflict(records: &[ImportedRecord], view: &View) -> bool {
-    let differs =
-        |imported: &ImportedRecord| view.record(&imported.key).is_some_and(|found| *found != imported.record);
+    let differs = |imported: &ImportedRecord| {
+        view.record(&imported.key).is_some_and(|record| *record != imported.record)
+    };
     records.iter().any(differs)
 }
 
 /// How many of these records one transaction takes; at least one, where there is one.
-fn part_len(missing: &[&ImportedRecord], room: Room) -> usize {
+fn records_per_transaction(missing: &[&ImportedRecord], limits: TransactionLimits) -> usize {
     let mut bytes = 0;
     let fits = |imported: &&&ImportedRecord| {
         let allocations = match &imported.record {
@@ -110,7 +112,7 @@ fn part_len(missing: &[&ImportedRecord], room: Room) -> usize {
             Record::Grant(_) | Record::Fence(_) => 0,
         };
         bytes += imported.rows.len() + ALLOCATION_BYTES * allocations;
-        bytes <= room.bytes / 4
+        bytes <= limits.bytes / 4
     };
-    missing.iter().take(room.records).take_while(fits).count().max(1).min(missing.len())
+    missing.iter().take(limits.records).take_while(fits).count().max(1).min(missing.len())
 }

@@ -10,8 +10,8 @@ mod view;
 pub use charge::ChargeRequest;
 pub use grant::GrantRequest;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord};
-pub use refund::{Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, VoidedCharge};
-pub use view::{ReadRecord, Room, View};
+pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RestoredCredits, VoidedCharge};
+pub use view::{RecordLookup, TransactionLimits, View};
 
 use super::{Credits, GenerationId, LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
@@ -24,7 +24,7 @@ pub trait Command {
     fn user(&self) -> &UserId;
 
     /// What the first decision needs.
-    fn first_read(&self, view: &View) -> Read;
+    fn first_read(&self, view: &View) -> ReadRequest;
 
     /// Decides by what was read. It is pure: the same view and time give the same step.
     ///
@@ -45,14 +45,14 @@ pub enum Step {
     /// Commit this, then decide again.
     Commit(Plan),
     /// Read this, then decide again.
-    Read(Read),
+    Read(ReadRequest),
     /// Nothing is left to do.
     Done,
 }
 
 /// What to read, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
+pub enum ReadRequest {
     /// The wallet.
     Wallet,
     /// The wallet and one record, side by side. A transaction may show in one of them
@@ -98,7 +98,7 @@ impl RecordChange {
 
 /// A record that was written by this call, or by an earlier equal one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written<T> {
+pub struct WriteOutcome<T> {
     /// The record.
     pub record: T,
     /// The balance of now.
@@ -109,15 +109,15 @@ pub struct Written<T> {
 
 /// A refusal that rests on the wallet, and on the absence of an earlier record in its place,
 /// where there can be one.
-fn refuse(refusal: LedgerError, place: &RecordKey, view: &View) -> Result<Step, LedgerError> {
+fn reject_or_reread(error: LedgerError, key: &RecordKey, view: &View) -> Result<Step, LedgerError> {
     let is_own = matches!(
-        place,
+        key,
         RecordKey::UnkeyedGrant(id) | RecordKey::UnkeyedCharge(id) if *id == view.invocation
     );
-    if is_own || view.is_snapshot_of([place]) {
-        return Err(refusal);
+    if is_own || view.is_snapshot_of([key]) {
+        return Err(error);
     }
-    Ok(Step::Read(Read::Snapshot(vec![place.clone()])))
+    Ok(Step::Read(ReadRequest::Snapshot(vec![key.clone()])))
 }
 
 #[cfg(test)]

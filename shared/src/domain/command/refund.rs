@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Command, Plan, Read, RecordChange, Step, View};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, View};
 use crate::domain::{
-    Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError, Limit, Reason, Record, RecordKey,
-    Timestamp, TransNo, UserId, Void, Wallet,
+    Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError, LedgerLimit, Reason, Record,
+    RecordKey, Timestamp, TransNo, UserId, Void, Wallet,
 };
 
 /// How many voided charges an answer names at most.
-const NAMED_MAX: usize = 1_000;
+const CHARGES_MAX: usize = 1_000;
 
 /// What a void adds to the item of a charge: a reason of 255 characters, and the rest.
 const VOID_BYTES_MAX: usize = 4 * 255 + 200;
@@ -61,7 +61,7 @@ impl RefundOutcome {
 
 /// What a refund did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refunded {
+pub struct RefundResult {
     /// How it ended.
     pub outcome: RefundOutcome,
     /// Whose charges they were.
@@ -99,14 +99,14 @@ pub struct RestoredCredits {
 }
 
 impl Command for Refund<'_> {
-    type Answer = Refunded;
+    type Answer = RefundResult;
 
     fn user(&self) -> &UserId {
         self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::WalletAndRecord(self.place())
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::WalletAndRecord(self.record_key())
     }
 
     /// With a key, or while the wallet has never seen a charge with one, the request
@@ -114,36 +114,36 @@ impl Command for Refund<'_> {
     /// and nothing was missed if only this refund has moved the wallet since.
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let is_session = self.request.key.is_none() && view.wallet().has_keyed_charges;
-        if view.records().any(|(_, record)| view.is_behind(record)) {
-            return Ok(Step::Read(Read::Wallet));
+        if view.records().any(|(_, record)| view.is_wallet_older_than(record)) {
+            return Ok(Step::Read(ReadRequest::Wallet));
         }
         if view.records().any(|(_, record)| matches!(record, Record::Grant(_))) {
             return Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()));
         }
-        if is_session && !view.is_queried() {
-            return Ok(Step::Read(Read::Generation(self.request.generation.clone())));
+        if is_session && !view.is_generation_queried() {
+            return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
         }
         if view.charges().any(|(_, charge, _)| charge.void.is_none()) {
             return self.void(view, now);
         }
-        if is_session && !view.is_complete() {
-            return Ok(Step::Read(Read::Generation(self.request.generation.clone())));
+        if is_session && !view.is_generation_complete() {
+            return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
         }
-        if view.charges().next().is_some() || view.record(&self.place()).is_some() {
+        if view.charges().next().is_some() || view.record(&self.record_key()).is_some() {
             return Ok(Step::Done);
         }
         self.fence(view, now)
     }
 
-    fn answer(&self, view: View, now: Timestamp) -> Result<Refunded, LedgerError> {
+    fn answer(&self, view: View, now: Timestamp) -> Result<RefundResult, LedgerError> {
         let mut voided = BTreeMap::new();
         let mut returned = RestoredCredits::default();
         let mut has_voided = false;
         for (_, charge, _) in view.charges() {
             let Some(void) = &charge.void else { continue };
-            if void.by == view.invocation {
+            if void.invocation == view.invocation {
                 has_voided = true;
-                returned = returned.checked_add(charge.returned(void.at)?)?;
+                returned = returned.checked_add(charge.restored_credits(void.at)?)?;
             }
             voided.insert(
                 charge.trans_no,
@@ -160,12 +160,12 @@ impl Command for Refund<'_> {
             (false, false) => RefundOutcome::AlreadyVoided,
             (false, true) => RefundOutcome::Fenced,
         };
-        Ok(Refunded {
+        Ok(RefundResult {
             outcome,
             user: self.user.clone(),
             returned,
-            truncated: voided.len() > NAMED_MAX,
-            charges: voided.into_values().take(NAMED_MAX).collect(),
+            truncated: voided.len() > CHARGES_MAX,
+            charges: voided.into_values().take(CHARGES_MAX).collect(),
             balance: view.wallet().balance(now),
         })
     }
@@ -173,7 +173,7 @@ impl Command for Refund<'_> {
 
 impl Refund<'_> {
     /// The one place that the request addresses, or where its fence goes.
-    fn place(&self) -> RecordKey {
+    fn record_key(&self) -> RecordKey {
         RecordKey::Charge { generation: Some(self.request.generation.clone()), key: self.request.key.clone() }
     }
 
@@ -181,24 +181,24 @@ impl Refund<'_> {
     fn void(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let mut live: Vec<_> = view.charges().filter(|(_, charge, _)| charge.void.is_none()).collect();
         live.sort_by_key(|(_, charge, _)| charge.trans_no);
-        let group = &live[..group_len(&live, view)];
+        let group = &live[..charges_per_transaction(&live, view)];
         if group.len() < live.len() && view.own_changes().next().is_none() {
             // All of it must be possible before any of it is done.
             let all = view.wallet().void(live.iter().map(|(_, charge, _)| *charge), now);
-            if let Err(refusal @ LedgerError::LimitExceeded(_)) = all {
-                return Err(refusal);
+            if let Err(error @ LedgerError::LimitExceeded(_)) = all {
+                return Err(error);
             }
         }
         let (wallet, at, _) = match view.wallet().void(group.iter().map(|(_, charge, _)| *charge), now) {
             Ok(planned) => planned,
-            Err(refusal) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) => return Err(refusal),
+            Err(error) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) => return Err(error),
             // A void may show in the wallet and not yet in its charge.
             Err(_) => {
                 let keys = group.iter().map(|(key, ..)| (*key).clone()).collect();
-                return Ok(Step::Read(Read::Snapshot(keys)));
+                return Ok(Step::Read(ReadRequest::Snapshot(keys)));
             }
         };
-        let void = Void { at, reason: self.request.reason.clone(), by: view.invocation };
+        let void = Void { at, reason: self.request.reason.clone(), invocation: view.invocation };
         let voided = |charge: &Charge| Charge { void: Some(void.clone()), ..charge.clone() };
         let change = |(key, charge, _): &(&RecordKey, &Charge, usize)| {
             RecordChange::Void((*key).clone(), Record::Charge(voided(charge)))
@@ -210,20 +210,21 @@ impl Refund<'_> {
     fn fence(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let (mut wallet, at) = view.wallet().begin_change(now)?;
         wallet.apply([Effect::Fenced], at)?;
-        let fence = Record::Fence(Void { at, reason: self.request.reason.clone(), by: view.invocation });
-        let changes = vec![RecordChange::Create(self.place(), fence)];
+        let fence =
+            Record::Fence(Void { at, reason: self.request.reason.clone(), invocation: view.invocation });
+        let changes = vec![RecordChange::Create(self.record_key(), fence)];
         Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
     }
 }
 
 /// How many of these charges one transaction has room for; at least one.
-fn group_len(live: &[(&RecordKey, &Charge, usize)], view: &View) -> usize {
+fn charges_per_transaction(live: &[(&RecordKey, &Charge, usize)], view: &View) -> usize {
     let mut bytes = 0;
     let fits = |(_, _, item): &&(&RecordKey, &Charge, usize)| {
         bytes += item + VOID_BYTES_MAX;
-        bytes <= view.room.bytes
+        bytes <= view.limits.bytes
     };
-    live.iter().take(view.room.records).take_while(fits).count().max(1)
+    live.iter().take(view.limits.records).take_while(fits).count().max(1)
 }
 
 impl Wallet {
@@ -242,10 +243,10 @@ impl Wallet {
         let mut returned = RestoredCredits::default();
         for charge in charges {
             wallet.apply(charge.void_effects(), at)?;
-            returned = returned.checked_add(charge.returned(at)?)?;
+            returned = returned.checked_add(charge.restored_credits(at)?)?;
         }
         if wallet.packs.len() > Wallet::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::RestoredPacks));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::RestoredPacks));
         }
         Ok((wallet, at, returned))
     }
@@ -253,7 +254,7 @@ impl Wallet {
 
 impl Charge {
     /// What a void at this time gives back.
-    fn returned(&self, at: Timestamp) -> Result<RestoredCredits, LedgerError> {
+    fn restored_credits(&self, at: Timestamp) -> Result<RestoredCredits, LedgerError> {
         let mut returned = RestoredCredits::default();
         for (grant, credits) in self.owned() {
             let part = if grant.is_usable(at) { &mut returned.restored } else { &mut returned.expired };

@@ -36,7 +36,7 @@ fn charged(keys: &[Option<&str>]) -> (Wallet, Vec<(RecordKey, Charge)>) {
 /// The wallet after these charges were voided, and the charges.
 fn voided(wallet: &Wallet, charges: &[(RecordKey, Charge)], by: u128) -> (Wallet, Vec<(RecordKey, Charge)>) {
     let (wallet, at, _) = wallet.void(charges.iter().map(|(_, charge)| charge), at(0)).unwrap();
-    let void = Void { at, reason: id_reason(), by: invocation(by) };
+    let void = Void { at, reason: id_reason(), invocation: invocation(by) };
     let charge = |(key, charge): &(RecordKey, Charge)| {
         (key.clone(), Charge { void: Some(void.clone()), ..charge.clone() })
     };
@@ -48,7 +48,7 @@ fn id_reason() -> crate::domain::Reason {
 }
 
 fn a_view() -> View {
-    View::new(invocation(OURS), invocation(OURS), Room { records: 99, bytes: 1_000_000 })
+    View::new(invocation(OURS), invocation(OURS), TransactionLimits { records: 99, bytes: 1_000_000 })
 }
 
 /// A view in which the wallet was read, and then these charges.
@@ -57,7 +57,7 @@ fn view(wallet: &Wallet, charges: &[(RecordKey, Charge)]) -> View {
     view.set_wallet(wallet.clone());
     for (key, charge) in charges {
         let record = Some(Record::Charge(charge.clone()));
-        view.set_record(ReadRecord { key: key.clone(), record, bytes: 1_000 });
+        view.set_record(RecordLookup { key: key.clone(), record, bytes: 1_000 });
     }
     view
 }
@@ -65,7 +65,7 @@ fn view(wallet: &Wallet, charges: &[(RecordKey, Charge)]) -> View {
 /// The same, where the charges are the answer to a query of the generation.
 fn queried(wallet: &Wallet, charges: &[(RecordKey, Charge)]) -> View {
     let mut view = view(wallet, charges);
-    view.set_complete();
+    view.set_generation_complete();
     view
 }
 
@@ -74,10 +74,10 @@ fn describe(step: Result<Step, LedgerError>) -> String {
         Err(LedgerError::Internal(_)) => "internal".to_owned(),
         Err(error) => format!("{error:?}"),
         Ok(Step::Done) => "done".to_owned(),
-        Ok(Step::Read(Read::Wallet)) => "read the wallet".to_owned(),
-        Ok(Step::Read(Read::WalletAndRecord(_))) => "read wallet and record".to_owned(),
-        Ok(Step::Read(Read::Generation(_))) => "query".to_owned(),
-        Ok(Step::Read(Read::Snapshot(keys))) => format!("read a snapshot of {}", keys.len()),
+        Ok(Step::Read(ReadRequest::Wallet)) => "read the wallet".to_owned(),
+        Ok(Step::Read(ReadRequest::WalletAndRecord(_))) => "read wallet and record".to_owned(),
+        Ok(Step::Read(ReadRequest::Generation(_))) => "query".to_owned(),
+        Ok(Step::Read(ReadRequest::Snapshot(keys))) => format!("read a snapshot of {}", keys.len()),
         Ok(Step::Commit(plan)) => match &plan.changes[..] {
             [RecordChange::Create(_, Record::Fence(_))] => "fence".to_owned(),
             changes @ [RecordChange::Void(..), ..] => format!("void {}", changes.len()),
@@ -154,7 +154,7 @@ fn a_refund_voids_as_many_as_one_transaction_has_room_for() {
     for (records, bytes, expected) in
         [(3, 10_000, "void 3"), (2, 10_000, "void 2"), (3, 5_000, "void 2"), (3, 1, "void 1")]
     {
-        seen.room = Room { records, bytes };
+        seen.limits = TransactionLimits { records, bytes };
         check_refund(None, &seen, expected);
     }
 }
@@ -167,7 +167,7 @@ fn what_two_reads_contradict_is_a_fault_only_as_of_one_moment() {
     check_refund(Some("k"), &seen, "read a snapshot of 1");
     let (key, charge) = charges[0].clone();
     let record = Some(Record::Charge(charge));
-    seen.set_snapshot(after, vec![ReadRecord { key, record, bytes: 1_000 }]);
+    seen.set_snapshot(after, vec![RecordLookup { key, record, bytes: 1_000 }]);
     check_refund(Some("k"), &seen, "internal");
     // Another place is not as of that moment.
     let (wallet, charges) = charged(&[Some("k"), Some("l")]);
@@ -176,7 +176,7 @@ fn what_two_reads_contradict_is_a_fault_only_as_of_one_moment() {
     check_refund(None, &seen, "read a snapshot of 2");
     let (key, charge) = gone[0].clone();
     let record = Some(Record::Charge(charge));
-    seen.set_snapshot(after, vec![ReadRecord { key, record, bytes: 1_000 }]);
+    seen.set_snapshot(after, vec![RecordLookup { key, record, bytes: 1_000 }]);
     check_refund(None, &seen, "read a snapshot of 1");
 }
 
@@ -197,14 +197,14 @@ fn a_charge_looks_for_itself_as_of_one_moment_before_it_is_refused() {
     check_charge(&request, &view(&poor, &[]), "read a snapshot of 1");
     let (key, _) = charges[0].clone();
     let mut seen = a_view();
-    seen.set_snapshot(poor.clone(), vec![ReadRecord { key, record: None, bytes: 0 }]);
+    seen.set_snapshot(poor.clone(), vec![RecordLookup { key, record: None, bytes: 0 }]);
     let refusal = "InsufficientCredits { balance: Credits(0), required: Credits(1) }";
     check_charge(&request, &seen, refusal);
 
     // Without an identity only a delivery may have been done before.
     let request = a_charge(1);
     check_charge(&request, &view(&poor, &[]), refusal);
-    let mut redelivered = View::new(invocation(OURS), invocation(THEIRS), a_view().room);
+    let mut redelivered = View::new(invocation(OURS), invocation(THEIRS), a_view().limits);
     redelivered.set_wallet(poor);
     check_charge(&request, &redelivered, "read a snapshot of 1");
 }
@@ -230,10 +230,10 @@ fn a_charge_in_its_place_is_compared_with_the_request() {
     }
     check_charge(&same, &view(&after, &gone), "GenerationVoided");
     // The invocation's own charge, which was refunded before its answer came.
-    let mut own = View::new(invocation(THEIRS), invocation(THEIRS), a_view().room);
+    let mut own = View::new(invocation(THEIRS), invocation(THEIRS), a_view().limits);
     own.set_wallet(after);
     let (key, charge) = gone[0].clone();
-    own.set_record(ReadRecord { key, record: Some(Record::Charge(charge)), bytes: 1_000 });
+    own.set_record(RecordLookup { key, record: Some(Record::Charge(charge)), bytes: 1_000 });
     check_charge(&same, &own, "done");
 }
 
@@ -244,7 +244,7 @@ fn a_grant_in_its_place_is_compared_with_the_request() {
     let mut seen = a_view();
     seen.set_wallet(wallet);
     let key = RecordKey::NewUserGrant;
-    seen.set_record(ReadRecord { key, record: Some(Record::Grant(grant)), bytes: 500 });
+    seen.set_record(RecordLookup { key, record: Some(Record::Grant(grant)), bytes: 500 });
     assert_eq!(describe(request.next(&seen, at(0))), "done");
     let more = GrantRequest { credits: credits(6), ..request };
     let conflict = "IdempotencyConflict(\"this grant was made with other credits\")";
@@ -257,9 +257,9 @@ fn what_is_known_to_be_later_stays() {
     let (after, gone) = voided(&wallet, &charges, THEIRS);
     let mut seen = view(&after, &gone);
     let (key, charge) = charges[0].clone();
-    let earlier = ReadRecord { key: key.clone(), record: Some(Record::Charge(charge)), bytes: 1_000 };
+    let earlier = RecordLookup { key: key.clone(), record: Some(Record::Charge(charge)), bytes: 1_000 };
     seen.set_record(earlier);
     assert_eq!(seen.record(&key), Some(&Record::Charge(gone[0].1.clone())));
-    seen.set_record(ReadRecord { key: key.clone(), record: None, bytes: 0 });
+    seen.set_record(RecordLookup { key: key.clone(), record: None, bytes: 0 });
     assert_eq!(seen.record(&key), None, "the record was deleted");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Plan, RecordChange};
-use crate::domain::{Author, Change, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
+use crate::domain::{Change, ChangeOrigin, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
 
 /// What one invocation knows of a user.
 #[derive(Clone, Debug)]
@@ -13,9 +13,9 @@ pub struct View {
     /// The id of the delivery: the same when Lambda delivers an event again.
     pub delivery: InvocationId,
     /// How much fits into the next transaction.
-    pub room: Room,
+    pub limits: TransactionLimits,
     wallet: Wallet,
-    records: BTreeMap<RecordKey, Known>,
+    records: BTreeMap<RecordKey, LoadedRecord>,
     /// The wallet's version up to which the records of a generation are complete.
     complete_up_to: Option<Option<Timestamp>>,
     /// Whether the wallet, and the records that are marked so, were read as of one moment,
@@ -26,7 +26,7 @@ pub struct View {
 
 /// How much fits into one transaction, beside the wallet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct TransactionLimits {
     /// Records.
     pub records: usize,
     /// Bytes of their items.
@@ -35,7 +35,7 @@ pub struct Room {
 
 /// What was read at one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadRecord {
+pub struct RecordLookup {
     /// The key.
     pub key: RecordKey,
     /// The record; nothing where the place is free.
@@ -44,9 +44,9 @@ pub struct ReadRecord {
     pub bytes: usize,
 }
 
-/// What is known of a place.
+/// What is loaded of a place.
 #[derive(Clone, Debug)]
-struct Known {
+struct LoadedRecord {
     /// The record; nothing where the place was read and is free.
     record: Option<Record>,
     /// The size of its item.
@@ -57,11 +57,11 @@ struct Known {
 
 impl View {
     /// A view without anything read.
-    pub fn new(invocation: InvocationId, delivery: InvocationId, room: Room) -> View {
+    pub fn new(invocation: InvocationId, delivery: InvocationId, limits: TransactionLimits) -> View {
         View {
             invocation,
             delivery,
-            room,
+            limits,
             wallet: Wallet::default(),
             records: BTreeMap::new(),
             complete_up_to: None,
@@ -80,7 +80,7 @@ impl View {
         &self.wallet
     }
 
-    /// The record at a key, where one is known.
+    /// The record at a key, where one is loaded.
     pub fn record(&self, key: &RecordKey) -> Option<&Record> {
         self.records.get(key)?.record.as_ref()
     }
@@ -90,43 +90,43 @@ impl View {
         self.records.remove(key)?.record
     }
 
-    /// All records that are known, by key.
+    /// All records that are loaded, by key.
     pub fn records(&self) -> impl Iterator<Item = (&RecordKey, &Record)> {
-        self.records.iter().filter_map(|(key, known)| Some((key, known.record.as_ref()?)))
+        self.records.iter().filter_map(|(key, loaded)| Some((key, loaded.record.as_ref()?)))
     }
 
-    /// All charges that are known, with the sizes of their items.
+    /// All charges that are loaded, with the sizes of their items.
     pub fn charges(&self) -> impl Iterator<Item = (&RecordKey, &Charge, usize)> {
-        self.records.iter().filter_map(|(key, known)| match &known.record {
-            Some(Record::Charge(charge)) => Some((key, charge, known.bytes)),
+        self.records.iter().filter_map(|(key, loaded)| match &loaded.record {
+            Some(Record::Charge(charge)) => Some((key, charge, loaded.bytes)),
             _ => None,
         })
     }
 
-    /// What this invocation has done, as far as the known records show it.
+    /// What this invocation has done, as far as the loaded records show it.
     pub fn own_changes(&self) -> impl Iterator<Item = Change<'_>> {
-        let is_own = |by: Author| by.is(self.invocation);
-        self.records().flat_map(|(_, record)| record.changes()).filter(move |change| is_own(change.by))
+        let is_own = |origin: ChangeOrigin| origin.is_invocation(self.invocation);
+        self.records().flat_map(|(_, record)| record.changes()).filter(move |change| is_own(change.origin))
     }
 
     /// Whether the wallet is older than this record.
-    pub fn is_behind(&self, record: &Record) -> bool {
+    pub fn is_wallet_older_than(&self, record: &Record) -> bool {
         self.wallet.version.is_none_or(|version| version < record.changed_at())
     }
 
     /// Whether the charges of the generation were queried at all.
-    pub fn is_queried(&self) -> bool {
+    pub fn is_generation_queried(&self) -> bool {
         self.complete_up_to.is_some()
     }
 
-    /// Whether all charges of the generation are known up to the wallet's version.
-    pub fn is_complete(&self) -> bool {
+    /// Whether all charges of the generation are loaded up to the wallet's version.
+    pub fn is_generation_complete(&self) -> bool {
         self.complete_up_to == Some(self.wallet.version)
     }
 
     /// Whether the wallet and all of these places were read as of one moment.
     pub fn is_snapshot_of<'a>(&self, keys: impl IntoIterator<Item = &'a RecordKey>) -> bool {
-        let is_read = |key| self.records.get(key).is_some_and(|known| known.is_snapshot);
+        let is_read = |key| self.records.get(key).is_some_and(|loaded| loaded.is_snapshot);
         self.is_snapshot && keys.into_iter().all(is_read)
     }
 
@@ -136,48 +136,48 @@ impl View {
         self.is_snapshot = false;
     }
 
-    /// A record was read, or its place was found free. What is known to be later stays.
-    pub fn set_record(&mut self, read: ReadRecord) {
+    /// A record was read, or its place was found free. What is loaded to be later stays.
+    pub fn set_record(&mut self, read: RecordLookup) {
         self.is_snapshot = false;
-        let ReadRecord { key, record, bytes } = read;
+        let RecordLookup { key, record, bytes } = read;
         let changed_at = |record: &Option<Record>| record.as_ref().map(Record::changed_at);
-        let known = self.records.get(&key);
-        if record.is_none() || known.is_none_or(|known| changed_at(&known.record) <= changed_at(&record)) {
-            self.records.insert(key, Known { record, bytes, is_snapshot: false });
+        let loaded = self.records.get(&key);
+        if record.is_none() || loaded.is_none_or(|loaded| changed_at(&loaded.record) <= changed_at(&record)) {
+            self.records.insert(key, LoadedRecord { record, bytes, is_snapshot: false });
         }
     }
 
     /// All records of the generation were read, after the wallet.
-    pub fn set_complete(&mut self) {
+    pub fn set_generation_complete(&mut self) {
         self.complete_up_to = Some(self.wallet.version);
     }
 
     /// The wallet and these records were read as of one moment.
-    pub fn set_snapshot(&mut self, wallet: Wallet, records: Vec<ReadRecord>) {
+    pub fn set_snapshot(&mut self, wallet: Wallet, records: Vec<RecordLookup>) {
         self.wallet = wallet;
-        self.records.values_mut().for_each(|known| known.is_snapshot = false);
-        for ReadRecord { key, record, bytes } in records {
-            self.records.insert(key, Known { record, bytes, is_snapshot: true });
+        self.records.values_mut().for_each(|loaded| loaded.is_snapshot = false);
+        for RecordLookup { key, record, bytes } in records {
+            self.records.insert(key, LoadedRecord { record, bytes, is_snapshot: true });
         }
         self.is_snapshot = true;
     }
 
     /// A plan was committed.
     pub fn set_committed(&mut self, plan: Plan) {
-        let was_complete = self.is_complete();
+        let was_complete = self.is_generation_complete();
         if let Some(wallet) = plan.wallet {
             self.wallet = wallet;
         }
         // The plan was committed on that version, so no other change came in between.
         if was_complete {
-            self.set_complete();
+            self.set_generation_complete();
         }
         (self.is_snapshot, self.has_committed) = (false, true);
         for change in plan.changes {
             let (RecordChange::Create(key, record)
             | RecordChange::Import(key, record, _)
             | RecordChange::Void(key, record)) = change;
-            self.records.insert(key, Known { record: Some(record), bytes: 0, is_snapshot: false });
+            self.records.insert(key, LoadedRecord { record: Some(record), bytes: 0, is_snapshot: false });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::iter::once;
 
-use super::{Author, Change, Effect, Grant};
+use super::{Change, ChangeOrigin, Effect, Grant};
 use crate::domain::{
     ChargeType, Credits, GenerationId, InvocationId, OrderNo, Reason, Timestamp, TransNo, TransType,
 };
@@ -50,7 +50,7 @@ pub struct Void {
     /// Why.
     pub reason: Reason,
     /// Which invocation did it.
-    pub by: InvocationId,
+    pub invocation: InvocationId,
 }
 
 impl Charge {
@@ -67,7 +67,7 @@ impl Charge {
     /// What its void does, or did.
     pub(in crate::domain) fn void_effects(&self) -> impl Iterator<Item = Effect<'_>> {
         let voided = Effect::Voided(TransType::Charge(self.trans_type.clone()), self.live);
-        once(voided).chain(self.owned().map(|(grant, credits)| Effect::GivenBack(grant, credits)))
+        once(voided).chain(self.owned().map(|(grant, credits)| Effect::Returned(grant, credits)))
     }
 
     /// What charging did.
@@ -77,11 +77,11 @@ impl Charge {
     }
 
     pub(super) fn changes(&self) -> Vec<Change<'_>> {
-        let (at, by) = (self.trans_no.created_at(), Author::TransNo(self.trans_no));
-        let mut changes: Vec<_> = self.effects().map(|effect| Change { at, by, effect }).collect();
+        let (at, origin) = (self.trans_no.created_at(), ChangeOrigin::TransNo(self.trans_no));
+        let mut changes: Vec<_> = self.effects().map(|effect| Change { at, origin, effect }).collect();
         if let Some(void) = &self.void {
-            let (at, by) = (void.at, Author::Invocation(void.by));
-            changes.extend(self.void_effects().map(|effect| Change { at, by, effect }));
+            let (at, origin) = (void.at, ChangeOrigin::Invocation(void.invocation));
+            changes.extend(self.void_effects().map(|effect| Change { at, origin, effect }));
         }
         changes
     }

@@ -10,7 +10,7 @@ pub struct Change<'a> {
     /// The version that the change gave the wallet.
     pub at: Timestamp,
     /// Who made it.
-    pub by: Author,
+    pub origin: ChangeOrigin,
     /// What it did.
     pub effect: Effect<'a>,
 }
@@ -27,26 +27,26 @@ pub enum Effect<'a> {
     /// Credits are taken from a pack.
     Taken(&'a Grant, Credits),
     /// Credits are given back to the pack that they were taken from.
-    GivenBack(&'a Grant, Credits),
+    Returned(&'a Grant, Credits),
     /// A fence is counted.
     Fenced,
 }
 
 /// The invocation that made a change, by the trace that it left in the record.
 #[derive(Clone, Copy, Debug)]
-pub enum Author {
+pub enum ChangeOrigin {
     /// The identity of the record that it created.
     TransNo(TransNo),
     /// Its id.
     Invocation(InvocationId),
 }
 
-impl Author {
+impl ChangeOrigin {
     /// Whether this invocation made the change.
-    pub fn is(self, invocation: InvocationId) -> bool {
+    pub fn is_invocation(self, invocation: InvocationId) -> bool {
         match self {
-            Author::TransNo(trans_no) => trans_no.is_of(invocation),
-            Author::Invocation(id) => id == invocation,
+            ChangeOrigin::TransNo(trans_no) => trans_no.is_from(invocation),
+            ChangeOrigin::Invocation(id) => id == invocation,
         }
     }
 }

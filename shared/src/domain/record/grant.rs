@@ -1,6 +1,6 @@
 //! Grants: credits that came, and the packs that they fill.
 
-use super::{Author, Change, Effect};
+use super::{Change, ChangeOrigin, Effect};
 use crate::domain::{Credits, OrderNo, Timestamp, TransNo, TransType};
 
 /// Credits given: the record, and the origin of a pack.
@@ -35,7 +35,7 @@ impl Grant {
     }
 
     pub(super) fn changes(&self) -> Vec<Change<'_>> {
-        let (at, by) = (self.trans_no.created_at(), Author::TransNo(self.trans_no));
-        self.effects().map(|effect| Change { at, by, effect }).into()
+        let (at, origin) = (self.trans_no.created_at(), ChangeOrigin::TransNo(self.trans_no));
+        self.effects().map(|effect| Change { at, origin, effect }).into()
     }
 }

@@ -5,7 +5,7 @@ mod effect;
 mod grant;
 
 pub use charge::{Allocation, Charge, Void};
-pub use effect::{Author, Change, Effect};
+pub use effect::{Change, ChangeOrigin, Effect};
 pub use grant::Grant;
 
 use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransType};
@@ -29,7 +29,11 @@ impl Record {
             Record::Grant(grant) => grant.changes(),
             Record::Charge(charge) => charge.changes(),
             Record::Fence(fence) => {
-                vec![Change { at: fence.at, by: Author::Invocation(fence.by), effect: Effect::Fenced }]
+                vec![Change {
+                    at: fence.at,
+                    origin: ChangeOrigin::Invocation(fence.invocation),
+                    effect: Effect::Fenced,
+                }]
             }
         }
     }

@@ -193,7 +193,7 @@ fn a_void_of_what_a_pack_did_not_give_contradicts_the_wallet() {
 fn a_grant_must_run_out_in_the_future() {
     for (now, taken) in [(19_999, true), (20_000, false), (20_001, false)] {
         let granted = Wallet::default().grant(&a_grant((5, SOON)), invocation_id(), at(now)).map(|_| ());
-        let refused = LedgerError::InvalidRequest("expired_at: must be in the future".to_owned());
+        let refused = LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned());
         assert_eq!(granted, if taken { Ok(()) } else { Err(refused) }, "{now}");
     }
 }
@@ -227,12 +227,14 @@ fn a_wallet_is_granted_500_packs_and_refunds_bring_it_to_1050() {
         let granted = wallet.grant(&a_grant((1, NEVER)), invocation_id(), at(now)).map(|_| ());
         assert_eq!(
             granted,
-            if taken { Ok(()) } else { Err(LedgerError::LimitExceeded(Limit::Packs)) },
+            if taken { Ok(()) } else { Err(LedgerError::LimitExceeded(LedgerLimit::Packs)) },
             "{now}"
         );
     }
     let beyond = [wallet.void([&many, &some, &one], at(0)), full.void([&one], at(0))];
-    assert!(beyond.iter().all(|refused| *refused == Err(LedgerError::LimitExceeded(Limit::RestoredPacks))));
+    assert!(
+        beyond.iter().all(|refused| *refused == Err(LedgerError::LimitExceeded(LedgerLimit::RestoredPacks)))
+    );
     assert!(full.void([&one], at(80_000)).is_ok(), "what has ended takes no room");
 }
 
@@ -243,7 +245,7 @@ fn a_user_is_charged_for_100_trans_types() {
         wallet.charge(&ChargeRequest { trans_type, ..a_charge(1) }, invocation_id(), at(0))
     };
     let wallet = (0..100).fold(holding(&[(200, NEVER)]), |wallet, nth| charge(&wallet, nth).unwrap().0);
-    assert_eq!(charge(&wallet, 100), Err(LedgerError::LimitExceeded(Limit::TransTypes)));
+    assert_eq!(charge(&wallet, 100), Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes)));
     assert!(charge(&wallet, 99).is_ok());
 }
 
@@ -266,7 +268,7 @@ fn all_grants_of_a_life_stay_within_the_limit_of_sums() {
     ] {
         let wallet = nearly_full(of, room);
         let grant = |credits| wallet.grant(&a_grant((credits, NEVER)), invocation_id(), at(0)).map(|_| ());
-        assert_eq!((grant(5), grant(6)), (Ok(()), Err(LedgerError::LimitExceeded(Limit::Total))));
+        assert_eq!((grant(5), grant(6)), (Ok(()), Err(LedgerError::LimitExceeded(LedgerLimit::Total))));
     }
 }
 
@@ -275,7 +277,7 @@ fn all_charges_of_a_life_stay_within_the_limit_so_that_no_void_passes_it() {
     for of in [ChargeType::Chat, ChargeType::Generation("a".to_owned())] {
         let mut wallet = nearly_full(TransType::Charge(of), 5);
         let beyond = wallet.charge(&a_charge(6), invocation_id(), at(0));
-        assert_eq!(beyond, Err(LedgerError::LimitExceeded(Limit::Total)));
+        assert_eq!(beyond, Err(LedgerError::LimitExceeded(LedgerLimit::Total)));
         let charge = spend(&mut wallet, 5);
         assert!(wallet.void([&charge], at(0)).is_ok());
     }

@@ -8,7 +8,7 @@ use crate::{
         Function, RequestError,
         answer::ChargeAnswer,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
@@ -18,7 +18,7 @@ use crate::{
 pub const DECREASE: Function = Function {
     name: "decrease",
     operations: &[Operation::post("/credits/decrease", Access::Write, |app, request| {
-        boxed(|| decrease(&app.ledger, request))
+        box_future(|| decrease(&app.ledger, request))
     })
     .with_key_header()],
 };
@@ -27,11 +27,11 @@ async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
     let OperationRequest { fields, invocation, .. } = request;
     let request = read(fields)?;
     invocation_metrics::set_subject(Some(&request.user), request.generation.as_ref());
-    let posted = ledger.execute(&request, &invocation).await?;
-    if !posted.replayed && posted.record.generation.is_none() {
+    let outcome = ledger.execute(&request, &invocation).await?;
+    if !outcome.replayed && outcome.record.generation.is_none() {
         invocation_metrics::record(|metrics| metrics.anomalies.push("charge_without_generation"));
     }
-    Answer::ok(&ChargeAnswer::new(&request.user, &posted))
+    Answer::ok(&ChargeAnswer::new(&request.user, &outcome))
 }
 
 fn read(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {

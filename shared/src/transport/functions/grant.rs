@@ -8,7 +8,7 @@ use crate::{
         Function, RequestError,
         answer::GrantAnswer,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
@@ -18,7 +18,7 @@ use crate::{
 pub const GRANT: Function = Function {
     name: "grant",
     operations: &[Operation::post("/credits/grant", Access::Write, |app, request| {
-        boxed(|| grant(&app.ledger, request))
+        box_future(|| grant(&app.ledger, request))
     })
     .with_key_header()],
 };
@@ -27,8 +27,8 @@ async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, Req
     let OperationRequest { fields, invocation, .. } = request;
     let request = read(fields)?;
     invocation_metrics::set_subject(Some(&request.user), None);
-    let posted = ledger.execute(&request, &invocation).await?;
-    Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
+    let outcome = ledger.execute(&request, &invocation).await?;
+    Answer::with(if outcome.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &outcome))
 }
 
 fn read(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {

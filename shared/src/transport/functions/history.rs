@@ -9,7 +9,7 @@ use crate::{
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
         cursor::Cursors,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
     },
 };
@@ -19,15 +19,15 @@ pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
         Operation::get("/credits/{user_uuid}/timeline", Access::Read, |app, request| {
-            boxed(|| timeline(&app.ledger, request))
+            box_future(|| timeline(&app.ledger, request))
         })
         .named("timeline"),
         Operation::get("/credits/{user_uuid}/summary", Access::Read, |app, request| {
-            boxed(|| summary(&app.ledger, request))
+            box_future(|| summary(&app.ledger, request))
         })
         .named("summary"),
         Operation::get("/generations/{generation_uuid}", Access::Read, |app, request| {
-            boxed(|| generation(&app.ledger, request))
+            box_future(|| generation(&app.ledger, request))
         })
         .named("generation"),
     ],
@@ -47,7 +47,7 @@ async fn timeline(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
     let request =
         fields.into_request(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
     invocation_metrics::set_subject(Some(&request.user), None);
-    caller.may_read(&request.user)?;
+    caller.require_read(&request.user)?;
     let page = ledger.timeline(&request, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
     Answer::ok(&TimelineAnswer::new(&request.user, &page.records, cursor))
@@ -64,7 +64,7 @@ async fn summary(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     }
     let user = fields.into_request(user)?;
     invocation_metrics::set_subject(Some(&user), None);
-    caller.may_read(&user)?;
+    caller.require_read(&user)?;
     let range = from.or(to).map(|_| SummaryRange { from, to });
     let (summary, wallet) = ledger.summary(&user, range, deadline).await?;
     Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))

@@ -8,7 +8,7 @@ use crate::{
         Function, RequestError,
         answer::RefundAnswer,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
@@ -18,7 +18,7 @@ use crate::{
 pub const REFUND: Function = Function {
     name: "refund",
     operations: &[Operation::post("/credits/refund", Access::Write, |app, request| {
-        boxed(|| refund(&app.ledger, request))
+        box_future(|| refund(&app.ledger, request))
     })],
 };
 
@@ -26,8 +26,8 @@ async fn refund(ledger: &Ledger, request: OperationRequest) -> Result<Answer, Re
     let OperationRequest { fields, invocation, .. } = request;
     let request = read(fields)?;
     invocation_metrics::set_subject(request.user.as_ref(), Some(&request.generation));
-    let refunded = ledger.refund(&request, &invocation).await?;
-    Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
+    let result = ledger.refund(&request, &invocation).await?;
+    Answer::ok(&RefundAnswer::new(&request.generation, &result)?)
 }
 
 fn read(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {

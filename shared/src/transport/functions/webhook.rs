@@ -11,7 +11,7 @@ use crate::{
         answer::WebhookAnswer,
         event::HttpRequest,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
@@ -26,7 +26,7 @@ pub const WEBHOOK: Function = Function {
     operations: &[Operation::post(
         "/webhooks/generation",
         Access::Signed(|app, request| Box::pin(verify_signature(app, request))),
-        |app, request| boxed(|| webhook(app, request)),
+        |app, request| box_future(|| webhook(app, request)),
     )],
 };
 
@@ -39,7 +39,7 @@ struct Callback {
 }
 
 async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), RequestError> {
-    Ok(app.callbacks.admit(request.signature(), &request.body()?, app.ledger.now()).await?)
+    Ok(app.callbacks.verify(request.signature(), &request.body()?, app.ledger.now()).await?)
 }
 
 /// Refunds first, so that credits do not wait for an execution. If the execution cannot be
@@ -70,7 +70,8 @@ fn read(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let key = fields.optional("idempotency_key", field::id);
     let error = fields.optional("error", field::text);
     let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
-    let reason = Reason::cut(error.as_deref().unwrap_or_default()).or_else(|| Reason::cut(NO_REASON));
+    let reason =
+        Reason::truncated(error.as_deref().unwrap_or_default()).or_else(|| Reason::truncated(NO_REASON));
     let callback = || {
         let generation: GenerationId = generation?;
         let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };

@@ -56,9 +56,9 @@ async fn an_index_that_lags_is_no_damage_and_one_that_lacks_something_is() {
     let empty = OnWire::Answered(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
     for (index, answers, says) in [
         ("timeline", 2, None),
-        ("timeline", 100, Some("is not the same in the timeline's index")),
+        ("timeline", 100, Some("is missing or different in the timeline index")),
         ("generation_uuid", 2, None),
-        ("generation_uuid", 100, Some("is not in the generations' index")),
+        ("generation_uuid", 100, Some("is missing in the generation index")),
     ] {
         let bench = Bench::new().await;
         bench.a_user("u").await;
@@ -112,7 +112,7 @@ async fn the_records_that_an_index_lacks_or_changes_are_named_among_many() {
     let index = answer(&bench, Some("timeline"), |entries| {
         let name = |entry: &Value| {
             let trans_no = entry["trans_no"]["S"].as_str().unwrap();
-            format!("record {trans_no} is not the same in the timeline's index")
+            format!("record {trans_no} is missing or different in the timeline index")
         };
         changed.extend([100, 50, 7].map(|nth| name(&entries[nth])));
         entries.remove(100);

@@ -56,7 +56,12 @@ pub const DAMAGES: [(&str, Damage, &str, Repair); 34] = [
         Mends,
     ),
     ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Mends),
-    ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys", Mends),
+    (
+        "wallet",
+        Some(|item| _ = item.remove("keyed")),
+        "lacks the flag of charges with generation and key",
+        Mends,
+    ),
     ("wallet", Some(|item| _ = item.remove("fences")), "0 fences by the wallet and 1 by the records", Mends),
     (
         "wallet",

@@ -71,7 +71,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ledger::Repair { discrepancies, records, before, after, written } = &self.repair;
+        let ledger::Repair { discrepancies, records, before, after, trans_no: written } = &self.repair;
         writeln!(f, "user {}, {records} records, {} faults", self.user, discrepancies.count())?;
         for discrepancy in discrepancies.listed() {
             let by_whom = if discrepancy.is_repairable() { "the wallet's" } else { "not the wallet's" };

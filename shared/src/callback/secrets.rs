@@ -16,7 +16,7 @@ const CACHE_MILLIS: i64 = 5 * 60 * 1_000;
 
 /// A secret of a provider: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
 ///
-/// It has no brace and no quote, so that JSON is not read as secrets by mistake: its field
+/// Braces and quotes are invalid, so that JSON is never read as secrets by mistake: its field
 /// names could be guessed.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -32,7 +32,7 @@ impl Secret {
     /// Describes a valid secret and repeats nothing of the text.
     pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
         let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
-        if secrets.is_empty() { Err("no webhook secret is there") } else { Ok(secrets) }
+        if secrets.is_empty() { Err("there is no webhook secret") } else { Ok(secrets) }
     }
 }
 
@@ -44,7 +44,7 @@ impl TryFrom<&str> for Secret {
         if (16..=255).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Secret(text.to_owned()))
         } else {
-            Err("a webhook secret must be 16 to 255 of A-Z a-z 0-9 . _ : + / = -")
+            Err("a webhook secret must be 16 to 255 characters of A-Z a-z 0-9 . _ : + / = -")
         }
     }
 }
@@ -110,9 +110,9 @@ impl CachedSecret {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
             Some((read_at, secrets)) if now < read_at.plus_millis(CACHE_MILLIS) => return Ok(secrets.clone()),
-            Some((_, before)) => self.read().await.unwrap_or_else(|why| {
+            Some((_, previous)) => self.read().await.unwrap_or_else(|why| {
                 tracing::error!(why, "webhook secrets cannot be read again");
-                before.clone()
+                previous.clone()
             }),
             None => self.read().await.map_err(CallbackError::Service)?,
         };

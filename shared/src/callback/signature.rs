@@ -1,4 +1,4 @@
-//! The header `X-Signature`.
+//! The header `X-Signature`: an HMAC of the time and the body.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -6,7 +6,7 @@ use sha2::Sha256;
 use super::Secret;
 use crate::domain::Timestamp;
 
-/// The largest difference between the signature's time and now, in seconds.
+/// The largest difference between the signature's time and the clock, in seconds.
 const WINDOW_SECONDS: u64 = 300;
 
 /// HMAC-SHA256, in bytes.
@@ -28,20 +28,22 @@ impl<'a> Signature<'a> {
         let all = |wanted| parts().filter(move |(name, _)| *name == wanted).map(|(_, value)| value);
         let mut times = all("t");
         let (Some(seconds), None) = (times.next(), times.next()) else {
-            return Err("X-Signature has not one t.");
+            return Err("`X-Signature` must contain exactly one `t`.");
         };
         let digits = Some(seconds).filter(|seconds| seconds.bytes().all(|byte| byte.is_ascii_digit()));
-        let signed_at: i64 =
-            digits.and_then(|digits| digits.parse().ok()).ok_or("The t of X-Signature is no time.")?;
+        let signed_at: i64 = digits
+            .and_then(|digits| digits.parse().ok())
+            .ok_or("`t` of `X-Signature` must be a time in seconds since 1970.")?;
         if now.millis().div_euclid(1_000).abs_diff(signed_at) > WINDOW_SECONDS {
-            return Err("The t of X-Signature is more than 300 s from now.");
+            return Err("`t` of `X-Signature` must be within 300 seconds of the current time.");
         }
         Ok(Signature { seconds, digests: all("v1").filter_map(parse_digest).collect() })
     }
 
     /// Whether this secret signed these bytes. The comparison takes constant time.
     pub(super) fn matches(&self, secret: &Secret, body: &[u8]) -> bool {
-        let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
+        let keyed =
+            Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC accepts a key of any length");
         let signed = keyed.chain_update(self.seconds).chain_update(".").chain_update(body);
         self.digests.iter().any(|digest| signed.clone().verify_slice(digest).is_ok())
     }
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn a_time_is_within_300_seconds_of_now() {
         let header = format!("t=1700000000,v1={CODE}");
-        let late = "The t of X-Signature is more than 300 s from now.";
+        let late = "`t` of `X-Signature` must be within 300 seconds of the current time.";
         for (after_millis, expected) in
             [(300_999, Ok(true)), (301_000, Err(late)), (-300_000, Ok(true)), (-300_001, Err(late))]
         {
@@ -100,8 +102,8 @@ mod tests {
 
     #[test]
     fn a_header_has_one_time() {
-        let none = "X-Signature has not one t.";
-        let no_time = "The t of X-Signature is no time.";
+        let none = "`X-Signature` must contain exactly one `t`.";
+        let no_time = "`t` of `X-Signature` must be a time in seconds since 1970.";
         for (time, why) in [
             ("", none),
             ("t=1700000000,t=1700000000,", none),

@@ -1,4 +1,4 @@
-//! The wallet that a user's records give, compared with the one that is stored.
+//! The audit of a wallet: its packs and sums are computed from the records and compared.
 
 mod repair;
 
@@ -9,11 +9,11 @@ use super::{
     TransType, Wallet, discrepancy::is_ahead,
 };
 
-/// The packs and sums that records give, to compare with the wallet.
+/// The packs and sums of a wallet, computed from the records.
 ///
-/// Every change of a wallet has a moment later than all before it, and leaves that
-/// moment in the record. So the records as of a wallet's version give that wallet,
-/// whatever has been written since: later records and later voids are left out.
+/// Every change of a wallet has a later version than the change before, and the record
+/// stores that version. So the records up to a wallet's version give exactly that wallet.
+/// Later records and later voids are ignored.
 #[derive(Clone, Debug, Default)]
 pub struct WalletRebuild {
     as_of: Option<Timestamp>,
@@ -23,28 +23,27 @@ pub struct WalletRebuild {
     fences: u64,
     records: u64,
     voided: u64,
-    /// The last change of all, whatever the moment that is counted as of.
+    /// The last change of all records, also after `as_of`.
     latest: Option<Timestamp>,
     discrepancies: Discrepancies,
 }
 
-/// A pack as the records give it.
 #[derive(Clone, Debug)]
 struct RebuiltPack {
     grant: Grant,
-    /// Whether the record of the grant was seen, or allocations alone.
+    /// Whether the grant itself was added, and not only allocations from it.
     has_record: bool,
-    /// What live charges took.
-    taken: u128,
+    /// Credits of live charges.
+    charged: u128,
 }
 
 impl WalletRebuild {
-    /// Of records as of this moment, or of all.
-    pub fn as_of(moment: Option<Timestamp>) -> WalletRebuild {
-        WalletRebuild { as_of: moment, ..WalletRebuild::default() }
+    /// Without records; counts those up to this time, or all.
+    pub fn as_of(time: Option<Timestamp>) -> WalletRebuild {
+        WalletRebuild { as_of: time, ..WalletRebuild::default() }
     }
 
-    /// Adds a record. Returns its entry in the timeline as of the moment.
+    /// Adds a record. Returns its timeline entry, if the record is not later than `as_of`.
     pub fn add(&mut self, key: &RecordKey, record: &Record) -> Option<Entry> {
         self.latest = self.latest.max(Some(record.changed_at()));
         let is_later = |at: Timestamp| self.as_of.is_some_and(|as_of| as_of < at);
@@ -61,64 +60,64 @@ impl WalletRebuild {
     }
 
     fn apply(&mut self, effect: Effect<'_>) {
-        let (trans_type, counted) = match effect {
+        let (trans_type, added) = match effect {
             Effect::Created(trans_type, credits) => {
-                let counted = self.totals.entry(trans_type.clone()).or_default().created.add(credits);
-                (trans_type, counted)
+                let added = self.totals.entry(trans_type.clone()).or_default().created.add(credits);
+                (trans_type, added)
             }
             Effect::Voided(trans_type, credits) => {
-                let counted = self.totals.entry(trans_type.clone()).or_default().voided.add(credits);
-                (trans_type, counted)
+                let added = self.totals.entry(trans_type.clone()).or_default().voided.add(credits);
+                (trans_type, added)
             }
             Effect::Granted(grant) => return self.rebuilt_pack(grant).has_record = true,
             Effect::Taken(grant, credits) => {
-                return self.rebuilt_pack(grant).taken += u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged += u128::from(credits.as_u64());
             }
             Effect::Returned(grant, credits) => {
-                return self.rebuilt_pack(grant).taken -= u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged -= u128::from(credits.as_u64());
             }
             Effect::Fenced => return self.fences += 1,
         };
-        if counted.is_err() {
+        if added.is_err() {
             self.discrepancies.insert(Discrepancy::TotalOverflow(trans_type));
         }
     }
 
-    /// Adds a repair, which changed the wallet and nothing else.
+    /// Adds a repair, which changed only the wallet.
     pub fn add_repair(&mut self, repair: TransNo) {
         self.latest = self.latest.max(Some(repair.created_at()));
     }
 
-    /// When the last of all changes was: no wallet that is read later is older.
+    /// The time of the last change. The version of a wallet that is read later is not lower.
     pub fn latest(&self) -> Option<Timestamp> {
         self.latest
     }
 
-    /// Adds a discrepancy that comparing the wallet does not find.
+    /// Adds a discrepancy that was found elsewhere.
     pub fn add_discrepancy(&mut self, discrepancy: Discrepancy) {
         self.discrepancies.insert(discrepancy);
     }
 
-    /// How many records there are, and how many of them are voided.
+    /// The number of records, and of the voided ones among them.
     pub fn counts(&self) -> (u64, u64) {
         (self.records, self.voided)
     }
 
-    /// The sum of what is left in the packs that have not run out then.
-    pub fn balance(&self, then: Timestamp) -> i128 {
-        self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(then)).map(RebuiltPack::remaining).sum()
+    /// The balance at a time; negative if charges took more than was granted.
+    pub fn balance(&self, time: Timestamp) -> i128 {
+        self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(time)).map(RebuiltPack::remaining).sum()
     }
 
-    /// All discrepancies, with those of the wallet where it can be read. Packs that have
-    /// expired by now are not compared: no charge can take from them.
+    /// All discrepancies. The wallet is compared if it is readable. Expired packs are not
+    /// compared, because no charge can take from them.
     pub fn discrepancies(&self, wallet: Option<&Wallet>, now: Timestamp) -> Discrepancies {
         let mut discrepancies = self.discrepancies.clone();
         discrepancies.extend(self.latest.filter(|at| is_ahead(*at, now)).map(Discrepancy::RecordsAhead));
-        for RebuiltPack { grant, has_record, taken } in self.packs.values() {
+        for RebuiltPack { grant, has_record, charged } in self.packs.values() {
             if !has_record {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
-            } else if *taken > u128::from(grant.credits.as_u64()) {
-                discrepancies.insert(Discrepancy::PackOverdrawn(grant.trans_no, *taken, grant.credits));
+            } else if *charged > u128::from(grant.credits.as_u64()) {
+                discrepancies.insert(Discrepancy::PackOverdrawn(grant.trans_no, *charged, grant.credits));
             }
         }
         if let Some(wallet) = wallet {
@@ -175,9 +174,9 @@ impl WalletRebuild {
         }
     }
 
-    /// The pack of a grant: the copy that came first, or this one.
+    /// The pack of a grant. It keeps the first copy of the grant, and reports other copies.
     fn rebuilt_pack(&mut self, grant: &Grant) -> &mut RebuiltPack {
-        let new = RebuiltPack { grant: grant.clone(), has_record: false, taken: 0 };
+        let new = RebuiltPack { grant: grant.clone(), has_record: false, charged: 0 };
         let rebuilt = self.packs.entry(grant.trans_no).or_insert(new);
         if rebuilt.grant != *grant {
             self.discrepancies.insert(Discrepancy::GrantDiffers(grant.trans_no));
@@ -188,6 +187,6 @@ impl WalletRebuild {
 
 impl RebuiltPack {
     fn remaining(&self) -> i128 {
-        i128::from(self.grant.credits.as_u64()) - i128::try_from(self.taken).unwrap_or(i128::MAX)
+        i128::from(self.grant.credits.as_u64()) - i128::try_from(self.charged).unwrap_or(i128::MAX)
     }
 }

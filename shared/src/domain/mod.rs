@@ -1,4 +1,4 @@
-//! The rules, pure: no input or output, no clock, no randomness; time and
+//! The rules of the ledger as pure functions, without I/O, clock or randomness: time and
 //! identity are arguments.
 
 mod audit;

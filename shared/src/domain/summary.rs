@@ -1,3 +1,5 @@
+//! The sums of a user's records.
+
 use std::collections::BTreeMap;
 
 use super::{CreditSum, Credits, Entry, LedgerError, Timestamp, TransType, Wallet};
@@ -5,23 +7,23 @@ use super::{CreditSum, Credits, Entry, LedgerError, Timestamp, TransType, Wallet
 /// The sums of a user's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Grants.
+    /// All grants.
     pub granted: CreditSum,
-    /// Charges that are not voided.
+    /// Live charges.
     pub spent: CreditSum,
-    /// Charges that are.
+    /// Voided charges.
     pub voided: CreditSum,
-    /// What ran out before it was spent; only for the whole life of a wallet.
+    /// Credits that expired before they were spent; only in [`Summary::lifetime`].
     pub expired: Option<Credits>,
-    /// Charges that are not voided, by type.
+    /// Live charges by type.
     pub by_trans_type: BTreeMap<TransType, CreditSum>,
 }
 
 impl Summary {
-    /// Over all time, from the wallet alone.
+    /// The sums over all time, from the wallet alone.
     ///
     /// # Errors
-    /// `Internal` when the wallet contradicts itself.
+    /// `Internal` if the sums of the wallet contradict each other.
     pub fn lifetime(wallet: &Wallet, now: Timestamp) -> Result<Summary, LedgerError> {
         let contradiction = || LedgerError::Internal("the wallet's totals contradict each other".to_owned());
         let mut summary = Summary { granted: wallet.total_granted()?, ..Summary::default() };
@@ -37,11 +39,11 @@ impl Summary {
         Ok(summary)
     }
 
-    /// Counts one record in, by its state of today.
+    /// Adds a record in its present state.
     ///
     /// # Errors
-    /// `LimitExceeded` for sums.
-    pub fn count(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+    /// `LimitExceeded` if a sum exceeds [`Credits::TOTAL_MAX`].
+    pub fn add(&mut self, entry: &Entry) -> Result<(), LedgerError> {
         let one = CreditSum { credits: entry.credits, count: 1 };
         match (&entry.trans_type, &entry.void) {
             (TransType::Charge(_), None) => self.spend(&entry.trans_type, one)?,
@@ -73,7 +75,7 @@ mod tests {
     enum Step {
         Grant(GrantType, u64, Option<i64>),
         Charge(ChargeType, u64),
-        /// Of the nth charge.
+        /// Of the charge with this index.
         Void(usize),
     }
     use Step::{Charge as Charged, Grant as Granted, Void as Voided};
@@ -86,8 +88,8 @@ mod tests {
         CreditSum { credits: credits(total), count }
     }
 
-    /// Takes the steps and compares both ways of summing with (credits, count)
-    /// of all that was granted, of what is spent by type, and of what is voided.
+    /// Executes the steps and compares both summaries with (credits, count) of the grants, of
+    /// the live charges by type, and of the voided charges.
     #[track_caller]
     fn check(
         steps: &[Step],
@@ -126,14 +128,14 @@ mod tests {
             expected.by_trans_type.insert(TransType::Charge(of.clone()), sum(*total));
         }
         let mut counted = Summary::default();
-        entries.iter().for_each(|entry| counted.count(entry).unwrap());
+        entries.iter().for_each(|entry| counted.add(entry).unwrap());
         assert_eq!(counted, expected, "record by record");
         expected.expired = Some(credits(expired));
         assert_eq!(Summary::lifetime(&wallet, at(now)), Ok(expected), "from the wallet");
     }
 
     #[test]
-    fn the_wallet_sums_to_what_its_records_do() {
+    fn lifetime_summary_equals_the_sum_of_all_records() {
         use ChargeType::Chat;
         use GrantType::{NewUser, OrderPay, SystemAdd};
         let grants = [Granted(NewUser, 5, Some(20_000)), Granted(OrderPay, 10, None)];
@@ -153,26 +155,26 @@ mod tests {
     }
 
     #[test]
-    fn a_type_whose_charges_are_all_voided_is_not_spent() {
+    fn summary_omits_types_without_live_charges() {
         let steps = [Granted(GrantType::NewUser, 5, None), Charged(image(), 5), Voided(0)];
         check(&steps, 0, ((5, 1), (5, 1), 0), &[]);
     }
 
     #[test]
-    fn a_refund_of_migrated_history_was_granted() {
+    fn summary_counts_migrated_refunds_as_granted() {
         let created = sum((7, 1));
         let refund = TransType::Refund(ChargeType::Chat);
         let totals = BTreeMap::from([(refund.clone(), Totals { created, ..Totals::default() })]);
         let (_, grant) = Wallet::default().grant(&a_grant((7, None)), invocation_id(), at(0)).unwrap();
         let mut counted = Summary::default();
         let record = Record::Grant(Grant { trans_type: refund, ..grant });
-        counted.count(&record.entry().unwrap()).unwrap();
+        counted.add(&record.entry().unwrap()).unwrap();
         let summed = Summary::lifetime(&Wallet { totals, ..Wallet::default() }, at(0)).unwrap();
         assert_eq!((summed.granted, counted.granted), (created, created));
     }
 
     #[test]
-    fn totals_that_contradict_each_other_are_not_summed() {
+    fn lifetime_summary_rejects_contradicting_totals() {
         let chat = || TransType::Charge(ChargeType::Chat);
         let (wallet, _) = Wallet::default().grant(&a_grant((5, None)), invocation_id(), at(0)).unwrap();
         for (contradiction, created, voided) in [

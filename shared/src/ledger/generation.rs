@@ -77,7 +77,7 @@ impl Ledger {
             (Some(first), Some(last)) if first == last => Ok(first),
             (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
             _ => Err(LedgerError::IdempotencyConflict(
-                "two users have charges of this generation: name the user_uuid",
+                "Two users have charges of this generation. Send `user_uuid`.",
             )),
         }
     }

@@ -59,7 +59,7 @@ impl Ledger {
             if records > RECORDS_MAX {
                 return Err(LedgerError::LimitExceeded(LedgerLimit::SummaryRange));
             }
-            entries.iter().try_for_each(|entry| summary.count(entry))?;
+            entries.iter().try_for_each(|entry| summary.add(entry))?;
             before = entries.last().map(|entry| entry.trans_no).or(before);
             if is_end {
                 break;

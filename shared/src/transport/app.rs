@@ -36,7 +36,7 @@ impl App {
         match claims {
             Some(claims) => Ok(Caller::from_claims(claims)),
             None if self.admits_anyone => Ok(Caller::Trusted),
-            None => Err(RequestError::Unauthorized("No valid caller.")),
+            None => Err(RequestError::Unauthorized("The request has no valid access token.")),
         }
     }
 }

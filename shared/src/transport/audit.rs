@@ -75,24 +75,28 @@ impl Audit {
 
     /// The segment by the payload or, where it has neither segment nor time, by the clock.
     fn request(self, payload: &str, now: Timestamp) -> Result<(ScanSegment, Option<String>), LedgerError> {
-        let rejected =
-            |_| LedgerError::InvalidRequest("must be an object with time, segment, of and after".to_owned());
+        let rejected = |_| {
+            LedgerError::InvalidRequest(
+                "The payload must be an object with `time`, `segment`, `of` and `after`.".to_owned(),
+            )
+        };
         // An object: a struct alone would be read from a list too.
         let fields: Map<String, Value> = serde_json::from_str(payload).map_err(rejected)?;
         let request = AuditRequest::deserialize(Value::Object(fields)).map_err(rejected)?;
-        let segment = match (request.segment, request.of) {
-            (None, None) if request.after.is_none() => {
-                let time = request.time.as_ref().map_or(Ok(now), field::timestamp);
-                Some(
-                    self.segment_at(time.map_err(|why| LedgerError::InvalidRequest(format!("time: {why}")))?),
-                )
-            }
-            (Some(nth), Some(of)) => ScanSegment::new(nth, of),
-            _ => None,
-        };
+        let segment =
+            match (request.segment, request.of) {
+                (None, None) if request.after.is_none() => {
+                    let time = request.time.as_ref().map_or(Ok(now), field::timestamp);
+                    Some(self.segment_at(
+                        time.map_err(|why| LedgerError::InvalidRequest(format!("`time` {why}.")))?,
+                    ))
+                }
+                (Some(nth), Some(of)) => ScanSegment::new(nth, of),
+                _ => None,
+            };
         let segment = segment.ok_or_else(|| {
             LedgerError::InvalidRequest(format!(
-                "segment: from 0, less than of; of: at most {}",
+                "`segment` must be at least 0 and less than `of`, and `of` at most {}.",
                 ScanSegment::OF_MAX
             ))
         })?;

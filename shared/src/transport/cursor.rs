@@ -32,7 +32,7 @@ impl Cursors {
             let before = bytes.strip_prefix(self.mark.as_bytes())?;
             TransNo::try_from(Uuid::from_slice(before).ok()?).ok()
         });
-        before.ok_or("is none of this query's")
+        before.ok_or("is not a cursor of this query")
     }
 }
 

@@ -139,9 +139,9 @@ impl Event {
         let payload = payload.get();
         match serde_json::from_str(payload) {
             Ok(request) => Ok(Event::Http(request)),
-            Err(_) if serde_json::from_str::<HttpEventMarker>(payload).is_ok() => {
-                Err(RequestError::Invalid("no event of an HTTP API, payload format 2.0".to_owned()))
-            }
+            Err(_) if serde_json::from_str::<HttpEventMarker>(payload).is_ok() => Err(RequestError::Invalid(
+                "The event must be one of an HTTP API with payload format 2.0.".to_owned(),
+            )),
             Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),
             Err(_) => Ok(Event::Direct(payload.as_bytes().to_vec())),
         }
@@ -189,7 +189,7 @@ impl HttpRequest {
         }
         let body = if self.is_base64_encoded {
             let decoded = BASE64_STANDARD.decode(text);
-            Cow::from(decoded.map_err(|_| RequestError::Invalid("the body is no base64".to_owned()))?)
+            Cow::from(decoded.map_err(|_| RequestError::Invalid("The body is not valid base64.".to_owned()))?)
         } else {
             Cow::from(text.as_bytes())
         };

@@ -134,7 +134,7 @@ impl Function {
             self.operations.first()
         } else {
             let parse = |value: &serde_json::Value| {
-                value.as_str().and_then(named).ok_or("is none of this function's")
+                value.as_str().and_then(named).ok_or("is not an operation of this function")
             };
             fields.required("operation", parse)
         };
@@ -205,7 +205,7 @@ pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, L
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
         let message = message.or_else(|| panic.downcast_ref().copied());
-        LedgerError::Internal(format!("panicked: {}", message.unwrap_or("in no words")))
+        LedgerError::Internal(format!("panicked: {}", message.unwrap_or("without a message")))
     })
 }
 

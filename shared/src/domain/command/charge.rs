@@ -42,9 +42,13 @@ impl ChargeRequest {
         } else if charge.void.is_some() {
             Some(LedgerError::GenerationVoided)
         } else if charge.credits != self.credits {
-            Some(LedgerError::IdempotencyConflict("this key charged other credits"))
+            Some(LedgerError::IdempotencyConflict(
+                "An earlier charge with this identity has different `credits`.",
+            ))
         } else if charge.trans_type != self.trans_type {
-            Some(LedgerError::IdempotencyConflict("this key charged another trans_type"))
+            Some(LedgerError::IdempotencyConflict(
+                "An earlier charge with this identity has a different `trans_type`.",
+            ))
         } else {
             None
         }
@@ -70,7 +74,7 @@ impl Command for ChargeRequest {
             Some(Record::Charge(charge)) => self.conflict(charge, view).map_or(Ok(Step::Done), Err),
             Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),
             Some(Record::Grant(_)) => {
-                Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()))
+                Err(LedgerError::Internal("the key of a charge contains a grant".to_owned()))
             }
             None => match view.wallet().charge(self, view.invocation, now) {
                 Ok((wallet, charge)) => {
@@ -85,7 +89,7 @@ impl Command for ChargeRequest {
     fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Charge>, LedgerError> {
         let key = self.record_key(&view);
         let Some(Record::Charge(record)) = view.take(&key) else {
-            return Err(LedgerError::Internal("a charge that was written is unknown".to_owned()));
+            return Err(LedgerError::Internal("the view has no charge after it was written".to_owned()));
         };
         let replayed = !record.trans_no.is_from(view.invocation);
         Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })

@@ -55,10 +55,12 @@ impl Command for GrantRequest {
             // After an answer that reveals a record, no balance from before it may be read.
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Grant(grant)) if grant.credits != self.credits => {
-                Err(LedgerError::IdempotencyConflict("this grant was made with other credits"))
+                Err(LedgerError::IdempotencyConflict(
+                    "An earlier grant with this identity has different `credits`.",
+                ))
             }
             Some(Record::Grant(_)) => Ok(Step::Done),
-            Some(_) => Err(LedgerError::Internal("the place of a grant holds another record".to_owned())),
+            Some(_) => Err(LedgerError::Internal("the key of a grant contains another record".to_owned())),
             None => match view.wallet().grant(self, view.invocation, now) {
                 Ok((wallet, grant)) => {
                     let changes = vec![RecordChange::Create(key, Record::Grant(grant))];
@@ -72,7 +74,7 @@ impl Command for GrantRequest {
     fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Grant>, LedgerError> {
         let key = self.record_key(&view);
         let Some(Record::Grant(record)) = view.take(&key) else {
-            return Err(LedgerError::Internal("a grant that was written is unknown".to_owned()));
+            return Err(LedgerError::Internal("the view has no grant after it was written".to_owned()));
         };
         let replayed = !record.trans_no.is_from(view.invocation);
         Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })

@@ -118,7 +118,7 @@ impl Command for Refund<'_> {
             return Ok(Step::Read(ReadRequest::Wallet));
         }
         if view.records().any(|(_, record)| matches!(record, Record::Grant(_))) {
-            return Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()));
+            return Err(LedgerError::Internal("the key of a charge contains a grant".to_owned()));
         }
         if is_session && !view.is_generation_queried() {
             return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));

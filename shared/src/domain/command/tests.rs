@@ -219,11 +219,11 @@ fn a_charge_in_its_place_is_compared_with_the_request() {
         (same.clone(), "done"),
         (
             ChargeRequest { credits: credits(2), ..same.clone() },
-            "IdempotencyConflict(\"this key charged other credits\")",
+            "IdempotencyConflict(\"An earlier charge with this identity has different `credits`.\")",
         ),
         (
             ChargeRequest { trans_type: image, ..same.clone() },
-            "IdempotencyConflict(\"this key charged another trans_type\")",
+            "IdempotencyConflict(\"An earlier charge with this identity has a different `trans_type`.\")",
         ),
     ] {
         check_charge(&request, &view(&wallet, &charges), expected);
@@ -247,7 +247,7 @@ fn a_grant_in_its_place_is_compared_with_the_request() {
     seen.set_record(RecordLookup { key, record: Some(Record::Grant(grant)), bytes: 500 });
     assert_eq!(describe(request.next(&seen, at(0))), "done");
     let more = GrantRequest { credits: credits(6), ..request };
-    let conflict = "IdempotencyConflict(\"this grant was made with other credits\")";
+    let conflict = "IdempotencyConflict(\"An earlier grant with this identity has different `credits`.\")";
     assert_eq!(describe(more.next(&seen, at(0))), conflict);
 }
 

@@ -40,8 +40,8 @@ async fn timeline(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
     let limit = fields.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
     let include_voided = fields.optional("include_voided", field::boolean).unwrap_or(false);
     let cursors = user.as_ref().map(|user| {
-        let shown = if include_voided { "all" } else { "live" };
-        Cursors::of(&["timeline", user.as_str(), shown])
+        let filter = if include_voided { "all" } else { "live" };
+        Cursors::of(&["timeline", user.as_str(), filter])
     });
     let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
     let request =
@@ -60,7 +60,7 @@ async fn summary(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     let from = fields.optional("from", field::timestamp);
     let to = fields.optional("to", field::timestamp);
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        fields.add_problem("from", "must be before to");
+        fields.add_problem("from", "must be before `to`");
     }
     let user = fields.into_request(user)?;
     invocation_metrics::set_subject(Some(&user), None);
@@ -87,7 +87,7 @@ async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer
     Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))
 }
 
-/// A cursor, unless what it must belong to is itself out of fields.
+/// Parses a cursor. There are no cursors if the query itself is invalid.
 fn read_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
-    cursors.map_or(Err("belongs to no valid query"), |cursors| cursors.read(value))
+    cursors.map_or(Err("is not a cursor of a valid query"), |cursors| cursors.read(value))
 }

@@ -85,6 +85,6 @@ fn status(value: &Value) -> Result<bool, &'static str> {
     match value.as_str() {
         Some("failed") => Ok(true),
         Some("succeeded") => Ok(false),
-        _ => Err("must be succeeded or failed"),
+        _ => Err("must be `succeeded` or `failed`"),
     }
 }

@@ -50,7 +50,7 @@ impl WalletRebuild {
         let changes = record.changes().into_iter().filter(|change| !is_later(change.at));
         changes.collect::<Vec<_>>().into_iter().for_each(|change| self.apply(change.effect));
         let entry = record.entry()?.as_of(self.as_of)?;
-        if !key.fits(record) {
+        if !key.matches(record) {
             self.discrepancies.insert(Discrepancy::MisplacedRecord(entry.trans_no));
         }
         self.has_keyed_charges |= matches!(key, RecordKey::Charge { generation: Some(_), key: Some(_) });

@@ -1,4 +1,4 @@
-//! `decrease`: charges, all or nothing, once for each identity.
+//! The command of `decrease`: one charge for each identity, for all of its credits or none.
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
@@ -6,25 +6,25 @@ use crate::domain::{
     LedgerError, LedgerLimit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
 };
 
-/// What `decrease` is asked for.
+/// A request of `decrease`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRequest {
-    /// Whose wallet.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// What for.
+    /// The type of the charge.
     pub trans_type: ChargeType,
-    /// How many.
+    /// The credits to take.
     pub credits: Credits,
-    /// The generation it pays for.
+    /// The generation that the charge pays for.
     pub generation: Option<GenerationId>,
-    /// The order that the caller notes.
+    /// An order to store with the charge.
     pub order_no: Option<OrderNo>,
-    /// The caller's key.
+    /// The idempotency key.
     pub key: Option<IdempotencyKey>,
 }
 
 impl ChargeRequest {
-    /// The key that makes a repeated request the same one, if anything does.
+    /// The identity of the request; `None` if it cannot be repeated.
     pub fn identity(&self) -> Option<RecordKey> {
         (self.generation.is_some() || self.key.is_some())
             .then(|| RecordKey::Charge { generation: self.generation.clone(), key: self.key.clone() })
@@ -34,8 +34,8 @@ impl ChargeRequest {
         self.identity().unwrap_or(RecordKey::UnkeyedCharge(view.delivery))
     }
 
-    /// Why a charge in its place is not a replay of this request. The invocation's own
-    /// charge, whose answer was lost, is its first answer, whatever came after it.
+    /// The error if the charge at the key is not a replay of this request. The invocation's
+    /// own charge, whose response was lost, is the result whatever happened to it later.
     fn conflict(&self, charge: &Charge, view: &View) -> Option<LedgerError> {
         if charge.trans_no.is_from(view.invocation) {
             None
@@ -69,7 +69,7 @@ impl Command for ChargeRequest {
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let key = self.record_key(view);
         match view.record(&key) {
-            // After an answer that reveals a record, no balance from before it may be read.
+            // The balance in a response must not be older than the record in it.
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Charge(charge)) => self.conflict(charge, view).map_or(Ok(Step::Done), Err),
             Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),
@@ -97,11 +97,11 @@ impl Command for ChargeRequest {
 }
 
 impl Wallet {
-    /// The wallet after a charge, and its record. Credits come from the usable packs in
-    /// spending order, all or nothing.
+    /// Plans a charge: the next wallet, and the record. The credits come from the usable packs
+    /// in spending order.
     ///
     /// # Errors
-    /// `InsufficientCredits`, or `LimitExceeded` for one trans_type too many or for sums.
+    /// `InsufficientCredits`; `LimitExceeded` for too many types of charges or too large a sum.
     pub fn charge(
         &self,
         request: &ChargeRequest,
@@ -131,13 +131,13 @@ impl Wallet {
             return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));
         }
         wallet.apply(charge.effects(), at)?;
-        // Voided charges count too, so that no void can ever pass the limit.
+        // Voided charges count too, so that no void can exceed the limit.
         wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
         Ok((wallet, charge))
     }
 
-    /// From which packs so many credits come: earliest expiry first.
+    /// Divides the credits among the packs in spending order.
     fn allocate(&self, credits: Credits, now: Timestamp) -> Vec<Allocation> {
         let mut missing = credits;
         let allocation = |pack: &crate::domain::Pack| {

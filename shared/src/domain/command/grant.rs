@@ -1,4 +1,4 @@
-//! `grant`: adds a pack, once for each identity.
+//! The command of `grant`: one pack for each identity.
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
@@ -6,25 +6,25 @@ use crate::domain::{
     RecordKey, Timestamp, TransNo, UserId, Wallet,
 };
 
-/// What `grant` is asked for.
+/// A request of `grant`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRequest {
-    /// Whose wallet.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// Why.
+    /// The type of the grant.
     pub trans_type: GrantType,
-    /// How many.
+    /// The credits to add.
     pub credits: Credits,
-    /// The order that paid.
+    /// The order that paid for the grant.
     pub order_no: Option<OrderNo>,
-    /// When they expire.
+    /// The expiry; never if absent.
     pub expired_at: Option<Timestamp>,
-    /// The caller's key.
+    /// The idempotency key.
     pub key: Option<IdempotencyKey>,
 }
 
 impl GrantRequest {
-    /// The key that makes a repeated request the same one, if anything does.
+    /// The identity of the request; `None` if it cannot be repeated.
     pub fn identity(&self) -> Option<RecordKey> {
         match self.trans_type {
             GrantType::NewUser => Some(RecordKey::NewUserGrant),
@@ -52,7 +52,7 @@ impl Command for GrantRequest {
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let key = self.record_key(view);
         match view.record(&key) {
-            // After an answer that reveals a record, no balance from before it may be read.
+            // The balance in a response must not be older than the record in it.
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Grant(grant)) if grant.credits != self.credits => {
                 Err(LedgerError::IdempotencyConflict(
@@ -82,11 +82,11 @@ impl Command for GrantRequest {
 }
 
 impl Wallet {
-    /// The wallet after a grant, and its record.
+    /// Plans a grant: the next wallet, and the record.
     ///
     /// # Errors
-    /// `InvalidRequest` for a pack that would have expired already, `LimitExceeded` for
-    /// too many packs or credits.
+    /// `InvalidRequest` if the expiry is not in the future; `LimitExceeded` for too many packs
+    /// or credits.
     pub fn grant(
         &self,
         request: &GrantRequest,

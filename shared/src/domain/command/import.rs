@@ -1,42 +1,42 @@
-//! Import: writes a user's history from before the ledger, if the user has none.
+//! The command of a migration: writes the history of a user who has no items.
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, TransactionLimits, View};
 use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
-/// What an allocation takes in an item, at most. Names and keys are not counted: a part
-/// is planned with a quarter of what a transaction may have.
+/// The size of an allocation in an item, at most, in bytes. Names and keys are not counted,
+/// so a plan uses a quarter of the bytes of a transaction.
 const ALLOCATION_BYTES: usize = 400;
 
-/// A user's history, as it was before the ledger.
+/// The history of a user from an old table.
 #[derive(Clone, Debug)]
 pub struct ImportedHistory {
-    /// Whose.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// The records, each with its key.
+    /// All records.
     pub records: Vec<ImportedRecord>,
-    /// What they give.
+    /// The wallet that the records give.
     pub wallet: Wallet,
 }
 
-/// A record of such a history.
+/// A record of an imported history.
 #[derive(Clone, Debug)]
 pub struct ImportedRecord {
-    /// Its place.
+    /// The key of the record.
     pub key: RecordKey,
     /// The record.
     pub record: Record,
-    /// The rows of the old table that it was made of, as text.
+    /// The rows of the old table that it comes from, as text.
     pub rows: String,
 }
 
-/// How an import ended.
+/// The outcome of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
-    /// This call wrote it.
+    /// This call wrote the history.
     Written,
-    /// It was there already, the same.
+    /// The same history was already present.
     AlreadyPresent,
-    /// Other items are there: the user has begun anew, or is being moved as of another
+    /// Other items are present: new ones of the user, or those of a migration as of another
     /// time. Nothing was overwritten.
     Conflict,
 }
@@ -52,8 +52,8 @@ impl Command for ImportedHistory {
         ReadRequest::Wallet
     }
 
-    /// The wallet comes with the last of the records, so that the user has no credits
-    /// before all of it is there; an import that stopped is finished by a repeat.
+    /// Writes the wallet with the last records, so that the user has no credits before the
+    /// history is complete. A repeat completes an import that stopped.
     fn next(&self, view: &View, _: Timestamp) -> Result<Step, LedgerError> {
         let records = self.next_records(view);
         if view.wallet().version.is_some() || has_conflict(records, view) {
@@ -85,8 +85,8 @@ impl Command for ImportedHistory {
 }
 
 impl ImportedHistory {
-    /// The records among which the next part is. All before it are written: parts are
-    /// written in order, so that only the last one can be written in part.
+    /// A range of records that contains the next transaction's. All earlier records are
+    /// written, because transactions write them in order.
     fn next_records(&self, view: &View) -> &[ImportedRecord] {
         let written = view.records().count();
         let begin = written.saturating_sub(view.limits.records);
@@ -95,7 +95,7 @@ impl ImportedHistory {
     }
 }
 
-/// Whether another record has the place of one of these.
+/// Whether the view has another record at the key of one of these.
 fn has_conflict(records: &[ImportedRecord], view: &View) -> bool {
     let differs = |imported: &ImportedRecord| {
         view.record(&imported.key).is_some_and(|record| *record != imported.record)
@@ -103,7 +103,7 @@ fn has_conflict(records: &[ImportedRecord], view: &View) -> bool {
     records.iter().any(differs)
 }
 
-/// How many of these records one transaction takes; at least one, where there is one.
+/// The number of these records that fit into one transaction, but at least one of them.
 fn records_per_transaction(missing: &[&ImportedRecord], limits: TransactionLimits) -> usize {
     let mut bytes = 0;
     let fits = |imported: &&&ImportedRecord| {

@@ -1,43 +1,43 @@
-//! Effects: what a change of a record does to packs and totals. Wallet, audit and
-//! metrics fold over them, so that a new kind of record leaves those alone.
+//! Effects: what a change of a record does to packs and sums. Wallet, audit and metrics fold
+//! over them, so that a new kind of record does not change those.
 
 use super::Grant;
 use crate::domain::{Credits, InvocationId, Timestamp, TransNo, TransType};
 
-/// One change that a record made.
+/// A change of a wallet, as a record stores it.
 #[derive(Clone, Debug)]
 pub struct Change<'a> {
-    /// The version that the change gave the wallet.
+    /// The version of the wallet after the change.
     pub at: Timestamp,
-    /// Who made it.
+    /// The invocation that made the change.
     pub origin: ChangeOrigin,
-    /// What it did.
+    /// The effect.
     pub effect: Effect<'a>,
 }
 
-/// What a change does to the wallet.
+/// The effect of a change on the wallet.
 #[derive(Clone, Debug)]
 pub enum Effect<'a> {
-    /// A record is counted in the totals.
+    /// Adds a record to the sums.
     Created(TransType, Credits),
-    /// A record is counted as voided.
+    /// Adds a record to the sums of voided records.
     Voided(TransType, Credits),
-    /// A pack is added.
+    /// Adds a pack.
     Granted(&'a Grant),
-    /// Credits are taken from a pack.
+    /// Takes credits from a pack.
     Taken(&'a Grant, Credits),
-    /// Credits are given back to the pack that they were taken from.
+    /// Returns credits to the pack that they were taken from.
     Returned(&'a Grant, Credits),
-    /// A fence is counted.
+    /// Adds a fence.
     Fenced,
 }
 
-/// The invocation that made a change, by the trace that it left in the record.
+/// The invocation that made a change, as the record stores it.
 #[derive(Clone, Copy, Debug)]
 pub enum ChangeOrigin {
-    /// The identity of the record that it created.
+    /// In the identity of the record.
     TransNo(TransNo),
-    /// Its id.
+    /// By its id.
     Invocation(InvocationId),
 }
 

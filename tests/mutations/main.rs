@@ -152,15 +152,15 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "say Busy of what may be done",
         EXECUTE,
-        "Ok(Commit::Conflict) if is_unknown =>",
-        "Ok(Commit::Conflict) if false && is_unknown =>",
+        "Ok(Commit::Conflict) if is_outcome_unknown =>",
+        "Ok(Commit::Conflict) if false && is_outcome_unknown =>",
         4_000,
     ),
     (
         "call a token that is another's a fault",
         EXECUTE,
-        "Err(StoreError::TokenMismatch(_)) if is_unknown =>",
-        "Err(StoreError::TokenMismatch(_)) if false && is_unknown =>",
+        "Err(StoreError::TokenMismatch(_)) if is_outcome_unknown =>",
+        "Err(StoreError::TokenMismatch(_)) if false && is_outcome_unknown =>",
         2_000,
     ),
     (

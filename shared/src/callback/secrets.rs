@@ -26,10 +26,10 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// The secrets of a text, separated by white space; at least one.
+    /// Parses one or more secrets, separated by white space.
     ///
     /// # Errors
-    /// Describes a valid secret and repeats nothing of the text.
+    /// A description of a valid secret, without the text.
     pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
         let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
         if secrets.is_empty() { Err("there is no webhook secret") } else { Ok(secrets) }
@@ -55,8 +55,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that may sign a call-back. Several are valid at once, so that one can be
-/// replaced without a gap.
+/// The secrets that may sign a call-back. Several are valid at the same time, so that one can be
+/// replaced without rejecting call-backs.
 #[derive(Debug)]
 pub struct Secrets(SecretSource);
 
@@ -75,12 +75,12 @@ struct CachedSecret {
 }
 
 impl Secrets {
-    /// These secrets, for the lifetime of the process.
+    /// Secrets that do not change during the process.
     pub fn fixed(secrets: Vec<Secret>) -> Secrets {
         Secrets(SecretSource::Fixed(secrets.into()))
     }
 
-    /// The secrets of Secrets Manager under this name or ARN, read on first use and again every
+    /// The secrets of Secrets Manager with this name or ARN, read on first use and again after
     /// five minutes.
     pub fn from_secrets_manager(config: Builder, id: String) -> Secrets {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
@@ -91,7 +91,6 @@ impl Secrets {
         }))
     }
 
-    /// The secrets at this time.
     pub(super) async fn current(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         match &self.0 {
             SecretSource::Fixed(secrets) if secrets.is_empty() => {
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_separates_secrets_and_json_is_none() {
+    fn list_separates_secrets_by_white_space_and_rejects_json() {
         let (one, other) = ("whsec_0123456789", "c2VjcmV0/c2VjcmV0+w==");
         for (text, secrets) in [
             (one.to_owned(), Some(1)),

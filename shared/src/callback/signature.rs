@@ -60,61 +60,61 @@ mod tests {
 
     const SECRET: &str = "the-secret-of-this-test";
     /// `printf '1700000000.{}' | openssl dgst -sha256 -hmac the-secret-of-this-test`
-    const CODE: &str = "c179f468d410b7c402eff19b00d936a143a11f798bb438c76f573cd21d7cdecc";
+    const DIGEST: &str = "c179f468d410b7c402eff19b00d936a143a11f798bb438c76f573cd21d7cdecc";
 
-    /// Whether a header is that of the body `{}`, this many milliseconds after it
-    /// was made; why not, where its form already says so.
+    /// Expects whether the header matches the body `{}` this many milliseconds after 1700000000,
+    /// or an error of form.
     fn check(header: &str, after_millis: i64, expected: Result<bool, &'static str>) {
         let now = Timestamp::from_millis(1_700_000_000_000 + after_millis).unwrap();
         let secret = Secret::try_from(SECRET).unwrap();
-        let found = Signature::parse(header, now).map(|signature| signature.matches(&secret, b"{}"));
-        assert_eq!(found, expected, "{header}, {after_millis} ms after");
+        let result = Signature::parse(header, now).map(|signature| signature.matches(&secret, b"{}"));
+        assert_eq!(result, expected, "{header}, {after_millis} ms after");
     }
 
     #[test]
-    fn a_signature_is_that_of_its_time_secret_and_bytes() {
+    fn signature_matches_its_time_secret_and_body_only() {
         let v1 = |hex: &str| format!("t=1700000000,v1={hex}");
         let other = "0".repeat(64);
-        check(&v1(CODE), 0, Ok(true));
-        check(&v1(&CODE.to_uppercase()), 0, Ok(true));
-        check(&format!("v1={CODE}, t=1700000000"), 0, Ok(true));
-        check(&format!("t=1700000000,v1={other},v1={CODE}"), 0, Ok(true));
-        check(&format!("t=1700000000,v0=x,v1=no hex,v1={CODE},v2="), 0, Ok(true));
+        check(&v1(DIGEST), 0, Ok(true));
+        check(&v1(&DIGEST.to_uppercase()), 0, Ok(true));
+        check(&format!("v1={DIGEST}, t=1700000000"), 0, Ok(true));
+        check(&format!("t=1700000000,v1={other},v1={DIGEST}"), 0, Ok(true));
+        check(&format!("t=1700000000,v0=x,v1=no hex,v1={DIGEST},v2="), 0, Ok(true));
         check(&v1(&other), 0, Ok(false));
-        check(&v1(&CODE[..62]), 0, Ok(false));
-        check(&v1(&format!("{CODE}00")), 0, Ok(false));
-        check(&format!("t=1700000001,v1={CODE}"), 0, Ok(false));
-        check(&format!("t=01700000000,v1={CODE}"), 0, Ok(false));
-        check(&format!("t=1700000000,v0={CODE}"), 0, Ok(false));
+        check(&v1(&DIGEST[..62]), 0, Ok(false));
+        check(&v1(&format!("{DIGEST}00")), 0, Ok(false));
+        check(&format!("t=1700000001,v1={DIGEST}"), 0, Ok(false));
+        check(&format!("t=01700000000,v1={DIGEST}"), 0, Ok(false));
+        check(&format!("t=1700000000,v0={DIGEST}"), 0, Ok(false));
         check("t=1700000000", 0, Ok(false));
     }
 
     #[test]
-    fn a_time_is_within_300_seconds_of_now() {
-        let header = format!("t=1700000000,v1={CODE}");
-        let late = "`t` of `X-Signature` must be within 300 seconds of the current time.";
+    fn time_must_be_within_300_seconds_of_the_clock() {
+        let header = format!("t=1700000000,v1={DIGEST}");
+        let expired = "`t` of `X-Signature` must be within 300 seconds of the current time.";
         for (after_millis, expected) in
-            [(300_999, Ok(true)), (301_000, Err(late)), (-300_000, Ok(true)), (-300_001, Err(late))]
+            [(300_999, Ok(true)), (301_000, Err(expired)), (-300_000, Ok(true)), (-300_001, Err(expired))]
         {
             check(&header, after_millis, expected);
         }
     }
 
     #[test]
-    fn a_header_has_one_time() {
-        let none = "`X-Signature` must contain exactly one `t`.";
-        let no_time = "`t` of `X-Signature` must be a time in seconds since 1970.";
-        for (time, why) in [
-            ("", none),
-            ("t=1700000000,t=1700000000,", none),
-            ("T=1700000000,", none),
-            ("t,", none),
-            ("t=,", no_time),
-            ("t=+1700000000,", no_time),
-            ("t=1.7e9,", no_time),
-            ("t=99999999999999999999,", no_time),
+    fn header_must_have_exactly_one_valid_time() {
+        let not_one = "`X-Signature` must contain exactly one `t`.";
+        let no_number = "`t` of `X-Signature` must be a time in seconds since 1970.";
+        for (time, error) in [
+            ("", not_one),
+            ("t=1700000000,t=1700000000,", not_one),
+            ("T=1700000000,", not_one),
+            ("t,", not_one),
+            ("t=,", no_number),
+            ("t=+1700000000,", no_number),
+            ("t=1.7e9,", no_number),
+            ("t=99999999999999999999,", no_number),
         ] {
-            check(&format!("{time}v1={CODE}"), 0, Err(why));
+            check(&format!("{time}v1={DIGEST}"), 0, Err(error));
         }
     }
 }

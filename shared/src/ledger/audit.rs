@@ -1,4 +1,4 @@
-//! The audit of one user: the wallet and the index entries compared with the records.
+//! The audit of one user: compares wallet and indexes with the records.
 
 use super::{Ledger, comparison::COMPARISONS_MAX, user_snapshot::UserSnapshot};
 use crate::{
@@ -9,22 +9,23 @@ use crate::{
 /// The result of a user's audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
-    /// How many records the user has.
+    /// The number of records.
     pub records: u64,
-    /// How many of them are voided.
+    /// The number of voided records.
     pub voided: u64,
-    /// One of the generations that the user was charged for.
+    /// A generation of one of the user's charges.
     pub generation: Option<GenerationId>,
-    /// What the last look at the user still found.
+    /// The discrepancies of the last comparison.
     pub discrepancies: Discrepancies,
 }
 
 impl Ledger {
-    /// Compares a user's wallet and index entries with the records. The user may be written
-    /// to meanwhile: the records are counted as of the wallet that is read first.
+    /// Compares a user's wallet and index entries with the records. Concurrent writes are
+    /// allowed: the records are compared as of the version of the wallet, which is read
+    /// first.
     ///
     /// # Errors
-    /// What every call may end with; a discrepancy is no error.
+    /// `Busy`, `StoreUnavailable` or `Internal`. A discrepancy is not an error.
     pub async fn audit(&self, user: &UserId, deadline: Timestamp) -> Result<AuditReport, LedgerError> {
         let mut comparisons = 1;
         let mut comparison = loop {
@@ -43,7 +44,7 @@ impl Ledger {
         Ok(AuditReport { records, voided, generation, discrepancies: comparison.discrepancies })
     }
 
-    /// The wallet, where it can be read, and then the records as of it.
+    /// Reads the wallet, if it is readable, and then the records as of its version.
     async fn wallet_and_records(
         &self,
         user: &UserId,

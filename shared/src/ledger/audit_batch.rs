@@ -1,4 +1,4 @@
-//! The audits of many users, one segment of the table at a time, until the time is up.
+//! The audits of all users of one segment of the table, up to a deadline.
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use serde::Serialize;
@@ -9,54 +9,53 @@ use crate::{
     store::ScanSegment,
 };
 
-/// How many users are audited at once.
+/// The number of concurrent audits.
 const CONCURRENT_AUDITS: usize = 4;
 
-/// How long a run may take.
+/// The time limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditDeadline {
-    /// From then on no audit begins, except that of the first user.
+    /// No audit starts after this time, except that of the first user.
     pub last_start: Timestamp,
-    /// When all audits must have ended.
+    /// All audits must end by this time.
     pub deadline: Timestamp,
 }
 
-/// What a run found in a segment, or in a part of it.
+/// The result of a run over a segment, or over a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditSummary {
     /// The number of the segment, from zero.
     pub segment: i32,
-    /// How many segments the table has.
+    /// The number of segments.
     pub of: i32,
-    /// How many users were audited, without those whose audit failed.
+    /// The number of audited users, without those whose audit failed.
     pub users: u64,
-    /// How many records they have.
+    /// The number of their records.
     pub records: u64,
-    /// How many of these are voided.
+    /// The number of voided records.
     pub voided: u64,
-    /// How many users have discrepancies.
+    /// The number of users with discrepancies.
     pub drifted: u64,
-    /// How many users' audits failed.
+    /// The number of users whose audit failed.
     pub failed: u64,
-    /// The last user of the run, where there are more: the next payload's `after`.
+    /// The last user of the run, if users remain: the field `after` of the next payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished_after: Option<String>,
 }
 
-/// What an audit ended with.
 type AuditResult = Result<AuditReport, LedgerError>;
 
 impl Ledger {
-    /// Audits the users of a segment, behind one where one is given, and passes each result
-    /// on. A user whose audit fails is counted, and the run goes on. Where the time is up,
-    /// the summary names the last user: all before it are done.
+    /// Audits the users of a segment, after the user `after` if there is one, and calls
+    /// `on_user` with each result. If the audit of a user fails, the run counts it and
+    /// continues. If the time ends, the summary names the last audited user.
     ///
-    /// A user who needs more than the rest of the time is left for the next run. One who was
-    /// the first of the run had all of its time: that user has failed, and the next run
-    /// begins behind it.
+    /// A user whose audit exceeds the remaining time is left for the next run. If this was the
+    /// first user of the run, the audit had all of the time: it has failed, and the next run
+    /// starts after that user.
     ///
-    /// The result beside the summary is the error that ended the run, if one did: the table
-    /// cannot be read.
+    /// # Errors
+    /// The second value is the error that ended the run, if the table is unreadable.
     pub async fn audit_segment(
         &self,
         segment: ScanSegment,

@@ -1,39 +1,39 @@
-//! A user's records compared with the wallet and the indexes.
+//! The comparison of a user's records with the wallet and the indexes.
 
 use tokio::time::{Duration, sleep};
 
 use super::{Ledger, user_snapshot::UserSnapshot};
 use crate::domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, UserId, Wallet};
 
-/// How often a user is compared before a discrepancy is certain. A read beside a transaction
-/// may show one of its items and not yet another, and an index lags.
+/// The number of comparisons after which a discrepancy is confirmed. A read during a
+/// transaction may return some of its items before others, and indexes lag.
 pub(super) const COMPARISONS_MAX: u32 = 4;
 
-/// How long to wait between two looks, in milliseconds.
+/// The pause between two comparisons, in milliseconds.
 const COMPARISON_PAUSE_MILLIS: u32 = 500;
 
-/// What one look at a user's items found.
+/// The result of one comparison.
 pub(super) struct Comparison {
     pub(super) snapshot: UserSnapshot,
     pub(super) discrepancies: Discrepancies,
-    /// Where the timeline index differs from the records, which have no names yet.
+    /// The buckets in which the timeline index differs from the records. The records in them
+    /// have not been identified yet.
     differing_buckets: Vec<usize>,
 }
 
 impl Comparison {
-    /// Whether nothing differs.
     pub(super) fn is_clean(&self) -> bool {
         self.discrepancies.is_empty() && self.differing_buckets.is_empty()
     }
 
-    /// Whether something differs, and a repair of the wallet corrects all of it.
+    /// Whether there are discrepancies, and a repair of the wallet corrects all of them.
     pub(super) fn is_repairable(&self) -> bool {
         self.discrepancies.is_repairable() && self.differing_buckets.is_empty()
     }
 }
 
 impl Ledger {
-    /// Compares records with the wallet, where it can be read, and with the indexes.
+    /// Compares records with the wallet, if it is readable, and with the indexes.
     pub(super) async fn compare(
         &self,
         user: &UserId,
@@ -42,7 +42,7 @@ impl Ledger {
         deadline: Timestamp,
     ) -> Result<Comparison, LedgerError> {
         if !snapshot.newer_formats.is_empty() {
-            // What this version cannot read, it cannot compare.
+            // This version cannot compare items of a newer format.
             let discrepancies = snapshot.newer_formats.clone();
             return Ok(Comparison { snapshot, discrepancies, differing_buckets: Vec::new() });
         }
@@ -64,7 +64,7 @@ impl Ledger {
         Ok(Comparison { snapshot, discrepancies, differing_buckets })
     }
 
-    /// The discrepancies of the last look, with the records' names.
+    /// Identifies the records that differ in the timeline index.
     pub(super) async fn name_discrepancies(
         &self,
         user: &UserId,
@@ -80,10 +80,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Waits until what was just written is visible everywhere.
+    /// Waits until recent writes are visible in all reads.
     ///
     /// # Errors
-    /// `Busy` where the deadline comes first.
+    /// `Busy` if the deadline is earlier.
     pub(super) async fn wait_before_next_comparison(&self, deadline: Timestamp) -> Result<(), LedgerError> {
         if self.now().plus_millis(COMPARISON_PAUSE_MILLIS.into()) >= deadline {
             return Err(LedgerError::Busy);

@@ -1,4 +1,4 @@
-//! The one write path: read, decide, commit and retry, for every command.
+//! The write path of all commands: read, decide, commit and retry.
 
 use std::pin::pin;
 
@@ -18,20 +18,20 @@ use crate::{
 /// One invocation of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation {
-    /// When all must be done.
+    /// All calls must end by this time.
     pub deadline: Timestamp,
-    /// Which delivery it is; absent where no delivery is ever repeated.
+    /// The id of the delivery; absent if deliveries are never repeated.
     delivery: Option<InvocationId>,
 }
 
 impl Invocation {
-    /// One that is delivered once.
+    /// An invocation that is delivered once.
     pub fn until(deadline: Timestamp) -> Invocation {
         Invocation { deadline, delivery: None }
     }
 
-    /// The same, delivered under a request id: Lambda delivers an event again under the
-    /// same one, and a request without an identity is then done once.
+    /// Sets Lambda's request id. If Lambda delivers an event again, the id is the same, and a
+    /// request without an identity takes effect once.
     pub fn delivered_as(self, request_id: &str) -> Invocation {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, request_id.as_bytes());
         Invocation { delivery: (!request_id.is_empty()).then(|| InvocationId::new(id)), ..self }
@@ -42,14 +42,14 @@ impl Ledger {
     /// Executes a command:
     ///
     /// ```text
-    /// read -> next -> commit                                  -> next ... -> answer
-    ///                    a record is in the way: it is known  -> next
-    ///                    the wallet has moved: it is known    -> next
-    ///                    a conflict: pause, read the wallet   -> next
+    /// read -> next -> commit                                      -> next ... -> answer
+    ///                    the record exists: add it to the view    -> next
+    ///                    the wallet changed: add it to the view   -> next
+    ///                    conflict: pause, read the wallet         -> next
     /// ```
     ///
     /// # Errors
-    /// What the command refuses with, and `Busy`, `StoreUnavailable` or `Internal`.
+    /// The rejection of the command, or `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn execute<C: Command>(
         &self,
         command: &C,
@@ -62,7 +62,7 @@ impl Ledger {
     }
 }
 
-/// Records the credits that this invocation has moved, in its metrics.
+/// Records the credits that this invocation moved in its metrics.
 fn record_flows(view: &View) {
     for change in view.own_changes() {
         match change.effect {
@@ -80,12 +80,12 @@ fn record_flows(view: &View) {
     }
 }
 
-/// A command on its way.
+/// The execution of a command.
 struct Execution<'a> {
     ledger: &'a Ledger,
     user: &'a UserId,
     view: View,
-    /// What the stored wallet has besides the view's.
+    /// The attributes of the stored wallet that this version does not use.
     unknown: UnknownAttributes,
     retries: RetryState,
 }
@@ -113,7 +113,7 @@ impl<'a> Execution<'a> {
                     self.commit(plan).await?;
                 }
                 Step::Read(read) => {
-                    // What an immediate read has not shown needs time to become visible.
+                    // The change was not visible in an immediate read, so wait.
                     if rereads > 0 && !matches!(read, ReadRequest::Generation(_)) {
                         self.ledger.pause(&mut self.retries, LedgerError::Busy).await?;
                     }
@@ -170,12 +170,12 @@ impl<'a> Execution<'a> {
         self.view.set_wallet(stored.wallet);
     }
 
-    /// Commits a plan, or learns why not. The same transaction is sent again under the
-    /// same token until its outcome is known, so that what was done by a call whose
-    /// answer was lost is not done twice.
+    /// Commits a plan, or reads why it cannot be committed. If the outcome of a call is
+    /// unclear, the same transaction is sent again with the same token, so that it takes
+    /// effect once.
     async fn commit(&mut self, plan: Plan) -> Result<(), LedgerError> {
         let (ledger, token) = (self.ledger, self.ledger.request_token());
-        let mut is_unknown = false;
+        let mut is_outcome_unknown = false;
         loop {
             match self.send(&plan, token).await {
                 Ok(Commit::Done) => {
@@ -184,8 +184,8 @@ impl<'a> Execution<'a> {
                     return Ok(());
                 }
                 Ok(Commit::Refused { wallet, records }) => return self.add_existing(wallet, records).await,
-                // `Busy` would say that nothing was done.
-                Ok(Commit::Conflict) if is_unknown => {
+                // `Busy` means that nothing was written, which is not certain here.
+                Ok(Commit::Conflict) if is_outcome_unknown => {
                     ledger.pause(&mut self.retries, LedgerError::StoreUnavailable).await?;
                 }
                 Ok(Commit::Conflict) => {
@@ -193,12 +193,16 @@ impl<'a> Execution<'a> {
                     ledger.pause(&mut self.retries, LedgerError::Busy).await?;
                     return self.read(ReadRequest::Wallet).await;
                 }
-                Err(StoreError::TokenMismatch(_)) if is_unknown => return self.read_outcome(&plan).await,
-                Err(StoreError::DeadlineExceeded) if is_unknown => return Err(LedgerError::StoreUnavailable),
+                Err(StoreError::TokenMismatch(_)) if is_outcome_unknown => {
+                    return self.read_outcome(&plan).await;
+                }
+                Err(StoreError::DeadlineExceeded) if is_outcome_unknown => {
+                    return Err(LedgerError::StoreUnavailable);
+                }
                 Err(error) => {
-                    is_unknown |= matches!(error, StoreError::Unavailable(_));
+                    is_outcome_unknown |= matches!(error, StoreError::Unavailable(_));
                     ledger.pause_after_failure(error, &mut self.retries).await?;
-                    // What gets no answer may be too much.
+                    // A transaction without a response may be too large.
                     if plan.changes.len() > 1 {
                         self.halve_limit(&plan);
                         return self.read_outcome(&plan).await;
@@ -215,10 +219,10 @@ impl<'a> Execution<'a> {
         self.ledger.time_commit(&mut self.retries, call).await
     }
 
-    /// A condition failed. A record that was found goes before everything else. The wallet
-    /// that was found is used at once the first time. A second refusal means that many are
-    /// at this wallet: then a pause, and the wallet of after the pause, because a plan that
-    /// has waited fails, and a failed transaction costs more than a read.
+    /// Adds the existing items after a failed condition. An existing record decides the
+    /// request. A changed wallet is used at once the first time. After the second failure
+    /// there are many writers: pause first, then read the wallet, because a failed
+    /// transaction costs more than a read.
     async fn add_existing(
         &mut self,
         wallet: Option<StoredWallet>,
@@ -237,8 +241,8 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Reads what a plan of unknown outcome was about, as of one moment. It may still be
-    /// committed later, so that nothing may be called undone from now on.
+    /// Reads a snapshot of the records of a plan whose outcome is unclear. DynamoDB may still
+    /// commit it, so from now on no error may say that nothing was written.
     async fn read_outcome(&mut self, plan: &Plan) -> Result<(), LedgerError> {
         self.retries.set_outcome_unknown();
         let keys: Vec<_> = plan.changes.iter().map(|change| change.after().0.clone()).collect();
@@ -247,8 +251,8 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Halves what the next transaction may change, after one of several records met
-    /// contention or got no answer.
+    /// Halves the number of records in the next transaction, after one with several records
+    /// met contention or got no response.
     fn halve_limit(&mut self, plan: &Plan) {
         let records = plan.changes.len().div_ceil(2);
         self.view.limits.records = self.view.limits.records.min(records.max(1));

@@ -1,4 +1,4 @@
-//! The charges of a generation, and the user whose they are.
+//! The charges of a generation, and their owner.
 
 use tokio::try_join;
 
@@ -8,21 +8,20 @@ use crate::{
     store::IndexEdge,
 };
 
-/// How many allocations a page of charges shows at most, so that an answer stays
-/// within the 6 MB of a synchronous Lambda response at 400 bytes each.
+/// The largest number of allocations on a page of charges. At 400 bytes each, the response
+/// stays within the 6 MB of a synchronous Lambda response.
 const PAGE_ALLOCATIONS_MAX: usize = 10_000;
 
-/// A user, and a page of that user's charges of a generation.
+/// The owner of a generation, and a page of its charges.
 pub type GenerationPage = (UserId, Page<Charge>);
 
 impl Ledger {
-    /// The charges of a generation, newest first, voided ones too; of the user
-    /// given, or of the one user whom the index shows.
+    /// The charges of a generation, newest first, including voided ones: those of the given
+    /// user, or else of the owner in the index.
     ///
     /// # Errors
-    /// `ChargeNotFound`, `IdempotencyConflict` where the index shows two users
-    /// and none is given, and what every call may end with: `Busy`,
-    /// `StoreUnavailable`, `Internal`.
+    /// `ChargeNotFound`; `IdempotencyConflict` if no user is given and the index has two;
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn generation(
         &self,
         generation: &GenerationId,
@@ -55,7 +54,7 @@ impl Ledger {
         }
         if records.len() < count {
             return Err(LedgerError::Internal(format!(
-                "the index shows charges of {generation} that are not there"
+                "the index contains charges of {generation} that do not exist"
             )));
         }
         records.sort_by_key(|charge: &Charge| std::cmp::Reverse(charge.trans_no));
@@ -66,7 +65,7 @@ impl Ledger {
         Ok((user, Page { records, next }))
     }
 
-    /// The user whose charges of a generation the index shows.
+    /// The user of a generation in the index.
     pub(super) async fn generation_owner(
         &self,
         generation: &GenerationId,
@@ -83,7 +82,7 @@ impl Ledger {
     }
 }
 
-/// How many of these charges one answer has room for; at least one.
+/// The number of these charges that fit into one response; at least one.
 fn page_len(charges: &[Charge]) -> usize {
     let mut allocations = 0;
     let fits = |charge: &&Charge| {
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_charges_while_their_allocations_fit_and_one_at_least() {
+    fn page_len_is_limited_by_allocations_and_at_least_one() {
         for (allocations, len) in [
             (&[1, 1, 1][..], 3),
             (&[5_000, 5_000], 2),

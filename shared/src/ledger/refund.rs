@@ -1,4 +1,4 @@
-//! Refunds: finds whose a generation is where the request does not say.
+//! Refunds, with the look-up of the user if the request has none.
 
 use super::{Invocation, Ledger};
 use crate::{
@@ -7,13 +7,12 @@ use crate::{
 };
 
 impl Ledger {
-    /// Voids every live charge that the request addresses and gives each pack back what
-    /// was taken from it.
+    /// Voids every live charge that the request addresses, and returns the credits to their
+    /// packs.
     ///
     /// # Errors
-    /// `ChargeNotFound` and `IdempotencyConflict` where the index shows no user or two for
-    /// the generation, `LimitExceeded` where more packs would come back than one item
-    /// holds, and what every command may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `ChargeNotFound` or `IdempotencyConflict` if no user is given and the index has none or
+    /// two; `LimitExceeded` for too many packs; `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn refund(
         &self,
         request: &RefundRequest,

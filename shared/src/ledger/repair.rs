@@ -1,4 +1,4 @@
-//! The repair of one user's wallet by the records.
+//! The repair of a user's wallet: replaces it by the wallet that the records give.
 
 use std::pin::pin;
 
@@ -12,44 +12,44 @@ use crate::{
     store::{self, Commit, RawWallet, StoreError},
 };
 
-/// A plan to repair a user's wallet, or the result of the repair.
+/// The plan or the result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// What was wrong before.
+    /// The discrepancies before the repair.
     pub discrepancies: Discrepancies,
-    /// How many records the user has.
+    /// The number of records.
     pub records: u64,
-    /// The wallet before; absent where it is missing or unreadable.
+    /// The wallet before; absent if it is missing or unreadable.
     pub before: Option<Wallet>,
-    /// The wallet that the records give; absent where nothing is wrong, and where more is
-    /// wrong than the wallet.
+    /// The wallet that the records give; absent if there is no discrepancy, or one that the
+    /// repair of the wallet does not correct.
     pub after: Option<Wallet>,
-    /// The identity of the repair; absent where nothing was written.
+    /// The identity of the repair; absent if nothing was written.
     pub trans_no: Option<TransNo>,
 }
 
 impl Ledger {
-    /// Plans the repair of a user's wallet, and changes nothing.
+    /// Plans the repair of a user's wallet, and writes nothing.
     ///
     /// # Errors
-    /// What every call may end with, `Busy` where the user is written to all the time, and
-    /// `LimitExceeded` where the records give more than a wallet holds.
+    /// `Busy`, also if the wallet changes all the time; `LimitExceeded` if the records exceed a
+    /// limit of a wallet; `StoreUnavailable` or `Internal`.
     pub async fn plan_repair(&self, user: &UserId, deadline: Timestamp) -> Result<Repair, LedgerError> {
         let (stored_wallet, comparison) =
             self.confirm(user, &mut RetryState::until(deadline), deadline).await?;
         self.plan(user, stored_wallet.as_ref(), comparison, deadline).await
     }
 
-    /// Repairs a user's wallet where it alone is wrong:
+    /// Repairs a user's wallet, if only the wallet is wrong:
     ///
     /// ```text
-    /// look twice, until the wallet has not moved between the comparisons
-    ///   -> plan -> put the wallet, if its version is unchanged, and the trail of the repair
-    ///                -> refused: look again
+    /// compare twice, until the wallet is the same both times
+    ///   -> plan -> commit the wallet, if its version is unchanged, and the repair trail
+    ///                -> the condition failed: compare again
     /// ```
     ///
     /// # Errors
-    /// As for [`Ledger::plan_repair`].
+    /// The same as [`Ledger::plan_repair`].
     pub async fn repair(&self, user: &UserId, deadline: Timestamp) -> Result<Repair, LedgerError> {
         let (invocation_id, mut retries) = (self.invocation_id(), RetryState::until(deadline));
         let mut sent: Option<Repair> = None;
@@ -57,7 +57,7 @@ impl Ledger {
             let (stored_wallet, comparison) = self.confirm(user, &mut retries, deadline).await?;
             let own_repair =
                 comparison.snapshot.repairs.iter().find(|repair| repair.is_from(invocation_id)).copied();
-            // The transaction was done, and its answer was lost.
+            // The transaction was committed, but its response was lost.
             if let (Some(sent), Some(_)) = (&sent, own_repair) {
                 return Ok(Repair { trans_no: own_repair, ..sent.clone() });
             }
@@ -78,8 +78,8 @@ impl Ledger {
         }
     }
 
-    /// Commits a repair, and resends it while its outcome is unknown; false where it was
-    /// refused, or met others.
+    /// Commits a repair, and sends it again while its outcome is unclear. Returns false if a
+    /// condition failed, or after a conflict.
     async fn commit_repair(
         &self,
         user: &UserId,
@@ -99,33 +99,33 @@ impl Ledger {
         }
     }
 
-    /// Compares the wallet with the records until the result is certain. What a repair would
-    /// correct is certain only if the wallet has not moved since the look before: a read beside a
-    /// transaction may show its wallet and not yet its record, and a repair on such a read
-    /// would lose the record's credits.
+    /// Compares the wallet with the records until the result is confirmed. Discrepancies that a
+    /// repair corrects are confirmed only if the wallet is the same as at the comparison
+    /// before: a read during a transaction may return its wallet before its record, and a
+    /// repair by such a read would lose the credits of the record.
     async fn confirm(
         &self,
         user: &UserId,
         retries: &mut RetryState,
         deadline: Timestamp,
     ) -> Result<(Option<RawWallet>, Comparison), LedgerError> {
-        let (mut before, mut comparisons) = (None, 1);
+        let (mut previous, mut comparisons) = (None, 1);
         loop {
             let (stored_wallet, comparison) = self.compare_unchanged(user, retries, deadline).await?;
-            let is_certain = if comparison.is_repairable() {
-                before.as_ref() == Some(&stored_wallet)
+            let is_confirmed = if comparison.is_repairable() {
+                previous.as_ref() == Some(&stored_wallet)
             } else {
                 comparison.is_clean() || comparisons >= COMPARISONS_MAX
             };
-            if is_certain {
+            if is_confirmed {
                 return Ok((stored_wallet, comparison));
             }
-            (before, comparisons) = (Some(stored_wallet), comparisons + 1);
+            (previous, comparisons) = (Some(stored_wallet), comparisons + 1);
             self.wait_before_next_comparison(deadline).await?;
         }
     }
 
-    /// Compares the wallet with all records, where nothing was written between the reads.
+    /// Compares the wallet with all records. Repeats if the wallet changed between the reads.
     async fn compare_unchanged(
         &self,
         user: &UserId,
@@ -151,7 +151,7 @@ impl Ledger {
         }
     }
 
-    /// The wallet that would correct what differs.
+    /// Plans the repair of the discrepancies of a comparison.
     async fn plan(
         &self,
         user: &UserId,

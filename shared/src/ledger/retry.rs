@@ -1,4 +1,4 @@
-//! One policy for every call: what is retried, after which pause, and until when.
+//! The retry policy of all calls: which failures are retried, the pauses, and the limits.
 
 use std::pin::{Pin, pin};
 
@@ -11,27 +11,27 @@ use crate::{
     store::{Commit, StoreError},
 };
 
-/// The first pause is at most this long, or as long as the last transaction took
-/// if that is longer; each further one at most twice the one before. A pause is
-/// drawn evenly from zero to that ("full jitter").
+/// The limit of the first pause, or the duration of the last transaction if that is longer.
+/// The limit doubles with each pause. A pause is uniformly random up to the limit ("full
+/// jitter").
 const PAUSE_FIRST_MILLIS: i64 = 40;
-/// No pause is longer than this, or than four times the last transaction: an
-/// engine that is slow because it has too many requests gets fewer.
+/// The largest limit of a pause, or four times the duration of the last transaction if that is
+/// longer, so that an overloaded engine gets fewer requests.
 const PAUSE_MAX_MILLIS: i64 = 500;
-/// How often a call that got no answer is sent.
+/// The number of consecutive calls without a response after which the work fails.
 const UNANSWERED_CALLS_MAX: u32 = 4;
 
-/// The retries of one piece of work.
+/// The retries of one execution.
 pub(super) struct RetryState {
     deadline: Timestamp,
     pauses: u32,
     unanswered: u32,
     has_wallet_changed: bool,
-    /// Since when the work meets contention.
+    /// The time of the first contention since the last commit.
     contended_since: Option<Timestamp>,
-    /// Whether a transaction of unknown outcome was left behind.
+    /// Whether the outcome of an earlier transaction is unclear.
     is_outcome_unknown: bool,
-    /// How long the last transaction took.
+    /// The duration of the last transaction.
     round_trip_millis: i64,
 }
 
@@ -52,31 +52,31 @@ impl RetryState {
         self.deadline
     }
 
-    /// Whether the wallet has moved for the first time; it counts as a retry.
+    /// Whether this is the first changed wallet since the last commit. It counts as a retry.
     pub(super) fn is_first_wallet_change(&mut self) -> bool {
         let is_first = !std::mem::replace(&mut self.has_wallet_changed, true);
         invocation_metrics::record(|metrics| metrics.retries += u64::from(is_first));
         is_first
     }
 
-    /// A transaction was committed: the next one has a budget of its own.
+    /// Resets the limits after a commit.
     pub(super) fn reset_after_commit(&mut self) {
         (self.pauses, self.unanswered, self.has_wallet_changed, self.contended_since) = (0, 0, false, None);
     }
 
-    /// DynamoDB answers again: what got no answer may have been too large.
+    /// Resets the count of calls without a response.
     pub(super) fn reset_unanswered(&mut self) {
         self.unanswered = 0;
     }
 
-    /// From now on nothing may be called undone.
+    /// Prevents `Busy`, which means that nothing was written.
     pub(super) fn set_outcome_unknown(&mut self) {
         self.is_outcome_unknown = true;
     }
 }
 
 impl Ledger {
-    /// Calls until there is an answer.
+    /// Reads with retries.
     pub(super) async fn read<T, Call, Answer>(
         &self,
         deadline: Timestamp,
@@ -89,7 +89,7 @@ impl Ledger {
         self.read_with(&mut RetryState::until(deadline), call).await
     }
 
-    /// The same as a part of other work.
+    /// Reads with the retries of an execution.
     pub(super) async fn read_with<T, Call, Answer>(
         &self,
         retries: &mut RetryState,
@@ -107,7 +107,7 @@ impl Ledger {
         }
     }
 
-    /// Sends a transaction once, and measures it.
+    /// Sends a transaction once, and measures its duration.
     pub(super) async fn time_commit(
         &self,
         retries: &mut RetryState,
@@ -125,8 +125,8 @@ impl Ledger {
         result
     }
 
-    /// No call outlives the deadline, and none begins after it. The future is pinned by the
-    /// caller: it is several kilobytes, and each move is a copy.
+    /// Ends a call at the deadline, and starts none after it. The caller pins the future,
+    /// because it has several kilobytes and each move is a copy.
     async fn call_with_deadline<T>(
         &self,
         deadline: Timestamp,
@@ -136,14 +136,14 @@ impl Ledger {
             return Err(StoreError::DeadlineExceeded);
         };
         invocation_metrics::record(|metrics| metrics.round_trips += 1);
-        let no_answer = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
+        let no_answer = || Err(StoreError::Unavailable("no response before the deadline".to_owned()));
         timeout(Duration::from_millis(millis), call).await.unwrap_or_else(|_| no_answer())
     }
 
-    /// Pauses after a failure that may be retried.
+    /// Pauses after a failure that can be retried.
     ///
     /// # Errors
-    /// What a caller gets where it may not.
+    /// The error for the caller, if it cannot be retried.
     pub(super) async fn pause_after_failure(
         &self,
         error: StoreError,
@@ -159,7 +159,7 @@ impl Ledger {
             StoreError::DeadlineExceeded => Err(LedgerError::StoreUnavailable),
             StoreError::Unavailable(why) => {
                 retries.unanswered += 1;
-                tracing::warn!(why, unanswered = retries.unanswered, "DynamoDB did not answer");
+                tracing::warn!(why, unanswered = retries.unanswered, "DynamoDB did not respond");
                 if retries.unanswered < UNANSWERED_CALLS_MAX {
                     self.pause(retries, LedgerError::StoreUnavailable).await
                 } else {
@@ -167,11 +167,11 @@ impl Ledger {
                 }
             }
             StoreError::Denied(why) => {
-                tracing::error!(why, "DynamoDB refused the service's credentials");
+                tracing::error!(why, "DynamoDB rejected the credentials");
                 Err(LedgerError::StoreUnavailable)
             }
             StoreError::NewerFormat(why) => {
-                tracing::error!(why, "an item needs a newer version of the service");
+                tracing::error!(why, "an item has a newer format than this version reads");
                 Err(LedgerError::StoreUnavailable)
             }
             StoreError::TokenMismatch(why) | StoreError::Corrupt(why) | StoreError::Other(why) => {
@@ -183,7 +183,7 @@ impl Ledger {
     /// Pauses before a retry.
     ///
     /// # Errors
-    /// `timeout_error` where the deadline, or the time for contention, has passed.
+    /// `timeout_error` if the deadline, or the time for contention, has passed.
     pub(super) async fn pause(
         &self,
         retries: &mut RetryState,

@@ -1,38 +1,38 @@
-//! A user's records from the timeline index, newest first.
+//! A user's timeline, from the index.
 
 use super::Ledger;
 use crate::domain::{Entry, LedgerError, Timestamp, TransNo, UserId};
 
-/// How many voided records a timeline page skips at most.
+/// The largest number of voided records that one page skips.
 const SKIPPED_MAX: usize = 1_000;
 
-/// Some records, and where the next ones begin.
+/// A page of records.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The records, newest first.
     pub records: Vec<T>,
-    /// The next ones come before this one; absent on the last page.
+    /// The next page is before this record; absent on the last page.
     pub next: Option<TransNo>,
 }
 
 /// A request for a page of the timeline.
 #[derive(Clone, Debug)]
 pub struct TimelineRequest {
-    /// Whose records.
+    /// The owner of the records.
     pub user: UserId,
-    /// At most how many.
+    /// The largest number of records on the page.
     pub limit: usize,
-    /// Of those before this one.
+    /// The page is before this record.
     pub before: Option<TransNo>,
-    /// Whether voided charges are shown.
+    /// Whether the page includes voided charges.
     pub include_voided: bool,
 }
 
 impl Ledger {
-    /// A user's records, newest first. The index may lag.
+    /// A page of a user's records, newest first. The index may lag.
     ///
     /// # Errors
-    /// What every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn timeline(
         &self,
         request: &TimelineRequest,
@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    /// One read of the index, and whether that reached its end.
+    /// Reads entries of the index, and whether these are the last.
     pub(super) async fn entries(
         &self,
         user: &UserId,

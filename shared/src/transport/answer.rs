@@ -1,4 +1,4 @@
-//! The answers of the contract, field by field.
+//! The bodies of responses, as `docs/service.md` defines them.
 
 use std::collections::BTreeMap;
 
@@ -146,7 +146,7 @@ pub(super) struct WebhookAnswer<'a> {
 }
 
 impl<'a> WebhookAnswer<'a> {
-    /// Only a generation that failed has an outcome.
+    /// `outcome` is that of the refund, if the generation failed.
     pub(super) fn new(generation: &'a GenerationId, outcome: Option<RefundOutcome>) -> Self {
         let status = if outcome.is_some() { "failed" } else { "succeeded" };
         WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(RefundOutcome::name) }
@@ -192,7 +192,7 @@ impl<'a> BalanceAnswer<'a> {
     }
 }
 
-/// What the old front end reads.
+/// The response of `POST /api/get-user-credits`.
 #[derive(Serialize)]
 pub(super) struct UserCreditsAnswer {
     code: i32,
@@ -213,7 +213,7 @@ impl UserCreditsAnswer {
     }
 }
 
-/// A record as lists show it.
+/// A record in a list.
 #[derive(Serialize)]
 struct RecordView<'a> {
     trans_no: TransNo,

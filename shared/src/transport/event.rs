@@ -11,11 +11,11 @@ use serde_json::{Value, value::RawValue};
 
 use super::error::RequestError;
 
-/// The most that a request's body may be, in bytes, after base64.
+/// The largest body of a request, in bytes, after base64 decoding.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The payload of an event, unparsed: an error of the runtime's own parser would have an
-/// `errorType` outside the contract.
+/// The unparsed payload of an event. The runtime's own parser would return an undocumented
+/// `errorType`.
 pub type Payload = Box<RawValue>;
 
 /// A parsed event.
@@ -26,9 +26,8 @@ pub(super) enum Event {
     Direct(Vec<u8>),
 }
 
-/// The fields of an HTTP API's event that matter here. The types of `aws_lambda_events`
-/// reject claims that are numbers or lists. Empty fields may be `null`, as `cargo lambda
-/// watch` writes them.
+/// The used fields of an HTTP API's event. The types of `aws_lambda_events` reject claims that
+/// are numbers or lists. Empty fields may be `null`, as `cargo lambda watch` writes them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
@@ -75,7 +74,7 @@ struct Jwt {
     claims: Option<Claims>,
 }
 
-/// The claims that matter here of a token that API Gateway's authorizer has checked.
+/// The used claims of a token that API Gateway's authorizer has validated.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: Option<Value>,
@@ -83,7 +82,7 @@ pub(super) struct Claims {
     pub(super) scp: Option<Value>,
 }
 
-/// The headers that matter here, by their names in any case; others are skipped.
+/// The used headers. Names are compared without case.
 #[derive(Default)]
 struct Headers {
     idempotency_key: Option<String>,
@@ -121,7 +120,7 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// Distinguishes a broken HTTP event from a direct payload.
+/// Distinguishes an invalid HTTP event from a direct payload.
 #[derive(Deserialize)]
 struct HttpEventMarker {
     #[serde(rename = "requestContext")]
@@ -180,10 +179,10 @@ impl HttpRequest {
         self.headers.signature.as_deref()
     }
 
-    /// The bytes of the body; none where there is no body.
+    /// The decoded body; empty if there is none.
     pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
         let text = self.body.as_deref().unwrap_or_default();
-        // Checked before decoding: four characters of base64 are three bytes.
+        // Checked before decoding, where four characters of base64 are three bytes.
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
             return Err(RequestError::PayloadTooLarge);
         }

@@ -40,5 +40,5 @@ fn nothing_secret_is_said() {
     stack.signal(Signal::TERM);
     let (code, said) = stack.ended();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("DynamoDB did not answer") && !said.contains("planted"), "{said}");
+    assert!(said.contains("DynamoDB did not respond") && !said.contains("planted"), "{said}");
 }

@@ -70,7 +70,7 @@ pub trait Command {
 pub enum Step {
     /// Commit the plan, then call [`Command::next`] again.
     Commit(Plan),
-    /// Read, then call [`Command::next`] again.
+    /// ReadRequest, then call [`Command::next`] again.
     Read(ReadRequest),
     /// The command is complete.
     Done,

@@ -1,4 +1,4 @@
-//! The function `balance`.
+//! The function `balance`: reads of wallets.
 
 use crate::{
     invocation_metrics,
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Returns balances.
+/// The function `balance`.
 pub const BALANCE: Function = Function {
     name: "balance",
     operations: &[
@@ -36,7 +36,7 @@ async fn balance(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
 }
 
-/// The old front end's call.
+/// The route `POST /api/get-user-credits`.
 async fn user_credits(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { caller, mut fields, invocation } = request;
     let user = match caller.subject() {

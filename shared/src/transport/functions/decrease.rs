@@ -1,4 +1,4 @@
-//! The function `decrease`.
+//! The function `decrease`: charges.
 
 use crate::{
     domain::ChargeRequest,
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Charges credits.
+/// The function `decrease`.
 pub const DECREASE: Function = Function {
     name: "decrease",
     operations: &[Operation::post("/credits/decrease", Access::Write, |app, request| {
@@ -25,7 +25,7 @@ pub const DECREASE: Function = Function {
 
 async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
-    let request = read(fields)?;
+    let request = parse(fields)?;
     invocation_metrics::set_subject(Some(&request.user), request.generation.as_ref());
     let outcome = ledger.execute(&request, &invocation).await?;
     if !outcome.replayed && outcome.record.generation.is_none() {
@@ -34,7 +34,7 @@ async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
     Answer::ok(&ChargeAnswer::new(&request.user, &outcome))
 }
 
-fn read(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
+fn parse(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
     let user = fields.required("user_uuid", field::id);
     let trans_type = fields.required("trans_type", field::charge_type);
     let credits = fields.required("credits", field::credits);

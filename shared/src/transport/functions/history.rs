@@ -1,4 +1,4 @@
-//! The function `history`: timeline, summary, generation.
+//! The function `history`: timelines, summaries and the charges of a generation.
 
 use crate::{
     domain::{GenerationId, TransNo},
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Returns the history of users and generations.
+/// The function `history`.
 pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
@@ -43,7 +43,7 @@ async fn timeline(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
         let filter = if include_voided { "all" } else { "live" };
         Cursors::of(&["timeline", user.as_str(), filter])
     });
-    let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let before = fields.optional("cursor", |value| parse_cursor(cursors.as_ref(), value));
     let request =
         fields.into_request(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
     invocation_metrics::set_subject(Some(&request.user), None);
@@ -79,7 +79,7 @@ async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer
     let cursors = generation.as_ref().map(|generation: &GenerationId| {
         Cursors::of(&["generation", generation.as_str(), user.map_or("", |user| user.as_str())])
     });
-    let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let before = fields.optional("cursor", |value| parse_cursor(cursors.as_ref(), value));
     let generation = fields.into_request(generation)?;
     invocation_metrics::set_subject(None, Some(&generation));
     let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
@@ -88,6 +88,6 @@ async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer
 }
 
 /// Parses a cursor. There are no cursors if the query itself is invalid.
-fn read_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
+fn parse_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
     cursors.map_or(Err("is not a cursor of a valid query"), |cursors| cursors.read(value))
 }

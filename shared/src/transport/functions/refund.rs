@@ -1,4 +1,4 @@
-//! The function `refund`.
+//! The function `refund`: voids charges.
 
 use crate::{
     domain::RefundRequest,
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Voids charges.
+/// The function `refund`.
 pub const REFUND: Function = Function {
     name: "refund",
     operations: &[Operation::post("/credits/refund", Access::Write, |app, request| {
@@ -24,13 +24,13 @@ pub const REFUND: Function = Function {
 
 async fn refund(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
-    let request = read(fields)?;
+    let request = parse(fields)?;
     invocation_metrics::set_subject(request.user.as_ref(), Some(&request.generation));
     let result = ledger.refund(&request, &invocation).await?;
     Answer::ok(&RefundAnswer::new(&request.generation, &result)?)
 }
 
-fn read(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
+fn parse(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
     let user = fields.optional("user_uuid", field::id);
     let generation = fields.required("generation_uuid", field::id);
     let reason = fields.required("reason", field::reason);

@@ -1,4 +1,4 @@
-//! The function `webhook`: the call-backs of providers.
+//! The function `webhook`: call-backs of providers.
 
 use serde_json::Value;
 
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// The reason of a refund whose call-back has none.
+/// The reason of a refund if the call-back has no `error`.
 const NO_REASON: &str = "generation failed";
 
-/// Accepts the call-backs of providers.
+/// The function `webhook`.
 pub const WEBHOOK: Function = Function {
     name: "webhook",
     operations: &[Operation::post(
@@ -42,30 +42,30 @@ async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), Reques
     Ok(app.callbacks.verify(request.signature(), &request.body()?, app.ledger.now()).await?)
 }
 
-/// Refunds first, so that credits do not wait for an execution. If the execution cannot be
-/// resumed, the provider calls again and the refund is a replay.
+/// Refunds before it resumes the execution. If the execution cannot be resumed, the provider
+/// sends the call-back again, and the refund changes nothing.
 async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
-    let Callback { generation, failed, task_token } = read(request.fields)?;
+    let Callback { generation, failed, task_token } = parse(request.fields)?;
     invocation_metrics::set_subject(None, Some(&generation));
     let outcome = match &failed {
         Some(refund) => Some(app.ledger.refund(refund, &request.invocation).await?.outcome),
         None => None,
     };
     if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {
-        let failure = failed.as_ref().map(|refund| &refund.reason);
-        let result = failure.map_or(GenerationResult::Succeeded, GenerationResult::Failed);
-        let has_waited = executions.resume(&token, &generation, result).await?;
-        if !has_waited && failed.is_none() {
-            // The execution timed out and refunded, or this call-back is a repeat.
+        let reason = failed.as_ref().map(|refund| &refund.reason);
+        let result = reason.map_or(GenerationResult::Succeeded, GenerationResult::Failed);
+        let was_waiting = executions.resume(&token, &generation, result).await?;
+        if !was_waiting && failed.is_none() {
+            // The execution timed out and refunded, or the call-back is a repeat.
             invocation_metrics::record(|metrics| metrics.anomalies.push("success_nobody_waits_for"));
         }
     }
     Answer::ok(&WebhookAnswer::new(&generation, outcome))
 }
 
-fn read(mut fields: RequestFields) -> Result<Callback, RequestError> {
+fn parse(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let generation = fields.required("generation_uuid", field::id);
-    let has_failed = fields.required("status", status);
+    let is_failed = fields.required("status", status);
     let user = fields.optional("user_uuid", field::id);
     let key = fields.optional("idempotency_key", field::id);
     let error = fields.optional("error", field::text);
@@ -75,12 +75,12 @@ fn read(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let callback = || {
         let generation: GenerationId = generation?;
         let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };
-        Some(Callback { generation, failed: has_failed?.then_some(refund), task_token })
+        Some(Callback { generation, failed: is_failed?.then_some(refund), task_token })
     };
     fields.into_request(callback())
 }
 
-/// Whether the generation failed.
+/// Whether the status is `failed`.
 fn status(value: &Value) -> Result<bool, &'static str> {
     match value.as_str() {
         Some("failed") => Ok(true),

@@ -109,8 +109,8 @@ impl CachedSecret {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
             Some((read_at, secrets)) if now < read_at.plus_millis(CACHE_MILLIS) => return Ok(secrets.clone()),
-            Some((_, previous)) => self.read().await.unwrap_or_else(|why| {
-                tracing::error!(why, "webhook secrets cannot be read again");
+            Some((_, previous)) => self.read().await.unwrap_or_else(|reason| {
+                tracing::error!(reason, "webhook secrets cannot be read again");
                 previous.clone()
             }),
             None => self.read().await.map_err(CallbackError::Service)?,

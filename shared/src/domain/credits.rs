@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 use super::{LedgerError, LedgerLimit};
 
 /// A whole number of prepaid credits, 0 to [`Credits::TOTAL_MAX`].
+///
+/// ```
+/// use scrip::domain::Credits;
+///
+/// let (charge, balance) = (Credits::requested(8).unwrap(), Credits::requested(7).unwrap());
+/// assert_eq!(charge.checked_add(balance).unwrap().as_u64(), 15);
+/// assert_eq!(balance.checked_sub(charge), None);
+/// assert_eq!(Credits::requested(0), None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Credits(u64);

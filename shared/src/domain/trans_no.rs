@@ -7,6 +7,18 @@ use super::Timestamp;
 
 /// The identity of a record: a UUID version 7 (RFC 9562). Its first 48 bits are the record's
 /// `created_at`, so that identities sort by time.
+///
+/// ```
+/// use scrip::domain::{InvocationId, Timestamp, TransNo};
+/// # use uuid::Uuid;
+///
+/// let created_at = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
+/// let invocation = InvocationId::new(Uuid::from_u128(7));
+/// let trans_no = TransNo::new(created_at, invocation);
+/// assert_eq!(trans_no.created_at(), created_at);
+/// assert!(trans_no.is_from(invocation));
+/// assert!(trans_no < TransNo::new(created_at.plus_millis(1), invocation));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Uuid")]
 pub struct TransNo(Uuid);

@@ -12,6 +12,29 @@ use super::{
 /// [`Wallet::grant`], [`Wallet::charge`] and [`Wallet::void`] plan a change: they return the
 /// next wallet. The store commits it only if the stored wallet still has the version that the
 /// plan is based on.
+///
+/// ```
+/// use scrip::domain::{Credits, GrantRequest, GrantType, InvocationId, Timestamp, Wallet};
+/// # use uuid::Uuid;
+///
+/// let request = GrantRequest {
+///     user: "user-1".to_owned().try_into()?,
+///     trans_type: GrantType::NewUser,
+///     credits: Credits::requested(20).expect("an amount in range"),
+///     order_no: None,
+///     expired_at: Timestamp::parse("2026-03-01T00:00:00Z"),
+///     key: None,
+/// };
+/// let now = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
+/// let invocation = InvocationId::new(Uuid::from_u128(1));
+/// let (wallet, grant) = Wallet::default().grant(&request, invocation, now).expect("a pack");
+///
+/// assert_eq!(wallet.balance(now), grant.credits);
+/// assert_eq!(wallet.version, Some(now));
+/// let expired_at = grant.expired_at.expect("an expiry");
+/// assert_eq!(wallet.balance(expired_at), Credits::ZERO);
+/// # Ok::<(), &'static str>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wallet {
     /// The time of the last change. It grows with every change, so it identifies the state

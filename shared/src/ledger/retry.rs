@@ -157,25 +157,25 @@ impl Ledger {
                 Err(LedgerError::Busy)
             }
             StoreError::DeadlineExceeded => Err(LedgerError::StoreUnavailable),
-            StoreError::Unavailable(why) => {
+            StoreError::Unavailable(reason) => {
                 retries.unanswered += 1;
-                tracing::warn!(why, unanswered = retries.unanswered, "DynamoDB did not respond");
+                tracing::warn!(reason, unanswered = retries.unanswered, "DynamoDB did not respond");
                 if retries.unanswered < UNANSWERED_CALLS_MAX {
                     self.pause(retries, LedgerError::StoreUnavailable).await
                 } else {
                     Err(LedgerError::StoreUnavailable)
                 }
             }
-            StoreError::Denied(why) => {
-                tracing::error!(why, "DynamoDB rejected the credentials");
+            StoreError::Denied(reason) => {
+                tracing::error!(reason, "DynamoDB rejected the credentials");
                 Err(LedgerError::StoreUnavailable)
             }
-            StoreError::NewerFormat(why) => {
-                tracing::error!(why, "an item has a newer format than this version reads");
+            StoreError::NewerFormat(reason) => {
+                tracing::error!(reason, "an item has a newer format than this version reads");
                 Err(LedgerError::StoreUnavailable)
             }
-            StoreError::TokenMismatch(why) | StoreError::Corrupt(why) | StoreError::Other(why) => {
-                Err(LedgerError::Internal(why))
+            StoreError::TokenMismatch(reason) | StoreError::Corrupt(reason) | StoreError::Other(reason) => {
+                Err(LedgerError::Internal(reason))
             }
         }
     }

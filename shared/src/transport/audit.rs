@@ -82,17 +82,16 @@ impl Audit {
         // A struct alone would also accept a list.
         let fields: Map<String, Value> = serde_json::from_str(payload).map_err(rejected)?;
         let request = AuditRequest::deserialize(Value::Object(fields)).map_err(rejected)?;
-        let segment =
-            match (request.segment, request.of) {
-                (None, None) if request.after.is_none() => {
-                    let time = request.time.as_ref().map_or(Ok(now), field::timestamp);
-                    Some(self.segment_at(
-                        time.map_err(|why| LedgerError::InvalidRequest(format!("`time` {why}.")))?,
-                    ))
-                }
-                (Some(nth), Some(of)) => ScanSegment::new(nth, of),
-                _ => None,
-            };
+        let segment = match (request.segment, request.of) {
+            (None, None) if request.after.is_none() => {
+                let time = request.time.as_ref().map_or(Ok(now), field::timestamp);
+                Some(self.segment_at(
+                    time.map_err(|reason| LedgerError::InvalidRequest(format!("`time` {reason}.")))?,
+                ))
+            }
+            (Some(nth), Some(of)) => ScanSegment::new(nth, of),
+            _ => None,
+        };
         let segment = segment.ok_or_else(|| {
             LedgerError::InvalidRequest(format!(
                 "`segment` must be at least 0 and less than `of`, and `of` at most {}.",

@@ -37,7 +37,7 @@ const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 /// A Lambda function and its operations.
 #[derive(Clone, Copy)]
 pub struct Function {
-    /// The name, which is also part of the name of the Lambda function.
+    /// The name of the function, as in `docs/service.md`.
     pub name: &'static str,
     pub(super) operations: &'static [Operation],
 }

@@ -102,7 +102,7 @@ pub(super) fn log_invocation(
         };
     }
     match outcome.error.and_then(RequestError::internal_reason) {
-        Some(why) => line!(error, why),
+        Some(reason) => line!(error, reason),
         None => line!(info,),
     }
 }
@@ -212,16 +212,22 @@ pub(super) fn log_audited_user(user_uuid: &str, result: &Result<AuditReport, Led
         Ok(report) => log_drift(user_uuid, &report.discrepancies),
         Err(error) => {
             let error = RequestError::from(error.clone());
-            let (code, why) = (error.kind().code, error.internal_reason());
-            tracing::error!(function = "audit", user_uuid, code, why, "the audit of a user failed");
+            let (code, reason) = (error.kind().code, error.internal_reason());
+            tracing::error!(function = "audit", user_uuid, code, reason, "the audit of a user failed");
         }
     }
 }
 
 fn log_drift(user_uuid: &str, discrepancies: &Discrepancies) {
     let named = discrepancies.listed().take(LOGGED_DISCREPANCIES_MAX).map(Discrepancy::to_string);
-    let why: String = named.collect::<Vec<_>>().join("; ").chars().take(LOGGED_CHARS_MAX).collect();
-    tracing::error!(function = "audit", user_uuid, faults = discrepancies.count(), why, "a user has drifted");
+    let reason: String = named.collect::<Vec<_>>().join("; ").chars().take(LOGGED_CHARS_MAX).collect();
+    tracing::error!(
+        function = "audit",
+        user_uuid,
+        discrepancies = discrepancies.count(),
+        reason,
+        "a user has drifted"
+    );
 }
 
 /// Logs the outcome of an audit run.
@@ -243,8 +249,8 @@ pub(super) fn log_audit(result: Result<&AuditSummary, &RequestError>, request_id
             micros,
         ),
         Err(error) => {
-            let (code, why) = (error.kind().code, error.internal_reason());
-            tracing::error!(function = "audit", request_id, code, why, micros);
+            let (code, reason) = (error.kind().code, error.internal_reason());
+            tracing::error!(function = "audit", request_id, code, reason, micros);
         }
     }
 }

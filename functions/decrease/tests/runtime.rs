@@ -109,13 +109,13 @@ async fn rejection_is_a_function_error_with_the_code() {
     let mut lambda = started(&[]).await;
     grant(&lambda, "u", 1).await;
     lambda.invoke(&charge("u", "g")).await.unwrap();
-    let refused = with(charge("u", "g"), "/credits", json!(2)).to_string();
+    let conflicting = with(charge("u", "g"), "/credits", json!(2)).to_string();
     let deep = |levels| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
     let padded = |bytes| format!("{{\"user_uuid\":\"{}\"}}", "u".repeat(bytes));
     for (payload, code) in [
         (charge("u", "g2").to_string(), "InsufficientCredits"),
         (charge("nobody", "g").to_string(), "InsufficientCredits"),
-        (refused, "IdempotencyConflict"),
+        (conflicting, "IdempotencyConflict"),
         ("1".to_owned(), "InvalidRequest"),
         ("-1.5e300".to_owned(), "InvalidRequest"),
         ("\"x\"".to_owned(), "InvalidRequest"),
@@ -342,7 +342,7 @@ async fn log_contains_no_secret_at_any_level() {
     let good =
         with(event(&claims, &charge("u", "g").to_string()), "/headers", json!({ "a": "planted-header" }));
     let unreadable = with(event(&claims, "{\"a\":planted-body"), "/headers", planted.clone());
-    let refused = with(event(&claims, &charge("u", "planted #").to_string()), "/headers", planted);
+    let invalid = with(event(&claims, &charge("u", "planted #").to_string()), "/headers", planted);
     let forging = with(good.clone(), "/requestContext/requestId", json!("id\nforged line\u{1b}[2J"));
     let mut broken = good.clone();
     broken["rawPath"] = json!(["planted-path"]);
@@ -358,7 +358,7 @@ async fn log_contains_no_secret_at_any_level() {
         let secrets = [("AWS_SECRET_ACCESS_KEY", "planted-secret"), ("AWS_SESSION_TOKEN", "planted-session")];
         let mut lambda = started(&[&secrets, environment].concat()).await;
         grant(&lambda, "u", 1).await;
-        for payload in [&good, &unreadable, &refused, &forging, &broken, &direct, &json!("planted-text")] {
+        for payload in [&good, &unreadable, &invalid, &forging, &broken, &direct, &json!("planted-text")] {
             let result = format!("{:?}", lambda.invoke(payload).await);
             assert!(!result.contains("planted"), "{environment:?} {payload}: {result}");
         }

@@ -8,8 +8,8 @@ use super::{Credits, Timestamp, Totals, TransNo, TransType};
 /// far less than this hour.
 const VERSION_AHEAD_MAX_MILLIS: i64 = 3_600_000;
 
-pub(super) fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
-    now.plus_millis(VERSION_AHEAD_MAX_MILLIS) < moment
+pub(super) fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
+    now.plus_millis(VERSION_AHEAD_MAX_MILLIS) < time
 }
 
 /// A difference that an audit found in a user's items.

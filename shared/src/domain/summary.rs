@@ -115,10 +115,10 @@ mod tests {
                     charges.push(charge);
                 }
                 Voided(nth) => {
-                    let (next, moment, _) = wallet.void([&charges[*nth]], at(0)).unwrap();
+                    let (next, voided_at, _) = wallet.void([&charges[*nth]], at(0)).unwrap();
                     wallet = next;
                     let entry = entries.iter_mut().find(|entry| entry.trans_no == charges[*nth].trans_no);
-                    entry.unwrap().void = Some((moment, "it failed".to_owned().try_into().unwrap()));
+                    entry.unwrap().void = Some((voided_at, "it failed".to_owned().try_into().unwrap()));
                 }
             }
         }

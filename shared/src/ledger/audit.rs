@@ -37,7 +37,7 @@ impl Ledger {
             comparisons += 1;
             self.wait_before_next_comparison(deadline).await?;
         };
-        self.name_discrepancies(user, &mut comparison, deadline).await?;
+        self.identify_discrepancies(user, &mut comparison, deadline).await?;
         let (records, voided) = comparison.snapshot.rebuild.counts();
         let charges = comparison.snapshot.charges;
         let generation = charges.into_values().next().map(|(generation, _)| generation);

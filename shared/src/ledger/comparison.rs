@@ -65,7 +65,7 @@ impl Ledger {
     }
 
     /// Identifies the records that differ in the timeline index.
-    pub(super) async fn name_discrepancies(
+    pub(super) async fn identify_discrepancies(
         &self,
         user: &UserId,
         comparison: &mut Comparison,
@@ -73,7 +73,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let (as_of, buckets) = (comparison.snapshot.as_of, std::mem::take(&mut comparison.differing_buckets));
         if !buckets.is_empty() {
-            let of_timeline = self.name_timeline_discrepancies(user, as_of, &buckets, deadline).await?;
+            let of_timeline = self.identify_timeline_discrepancies(user, as_of, &buckets, deadline).await?;
             comparison.discrepancies.extend(of_timeline.listed().cloned());
             comparison.discrepancies.insert_unlisted(of_timeline.unlisted());
         }

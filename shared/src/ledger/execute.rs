@@ -171,7 +171,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Commits a plan, or reads why it cannot be committed. If the outcome of a call is
-    /// unclear, the same transaction is sent again with the same token, so that it takes
+    /// unknown, the same transaction is sent again with the same token, so that it takes
     /// effect once.
     async fn commit(&mut self, plan: Plan) -> Result<(), LedgerError> {
         let (ledger, token) = (self.ledger, self.ledger.request_token());
@@ -241,7 +241,7 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Reads a snapshot of the records of a plan whose outcome is unclear. DynamoDB may still
+    /// Reads a snapshot of the records of a plan whose outcome is unknown. DynamoDB may still
     /// commit it, so from now on no error may say that nothing was written.
     async fn read_outcome(&mut self, plan: &Plan) -> Result<(), LedgerError> {
         self.retries.set_outcome_unknown();

@@ -78,7 +78,7 @@ impl Ledger {
         }
     }
 
-    /// Commits a repair, and sends it again while its outcome is unclear. Returns false if a
+    /// Commits a repair, and sends it again while its outcome is unknown. Returns false if a
     /// condition failed, or after a conflict.
     async fn commit_repair(
         &self,
@@ -159,7 +159,7 @@ impl Ledger {
         mut comparison: Comparison,
         deadline: Timestamp,
     ) -> Result<Repair, LedgerError> {
-        self.name_discrepancies(user, &mut comparison, deadline).await?;
+        self.identify_discrepancies(user, &mut comparison, deadline).await?;
         let before = stored_wallet.and_then(RawWallet::wallet);
         let Comparison { snapshot, discrepancies, .. } = comparison;
         let is_repairable = discrepancies.is_repairable();

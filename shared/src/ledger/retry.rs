@@ -29,7 +29,7 @@ pub(super) struct RetryState {
     has_wallet_changed: bool,
     /// The time of the first contention since the last commit.
     contended_since: Option<Timestamp>,
-    /// Whether the outcome of an earlier transaction is unclear.
+    /// Whether the outcome of an earlier transaction is unknown.
     is_outcome_unknown: bool,
     /// The duration of the last transaction.
     round_trip_millis: i64,

@@ -65,7 +65,7 @@ impl Ledger {
 
     /// The records of these buckets that are missing or different in the index. Reads all
     /// records again. Only counts the buckets after the first hundred.
-    pub(super) async fn name_timeline_discrepancies(
+    pub(super) async fn identify_timeline_discrepancies(
         &self,
         user: &UserId,
         as_of: Option<Timestamp>,
@@ -73,29 +73,29 @@ impl Ledger {
         deadline: Timestamp,
     ) -> Result<Discrepancies, LedgerError> {
         let examined: BTreeSet<_> = buckets.iter().take(Discrepancies::LISTED_MAX).copied().collect();
-        let mark = |entry: Entry| {
+        let fingerprint = |entry: Entry| {
             examined.contains(&bucket(entry.trans_no)).then(|| (entry.trans_no, entry.fingerprint()))
         };
-        let (mut in_table, mut in_index_alone) = (BTreeSet::new(), BTreeSet::new());
+        let (mut in_table, mut only_in_index) = (BTreeSet::new(), BTreeSet::new());
         self.for_each_item(user, deadline, |item| {
             if let StoredItem::Record { record, .. } = item {
-                in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(mark));
+                in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(fingerprint));
             }
         })
         .await?;
         self.for_each_entry(user, as_of, deadline, |entry| {
-            in_index_alone.extend(mark(entry).filter(|mark| !in_table.remove(mark)));
+            only_in_index.extend(fingerprint(entry).filter(|hash| !in_table.remove(hash)));
         })
         .await?;
         let differing: BTreeSet<_> =
-            in_table.into_iter().chain(in_index_alone).map(|(trans_no, _)| trans_no).collect();
+            in_table.into_iter().chain(only_in_index).map(|(trans_no, _)| trans_no).collect();
         let mut discrepancies = Discrepancies::default();
         discrepancies.extend(differing.into_iter().map(Discrepancy::TimelineIndex));
         discrepancies.insert_unlisted((buckets.len() - examined.len()) as u64);
         Ok(discrepancies)
     }
 
-    /// Passes on the entries of the index as of a moment, page by page.
+    /// Calls `take` with each entry of the index as of a time.
     async fn for_each_entry(
         &self,
         user: &UserId,

@@ -20,7 +20,7 @@ impl Cursors {
         Cursors { query_hash: Uuid::new_v5(&Uuid::NAMESPACE_URL, query.join("#").as_bytes()) }
     }
 
-    /// The cursor of the page that begins before this record.
+    /// The cursor of the page before this record.
     pub(super) fn write(&self, before: TransNo) -> String {
         BASE64_URL_SAFE_NO_PAD.encode([self.query_hash.into_bytes(), before.uuid().into_bytes()].concat())
     }

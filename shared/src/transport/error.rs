@@ -47,7 +47,7 @@ pub struct ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether the service is at fault, and not the request.
+    /// Whether the service failed, and not the request.
     pub(super) fn is_failure(self) -> bool {
         self.status >= 500
     }

@@ -138,10 +138,10 @@ fn expired_pack_remains_expired_for_a_slow_clock() {
 #[test]
 fn charge_above_the_balance_returns_balance_and_required() {
     for (now, balance, required) in [(0, 14, 15), (20_000, 9, 10), (80_000, 9, 14)] {
-        let refused =
+        let result =
             wallet_of(&[(5, SOON), (9, NEVER)]).charge(&a_charge(required), invocation_id(), at(now));
         let (balance, required) = (credits(balance), credits(required));
-        assert_eq!(refused, Err(LedgerError::InsufficientCredits { balance, required }));
+        assert_eq!(result, Err(LedgerError::InsufficientCredits { balance, required }));
     }
 }
 

@@ -81,7 +81,7 @@ async fn every_record_keeps_the_rows_that_it_was() {
     let bench = Bench::new().await;
     let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
     import(&bench, &history).await;
-    let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
+    let all = bench.ledger().all_items(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     let mut rows: Vec<_> = all
         .into_iter()
         .filter_map(|held| match held {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::{
         App,
@@ -72,7 +72,7 @@ impl Function {
         let store = Store::new(dynamodb.client(), TABLE);
         store.create_table().await.expect("a table");
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-        let app = App::new(Ledger::new(store, Sources::system()))
+        let app = App::new(Ledger::new(store, ClockAndRandom::system()))
             .without_authentication()
             .with_callbacks(callbacks);
         let function = Function { dynamodb, app: Arc::new(app) };

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, server};
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::App,
 };
@@ -55,7 +55,7 @@ impl Engine {
 
     /// The functions' app.
     pub(crate) fn app(&self, http: SharedHttpClient) -> Arc<App> {
-        let ledger = Ledger::new(self.store(http), Sources::system());
+        let ledger = Ledger::new(self.store(http), ClockAndRandom::system());
         Arc::new(App::new(ledger).without_authentication())
     }
 

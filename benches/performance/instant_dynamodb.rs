@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::App,
 };
@@ -53,7 +53,7 @@ impl InstantDynamoDb {
 
     /// The functions' app.
     pub(crate) fn app(&self) -> Arc<App> {
-        let ledger = Ledger::new(Store::new(self.client(), TABLE), Sources::system());
+        let ledger = Ledger::new(Store::new(self.client(), TABLE), ClockAndRandom::system());
         Arc::new(App::new(ledger))
     }
 

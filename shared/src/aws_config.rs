@@ -1,4 +1,4 @@
-//! The configuration and the errors of all AWS clients.
+//! The configuration of AWS clients, and the description of their errors.
 
 use std::iter::successors;
 
@@ -13,8 +13,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::environment::variable;
 
 /// The configuration of a function's clients. Lambda puts credentials and the region into the
-/// environment, so the SDK's search for them elsewhere is not linked. Clients do not retry
-/// unless their own configuration says so.
+/// environment, so the SDK's other providers are not linked. Retries are off by default.
 pub(crate) fn lambda_config() -> SdkConfig {
     let is_on = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     SdkConfig::builder()
@@ -27,15 +26,15 @@ pub(crate) fn lambda_config() -> SdkConfig {
         .build()
 }
 
-/// The configuration of a tool's clients, from all sources of the SDK. Retries are off,
-/// because retry settings of the environment may make the loader panic.
+/// The configuration of a tool's clients, with all providers of the SDK. Retries are off,
+/// because retry settings in the environment may make the loader panic.
 pub(crate) fn tool_config() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled())
 }
 
-/// Whether the message of this code repeats the signed request, which contains the session
-/// token.
-fn repeats_the_request(code: &str) -> bool {
+/// Whether the message of an error with this code contains the signed request, and so the
+/// session token.
+fn contains_request(code: &str) -> bool {
     matches!(code, "IncompleteSignatureException" | "InvalidSignatureException")
 }
 
@@ -47,7 +46,7 @@ where
     let SdkError::ServiceError(service) = error else { return causes(error) };
     let (status, code) = (service.raw().status(), service.err().code().unwrap_or_default());
     match service.err().message() {
-        _ if repeats_the_request(code) => format!("{status} {code}"),
+        _ if contains_request(code) => format!("{status} {code}"),
         Some(message) => format!("{status} {code}: {message}"),
         None => format!("{status} {code}: {}", causes(service.err())),
     }

@@ -1,6 +1,5 @@
-//! The metrics of one invocation: any module except `domain` records them where they
-//! arise, and `transport` emits them at the end. Outside an invocation, as in a command
-//! line, nothing is recorded.
+//! The metrics of one invocation. Any module except `domain` records them, and `transport`
+//! emits them at the end. Outside an invocation, as in a command, nothing is recorded.
 
 use std::cell::RefCell;
 
@@ -8,7 +7,7 @@ use tokio::task_local;
 
 use crate::domain::{ChargeType, Credits, GenerationId, GrantType, UserId};
 
-/// What one invocation did and cost.
+/// The metrics of one invocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InvocationMetrics {
     /// The operation's name.
@@ -21,19 +20,19 @@ pub struct InvocationMetrics {
     pub round_trips: u64,
     /// Calls to DynamoDB that were retries.
     pub retries: u64,
-    /// Transactions that were refused because of other writers, or throttled.
+    /// Transactions that failed because of other writers, or were throttled.
     pub conflicts: u64,
-    /// Read units, as DynamoDB counts them.
+    /// Consumed read units, as DynamoDB reports them.
     pub read_units: f64,
-    /// Write units, as DynamoDB counts them.
+    /// Consumed write units, as DynamoDB reports them.
     pub write_units: f64,
-    /// Credits that moved, with the kind of record that moved them.
+    /// Credits by direction and kind of record.
     pub flows: Vec<(CreditFlow, &'static str, Credits)>,
-    /// The packs in the wallet.
+    /// The number of packs in the wallet.
     pub packs: Option<usize>,
     /// The outcome of a refund.
     pub outcome: Option<&'static str>,
-    /// Names of unusual requests that are no errors.
+    /// The names of anomalies: events that are accepted, but may be mistakes.
     pub anomalies: Vec<&'static str>,
 }
 
@@ -44,7 +43,7 @@ pub enum CreditFlow {
     Granted,
     /// Out of the wallet, by a charge.
     Charged,
-    /// Back from a charge that was voided.
+    /// Back into the wallet, by a void.
     Voided,
 }
 
@@ -55,8 +54,8 @@ task_local! {
 /// Runs the work and returns the metrics that it recorded.
 pub(crate) async fn collect<T>(work: impl Future<Output = T>) -> (T, InvocationMetrics) {
     let take = async {
-        let done = work.await;
-        (done, METRICS.with(RefCell::take))
+        let result = work.await;
+        (result, METRICS.with(RefCell::take))
     };
     METRICS.scope(RefCell::default(), take).await
 }
@@ -84,8 +83,8 @@ pub(crate) fn record_grant(trans_type: GrantType, credits: Credits) {
     record(|metrics| metrics.flows.push((CreditFlow::Granted, kind, credits)));
 }
 
-/// Records credits that a charge took or got back. All types of generations are one kind:
-/// there may be any number of them, and each would be a metric of its own.
+/// Records the credits of a charge or a void. All types of generations are one kind, because
+/// each kind is a metric of its own.
 pub(crate) fn record_charge(flow: CreditFlow, trans_type: &ChargeType, credits: Credits) {
     let kind = match trans_type {
         ChargeType::Chat => "chat",

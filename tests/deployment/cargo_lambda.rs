@@ -12,7 +12,7 @@ use std::{
 
 use dynoxide::{Database, server};
 use scrip::{
-    ledger::Sources,
+    ledger::ClockAndRandom,
     store::{Connection, Store, TABLE},
 };
 use scrip_tests::{WEBHOOK_SECRET, signature};
@@ -77,7 +77,7 @@ impl CargoLambda {
     fn send_event(&self, event: &Value) -> Response {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let body = text("/body");
-        let signed = signature(WEBHOOK_SECRET, (Sources::system().now)(), body.as_bytes());
+        let signed = signature(WEBHOOK_SECRET, (ClockAndRandom::system().now)(), body.as_bytes());
         let url = format!("{}?{}", text("/rawPath"), text("/rawQueryString"));
         self.send(
             text("/requestContext/http/method"),

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
 };
-use scrip::ledger::Sources;
+use scrip::ledger::ClockAndRandom;
 use scrip_tests::{WEBHOOK_SECRET, signature};
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -185,7 +185,7 @@ impl Cloud {
 
     /// Sends a call-back that is signed with this secret.
     pub fn call_back(&self, body: &Value, secret: &str) -> Response {
-        let (body, now) = (body.to_string(), (Sources::system().now)());
+        let (body, now) = (body.to_string(), (ClockAndRandom::system().now)());
         let signed = signature(secret, now, body.as_bytes());
         self.http_with("POST", "/webhooks/generation", &body, &[("x-signature", &signed)])
     }

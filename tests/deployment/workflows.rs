@@ -135,7 +135,9 @@ fn caller_without_credits_may_retry_the_same_generation() {
     let input = user.input(&json!({}));
     let too_much = user.input(&json!({ "credits": GRANTED + 1 }));
     let run = Execution::start("generation", &too_much);
-    assert!(run.expect_failure("InsufficientCredits").contains("The balance is 10, the charge needs 11."));
+    assert!(
+        run.expect_failure("InsufficientCredits").contains("The balance is 10, but the charge needs 11.")
+    );
     assert_eq!(run.entered_states()[3..], ["Charge", "Refused"]);
     let (reclaim, _) = run.reclaim();
     reclaim.expect_success();

@@ -17,7 +17,7 @@ async fn audit(ledger: &TestLedger, user: &str) -> AuditReport {
 
 /// The texts of a user's discrepancies.
 async fn faults(ledger: &TestLedger, user: &str) -> Vec<String> {
-    audit(ledger, user).await.discrepancies.named().map(Discrepancy::to_string).collect()
+    audit(ledger, user).await.discrepancies.listed().map(Discrepancy::to_string).collect()
 }
 
 /// Whether a request reads all of a user's items, or all of an index.
@@ -56,9 +56,9 @@ async fn index_that_lags_is_no_damage_and_one_that_lacks_something_is() {
     let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
     for (index, answers, says) in [
         ("timeline", 2, None),
-        ("timeline", 100, Some("is not the same in the timeline's index")),
+        ("timeline", 100, Some("is missing or different in the timeline index")),
         ("generation_uuid", 2, None),
-        ("generation_uuid", 100, Some("is not in the generations' index")),
+        ("generation_uuid", 100, Some("is missing in the generation index")),
     ] {
         let ledger = TestLedger::new().await;
         ledger.create_sample_user("u").await;
@@ -112,7 +112,7 @@ async fn records_that_an_index_lacks_or_changes_are_named_among_many() {
     let index = answer(&ledger, Some("timeline"), |entries| {
         let name = |entry: &Value| {
             let trans_no = entry["trans_no"]["S"].as_str().unwrap();
-            format!("record {trans_no} is not the same in the timeline's index")
+            format!("record {trans_no} is missing or different in the timeline index")
         };
         changed.extend([100, 50, 7].map(|nth| name(&entries[nth])));
         entries.remove(100);
@@ -134,7 +134,7 @@ async fn very_many_discrepancies_are_counted_and_a_hundred_are_named() {
     ledger.corrupt("u", "charge#chat-1#m-1", Some(|item| _ = item.remove("credits"))).await;
     ledger.copy("u", "charge#chat-1#m-1", 150).await;
     let found = audit(&ledger, "u").await.discrepancies;
-    assert_eq!(found.named().count(), Discrepancies::NAMED_MAX);
+    assert_eq!(found.listed().count(), Discrepancies::LISTED_MAX);
     assert!(found.count() > 150 && !found.is_repairable(), "{found:?}");
 }
 
@@ -175,7 +175,7 @@ async fn audit_of_many_records_or_none_is_right() {
     let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
     ledger.http_client.inject(move |sent| is_read_of(sent, Some("timeline")).then(|| empty.clone()));
     let found = audit(&ledger, "u").await.discrepancies;
-    assert_eq!(found.named().count(), Discrepancies::NAMED_MAX);
+    assert_eq!(found.listed().count(), Discrepancies::LISTED_MAX);
     assert!(found.count() > 3_000, "at least one of each part of the index: {}", found.count());
 }
 

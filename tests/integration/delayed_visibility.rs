@@ -75,7 +75,7 @@ async fn check_balance(ledger: &TestLedger, balance: u64, case: &str) {
 async fn audit(ledger: &TestLedger) -> Vec<String> {
     let deadline = ledger.clock.now().plus_millis(60_000);
     let report = ledger.ledger().audit(&"u".to_owned().try_into().unwrap(), deadline).await.unwrap();
-    report.discrepancies.named().map(ToString::to_string).collect()
+    report.discrepancies.listed().map(ToString::to_string).collect()
 }
 
 /// Sends one request, and another while the transaction of the first is partly visible, in

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use scrip::{
     domain::Timestamp,
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     transport::{
         App, Function, ROUTES, Reply,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
@@ -49,7 +49,7 @@ async fn every_sample_event_is_answered() {
 #[tokio::test]
 async fn event_as_cargo_lambda_writes_it_is_answered() {
     let test_ledger = TestLedger::new().await;
-    let ledger = Ledger::new(test_ledger.store(), Sources::system());
+    let ledger = Ledger::new(test_ledger.store(), ClockAndRandom::system());
     let app = Arc::new(App::new(ledger).without_authentication());
     let event = json!({
         "version": "2.0", "rawPath": "/credits/u/balance", "rawQueryString": null, "headers": null,

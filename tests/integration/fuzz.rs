@@ -9,7 +9,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     transport::{App, functions::GRANT},
 };
 use scrip_tests::{
@@ -67,8 +67,10 @@ fn what_is_like_it_holds() {
 async fn panic_inside_a_function_fails_the_checks() {
     let ledger = TestLedger::new().await;
     let (clock, deadline) = (ledger.clock.clone(), ledger.clock.now().plus_millis(1_000));
-    let sources =
-        Sources { now: Box::new(move || clock.now()), random: Box::new(|| panic!("a fault of the code")) };
+    let sources = ClockAndRandom {
+        now: Box::new(move || clock.now()),
+        random: Box::new(|| panic!("a fault of the code")),
+    };
     let ledger = Ledger::new(ledger.store(), sources);
     let app = Arc::new(App::new(ledger).without_authentication());
     let grant = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 1 }).to_string();

@@ -46,7 +46,7 @@ async fn repair(ledger: &TestLedger, user: &str) -> Repair {
 /// Repairs, which writes, and looks whether all is well then.
 async fn mend(ledger: &TestLedger, user: &str) -> Repair {
     let repaired = repair(ledger, user).await;
-    assert!(repaired.written.is_some(), "{:?}", repaired.discrepancies);
+    assert!(repaired.trans_no.is_some(), "{:?}", repaired.discrepancies);
     assert_sound(ledger, user).await;
     repaired
 }
@@ -58,7 +58,7 @@ async fn assert_sound(ledger: &TestLedger, user: &str) {
     assert!(found.is_empty(), "{found:?}");
     let before = items(ledger, user).await;
     let again = repair(ledger, user).await;
-    assert_eq!((again.discrepancies.count(), again.after, again.written), (0, None, None));
+    assert_eq!((again.discrepancies.count(), again.after, again.trans_no), (0, None, None));
     assert_eq!(items(ledger, user).await, before, "a second repair writes nothing");
 }
 
@@ -101,8 +101,12 @@ async fn what_the_records_say_is_mended_and_anything_else_is_refused() {
                 goes_on(&ledger, "u").await;
             } else {
                 let refused = repair(&ledger, "u").await;
-                assert!(refused.discrepancies.named().any(|fault| !fault.is_repairable()), "{sort}: {says}");
-                assert_eq!((refused.written, &items(&ledger, "u").await), (None, &damaged), "{sort}: {says}");
+                assert!(refused.discrepancies.listed().any(|fault| !fault.is_repairable()), "{sort}: {says}");
+                assert_eq!(
+                    (refused.trans_no, &items(&ledger, "u").await),
+                    (None, &damaged),
+                    "{sort}: {says}"
+                );
             }
         });
     }
@@ -129,7 +133,7 @@ async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
     let before = items(&ledger, "u").await;
     let mended = mend(&ledger, "u").await;
     let after = items(&ledger, "u").await;
-    let named = format!("repair#{}", mended.written.unwrap());
+    let named = format!("repair#{}", mended.trans_no.unwrap());
     let kept = |part: &str| &after[&format!("{named}#{part}")];
     let wallet = |items: &Items| {
         let mut wallet = items["wallet"].clone();
@@ -139,7 +143,7 @@ async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
     assert_eq!(kept("before")["wallet"].as_m().unwrap(), &wallet(&before));
     assert_eq!(kept("after")["wallet"].as_m().unwrap(), &wallet(&after));
     let faults: Vec<_> =
-        mended.discrepancies.named().map(|fault| AttributeValue::S(fault.to_string())).collect();
+        mended.discrepancies.listed().map(|fault| AttributeValue::S(fault.to_string())).collect();
     assert_eq!(kept("faults")["faults"].as_l().unwrap(), &faults);
     assert_eq!(kept("faults")["repaired_at"], after["wallet"]["version"]);
     let version = |items: &Items| items["wallet"]["version"].as_n().unwrap().parse::<i64>().unwrap();
@@ -148,9 +152,9 @@ async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
 
     ledger.corrupt("u", &format!("{named}#faults"), Some(|item| _ = item.remove("faults"))).await;
     let refused = repair(&ledger, "u").await;
-    let faults: Vec<_> = refused.discrepancies.named().map(Discrepancy::to_string).collect();
+    let faults: Vec<_> = refused.discrepancies.listed().map(Discrepancy::to_string).collect();
     assert!(
-        faults[0].contains(&named) && !refused.discrepancies.named().any(Discrepancy::is_repairable),
+        faults[0].contains(&named) && !refused.discrepancies.listed().any(Discrepancy::is_repairable),
         "{faults:?}"
     );
 }
@@ -180,9 +184,9 @@ async fn version_ahead_of_the_clock_is_set_back_unless_the_records_are_ahead_too
         update.expression_attribute_values(":version", version_at).send().await.unwrap();
 
         let repaired = repair(&ledger, "u").await;
-        let found = |names: fn(&Discrepancy) -> bool| repaired.discrepancies.named().any(names);
+        let found = |names: fn(&Discrepancy) -> bool| repaired.discrepancies.listed().any(names);
         assert_eq!(found(|one| matches!(one, Discrepancy::VersionAhead(_))), is_ahead, "{version} {record}");
-        assert_eq!(repaired.written.is_some(), is_set_back, "{version} {record}");
+        assert_eq!(repaired.trans_no.is_some(), is_set_back, "{version} {record}");
         let by_records = found(|one| matches!(one, Discrepancy::RecordsAhead(_)));
         assert_eq!(by_records, is_ahead && !is_set_back, "{version} {record}");
         if is_set_back {
@@ -229,7 +233,7 @@ async fn lost_wallet_of_any_user_is_made_of_the_records() {
         assert_eq!(repairs(&items(&ledger, user).await).len(), 2, "{user}: there was no wallet before");
     }
     let nobody = repair(&ledger, "nobody").await;
-    assert_eq!((nobody.discrepancies.count(), nobody.written, nobody.records), (0, None, 0));
+    assert_eq!((nobody.discrepancies.count(), nobody.trans_no, nobody.records), (0, None, 0));
 }
 
 /// A pack that ran out is or is not in the wallet still, a refund came before or after
@@ -324,7 +328,7 @@ async fn user_who_is_written_to_all_the_time_is_mended() {
         }
     };
     let (mended, ()) = join!(repair(&ledger, "u"), writes);
-    assert!(mended.written.is_some(), "{:?}", mended.discrepancies);
+    assert!(mended.trans_no.is_some(), "{:?}", mended.discrepancies);
     assert_sound(&ledger, "u").await;
     assert_eq!(ledger.sound_balance("u").await, balance + 90);
 }
@@ -349,7 +353,7 @@ async fn repair_whose_answer_is_lost_is_done_once() {
         assert_eq!(mended.discrepancies.count(), 1, "{told:?}");
         let after = items(&ledger, "u").await;
         assert_eq!(repairs(&after).len(), 3, "{told:?}");
-        assert!(after.contains_key(&format!("repair#{}#after", mended.written.unwrap())), "{told:?}");
+        assert!(after.contains_key(&format!("repair#{}#after", mended.trans_no.unwrap())), "{told:?}");
     }
 }
 
@@ -360,7 +364,7 @@ async fn two_repairs_at_once_are_one() {
     ledger.corrupt("u", "wallet", LESS_LEFT).await;
     let second_process = ledger.second_process();
     let (one, other) = join!(repair(&ledger, "u"), repair(&second_process, "u"));
-    assert!(one.written.is_some() != other.written.is_some(), "{one:?} {other:?}");
+    assert!(one.trans_no.is_some() != other.trans_no.is_some(), "{one:?} {other:?}");
     assert_sound(&ledger, "u").await;
     assert_eq!(repairs(&items(&ledger, "u").await).len(), 3);
 }

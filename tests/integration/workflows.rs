@@ -8,7 +8,7 @@ use std::{
 
 use lambda_runtime::Diagnostic;
 use scrip::{
-    domain::{Credits, LedgerError, Limit},
+    domain::{Credits, LedgerError, LedgerLimit},
     transport::{Failure, RequestError},
 };
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn refusals() -> BTreeSet<String> {
         code(LedgerError::InsufficientCredits { balance: none, required: none }),
         code(LedgerError::IdempotencyConflict("")),
         code(LedgerError::GenerationVoided),
-        code(LedgerError::LimitExceeded(Limit::Total)),
+        code(LedgerError::LimitExceeded(LedgerLimit::Total)),
     ]
     .into()
 }

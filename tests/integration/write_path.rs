@@ -177,7 +177,7 @@ fn user_and_deadline(ledger: &TestLedger) -> (UserId, Timestamp) {
 async fn discrepancies(ledger: &TestLedger) -> Vec<String> {
     let (user, deadline) = user_and_deadline(ledger);
     let report = ledger.ledger().audit(&user, deadline).await.unwrap();
-    report.discrepancies.named().map(Discrepancy::to_string).collect()
+    report.discrepancies.listed().map(Discrepancy::to_string).collect()
 }
 
 /// What the audit of the whole table counts: users, users with discrepancies, failed audits.
@@ -301,7 +301,10 @@ async fn wallet_that_is_an_hour_ahead_of_the_clock_is_changed_by_a_repair_alone(
         let (user, deadline) = user_and_deadline(&ledger);
         let repaired = ledger.ledger().repair(&user, deadline).await.unwrap();
         let version = repaired.after.unwrap().version.unwrap();
-        assert!(repaired.written.is_some() && version <= ledger.clock.now().plus_millis(60_000), "{version}");
+        assert!(
+            repaired.trans_no.is_some() && version <= ledger.clock.now().plus_millis(60_000),
+            "{version}"
+        );
         ledger.invoke(DECREASE, charge("gen-2", None, 1)).await.unwrap();
         assert_eq!(ledger.sound_balance("u").await, 5);
         assert_eq!(discrepancies(&ledger).await, [""; 0]);
@@ -540,7 +543,7 @@ async fn repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
     let before = ledger.items().await;
     let (user, deadline) = user_and_deadline(&ledger);
     let repaired = ledger.ledger().repair(&user, deadline).await;
-    assert!(repaired.as_ref().map_or(true, |repair| repair.written.is_none()), "{repaired:?}");
+    assert!(repaired.as_ref().map_or(true, |repair| repair.trans_no.is_none()), "{repaired:?}");
     assert!(ledger.items().await == before, "nothing is written");
 }
 

@@ -1,18 +1,21 @@
-//! Whether the simulation can fail: faults are put into the ledger's code, one
-//! at a time, and each has to be found within so many seeds.
+//! Whether the simulation can fail: a copy of the ledger's code contains faults
+//! that are switched on one at a time, and each has to be found within so many seeds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
-/// A fault: what it is, where, which text is replaced by which, and within how
-/// many seeds it has to be found, about three times what it took at first.
+/// A fault: its name, its file, which text is replaced by which, and within how
+/// many seeds it has to be found, about three times what it took at first. In
+/// the new text, `MUTATED` holds while the fault is switched on.
 type Mutation = (&'static str, &'static str, &'static str, &'static str, u32);
 
 const WRITE: &str = "shared/src/store/write.rs";
@@ -26,96 +29,121 @@ const EXECUTE: &str = "shared/src/ledger/execute.rs";
 
 const MUTATIONS: [Mutation; 25] = [
     (
-        "void what is void already",
+        "void a charge that is void already",
         WRITE,
         r#"["is_voided = :live AND ""#,
-        r#"["attribute_exists(sk) AND :live = :live AND ""#,
+        r#"[if MUTATED { "attribute_exists(sk) AND :live = :live AND " } else { "is_voided = :live AND " }"#,
         1_000,
     ),
-    ("write over a record", WRITE, r#""attribute_not_exists(sk)""#, r#""attribute_not_exists(absent)""#, 300),
     (
-        "compute from a stale wallet",
+        "overwrite a record",
+        WRITE,
+        r#""attribute_not_exists(sk)""#,
+        r#"if MUTATED { "attribute_not_exists(absent)" } else { "attribute_not_exists(sk)" }"#,
+        300,
+    ),
+    (
+        "overwrite a wallet that has changed since it was read",
         WRITE,
         r#"("version = :from", values)"#,
-        r#"(":from = :from", values)"#,
+        r#"(if MUTATED { ":from = :from" } else { "version = :from" }, values)"#,
         300,
     ),
     (
-        "write over a first wallet",
+        "overwrite a wallet as if it were the first",
         WRITE,
         r#""attribute_not_exists(version)""#,
-        r#""attribute_not_exists(absent)""#,
+        r#"if MUTATED { "attribute_not_exists(absent)" } else { "attribute_not_exists(version)" }"#,
         300,
     ),
-    ("forget the fence", REFUND, "        self.fence(view, now)", "        Ok(Step::Done)", 300),
     (
-        "answer insufficient before looking for a replay",
+        "write no fence",
+        REFUND,
+        "        self.fence(view, now)",
+        "        if MUTATED { Ok(Step::Done) } else { self.fence(view, now) }",
+        300,
+    ),
+    (
+        "refuse before looking for an earlier record",
         COMMAND,
         "if is_own || view.is_snapshot_of([place]) {",
-        "if is_own || place == place || view.is_snapshot_of([place]) {",
+        "if is_own || MUTATED || view.is_snapshot_of([place]) {",
         300,
     ),
     (
-        "restore to the wrong pack",
+        "restore credits to the wrong pack",
         WALLET,
         "find(|pack| pack.grant.trans_no == grant.trans_no)",
-        "find(|pack| pack.remaining < pack.grant.credits)",
+        "find(|pack| {
+            if MUTATED {
+                pack.remaining < pack.grant.credits
+            } else {
+                pack.grant.trans_no == grant.trans_no
+            }
+        })",
         300,
     ),
     (
-        "spend what has run out",
+        "spend expired credits",
         CHARGE,
         "filter(|pack| pack.grant.is_usable(now))",
-        "filter(|pack| pack.grant.is_usable(Timestamp::from_millis(0).unwrap_or(now)))",
+        "filter(|pack| MUTATED || pack.grant.is_usable(now))",
         500,
     ),
     (
-        "spend the youngest first",
+        "spend the newest pack first",
         WALLET,
         "self.packs.insert(at, pack);",
-        "self.packs.insert(at.min(0), pack);",
+        "self.packs.insert(if MUTATED { 0 } else { at }, pack);",
         300,
     ),
     (
-        "the same token for another payload",
+        "send two transactions with one token",
         EXECUTE,
-        "(self.ledger, self.ledger.request_token());",
-        "(self.ledger, RequestToken::new(Uuid::from_u128(self.retries.deadline().millis() as u128)));",
+        "(self.ledger, self.ledger.nonce());",
+        "(
+            self.ledger,
+            if MUTATED {
+                InvocationId::new(Uuid::from_u128(self.retries.deadline().millis() as u128))
+            } else {
+                self.ledger.nonce()
+            },
+        );",
         300,
     ),
     (
-        "read an old wallet",
+        "read the wallet with eventual consistency",
         READ,
         ".set_key(Some(key.of(user)))\n            .consistent_read(true)",
-        ".set_key(Some(key.of(user)))\n            .consistent_read(false)",
+        ".set_key(Some(key.of(user)))\n            .consistent_read(!MUTATED)",
         300,
     ),
     (
-        "look for charges to refund in an old copy",
+        "query the charges to refund with eventual consistency",
         READ,
         "text(key::charges_of(generation)))\n            .consistent_read(true)",
-        "text(key::charges_of(generation)))\n            .consistent_read(false)",
+        "text(key::charges_of(generation)))\n            .consistent_read(!MUTATED)",
         300,
     ),
     (
         "read a snapshot item by item",
         READ,
         "let records = keys.iter().map(|key| ItemKey::Record(key.clone()));",
-        "let (wallet, mut found) = (self.wallet(user).await?, Vec::new());
-        for key in keys {
-            found.push(self.record(user, key).await?);
-        }
-        if found.len() == keys.len() {
+        "if MUTATED {
+            let (wallet, mut found) = (self.wallet(user).await?, Vec::new());
+            for key in keys {
+                found.push(self.record(user, key).await?);
+            }
             return Ok((wallet, found));
         }
         let records = keys.iter().map(|key| ItemKey::Record(key.clone()));",
         4_000,
     ),
     (
-        "believe an index that shows nothing to refund",
+        "report a fence that was not written, where the index shows no user",
         OWNER,
         "let refunded = self.execute",
-        "if self.owner(&request.generation, invocation.deadline).await.is_err() {
+        "if MUTATED && self.owner(&request.generation, invocation.deadline).await.is_err() {
             return Ok(Refunded {
                 outcome: crate::domain::RefundOutcome::Fenced,
                 user,
@@ -129,106 +157,137 @@ const MUTATIONS: [Mutation; 25] = [
         300,
     ),
     (
-        "tell one's own write as a replay",
+        "report one's own charge as a replay",
         CHARGE,
         "let replayed = !record.trans_no.is_of(view.invocation);",
-        "let replayed = true || !record.trans_no.is_of(view.invocation);",
+        "let replayed = MUTATED || !record.trans_no.is_of(view.invocation);",
         300,
     ),
     (
-        "reveal a charge before its wallet",
+        "return a charge with a balance from before it",
         CHARGE,
         "Some(record) if view.is_behind(record)",
-        "Some(record) if record.entry().is_none() && view.is_behind(record)",
+        "Some(record) if !(MUTATED && record.entry().is_some()) && view.is_behind(record)",
         2_000,
     ),
     (
         "refuse one's own charge that was refunded since",
         CHARGE,
         "if charge.trans_no.is_of(view.invocation) {",
-        "if charge.void.is_none() && charge.trans_no.is_of(view.invocation) {",
+        "if !(MUTATED && charge.void.is_some()) && charge.trans_no.is_of(view.invocation) {",
         4_000,
     ),
     (
-        "say Busy of what may be done",
+        "return Busy while the outcome of the transaction is unknown",
         EXECUTE,
         "Ok(Commit::Conflict) if is_unknown =>",
-        "Ok(Commit::Conflict) if false && is_unknown =>",
+        "Ok(Commit::Conflict) if !MUTATED && is_unknown =>",
         4_000,
     ),
     (
-        "call a token that is another's a fault",
+        "return Internal after a token mismatch of unknown outcome",
         EXECUTE,
         "Err(StoreError::TokenMismatch(_)) if is_unknown =>",
-        "Err(StoreError::TokenMismatch(_)) if false && is_unknown =>",
+        "Err(StoreError::TokenMismatch(_)) if !MUTATED && is_unknown =>",
         2_000,
     ),
     (
-        "do a delivery twice",
+        "repeat a change for a repeated delivery",
         EXECUTE,
         "invocation.delivery.unwrap_or(id)",
-        "invocation.delivery.map_or(id, |_| id)",
+        "invocation.delivery.filter(|_| !MUTATED).unwrap_or(id)",
         1_000,
     ),
     (
-        "call a refund whole that others came into",
+        "end a refund without the charges that came meanwhile",
         REFUND,
         "if is_session && !view.is_complete() {",
-        "if is_session && !view.is_queried() {",
+        "if !MUTATED && is_session && !view.is_complete() {",
         1_000,
     ),
     (
-        "void by a wallet from before the charge",
+        "void a charge with a wallet from before it",
         REFUND,
         "any(|(_, record)| view.is_behind(record))",
-        "any(|(_, record)| record.entry().is_none() && view.is_behind(record))",
+        "any(|(_, record)| !(MUTATED && record.entry().is_some()) && view.is_behind(record))",
         2_000,
     ),
     (
-        "call what two reads contradict a fault",
+        "return Internal for two reads that contradict each other",
         REFUND,
         "Err(refusal) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
-        "Err(refusal) if !group.is_empty() =>",
+        "Err(refusal) if MUTATED || view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
         2_000,
     ),
     (
-        "tell one's own void as another's",
+        "report one's own void as another's",
         REFUND,
-        "if void.by == view.invocation {",
-        "if view.has_committed() && void.by == view.invocation {",
+        "if void.invocation == view.invocation {",
+        "if (view.has_committed() || !MUTATED) && void.invocation == view.invocation {",
         4_000,
     ),
-    ("stamp two changes with one moment", WALLET, "now.max(version.plus_millis(1))", "now.max(version)", 300),
+    (
+        "give two changes one version",
+        WALLET,
+        "now.max(version.plus_millis(1))",
+        "now.max(if MUTATED { version } else { version.plus_millis(1) })",
+        300,
+    ),
 ];
 
+/// What the copy has beside the faults.
+const SWITCH: &str = r#"
+mod mutation {
+    pub(crate) fn is_active(name: &str) -> bool {
+        static ACTIVE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+        ACTIVE.get_or_init(|| std::env::var("SCRIP_ACTIVE_MUTATION").ok()).as_deref() == Some(name)
+    }
+}
+"#;
+
+/// How many seeds have to find nothing while no fault is switched on.
+const SOUND_SEEDS: u32 = 300;
+
 #[test]
-#[ignore = "builds the ledger anew for every mutation, which takes minutes"]
+#[ignore = "builds a copy of the ledger and runs thousands of seeds, which takes minutes"]
 fn every_mutation_is_found() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let copy = root.join("target/mutations");
-    copy_sources(root, &copy);
-    // Of another version, so that nothing built of the copy is taken for the real.
-    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let version = format!("version = \"{}\"\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(manifest.matches(&version).count(), 1, "the workspace says its version once");
-    fs::write(copy.join("Cargo.toml"), manifest.replace(&version, "version = \"0.0.0\"\n")).unwrap();
+    copy_sources(root, &copy, &edited_files(root));
+    assert_eq!(found_after(root, &copy, "", SOUND_SEEDS), None, "no fault is switched on");
     let only = env::var("SCRIP_MUTATION").unwrap_or_default();
     let mut survivors = Vec::new();
-    for (name, file, from, to, seeds) in MUTATIONS.into_iter().filter(|mutation| mutation.0.contains(&only)) {
-        let (path, original) = (copy.join(file), fs::read_to_string(root.join(file)).unwrap());
-        assert_eq!(original.matches(from).count(), 1, "{name}: {file} has changed: {from}");
-        fs::write(&path, original.replace(from, to)).unwrap();
-        match found_after(root, &copy, seeds) {
-            Some(found) => eprintln!("{name}: found by seed {found}"),
+    for (name, .., seeds) in MUTATIONS.into_iter().filter(|mutation| mutation.0.contains(&only)) {
+        let began = Instant::now();
+        match found_after(root, &copy, name, seeds) {
+            Some(seed) => eprintln!("{name}: found by seed {seed}, {} s", began.elapsed().as_secs()),
             None => survivors.push(name),
         }
-        fs::write(&path, original).unwrap();
     }
     assert_eq!(survivors, [""; 0], "not found");
 }
 
-/// Which seed finds what is wrong with these sources, if one of the first does.
-fn found_after(root: &Path, sources: &Path, seeds: u32) -> Option<String> {
+/// The files that differ in the copy, by their paths.
+fn edited_files(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut files = BTreeMap::new();
+    let mut edit = |file: &str, from: &str, to: &str| {
+        let text = files.entry(file.into()).or_insert_with(|| fs::read_to_string(root.join(file)).unwrap());
+        assert_eq!(text.matches(from).count(), 1, "{file} has changed: {from}");
+        *text = text.replace(from, to);
+    };
+    // Of another version, so that nothing built of the copy is taken for the real.
+    let version = format!("version = \"{}\"\n", env!("CARGO_PKG_VERSION"));
+    edit("Cargo.toml", &version, "version = \"0.0.0\"\n");
+    for (name, file, from, to, _) in MUTATIONS {
+        edit(file, from, &to.replace("MUTATED", &format!("crate::mutation::is_active({name:?})")));
+    }
+    let library = "shared/src/lib.rs";
+    files.insert(library.into(), fs::read_to_string(root.join(library)).unwrap() + SWITCH);
+    files
+}
+
+/// Which seed finds the fault, if one of the first does.
+fn found_after(root: &Path, copy: &Path, name: &str, seeds: u32) -> Option<String> {
     let output = Command::new(env!("CARGO"))
         .args([
             "test",
@@ -239,8 +298,9 @@ fn found_after(root: &Path, sources: &Path, seeds: u32) -> Option<String> {
             "simulation",
             "seeds_pass_every_check",
         ])
-        .current_dir(sources)
+        .current_dir(copy)
         .env("CARGO_TARGET_DIR", root.join("target"))
+        .env("SCRIP_ACTIVE_MUTATION", name)
         .env("SCRIP_SEEDS", seeds.to_string())
         .env("SCRIP_SHRINKS", "0")
         .output()
@@ -254,9 +314,9 @@ fn found_after(root: &Path, sources: &Path, seeds: u32) -> Option<String> {
     found
 }
 
-/// Makes the copy the same as all that is built, so that no mutation ever stands in the sources: what
-/// an earlier run left there and the sources no longer have would be built with them.
-fn copy_sources(root: &Path, copy: &Path) {
+/// Makes the copy the same as all that is built, but for the edited files. What is
+/// the same already is left alone, and is not built again.
+fn copy_sources(root: &Path, copy: &Path, edited: &BTreeMap<PathBuf, String>) {
     let mut left =
         ["Cargo.toml", "Cargo.lock", "clippy.toml", "shared", "functions", "infra", "tests", "benches"]
             .map(PathBuf::from)
@@ -273,8 +333,12 @@ fn copy_sources(root: &Path, copy: &Path) {
                 if gone.is_dir() { fs::remove_dir_all(gone) } else { fs::remove_file(gone) }.unwrap();
             }
             left.extend(entries(&from).into_iter().map(|name| path.join(name)));
-        } else if fs::read(&to).ok() != fs::read(&from).ok() {
-            fs::copy(&from, &to).unwrap();
+        } else {
+            let content =
+                edited.get(&path).map_or_else(|| fs::read(&from).unwrap(), |text| text.clone().into_bytes());
+            if fs::read(&to).ok().as_ref() != Some(&content) {
+                fs::write(&to, content).unwrap();
+            }
         }
     }
 }

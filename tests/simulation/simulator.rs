@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{
 };
 use scrip::{
     domain::Timestamp,
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::App,
 };
@@ -190,7 +190,7 @@ impl Simulator {
             .http_client(network.client());
         let store = Store::new(Client::from_conf(config.build()), TABLE);
         let (started, skew, drawn_count) = (self.started, self.skews[machine], AtomicU64::new(0));
-        let sources = Sources {
+        let sources = ClockAndRandom {
             now: Box::new(move || timestamp(now(started) + skew)),
             random: Box::new(move || {
                 seeded_uuid(&format!("{number}/{}", drawn_count.fetch_add(1, Ordering::SeqCst)))

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use scrip::{domain::Timestamp, ledger::Sources};
+use scrip::{domain::Timestamp, ledger::ClockAndRandom};
 use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
@@ -61,9 +61,9 @@ impl Clock {
     }
 
     /// The sources of a ledger.
-    pub fn sources(&self) -> Sources {
+    pub fn sources(&self) -> ClockAndRandom {
         let (now, random) = (self.clone(), self.clone());
-        Sources { now: Box::new(move || now.now()), random: Box::new(move || random.draw()) }
+        ClockAndRandom { now: Box::new(move || now.now()), random: Box::new(move || random.draw()) }
     }
 
     fn draw(&self) -> Uuid {

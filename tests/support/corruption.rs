@@ -61,7 +61,12 @@ pub const CORRUPTIONS: [(&str, Corruption, &str, RepairOutcome); 34] = [
         Repairs,
     ),
     ("wallet", Some(|item| _ = item.insert("more".to_owned(), number(1))), "other attributes", Repairs),
-    ("wallet", Some(|item| _ = item.remove("keyed")), "does not know of charges with keys", Repairs),
+    (
+        "wallet",
+        Some(|item| _ = item.remove("keyed")),
+        "lacks the flag of charges with generation and key",
+        Repairs,
+    ),
     (
         "wallet",
         Some(|item| _ = item.remove("fences")),

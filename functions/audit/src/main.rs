@@ -1,4 +1,4 @@
-//! The `audit` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `audit` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

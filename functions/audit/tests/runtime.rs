@@ -1,4 +1,4 @@
-//! The binary as Lambda runs it, and what it tells.
+//! The binary `audit` in the environment of Lambda: its results, log and metrics.
 
 use scrip_tests::{
     CORRUPTIONS, Lambda,
@@ -6,28 +6,28 @@ use scrip_tests::{
 };
 use serde_json::{Value, json};
 
-/// Starts the function, as the template has it.
+/// Starts the function with the environment of the template.
 async fn started() -> Lambda {
     let environment =
         [("SCRIP_STACK", "prod"), ("SCRIP_AUDIT_EVERY_MINUTES", "15"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")];
     Lambda::start(env!("CARGO_BIN_EXE_audit"), &environment).await
 }
 
-/// The values of a metric, and its unit.
+/// The values and the unit of a metric.
 fn values(metrics: &[Metric], name: &str) -> (Vec<f64>, String) {
-    let of: Vec<_> = metrics.iter().filter(|metric| metric.name == name).collect();
-    let values = of.iter().flat_map(|metric| metric.values.clone()).collect();
-    (values, of.first().map(|metric| metric.unit.clone()).unwrap_or_default())
+    let matching: Vec<_> = metrics.iter().filter(|metric| metric.name == name).collect();
+    let values = matching.iter().flat_map(|metric| metric.values.clone()).collect();
+    (values, matching.first().map(|metric| metric.unit.clone()).unwrap_or_default())
 }
 
-/// The fields of the lines of the log with this one.
-fn lines(said: &str, field: &str) -> Vec<Value> {
-    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+/// The fields of the log lines that have this field.
+fn lines(log: &str, field: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.map(|mut line| line["fields"].take()).filter(|fields| fields.get(field).is_some()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_drifted_is_told_and_nothing_else() {
+async fn audit_logs_users_with_discrepancies_only() {
     let mut lambda = started().await;
     for nth in 0..CORRUPTIONS.len() {
         lambda.ledger.create_sample_user(&format!("u{nth}")).await;
@@ -36,27 +36,30 @@ async fn what_has_drifted_is_told_and_nothing_else() {
     for (nth, (sort, damage, _, _)) in CORRUPTIONS.into_iter().enumerate() {
         lambda.ledger.corrupt(&format!("u{nth}"), sort, damage).await;
     }
-    let found = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
+    let summary = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
     let damaged = CORRUPTIONS.len();
-    assert_eq!((&found["users"], &found["drifted"]), (&json!(damaged + 1), &json!(damaged)), "{found}");
+    assert_eq!((&summary["users"], &summary["drifted"]), (&json!(damaged + 1), &json!(damaged)), "{summary}");
 
-    let said = lambda.into_output().await;
-    let told = lines(&said, "faults");
-    assert_eq!(told.len(), CORRUPTIONS.len(), "{said}");
-    for (nth, (sort, _, says, _)) in CORRUPTIONS.into_iter().enumerate() {
+    let log = lambda.into_output().await;
+    let drifted = lines(&log, "discrepancies");
+    assert_eq!(drifted.len(), CORRUPTIONS.len(), "{log}");
+    for (nth, (sort, _, text, _)) in CORRUPTIONS.into_iter().enumerate() {
         let user = format!("u{nth}");
-        let line = told.iter().find(|line| line["user_uuid"] == user).expect("a line of the log");
-        assert!(line["why"].as_str().is_some_and(|why| why.contains(says)), "{sort}: {says}: {line}");
+        let line = drifted.iter().find(|line| line["user_uuid"] == user).expect("a log line");
+        assert!(
+            line["reason"].as_str().is_some_and(|reason| reason.contains(text)),
+            "{sort}: {text}: {line}"
+        );
     }
-    let metrics = parse_metrics(&said);
+    let metrics = parse_metrics(&log);
     assert_eq!(values(&metrics, "drifted_users"), (vec![34.0], "Count".to_owned()));
     let (accuracy, unit) = values(&metrics, "balance_accuracy");
     assert_eq!(unit, "Percent");
-    assert!(accuracy.len() == 1 && (2.85..2.86).contains(&accuracy[0]), "one of 35: {accuracy:?}");
+    assert!(accuracy.len() == 1 && (2.85..2.86).contains(&accuracy[0]), "1 of 35: {accuracy:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sound_table_under_load_is_told_to_be_sound() {
+async fn audit_finds_nothing_in_a_sound_table_under_load() {
     let mut lambda = started().await;
     for nth in 0..10 {
         lambda.ledger.create_sample_user(&format!("u{nth}")).await;
@@ -71,18 +74,18 @@ async fn a_sound_table_under_load_is_told_to_be_sound() {
         }
     });
     for _ in 0..5 {
-        let found = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
-        assert_eq!((&found["users"], &found["drifted"]), (&json!(10), &json!(0)), "{found}");
+        let summary = lambda.invoke(&json!({ "segment": 0, "of": 1 })).await.unwrap();
+        assert_eq!((&summary["users"], &summary["drifted"]), (&json!(10), &json!(0)), "{summary}");
     }
-    assert!(!writing.is_finished(), "there was load to the end");
+    assert!(!writing.is_finished(), "the load lasted until the end");
     writing.abort();
-    let found = lambda.invoke(&json!({ "time": "2026-01-01T00:00:00Z" })).await.unwrap();
-    assert_eq!(found["of"], 7 * 24 * 4, "a segment for each run of a week");
+    let summary = lambda.invoke(&json!({ "time": "2026-01-01T00:00:00Z" })).await.unwrap();
+    assert_eq!(summary["of"], 7 * 24 * 4, "one segment for each run of a week");
 
-    let said = lambda.into_output().await;
-    assert_eq!(lines(&said, "faults"), [Value::Null; 0], "{said}");
-    assert_eq!(lines(&said, "segment").len(), 6, "a line for each run: {said}");
-    let metrics = parse_metrics(&said);
+    let log = lambda.into_output().await;
+    assert_eq!(lines(&log, "discrepancies"), [Value::Null; 0], "{log}");
+    assert_eq!(lines(&log, "segment").len(), 6, "one line for each run: {log}");
+    let metrics = parse_metrics(&log);
     for metric in &metrics {
         assert_eq!((&*metric.namespace, metric.dimensions.len()), ("Scrip", 1), "{metric:?}");
         assert_eq!(metric.dimensions["stack"], "prod");
@@ -103,7 +106,7 @@ async fn a_sound_table_under_load_is_told_to_be_sound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_fails_is_told_as_no_run() {
+async fn failed_run_emits_no_audit_run() {
     let environment = [("SCRIP_STACK", "prod"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")];
     let mut lambda = Lambda::start(env!("CARGO_BIN_EXE_audit"), &environment).await;
     let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();

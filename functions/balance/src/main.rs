@@ -1,4 +1,4 @@
-//! The `balance` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `balance` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

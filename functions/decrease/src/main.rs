@@ -1,4 +1,4 @@
-//! The `decrease` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `decrease` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

@@ -1,5 +1,4 @@
-//! The binary as Lambda runs it: started in Lambda's environment, its events
-//! drawn from the runtime interface.
+//! The binary `decrease` in the environment of Lambda, with events from the runtime API.
 
 use scrip::transport::functions::GRANT;
 use scrip_tests::{
@@ -9,12 +8,12 @@ use scrip_tests::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Starts the function, with these variables beside Lambda's own.
+/// Starts the function with these variables and Lambda's own.
 async fn started(environment: &[(&str, &str)]) -> Lambda {
     Lambda::start(env!("CARGO_BIN_EXE_decrease"), environment).await
 }
 
-/// Grants a user a first pack, past the function: its identity.
+/// Grants a user the first pack directly, and returns its identity.
 async fn grant(lambda: &Lambda, user: &str, credits: u64) -> Value {
     let request = json!({ "user_uuid": user, "trans_type": "new_user", "credits": credits });
     lambda.ledger.invoke(GRANT, request).await.expect("a grant")["trans_no"].take()
@@ -25,8 +24,7 @@ fn charge(user: &str, generation: &str) -> Value {
     json!({ "user_uuid": user, "trans_type": "chat", "credits": 1, "generation_uuid": generation })
 }
 
-/// The event of an HTTP API, payload format 2.0, as API Gateway sends it with
-/// its JWT authorizer.
+/// An event of an HTTP API, payload format 2.0, as API Gateway sends it with a JWT authorizer.
 fn event(claims: &Value, body: &str) -> Value {
     json!({
         "version": "2.0",
@@ -70,7 +68,7 @@ fn event(claims: &Value, body: &str) -> Value {
     })
 }
 
-/// Claims that admit the caller, as API Gateway hands them over: all text.
+/// Claims with the scope to write, in the form of API Gateway: all values are text.
 fn writer() -> Value {
     json!({
         "aud": "[app api]", "exp": "1790000000", "iat": "1789996400", "iss": "https://issuer.example/",
@@ -78,14 +76,14 @@ fn writer() -> Value {
     })
 }
 
-/// The event with one of its parts replaced.
-fn with(mut event: Value, pointer: &str, part: Value) -> Value {
-    *event.pointer_mut(pointer).expect(pointer) = part;
+/// The event with one value replaced.
+fn with(mut event: Value, pointer: &str, value: Value) -> Value {
+    *event.pointer_mut(pointer).expect(pointer) = value;
     event
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_direct_payload_charges_and_gets_the_contracts_object() {
+async fn direct_payload_charges_and_returns_the_documented_object() {
     let mut lambda = started(&[]).await;
     let pack = grant(&lambda, "u", 100).await;
     let request = json!({
@@ -107,17 +105,17 @@ async fn a_direct_payload_charges_and_gets_the_contracts_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_a_function_error_of_the_contracts_code() {
+async fn rejection_is_a_function_error_with_the_code() {
     let mut lambda = started(&[]).await;
     grant(&lambda, "u", 1).await;
     lambda.invoke(&charge("u", "g")).await.unwrap();
-    let refused = with(charge("u", "g"), "/credits", json!(2)).to_string();
+    let conflicting = with(charge("u", "g"), "/credits", json!(2)).to_string();
     let deep = |levels| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
     let padded = |bytes| format!("{{\"user_uuid\":\"{}\"}}", "u".repeat(bytes));
     for (payload, code) in [
         (charge("u", "g2").to_string(), "InsufficientCredits"),
         (charge("nobody", "g").to_string(), "InsufficientCredits"),
-        (refused, "IdempotencyConflict"),
+        (conflicting, "IdempotencyConflict"),
         ("1".to_owned(), "InvalidRequest"),
         ("-1.5e300".to_owned(), "InvalidRequest"),
         ("\"x\"".to_owned(), "InvalidRequest"),
@@ -136,15 +134,15 @@ async fn a_refusal_is_a_function_error_of_the_contracts_code() {
         (padded(16 * 1024), "PayloadTooLarge"),
         (padded(5 * 1024 * 1024), "PayloadTooLarge"),
     ] {
-        let shown: String = payload.chars().take(80).collect();
+        let start: String = payload.chars().take(80).collect();
         let (error_type, message) = lambda.invoke_raw(payload).await.unwrap_err();
-        assert_eq!(error_type, code, "{shown}: {message}");
-        assert!(!message.is_empty() && !message.contains("::"), "{shown}: {message}");
+        assert_eq!(error_type, code, "{start}: {message}");
+        assert!(!message.is_empty() && !message.contains("::"), "{start}: {message}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_of_api_gateway_is_answered_as_http() {
+async fn event_of_api_gateway_returns_an_http_response() {
     let mut lambda = started(&[]).await;
     grant(&lambda, "u", 6).await;
     let body = |generation| charge("u", generation).to_string();
@@ -208,9 +206,9 @@ async fn an_event_of_api_gateway_is_answered_as_http() {
         (claims(json!({ "sub": "u", "scope": "credits:read" })), 403, Some("Forbidden")),
         (claims(json!({ "scope": 1, "scp": null })), 403, Some("Forbidden")),
     ] {
-        let answer = lambda.invoke(&event).await.expect("an answer over HTTP is no function error");
-        let answered: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!((&answer["statusCode"], answered["code"].as_str()), (&json!(status), code), "{event}");
+        let answer = lambda.invoke(&event).await.expect("an HTTP response is not a function error");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!((&answer["statusCode"], body["code"].as_str()), (&json!(status), code), "{event}");
         let content_type = if code.is_some() { "application/problem+json" } else { "application/json" };
         assert_eq!(answer["headers"]["content-type"], content_type, "{answer}");
         assert_eq!(answer["isBase64Encoded"], false, "{answer}");
@@ -218,7 +216,7 @@ async fn an_event_of_api_gateway_is_answered_as_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_configuration_admits_an_event_without_claims() {
+async fn event_without_claims_is_accepted_only_by_configuration() {
     for (value, status) in
         [(None, 401), (Some(""), 401), (Some("false"), 401), (Some("1"), 401), (Some("true"), 200)]
     {
@@ -232,7 +230,7 @@ async fn only_the_configuration_admits_an_event_without_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environment_may_say_more_than_it_must() {
+async fn function_starts_with_additional_variables() {
     for environment in [
         &[("AWS_ENDPOINT_URL", "")][..],
         &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
@@ -255,14 +253,14 @@ async fn the_environment_may_say_more_than_it_must() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_endpoint_is_the_region_s_own() {
+async fn empty_endpoint_means_the_endpoint_of_the_region() {
     let mut lambda = started(&[("AWS_ENDPOINT_URL", ""), ("AWS_ENDPOINT_URL_DYNAMODB", "")]).await;
     let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
     assert_eq!(error_type, "InvalidRequest");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
+async fn unreachable_store_is_an_error_over_http_and_directly() {
     let mut lambda = started(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
     let (error_type, message) = lambda.invoke(&charge("u", "g")).await.unwrap_err();
     assert_eq!(error_type, "StoreUnavailable");
@@ -274,17 +272,17 @@ async fn a_store_that_cannot_be_reached_is_told_by_both_doors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_to_the_table_is_made_before_the_first_event() {
+async fn function_connects_to_the_table_before_the_first_event() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let mut lambda = started(&[("AWS_ENDPOINT_URL_DYNAMODB", &endpoint)]).await;
     let _connection = silent.accept().await.unwrap();
     let (error_type, _) = lambda.invoke(&json!({})).await.unwrap_err();
-    assert_eq!(error_type, "InvalidRequest", "a way that leads nowhere holds up no start");
+    assert_eq!(error_type, "InvalidRequest", "an unreachable table does not prevent the start");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_it_tells_is_what_cloudwatch_reads() {
+async fn metrics_and_log_have_the_forms_of_cloudwatch() {
     let mut lambda = started(&[("SCRIP_STACK", "prod"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")]).await;
     grant(&lambda, "u", 10).await;
     lambda.invoke(&charge("u", "g1")).await.unwrap();
@@ -293,8 +291,8 @@ async fn what_it_tells_is_what_cloudwatch_reads() {
     lambda.invoke(&with(charge("u", "g3"), "/generation_uuid", Value::Null)).await.unwrap();
     lambda.invoke(&with(charge("u", "g3"), "/credits", json!(20))).await.unwrap_err();
     lambda.invoke(&json!([])).await.unwrap_err();
-    let said = lambda.into_output().await;
-    let metrics = parse_metrics(&said);
+    let log = lambda.into_output().await;
+    let metrics = parse_metrics(&log);
     assert!(metrics.iter().all(|metric| metric.namespace == "Scrip" && metric.dimensions["stack"] == "prod"));
     for (name, dimensions, expected) in [
         ("requests", &[("operation", "decrease")][..], 5.0),
@@ -305,36 +303,36 @@ async fn what_it_tells_is_what_cloudwatch_reads() {
         ("failures", &[], 0.0),
         ("credits_charged", &[("kind", "chat")], 3.0),
         ("anomalies", &[("anomaly", "charge_without_generation")], 1.0),
-        // Two of a charge; of the repeat too; and the refusal reads the wallet, and
-        // whether the charge is there.
+        // Two for each charge, also for the replay; the rejection reads the wallet, and then
+        // the snapshot.
         ("round_trips", &[("operation", "decrease")], 10.0),
         ("wallet_packs", &[("operation", "decrease")], 5.0),
     ] {
-        assert_eq!(sum(&metrics, name, dimensions), expected, "{name} {dimensions:?}: {said}");
+        assert_eq!(sum(&metrics, name, dimensions), expected, "{name} {dimensions:?}: {log}");
     }
     assert!(sum(&metrics, "latency", &[("operation", "decrease")]) > 0.0);
     assert!(sum(&metrics, "write_units", &[("operation", "decrease")]) >= 3.0 * 4.0, "{metrics:?}");
-    let line = said.lines().find(|line| {
+    let line = log.lines().find(|line| {
         line.contains("InsufficientCredits") && line.contains("\"message\"")
             || line.contains("\"code\":\"InsufficientCredits\"") && line.contains("round_trips")
     });
-    let line: Value = serde_json::from_str(line.expect("a line of the log")).unwrap();
+    let line: Value = serde_json::from_str(line.expect("a log line")).unwrap();
     let fields = &line["fields"];
     assert_eq!((&fields["operation"], &fields["user_uuid"]), (&json!("decrease"), &json!("u")), "{line}");
     assert_eq!((&fields["generation_uuid"], &fields["round_trips"]), (&json!("g3"), &json!(2)), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_stack_there_are_no_metrics() {
+async fn metrics_are_off_without_a_stack() {
     let mut lambda = started(&[]).await;
     grant(&lambda, "u", 10).await;
     lambda.invoke(&charge("u", "g1")).await.unwrap();
     assert_eq!(parse_metrics(&lambda.into_output().await), []);
 }
 
-/// What begins with `planted` is a secret, or stands where one may.
+/// Every text with `planted` is a secret, or is at a place where secrets occur.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_secret_is_said_whatever_the_log_is_asked_for() {
+async fn log_contains_no_secret_at_any_level() {
     let planted = json!({
         "authorization": "Bearer planted-token", "cookie": "planted-cookie", "x-signature": "planted-signature",
         "idempotency-key": "planted-key #",
@@ -344,7 +342,7 @@ async fn nothing_secret_is_said_whatever_the_log_is_asked_for() {
     let good =
         with(event(&claims, &charge("u", "g").to_string()), "/headers", json!({ "a": "planted-header" }));
     let unreadable = with(event(&claims, "{\"a\":planted-body"), "/headers", planted.clone());
-    let refused = with(event(&claims, &charge("u", "planted #").to_string()), "/headers", planted);
+    let invalid = with(event(&claims, &charge("u", "planted #").to_string()), "/headers", planted);
     let forging = with(good.clone(), "/requestContext/requestId", json!("id\nforged line\u{1b}[2J"));
     let mut broken = good.clone();
     broken["rawPath"] = json!(["planted-path"]);
@@ -360,13 +358,13 @@ async fn nothing_secret_is_said_whatever_the_log_is_asked_for() {
         let secrets = [("AWS_SECRET_ACCESS_KEY", "planted-secret"), ("AWS_SESSION_TOKEN", "planted-session")];
         let mut lambda = started(&[&secrets, environment].concat()).await;
         grant(&lambda, "u", 1).await;
-        for payload in [&good, &unreadable, &refused, &forging, &broken, &direct, &json!("planted-text")] {
-            let answered = format!("{:?}", lambda.invoke(payload).await);
-            assert!(!answered.contains("planted"), "{environment:?} {payload}: {answered}");
+        for payload in [&good, &unreadable, &invalid, &forging, &broken, &direct, &json!("planted-text")] {
+            let result = format!("{:?}", lambda.invoke(payload).await);
+            assert!(!result.contains("planted"), "{environment:?} {payload}: {result}");
         }
-        let said = lambda.into_output().await;
-        assert!(said.matches("request_id").count() >= 7, "{environment:?}: {said}");
-        assert!(!said.contains("planted") && !said.contains("eyJ"), "{environment:?}: {said}");
-        assert!(!said.contains("\nforged line") && !said.contains("\u{1b}[2J"), "{environment:?}: {said}");
+        let log = lambda.into_output().await;
+        assert!(log.matches("request_id").count() >= 7, "{environment:?}: {log}");
+        assert!(!log.contains("planted") && !log.contains("eyJ"), "{environment:?}: {log}");
+        assert!(!log.contains("\nforged line") && !log.contains("\u{1b}[2J"), "{environment:?}: {log}");
     }
 }

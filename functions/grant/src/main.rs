@@ -1,4 +1,4 @@
-//! The `grant` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `grant` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

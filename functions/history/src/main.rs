@@ -1,4 +1,4 @@
-//! The `history` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `history` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

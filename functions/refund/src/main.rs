@@ -1,4 +1,4 @@
-//! The `refund` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `refund` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

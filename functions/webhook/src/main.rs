@@ -1,4 +1,4 @@
-//! The `webhook` Lambda function: wiring only, the work is in the crate `scrip`.
+//! The `webhook` Lambda function, which the crate `scrip` implements.
 
 use std::error::Error;
 

@@ -16,7 +16,7 @@ pub(crate) struct Engine {
     pub(crate) storage: String,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
-    /// Held while the engine runs: two processes must not open the same folder.
+    /// StoredItem while the engine runs: two processes must not open the same folder.
     _lock: Option<File>,
 }
 

@@ -15,7 +15,7 @@ use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration
 use clap::Parser;
 use scrip::{
     callback::{Callbacks, Secrets},
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Connection, Store, StoreError, TABLE},
     transport::App,
 };
@@ -65,7 +65,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let client = connection.client().await;
     let store = Store::new(client.clone(), TABLE);
     store.create_table().await.map_err(|error| table_error(&error, &location))?;
-    let ledger = Ledger::new(store, Sources::system());
+    let ledger = Ledger::new(store, ClockAndRandom::system());
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
     // Step Functions does not run here, so no execution waits for a call-back.
     let callbacks = Callbacks { secrets: Secrets::fixed(options.webhook_secrets), executions: None };

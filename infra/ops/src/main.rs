@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Connection, Store, TABLE},
 };
 use scrip_ops::{
@@ -73,7 +73,8 @@ async fn run(options: Options) -> Result<(), CliError> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
     let table = options.dynamodb_table;
     let store = Store::connect(connection, &table).await;
-    let ledger = Ledger::new(store, Sources::system()).with_contention_budget(CONTENTION_BUDGET_MILLIS);
+    let ledger =
+        Ledger::new(store, ClockAndRandom::system()).with_contention_budget(CONTENTION_BUDGET_MILLIS);
     match options.command {
         Command::Migrate { database, settings } => {
             let names = database.names.resolve()?;

@@ -62,7 +62,7 @@ impl Report {
         if discrepancies.is_empty() || discrepancies.is_repairable() {
             return Ok(());
         }
-        let first = discrepancies.named().find(|discrepancy| !discrepancy.is_repairable());
+        let first = discrepancies.listed().find(|discrepancy| !discrepancy.is_repairable());
         let reason = first.map_or_else(|| "one of many discrepancies".to_owned(), Discrepancy::to_string);
         let user = &self.user;
         Err(CliError(format!(
@@ -73,14 +73,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ledger::Repair { discrepancies, records, before, after, written } = &self.repair;
+        let ledger::Repair { discrepancies, records, before, after, trans_no: written } = &self.repair;
         writeln!(f, "user {}, {records} records, {} discrepancies", self.user, discrepancies.count())?;
-        for discrepancy in discrepancies.named() {
+        for discrepancy in discrepancies.listed() {
             let verdict = if discrepancy.is_repairable() { "repairable" } else { "not repairable" };
             writeln!(f, "    {discrepancy}: {verdict}")?;
         }
-        if discrepancies.unnamed() > 0 {
-            writeln!(f, "    and {} more", discrepancies.unnamed())?;
+        if discrepancies.unlisted() > 0 {
+            writeln!(f, "    and {} more", discrepancies.unlisted())?;
         }
         let Some(after) = after else { return Ok(()) };
         writeln!(f, "the wallet -> the wallet rebuilt from the records:")?;

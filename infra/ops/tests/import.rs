@@ -114,7 +114,7 @@ async fn move_old_rows_into_records(bench: &TestLedger, user: &str) {
 
 /// The old rows in the ledger by record, and the number of their items.
 async fn old_rows(bench: &TestLedger, history: &ImportedHistory) -> (OldRows, usize) {
-    let all = bench.ledger().all(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
+    let all = bench.ledger().all_items(&history.user, bench.clock.now().plus_millis(60_000)).await.unwrap();
     let rows =
         all.iter().flat_map(StoredItem::old_rows).map(|(key, rows)| (key.clone(), rows.clone())).collect();
     (rows, all.iter().filter(|item| matches!(item, StoredItem::OldRows(_))).count())
@@ -134,7 +134,7 @@ fn long_history(bench: &TestLedger, charges: i64) -> ImportedHistory {
 async fn discrepancies(bench: &TestLedger) -> Vec<String> {
     let user = "u".to_owned().try_into().unwrap();
     let audited = bench.ledger().audit(&user, bench.clock.now().plus_millis(60_000)).await.unwrap();
-    audited.discrepancies.named().map(ToString::to_string).collect()
+    audited.discrepancies.listed().map(ToString::to_string).collect()
 }
 
 #[tokio::test]
@@ -330,7 +330,7 @@ async fn audit_finds_damaged_old_rows() {
                 "{expected}: {found:?}"
             );
             let repaired = bench.ledger().repair(&history.user, bench.clock.now().plus_millis(60_000)).await;
-            assert!(repaired.is_ok_and(|repaired| repaired.written.is_none()), "{expected}");
+            assert!(repaired.is_ok_and(|repaired| repaired.trans_no.is_none()), "{expected}");
         });
     }
     checks.join_all().await;
@@ -380,7 +380,7 @@ async fn migrated_user_can_be_repaired() {
     bench.corrupt("u", "wallet", None).await;
     let deadline = bench.clock.now().plus_millis(60_000);
     let repaired = bench.ledger().repair(&history.user, deadline).await.unwrap();
-    assert_eq!((repaired.written.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
+    assert_eq!((repaired.trans_no.is_some(), repaired.records), (true, 4), "{:?}", repaired.discrepancies);
     assert_eq!(bench.balance("u").await, balance);
     assert_eq!(bench.ledger().audit(&history.user, deadline).await.unwrap().discrepancies.count(), 0);
     assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is overwritten");

@@ -22,7 +22,7 @@ pub(crate) struct TaskToken(String);
 impl TryFrom<String> for TaskToken {
     type Error = &'static str;
 
-    /// The length is that of the API reference of `SendTaskSuccess`.
+    /// Checks the length that the API reference of `SendTaskSuccess` allows.
     fn try_from(text: String) -> Result<TaskToken, &'static str> {
         if (1..=2048).contains(&text.chars().count()) {
             Ok(TaskToken(text))
@@ -43,14 +43,14 @@ pub(crate) enum GenerationResult<'a> {
 pub struct Executions(Client);
 
 impl Executions {
-    /// The executions that this configuration reaches.
+    /// The executions of the account and region of a configuration.
     pub fn new(config: Builder) -> Executions {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
         Executions(Client::from_conf(config.build()))
     }
 
-    /// Resumes an execution. Returns whether it was waiting: it is not after an earlier
-    /// call-back or after its timeout.
+    /// Resumes an execution. Returns whether it was waiting, which is false after an earlier
+    /// call-back or a timeout.
     pub(crate) async fn resume(
         &self,
         token: &TaskToken,
@@ -60,24 +60,24 @@ impl Executions {
         match result {
             GenerationResult::Succeeded => {
                 let output = json!({ "generation_uuid": generation.as_str(), "status": "succeeded" });
-                let sent = self.0.send_task_success().task_token(&token.0).output(output.to_string());
-                was_waiting(sent.send().await)
+                let call = self.0.send_task_success().task_token(&token.0).output(output.to_string());
+                was_waiting(call.send().await)
             }
             GenerationResult::Failed(reason) => {
-                let sent = self.0.send_task_failure().task_token(&token.0).error(FAILED);
-                was_waiting(sent.cause(reason.as_str()).send().await)
+                let call = self.0.send_task_failure().task_token(&token.0).error(FAILED);
+                was_waiting(call.cause(reason.as_str()).send().await)
             }
         }
     }
 }
 
-/// Whether the execution was waiting, by the errors of the API reference of `SendTaskSuccess`
-/// and `SendTaskFailure`.
-fn was_waiting<T, E>(sent: Result<T, SdkError<E>>) -> Result<bool, CallbackError>
+/// Whether the execution was waiting, by the errors in the API reference of `SendTaskSuccess` and
+/// `SendTaskFailure`.
+fn was_waiting<T, E>(result: Result<T, SdkError<E>>) -> Result<bool, CallbackError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let Err(error) = sent else { return Ok(true) };
+    let Err(error) = result else { return Ok(true) };
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     match code {
         Some("InvalidToken" | "TaskDoesNotExist" | "TaskTimedOut") => Ok(false),

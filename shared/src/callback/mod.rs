@@ -1,4 +1,4 @@
-//! The call-backs of providers: the signatures that admit them, and the executions that wait
+//! The call-backs of providers: their signatures and secrets, and the executions that wait
 //! for them.
 
 mod executions;
@@ -16,13 +16,13 @@ use thiserror::Error;
 
 use crate::domain::Timestamp;
 
-/// How a call-back fails.
+/// The errors of a call-back.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum CallbackError {
-    /// The signature does not admit the caller; says why.
+    /// The signature is missing or invalid. The text is returned to the caller.
     #[error("{0}")]
     Signature(&'static str),
-    /// Secrets Manager or Step Functions failed. The reason is for the log.
+    /// Secrets Manager or Step Functions failed. The text is logged.
     #[error("{0}")]
     Service(String),
 }
@@ -36,35 +36,35 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The secrets that admit call-backs, and the executions that wait for them.
+/// The secrets that sign call-backs, and the executions that wait for call-backs.
 #[derive(Debug)]
 pub struct Callbacks {
-    /// The secrets that sign call-backs.
+    /// At least one of these must have signed a call-back.
     pub secrets: Secrets,
-    /// The executions that may wait; none without Step Functions.
+    /// Absent without Step Functions.
     pub executions: Option<Executions>,
 }
 
 impl Callbacks {
-    /// Admits no call-back and resumes no execution.
+    /// Rejects every call-back and resumes no execution.
     pub fn none() -> Callbacks {
         Callbacks { secrets: Secrets::fixed(Vec::new()), executions: None }
     }
 
-    /// Verifies the contract's `X-Signature` of these bytes.
-    pub(crate) async fn admit(
+    /// Verifies the header `X-Signature` of a body.
+    pub(crate) async fn verify(
         &self,
         header: Option<&str>,
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), CallbackError> {
-        let header = header.ok_or(CallbackError::Signature("There is no X-Signature."))?;
+        let header = header.ok_or(CallbackError::Signature("The header `X-Signature` is missing."))?;
         let signature = signature::Signature::parse(header, now).map_err(CallbackError::Signature)?;
         let secrets = self.secrets.current(now).await?;
-        if secrets.iter().any(|secret| signature.is_by(secret, body)) {
+        if secrets.iter().any(|secret| signature.matches(secret, body)) {
             Ok(())
         } else {
-            Err(CallbackError::Signature("No v1 of X-Signature is the signature of this body."))
+            Err(CallbackError::Signature("No `v1` of `X-Signature` matches this body."))
         }
     }
 }

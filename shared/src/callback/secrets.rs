@@ -12,11 +12,11 @@ use super::{CallbackError, timeouts};
 use crate::{aws_config::describe_error, domain::Timestamp};
 
 /// The time after which secrets are read again, in milliseconds.
-const FRESH_MILLIS: i64 = 5 * 60 * 1_000;
+const CACHE_MILLIS: i64 = 5 * 60 * 1_000;
 
 /// A secret of a provider: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
 ///
-/// It has no brace and no quote, so that JSON is not read as secrets by mistake: its field
+/// Braces and quotes are invalid, so that JSON is never read as secrets by mistake: its field
 /// names could be guessed.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -26,13 +26,13 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// The secrets of a text, separated by white space; at least one.
+    /// Parses one or more secrets, separated by white space.
     ///
     /// # Errors
-    /// Describes a valid secret and repeats nothing of the text.
+    /// A description of a valid secret, without the text.
     pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
         let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
-        if secrets.is_empty() { Err("no webhook secret is there") } else { Ok(secrets) }
+        if secrets.is_empty() { Err("there is no webhook secret") } else { Ok(secrets) }
     }
 }
 
@@ -40,11 +40,11 @@ impl TryFrom<&str> for Secret {
     type Error = &'static str;
 
     fn try_from(text: &str) -> Result<Secret, &'static str> {
-        let of_form = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
-        if (16..=255).contains(&text.len()) && text.bytes().all(of_form) {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
+        if (16..=255).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Secret(text.to_owned()))
         } else {
-            Err("a webhook secret must be 16 to 255 of A-Z a-z 0-9 . _ : + / = -")
+            Err("a webhook secret must be 16 to 255 characters of A-Z a-z 0-9 . _ : + / = -")
         }
     }
 }
@@ -55,8 +55,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that may sign a call-back. Several are valid at once, so that one can be
-/// replaced without a gap.
+/// The secrets that may sign a call-back. Several are valid at the same time, so that one can be
+/// replaced without rejecting call-backs.
 #[derive(Debug)]
 pub struct Secrets(SecretSource);
 
@@ -75,12 +75,12 @@ struct CachedSecret {
 }
 
 impl Secrets {
-    /// These secrets, for the lifetime of the process.
+    /// Secrets that do not change during the process.
     pub fn fixed(secrets: Vec<Secret>) -> Secrets {
         Secrets(SecretSource::Fixed(secrets.into()))
     }
 
-    /// The secrets of Secrets Manager under this name or ARN, read on first use and again every
+    /// The secrets of Secrets Manager with this name or ARN, read on first use and again after
     /// five minutes.
     pub fn from_secrets_manager(config: Builder, id: String) -> Secrets {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
@@ -91,7 +91,6 @@ impl Secrets {
         }))
     }
 
-    /// The secrets at this time.
     pub(super) async fn current(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         match &self.0 {
             SecretSource::Fixed(secrets) if secrets.is_empty() => {
@@ -109,10 +108,10 @@ impl CachedSecret {
     async fn current(&self, now: Timestamp) -> Result<Arc<[Secret]>, CallbackError> {
         let mut last = self.last.lock().await;
         let secrets = match &*last {
-            Some((read_at, secrets)) if now < read_at.plus_millis(FRESH_MILLIS) => return Ok(secrets.clone()),
-            Some((_, before)) => self.read().await.unwrap_or_else(|why| {
-                tracing::error!(why, "webhook secrets cannot be read again");
-                before.clone()
+            Some((read_at, secrets)) if now < read_at.plus_millis(CACHE_MILLIS) => return Ok(secrets.clone()),
+            Some((_, previous)) => self.read().await.unwrap_or_else(|reason| {
+                tracing::error!(reason, "webhook secrets cannot be read again");
+                previous.clone()
             }),
             None => self.read().await.map_err(CallbackError::Service)?,
         };
@@ -121,8 +120,8 @@ impl CachedSecret {
     }
 
     async fn read(&self) -> Result<Arc<[Secret]>, String> {
-        let got = self.client.get_secret_value().secret_id(&self.id).send().await;
-        let value = got.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
+        let response = self.client.get_secret_value().secret_id(&self.id).send().await;
+        let value = response.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
         let secrets = Secret::list(value.secret_string().unwrap_or_default())?;
         Ok(secrets.into())
     }
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_separates_secrets_and_json_is_none() {
+    fn list_separates_secrets_by_white_space_and_rejects_json() {
         let (one, other) = ("whsec_0123456789", "c2VjcmV0/c2VjcmV0+w==");
         for (text, secrets) in [
             (one.to_owned(), Some(1)),

@@ -1,4 +1,4 @@
-//! The header `X-Signature`.
+//! The header `X-Signature`: an HMAC of the time and the body.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -6,18 +6,18 @@ use sha2::Sha256;
 use super::Secret;
 use crate::domain::Timestamp;
 
-/// The largest difference between the signature's time and now, in seconds.
+/// The largest difference between the signature's time and the clock, in seconds.
 const WINDOW_SECONDS: u64 = 300;
 
 /// HMAC-SHA256, in bytes.
-type Code = [u8; 32];
+type Digest = [u8; 32];
 
 /// A parsed `t=<unix seconds>,v1=<hex>`.
 pub(super) struct Signature<'a> {
     /// The text of the time, which is part of the signed bytes.
     seconds: &'a str,
-    /// The codes of the `v1` parts: several during the replacement of a secret.
-    codes: Vec<Code>,
+    /// The digests of the `v1` parts: several during the replacement of a secret.
+    digests: Vec<Digest>,
 }
 
 impl<'a> Signature<'a> {
@@ -28,28 +28,30 @@ impl<'a> Signature<'a> {
         let all = |wanted| parts().filter(move |(name, _)| *name == wanted).map(|(_, value)| value);
         let mut times = all("t");
         let (Some(seconds), None) = (times.next(), times.next()) else {
-            return Err("X-Signature has not one t.");
+            return Err("`X-Signature` must contain exactly one `t`.");
         };
         let digits = Some(seconds).filter(|seconds| seconds.bytes().all(|byte| byte.is_ascii_digit()));
-        let signed_at: i64 =
-            digits.and_then(|digits| digits.parse().ok()).ok_or("The t of X-Signature is no time.")?;
+        let signed_at: i64 = digits
+            .and_then(|digits| digits.parse().ok())
+            .ok_or("`t` of `X-Signature` must be a time in seconds since 1970.")?;
         if now.millis().div_euclid(1_000).abs_diff(signed_at) > WINDOW_SECONDS {
-            return Err("The t of X-Signature is more than 300 s from now.");
+            return Err("`t` of `X-Signature` must be within 300 seconds of the current time.");
         }
-        Ok(Signature { seconds, codes: all("v1").filter_map(code).collect() })
+        Ok(Signature { seconds, digests: all("v1").filter_map(parse_digest).collect() })
     }
 
     /// Whether this secret signed these bytes. The comparison takes constant time.
-    pub(super) fn is_by(&self, secret: &Secret, body: &[u8]) -> bool {
-        let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
+    pub(super) fn matches(&self, secret: &Secret, body: &[u8]) -> bool {
+        let keyed =
+            Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC accepts a key of any length");
         let signed = keyed.chain_update(self.seconds).chain_update(".").chain_update(body);
-        self.codes.iter().any(|code| signed.clone().verify_slice(code).is_ok())
+        self.digests.iter().any(|digest| signed.clone().verify_slice(digest).is_ok())
     }
 }
 
-fn code(hex: &str) -> Option<Code> {
-    let mut code = Code::default();
-    hex::decode_to_slice(hex, &mut code).ok().map(|()| code)
+fn parse_digest(hex: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    hex::decode_to_slice(hex, &mut digest).ok().map(|()| digest)
 }
 
 #[cfg(test)]
@@ -58,61 +60,61 @@ mod tests {
 
     const SECRET: &str = "the-secret-of-this-test";
     /// `printf '1700000000.{}' | openssl dgst -sha256 -hmac the-secret-of-this-test`
-    const CODE: &str = "c179f468d410b7c402eff19b00d936a143a11f798bb438c76f573cd21d7cdecc";
+    const DIGEST: &str = "c179f468d410b7c402eff19b00d936a143a11f798bb438c76f573cd21d7cdecc";
 
-    /// Whether a header is that of the body `{}`, this many milliseconds after it
-    /// was made; why not, where its form already says so.
+    /// Expects whether the header matches the body `{}` this many milliseconds after 1700000000,
+    /// or an error of form.
     fn check(header: &str, after_millis: i64, expected: Result<bool, &'static str>) {
         let now = Timestamp::from_millis(1_700_000_000_000 + after_millis).unwrap();
         let secret = Secret::try_from(SECRET).unwrap();
-        let found = Signature::parse(header, now).map(|signature| signature.is_by(&secret, b"{}"));
-        assert_eq!(found, expected, "{header}, {after_millis} ms after");
+        let result = Signature::parse(header, now).map(|signature| signature.matches(&secret, b"{}"));
+        assert_eq!(result, expected, "{header}, {after_millis} ms after");
     }
 
     #[test]
-    fn a_signature_is_that_of_its_time_secret_and_bytes() {
+    fn signature_matches_its_time_secret_and_body_only() {
         let v1 = |hex: &str| format!("t=1700000000,v1={hex}");
         let other = "0".repeat(64);
-        check(&v1(CODE), 0, Ok(true));
-        check(&v1(&CODE.to_uppercase()), 0, Ok(true));
-        check(&format!("v1={CODE}, t=1700000000"), 0, Ok(true));
-        check(&format!("t=1700000000,v1={other},v1={CODE}"), 0, Ok(true));
-        check(&format!("t=1700000000,v0=x,v1=no hex,v1={CODE},v2="), 0, Ok(true));
+        check(&v1(DIGEST), 0, Ok(true));
+        check(&v1(&DIGEST.to_uppercase()), 0, Ok(true));
+        check(&format!("v1={DIGEST}, t=1700000000"), 0, Ok(true));
+        check(&format!("t=1700000000,v1={other},v1={DIGEST}"), 0, Ok(true));
+        check(&format!("t=1700000000,v0=x,v1=no hex,v1={DIGEST},v2="), 0, Ok(true));
         check(&v1(&other), 0, Ok(false));
-        check(&v1(&CODE[..62]), 0, Ok(false));
-        check(&v1(&format!("{CODE}00")), 0, Ok(false));
-        check(&format!("t=1700000001,v1={CODE}"), 0, Ok(false));
-        check(&format!("t=01700000000,v1={CODE}"), 0, Ok(false));
-        check(&format!("t=1700000000,v0={CODE}"), 0, Ok(false));
+        check(&v1(&DIGEST[..62]), 0, Ok(false));
+        check(&v1(&format!("{DIGEST}00")), 0, Ok(false));
+        check(&format!("t=1700000001,v1={DIGEST}"), 0, Ok(false));
+        check(&format!("t=01700000000,v1={DIGEST}"), 0, Ok(false));
+        check(&format!("t=1700000000,v0={DIGEST}"), 0, Ok(false));
         check("t=1700000000", 0, Ok(false));
     }
 
     #[test]
-    fn a_time_is_within_300_seconds_of_now() {
-        let header = format!("t=1700000000,v1={CODE}");
-        let late = "The t of X-Signature is more than 300 s from now.";
+    fn time_must_be_within_300_seconds_of_the_clock() {
+        let header = format!("t=1700000000,v1={DIGEST}");
+        let expired = "`t` of `X-Signature` must be within 300 seconds of the current time.";
         for (after_millis, expected) in
-            [(300_999, Ok(true)), (301_000, Err(late)), (-300_000, Ok(true)), (-300_001, Err(late))]
+            [(300_999, Ok(true)), (301_000, Err(expired)), (-300_000, Ok(true)), (-300_001, Err(expired))]
         {
             check(&header, after_millis, expected);
         }
     }
 
     #[test]
-    fn a_header_has_one_time() {
-        let none = "X-Signature has not one t.";
-        let no_time = "The t of X-Signature is no time.";
-        for (time, why) in [
-            ("", none),
-            ("t=1700000000,t=1700000000,", none),
-            ("T=1700000000,", none),
-            ("t,", none),
-            ("t=,", no_time),
-            ("t=+1700000000,", no_time),
-            ("t=1.7e9,", no_time),
-            ("t=99999999999999999999,", no_time),
+    fn header_must_have_exactly_one_valid_time() {
+        let not_one = "`X-Signature` must contain exactly one `t`.";
+        let no_number = "`t` of `X-Signature` must be a time in seconds since 1970.";
+        for (time, error) in [
+            ("", not_one),
+            ("t=1700000000,t=1700000000,", not_one),
+            ("T=1700000000,", not_one),
+            ("t,", not_one),
+            ("t=,", no_number),
+            ("t=+1700000000,", no_number),
+            ("t=1.7e9,", no_number),
+            ("t=99999999999999999999,", no_number),
         ] {
-            check(&format!("{time}v1={CODE}"), 0, Err(why));
+            check(&format!("{time}v1={DIGEST}"), 0, Err(error));
         }
     }
 }

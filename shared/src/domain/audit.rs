@@ -1,4 +1,4 @@
-//! The wallet that a user's records give, compared with the one that is stored.
+//! The audit of a wallet: its packs and sums are computed from the records and compared.
 
 mod repair;
 
@@ -9,11 +9,11 @@ use super::{
     TransType, Wallet, discrepancy::is_ahead,
 };
 
-/// The packs and sums that records give, to compare with the wallet.
+/// The packs and sums of a wallet, computed from the records.
 ///
-/// Every change of a wallet has a moment later than all before it, and leaves that
-/// moment in the record. So the records as of a wallet's version give that wallet,
-/// whatever has been written since: later records and later voids are left out.
+/// Every change of a wallet has a later version than the change before, and the record
+/// stores that version. So the records up to a wallet's version give exactly that wallet.
+/// Later records and later voids are ignored.
 #[derive(Clone, Debug, Default)]
 pub struct WalletRebuild {
     as_of: Option<Timestamp>,
@@ -23,36 +23,35 @@ pub struct WalletRebuild {
     fences: u64,
     records: u64,
     voided: u64,
-    /// The last change of all, whatever the moment that is counted as of.
+    /// The last change of all records, also after `as_of`.
     latest: Option<Timestamp>,
     discrepancies: Discrepancies,
 }
 
-/// A pack as the records give it.
 #[derive(Clone, Debug)]
 struct RebuiltPack {
     grant: Grant,
-    /// Whether the record of the grant was seen, or allocations alone.
-    is_there: bool,
-    /// What live charges took.
-    taken: u128,
+    /// Whether the grant itself was added, and not only allocations from it.
+    has_record: bool,
+    /// Credits of live charges.
+    charged: u128,
 }
 
 impl WalletRebuild {
-    /// Of records as of this moment, or of all.
-    pub fn as_of(moment: Option<Timestamp>) -> WalletRebuild {
-        WalletRebuild { as_of: moment, ..WalletRebuild::default() }
+    /// Without records; counts those up to this time, or all.
+    pub fn as_of(time: Option<Timestamp>) -> WalletRebuild {
+        WalletRebuild { as_of: time, ..WalletRebuild::default() }
     }
 
-    /// Adds a record. Returns its entry in the timeline as of the moment.
+    /// Adds a record. Returns its timeline entry, if the record is not later than `as_of`.
     pub fn add(&mut self, key: &RecordKey, record: &Record) -> Option<Entry> {
         self.latest = self.latest.max(Some(record.changed_at()));
         let is_later = |at: Timestamp| self.as_of.is_some_and(|as_of| as_of < at);
         let changes = record.changes().into_iter().filter(|change| !is_later(change.at));
         changes.collect::<Vec<_>>().into_iter().for_each(|change| self.apply(change.effect));
         let entry = record.entry()?.as_of(self.as_of)?;
-        if !key.fits(record) {
-            self.discrepancies.insert(Discrepancy::Misplaced(entry.trans_no));
+        if !key.matches(record) {
+            self.discrepancies.insert(Discrepancy::MisplacedRecord(entry.trans_no));
         }
         self.has_keyed_charges |= matches!(key, RecordKey::Charge { generation: Some(_), key: Some(_) });
         self.records += 1;
@@ -61,64 +60,64 @@ impl WalletRebuild {
     }
 
     fn apply(&mut self, effect: Effect<'_>) {
-        let (trans_type, counted) = match effect {
+        let (trans_type, added) = match effect {
             Effect::Created(trans_type, credits) => {
-                let counted = self.totals.entry(trans_type.clone()).or_default().created.add(credits);
-                (trans_type, counted)
+                let added = self.totals.entry(trans_type.clone()).or_default().created.add(credits);
+                (trans_type, added)
             }
             Effect::Voided(trans_type, credits) => {
-                let counted = self.totals.entry(trans_type.clone()).or_default().voided.add(credits);
-                (trans_type, counted)
+                let added = self.totals.entry(trans_type.clone()).or_default().voided.add(credits);
+                (trans_type, added)
             }
-            Effect::Granted(grant) => return self.pack_of(grant).is_there = true,
+            Effect::Granted(grant) => return self.rebuilt_pack(grant).has_record = true,
             Effect::Taken(grant, credits) => {
-                return self.pack_of(grant).taken += u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged += u128::from(credits.as_u64());
             }
-            Effect::GivenBack(grant, credits) => {
-                return self.pack_of(grant).taken -= u128::from(credits.as_u64());
+            Effect::Returned(grant, credits) => {
+                return self.rebuilt_pack(grant).charged -= u128::from(credits.as_u64());
             }
             Effect::Fenced => return self.fences += 1,
         };
-        if counted.is_err() {
-            self.discrepancies.insert(Discrepancy::TooMuch(trans_type));
+        if added.is_err() {
+            self.discrepancies.insert(Discrepancy::TotalOverflow(trans_type));
         }
     }
 
-    /// Adds a repair, which changed the wallet and nothing else.
+    /// Adds a repair, which changed only the wallet.
     pub fn add_repair(&mut self, repair: TransNo) {
         self.latest = self.latest.max(Some(repair.created_at()));
     }
 
-    /// When the last of all changes was: no wallet that is read later is older.
+    /// The time of the last change. The version of a wallet that is read later is not lower.
     pub fn latest(&self) -> Option<Timestamp> {
         self.latest
     }
 
-    /// Adds a discrepancy that comparing the wallet does not find.
+    /// Adds a discrepancy that was found elsewhere.
     pub fn add_discrepancy(&mut self, discrepancy: Discrepancy) {
         self.discrepancies.insert(discrepancy);
     }
 
-    /// How many records there are, and how many of them are voided.
+    /// The number of records, and of the voided ones among them.
     pub fn counts(&self) -> (u64, u64) {
         (self.records, self.voided)
     }
 
-    /// The sum of what is left in the packs that have not run out then.
-    pub fn balance(&self, then: Timestamp) -> i128 {
-        self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(then)).map(RebuiltPack::left).sum()
+    /// The balance at a time; negative if charges took more than was granted.
+    pub fn balance(&self, time: Timestamp) -> i128 {
+        self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(time)).map(RebuiltPack::remaining).sum()
     }
 
-    /// All discrepancies, with those of the wallet where it can be read. Packs that have
-    /// expired by now are not compared: no charge can take from them.
+    /// All discrepancies. The wallet is compared if it is readable. Expired packs are not
+    /// compared, because no charge can take from them.
     pub fn discrepancies(&self, wallet: Option<&Wallet>, now: Timestamp) -> Discrepancies {
         let mut discrepancies = self.discrepancies.clone();
         discrepancies.extend(self.latest.filter(|at| is_ahead(*at, now)).map(Discrepancy::RecordsAhead));
-        for RebuiltPack { grant, is_there, taken } in self.packs.values() {
-            if !is_there {
+        for RebuiltPack { grant, has_record, charged } in self.packs.values() {
+            if !has_record {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
-            } else if *taken > u128::from(grant.credits.as_u64()) {
-                discrepancies.insert(Discrepancy::Overdrawn(grant.trans_no, *taken, grant.credits));
+            } else if *charged > u128::from(grant.credits.as_u64()) {
+                discrepancies.insert(Discrepancy::PackOverdrawn(grant.trans_no, *charged, grant.credits));
             }
         }
         if let Some(wallet) = wallet {
@@ -136,10 +135,10 @@ impl WalletRebuild {
 
     fn compare_packs(&self, wallet: &Wallet, now: Timestamp, discrepancies: &mut Discrepancies) {
         let now = wallet.version.map_or(now, |version| now.max(version));
-        let mut held = BTreeMap::new();
+        let mut balances = BTreeMap::new();
         for pack in &wallet.packs {
             let trans_no = pack.grant.trans_no;
-            held.insert(trans_no, i128::from(pack.remaining.as_u64()));
+            balances.insert(trans_no, i128::from(pack.remaining.as_u64()));
             match self.packs.get(&trans_no) {
                 None => discrepancies.insert(Discrepancy::PackUnknown(trans_no)),
                 Some(rebuilt) if rebuilt.grant != pack.grant => {
@@ -150,7 +149,8 @@ impl WalletRebuild {
         }
         for rebuilt in self.packs.values().filter(|rebuilt| rebuilt.grant.is_usable(now)) {
             let trans_no = rebuilt.grant.trans_no;
-            let (by_wallet, by_records) = (held.get(&trans_no).copied().unwrap_or_default(), rebuilt.left());
+            let (by_wallet, by_records) =
+                (balances.get(&trans_no).copied().unwrap_or_default(), rebuilt.remaining());
             if by_wallet != by_records && by_records >= 0 {
                 discrepancies.insert(Discrepancy::PackBalance(trans_no, by_wallet, by_records));
             }
@@ -158,24 +158,25 @@ impl WalletRebuild {
     }
 
     fn compare_sums(&self, wallet: &Wallet, discrepancies: &mut Discrepancies) {
-        for of in self.totals.keys().chain(wallet.totals.keys()) {
-            let sums = |totals: &BTreeMap<TransType, Totals>| totals.get(of).copied().unwrap_or_default();
+        for trans_type in self.totals.keys().chain(wallet.totals.keys()) {
+            let sums =
+                |totals: &BTreeMap<TransType, Totals>| totals.get(trans_type).copied().unwrap_or_default();
             let (by_wallet, by_records) = (sums(&wallet.totals), sums(&self.totals));
             if by_wallet != by_records {
-                discrepancies.insert(Discrepancy::TotalsMismatch(of.clone(), by_wallet, by_records));
+                discrepancies.insert(Discrepancy::TotalsMismatch(trans_type.clone(), by_wallet, by_records));
             }
         }
         if self.fences != wallet.fences {
-            discrepancies.insert(Discrepancy::Fences(wallet.fences, self.fences));
+            discrepancies.insert(Discrepancy::FenceCount(wallet.fences, self.fences));
         }
         if self.has_keyed_charges && !wallet.has_keyed_charges {
-            discrepancies.insert(Discrepancy::KeyedCharges);
+            discrepancies.insert(Discrepancy::KeyedChargesFlag);
         }
     }
 
-    /// The pack of a grant: the copy that came first, or this one.
-    fn pack_of(&mut self, grant: &Grant) -> &mut RebuiltPack {
-        let new = RebuiltPack { grant: grant.clone(), is_there: false, taken: 0 };
+    /// The pack of a grant. It keeps the first copy of the grant, and reports other copies.
+    fn rebuilt_pack(&mut self, grant: &Grant) -> &mut RebuiltPack {
+        let new = RebuiltPack { grant: grant.clone(), has_record: false, charged: 0 };
         let rebuilt = self.packs.entry(grant.trans_no).or_insert(new);
         if rebuilt.grant != *grant {
             self.discrepancies.insert(Discrepancy::GrantDiffers(grant.trans_no));
@@ -185,7 +186,7 @@ impl WalletRebuild {
 }
 
 impl RebuiltPack {
-    fn left(&self) -> i128 {
-        i128::from(self.grant.credits.as_u64()) - i128::try_from(self.taken).unwrap_or(i128::MAX)
+    fn remaining(&self) -> i128 {
+        i128::from(self.grant.credits.as_u64()) - i128::try_from(self.charged).unwrap_or(i128::MAX)
     }
 }

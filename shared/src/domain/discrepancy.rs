@@ -1,69 +1,71 @@
-//! What can be wrong with a user's items, and whether a repair of the wallet corrects it.
+//! The discrepancies that an audit finds, and whether a repair of the wallet corrects them.
 
 use std::{collections::BTreeSet, fmt};
 
 use super::{Credits, Timestamp, Totals, TransNo, TransType};
 
-/// How far a wallet's version may be ahead of the clock, in milliseconds: an hour, far more
-/// than clocks differ.
+/// How far a wallet's version may be ahead of the clock, in milliseconds. Clocks differ by
+/// far less than this hour.
 const VERSION_AHEAD_MAX_MILLIS: i64 = 3_600_000;
 
-/// Whether a moment is further ahead of the clock than clocks differ.
-pub(super) fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
-    now.plus_millis(VERSION_AHEAD_MAX_MILLIS) < moment
+pub(super) fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
+    now.plus_millis(VERSION_AHEAD_MAX_MILLIS) < time
 }
 
-/// One thing that is wrong with a user's items.
+/// A difference that an audit found in a user's items.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Discrepancy {
-    /// The ledger never writes such a `user_uuid`.
-    NoUser,
-    /// An item that is no readable record: its key, and why.
-    Unreadable(String),
-    /// The wallet cannot be read, or has attributes that the ledger does not write: why.
+    /// The partition key is not a valid `user_uuid`.
+    InvalidUser,
+    /// An unreadable item: its key and the reason.
+    UnreadableItem(String),
+    /// The wallet is unreadable, or has attributes that the ledger does not write: the reason.
     WalletUnreadable(String),
-    /// An item of a newer format than this version reads: its key, and which.
+    /// An item of a newer format than this version reads: its key and the format.
     NewerFormat(String),
-    /// The key of a record is that of another one.
-    Misplaced(TransNo),
-    /// There are records and no wallet.
+    /// The key of a record does not match its content.
+    MisplacedRecord(TransNo),
+    /// There are records, but no wallet.
     WalletMissing,
-    /// There are records that are later than the wallet.
+    /// There are later records than the wallet's version.
     WalletBehind,
     /// The wallet's version is more than an hour ahead of the clock.
     VersionAhead(Timestamp),
-    /// The last change that a record shows is that far ahead, so that no version that
-    /// follows it can be set back.
+    /// The last change of a record is more than an hour ahead of the clock. No valid version
+    /// can follow it.
     RecordsAhead(Timestamp),
-    /// A pack was charged, and there is no record of its grant.
+    /// A charge took from a pack whose grant does not exist.
     GrantMissing(TransNo),
-    /// A charge has another copy of the grant than the grant's record.
+    /// The copy of a grant in a charge differs from the grant.
     GrantDiffers(TransNo),
-    /// Charges took more from a pack than was granted: what they took, what was granted.
-    Overdrawn(TransNo, u128, Credits),
-    /// A pack is in the wallet and in no record.
+    /// Charges took more from a pack than was granted: the credits taken and granted.
+    PackOverdrawn(TransNo, u128, Credits),
+    /// A pack of the wallet has no record.
     PackUnknown(TransNo),
-    /// The wallet has another copy of the grant than the grant's record.
+    /// The copy of a grant in the wallet differs from the grant.
     PackDiffers(TransNo),
-    /// What is left of a pack: by the wallet, by the records.
+    /// The remaining credits of a pack: by the wallet, by the records.
     PackBalance(TransNo, i128, i128),
     /// The sums of a trans_type: by the wallet, by the records.
     TotalsMismatch(TransType, Totals, Totals),
-    /// There are charges with both a generation and a key, and the wallet has no mark of it.
-    KeyedCharges,
-    /// How many fences there are: by the wallet, by the records.
-    Fences(u64, u64),
-    /// The records of a trans_type sum up to more than any wallet may hold.
-    TooMuch(TransType),
-    /// The timeline index does not have the record as it is.
-    Timeline(TransNo),
-    /// The generation index does not have the charge.
-    Generation(TransNo),
+    /// There are charges with generation and key, but [`Wallet::has_keyed_charges`] is false.
+    ///
+    /// [`Wallet::has_keyed_charges`]: super::Wallet::has_keyed_charges
+    KeyedChargesFlag,
+    /// The number of fences: by the wallet, by the records.
+    FenceCount(u64, u64),
+    /// The sum of the records of a trans_type exceeds [`Credits::TOTAL_MAX`].
+    TotalOverflow(TransType),
+    /// The entry of the timeline index is missing or differs from the record.
+    TimelineIndex(TransNo),
+    /// The charge is missing in the generation index.
+    GenerationIndex(TransNo),
 }
 
 impl Discrepancy {
-    /// Whether the wallet alone is wrong, so that the records give what it must be. If the
-    /// wallet counts more than exists, records are lost, and only the wallet shows it.
+    /// Whether the wallet alone is wrong, so that it can be computed from the records. If
+    /// the wallet counts more records than exist, records are lost, and the wallet is the
+    /// only evidence.
     pub fn is_repairable(&self) -> bool {
         match self {
             Discrepancy::WalletUnreadable(_)
@@ -73,77 +75,78 @@ impl Discrepancy {
             | Discrepancy::PackUnknown(_)
             | Discrepancy::PackDiffers(_)
             | Discrepancy::PackBalance(..)
-            | Discrepancy::KeyedCharges => true,
+            | Discrepancy::KeyedChargesFlag => true,
             Discrepancy::TotalsMismatch(_, by_wallet, by_records) => {
                 by_wallet.created.count <= by_records.created.count
                     && by_wallet.voided.count <= by_records.voided.count
             }
-            Discrepancy::Fences(by_wallet, by_records) => by_wallet <= by_records,
-            Discrepancy::NoUser
-            | Discrepancy::Unreadable(_)
+            Discrepancy::FenceCount(by_wallet, by_records) => by_wallet <= by_records,
+            Discrepancy::InvalidUser
+            | Discrepancy::UnreadableItem(_)
             | Discrepancy::NewerFormat(_)
-            | Discrepancy::Misplaced(_)
+            | Discrepancy::MisplacedRecord(_)
             | Discrepancy::RecordsAhead(_)
             | Discrepancy::GrantMissing(_)
             | Discrepancy::GrantDiffers(_)
-            | Discrepancy::Overdrawn(..)
-            | Discrepancy::TooMuch(_)
-            | Discrepancy::Timeline(_)
-            | Discrepancy::Generation(_) => false,
+            | Discrepancy::PackOverdrawn(..)
+            | Discrepancy::TotalOverflow(_)
+            | Discrepancy::TimelineIndex(_)
+            | Discrepancy::GenerationIndex(_) => false,
         }
     }
 }
 
-/// All discrepancies of a user: the first ones by name, and a count of the others, so that a
-/// user with millions of damaged records fits the memory of a function.
+/// The discrepancies of a user: a list of the first, and the number of the others, so that
+/// millions of them fit the memory of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discrepancies {
-    named: BTreeSet<Discrepancy>,
-    unnamed: u64,
+    listed: BTreeSet<Discrepancy>,
+    unlisted: u64,
     has_unrepairable: bool,
 }
 
 impl Discrepancies {
-    /// How many discrepancies have names.
-    pub const NAMED_MAX: usize = 100;
+    /// The largest number of listed discrepancies.
+    pub const LISTED_MAX: usize = 100;
 
-    /// Adds one. Where there are too many, the greatest one loses its name.
+    /// Adds a discrepancy. If the list is full, the greatest one is only counted.
     pub fn insert(&mut self, discrepancy: Discrepancy) {
         self.has_unrepairable |= !discrepancy.is_repairable();
-        self.named.insert(discrepancy);
-        if self.named.len() > Self::NAMED_MAX {
-            self.named.pop_last();
-            self.unnamed += 1;
+        self.listed.insert(discrepancy);
+        if self.listed.len() > Self::LISTED_MAX {
+            self.listed.pop_last();
+            self.unlisted += 1;
         }
     }
 
-    /// Adds discrepancies of records that a repair of the wallet does not correct.
-    pub fn insert_unnamed(&mut self, count: u64) {
+    /// Counts discrepancies that a repair of the wallet does not correct.
+    pub fn insert_unlisted(&mut self, count: u64) {
         self.has_unrepairable |= count > 0;
-        self.unnamed += count;
+        self.unlisted += count;
     }
 
-    /// Those with names, in order.
-    pub fn named(&self) -> impl Iterator<Item = &Discrepancy> {
-        self.named.iter()
+    /// The listed discrepancies, in order.
+    pub fn listed(&self) -> impl Iterator<Item = &Discrepancy> {
+        self.listed.iter()
     }
 
-    /// How many there are besides. One that several records show may count several times.
-    pub fn unnamed(&self) -> u64 {
-        self.unnamed
+    /// The number of discrepancies that are not listed. One that several records show may
+    /// count several times.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted
     }
 
-    /// How many there are.
+    /// The number of all discrepancies.
     pub fn count(&self) -> u64 {
-        self.named.len() as u64 + self.unnamed
+        self.listed.len() as u64 + self.unlisted
     }
 
-    /// Whether there are none.
+    /// Whether there is no discrepancy.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
 
-    /// Whether there are some, and a repair of the wallet corrects all.
+    /// Whether there is a discrepancy, and a repair of the wallet corrects all.
     pub fn is_repairable(&self) -> bool {
         !self.is_empty() && !self.has_unrepairable
     }
@@ -166,11 +169,13 @@ impl From<Discrepancy> for Discrepancies {
 impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Discrepancy::NoUser => f.write_str("this is no user_uuid that the ledger has written"),
-            Discrepancy::Unreadable(why)
-            | Discrepancy::WalletUnreadable(why)
-            | Discrepancy::NewerFormat(why) => f.write_str(why),
-            Discrepancy::Misplaced(record) => write!(f, "record {record} is under the key of another record"),
+            Discrepancy::InvalidUser => f.write_str("the partition key is not a valid user_uuid"),
+            Discrepancy::UnreadableItem(reason)
+            | Discrepancy::WalletUnreadable(reason)
+            | Discrepancy::NewerFormat(reason) => f.write_str(reason),
+            Discrepancy::MisplacedRecord(record) => {
+                write!(f, "record {record} is under the key of another record")
+            }
             Discrepancy::WalletMissing => f.write_str("there are records and no wallet"),
             Discrepancy::WalletBehind => f.write_str("there are records that are later than the wallet"),
             Discrepancy::VersionAhead(version) => {
@@ -185,7 +190,7 @@ impl fmt::Display for Discrepancy {
             Discrepancy::GrantDiffers(pack) => {
                 write!(f, "pack {pack} differs between a charge and its grant's record")
             }
-            Discrepancy::Overdrawn(pack, taken, granted) => {
+            Discrepancy::PackOverdrawn(pack, taken, granted) => {
                 write!(f, "pack {pack} was granted {granted}, and the records took {taken} from it")
             }
             Discrepancy::PackUnknown(pack) => write!(f, "pack {pack} is in the wallet and in no record"),
@@ -195,21 +200,27 @@ impl fmt::Display for Discrepancy {
             Discrepancy::PackBalance(pack, by_wallet, by_records) => {
                 write!(f, "pack {pack} has {by_wallet} left by the wallet and {by_records} by the records")
             }
-            Discrepancy::TotalsMismatch(of, by_wallet, by_records) => write!(
+            Discrepancy::TotalsMismatch(trans_type, by_wallet, by_records) => write!(
                 f,
-                "the sums of {of} are {} by the wallet and {} by the records",
+                "the sums of {trans_type} are {} by the wallet and {} by the records",
                 describe(by_wallet),
                 describe(by_records)
             ),
-            Discrepancy::KeyedCharges => f.write_str("the wallet does not know of charges with keys"),
-            Discrepancy::Fences(by_wallet, by_records) => {
+            Discrepancy::KeyedChargesFlag => {
+                f.write_str("the wallet lacks the flag of charges with generation and key")
+            }
+            Discrepancy::FenceCount(by_wallet, by_records) => {
                 write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")
             }
-            Discrepancy::TooMuch(of) => write!(f, "the records of {of} sum up to more than 2^53-1"),
-            Discrepancy::Timeline(record) => {
-                write!(f, "record {record} is not the same in the timeline's index")
+            Discrepancy::TotalOverflow(trans_type) => {
+                write!(f, "the sum of the records of {trans_type} is more than 2^53-1")
             }
-            Discrepancy::Generation(record) => write!(f, "record {record} is not in the generations' index"),
+            Discrepancy::TimelineIndex(record) => {
+                write!(f, "record {record} is missing or different in the timeline index")
+            }
+            Discrepancy::GenerationIndex(record) => {
+                write!(f, "record {record} is missing in the generation index")
+            }
         }
     }
 }
@@ -229,20 +240,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_bounded_and_what_lost_its_name_still_forbids_a_repair() {
-        let max = Discrepancies::NAMED_MAX as u64;
-        for (repairable, unrepairable, unnamed) in
+    fn unlisted_discrepancies_are_counted_and_still_prevent_a_repair() {
+        let max = Discrepancies::LISTED_MAX as u64;
+        for (repairable, unrepairable, unlisted) in
             [(0, 0, 0), (5, 0, 0), (max, 0, 0), (max + 7, 0, 7), (0, 3, 0), (max, 3, 3), (max, max, max)]
         {
             let mut all = Discrepancies::default();
-            all.extend((0..repairable).map(|nth| Discrepancy::Fences(0, nth + 1)));
-            all.extend((0..unrepairable).map(|nth| Discrepancy::Fences(nth + 2, 1)));
-            assert_eq!((all.count(), all.unnamed()), (repairable + unrepairable, unnamed));
-            assert_eq!(all.named().count() as u64, all.count() - unnamed);
+            all.extend((0..repairable).map(|nth| Discrepancy::FenceCount(0, nth + 1)));
+            all.extend((0..unrepairable).map(|nth| Discrepancy::FenceCount(nth + 2, 1)));
+            assert_eq!((all.count(), all.unlisted()), (repairable + unrepairable, unlisted));
+            assert_eq!(all.listed().count() as u64, all.count() - unlisted);
             assert_eq!(all.is_repairable(), repairable > 0 && unrepairable == 0);
         }
         let mut all = Discrepancies::from(Discrepancy::WalletMissing);
-        all.insert_unnamed(2);
+        all.insert_unlisted(2);
         assert!(!all.is_repairable() && all.count() == 3);
     }
 }

@@ -4,59 +4,62 @@ use thiserror::Error;
 
 use super::Credits;
 
-/// How a call of the ledger fails. The text of each error may be shown to a caller.
+/// The errors of the ledger. Their texts are returned to callers.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum LedgerError {
-    /// A field is out of its range at this moment; names the field.
+    /// A field has a value that is invalid at this time. The text names the field.
     #[error("{0}")]
     InvalidRequest(String),
-    /// The usable packs hold less than the charge needs.
-    #[error("The balance is {balance}, the charge needs {required}.")]
+    /// The balance is less than the charge needs.
+    #[error("The balance is {balance}, but the charge needs {required}.")]
     InsufficientCredits {
-        /// What the usable packs hold.
+        /// The sum of the usable packs.
         balance: Credits,
-        /// What the charge asked for.
+        /// The credits of the charge.
         required: Credits,
     },
-    /// A call by generation alone found no charge; the index may lag.
-    #[error("No charge of this generation is known yet: try again, or name the user_uuid.")]
+    /// No charge of the generation is in the index, which may lag.
+    #[error("No charge of this generation was found. Retry later, or send `user_uuid`.")]
     ChargeNotFound,
-    /// One key, two different requests; says which two things differ.
-    #[error("One key, two different requests: {0}.")]
+    /// Two different requests have one identity, or two users one generation. The text
+    /// names the difference.
+    #[error("{0}")]
     IdempotencyConflict(&'static str),
-    /// A charge under a key that is voided or fenced.
+    /// The identity of the charge is voided or fenced.
     #[error("The charge of this generation and key was refunded.")]
     GenerationVoided,
-    /// A limit of the ledger.
+    /// The request exceeds a limit of the ledger.
     #[error("{0}")]
-    LimitExceeded(Limit),
-    /// Contention or throttling outlasted the retries.
-    #[error("Too much at once: try again.")]
+    LimitExceeded(LedgerLimit),
+    /// Contention or throttling lasted longer than the retries.
+    #[error("There are too many concurrent requests. Retry later.")]
     Busy,
-    /// DynamoDB cannot be reached or refused the service's credentials.
-    #[error("The store cannot be reached: try again.")]
+    /// DynamoDB is unreachable, or rejected the service's credentials.
+    #[error("The database is unavailable. Retry later.")]
     StoreUnavailable,
-    /// Anything else. The reason is for the log, so the text leaves it out.
-    #[error("Something failed inside: try again.")]
+    /// Any other failure. The reason is logged, and the text omits it.
+    #[error("An internal error occurred. Retry later.")]
     Internal(String),
 }
 
 /// The limits of [`LedgerError::LimitExceeded`].
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Limit {
-    /// A grant beyond the packs with credits left that one wallet may have.
-    #[error("The wallet holds 500 packs with credits left.")]
+pub enum LedgerLimit {
+    /// [`Wallet::GRANTED_PACKS_MAX`](super::Wallet::GRANTED_PACKS_MAX) usable packs before
+    /// a grant.
+    #[error("The wallet already contains 500 packs with credits.")]
     Packs,
-    /// A charge of one trans_type more than one user may have.
-    #[error("The user has charges of 100 trans_types.")]
+    /// [`Wallet::CHARGE_TYPES_MAX`](super::Wallet::CHARGE_TYPES_MAX) types of charges of
+    /// one user.
+    #[error("The user already has charges with 100 values of `trans_type`.")]
     TransTypes,
-    /// A sum beyond 2^53-1.
-    #[error("A total would pass 9007199254740991 credits.")]
+    /// [`Credits::TOTAL_MAX`] for a sum.
+    #[error("A total would exceed 9007199254740991 credits.")]
     Total,
-    /// A refund that would bring back more packs than one item holds.
-    #[error("The refund would bring back more packs than one wallet holds.")]
+    /// [`Wallet::PACKS_MAX`](super::Wallet::PACKS_MAX) packs after a refund.
+    #[error("The refund would restore more packs than one wallet can contain.")]
     RestoredPacks,
-    /// A summary of a range with more records than one request may read.
-    #[error("The range holds more than 100000 records: choose a shorter one.")]
+    /// 100,000 records in the range of a summary.
+    #[error("The range contains more than 100000 records. Request a shorter range.")]
     SummaryRange,
 }

@@ -1,10 +1,12 @@
+//! The identifiers that callers send.
+
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-/// An identifier that a caller gave: 1 to 255 of `A-Z a-z 0-9 . _ : -`.
+/// An identifier that a caller sends: 1 to 255 characters of `A-Z a-z 0-9 . _ : -`.
 ///
-/// `#` is outside that form, so it can separate the parts of a sort key.
+/// It never contains `#`, so `#` can separate the parts of a sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String", bound = "Kind: Clone")]
 pub struct Id<Kind> {
@@ -12,13 +14,13 @@ pub struct Id<Kind> {
     kind: PhantomData<Kind>,
 }
 
-/// Whose wallet it is.
+/// The owner of a wallet.
 pub type UserId = Id<kind::User>;
 /// The generation, or chat session, that a charge pays for.
 pub type GenerationId = Id<kind::Generation>;
 /// The order that paid for a grant.
 pub type OrderNo = Id<kind::Order>;
-/// What makes a repeated request the same request.
+/// The caller's idempotency key.
 pub type IdempotencyKey = Id<kind::Key>;
 
 mod kind {
@@ -33,10 +35,10 @@ mod kind {
 }
 
 impl<Kind> Id<Kind> {
-    /// The longest that an identifier may be, in bytes and in characters.
+    /// The largest length, in bytes and in characters.
     pub const LEN_MAX: usize = 255;
 
-    /// The identifier as given.
+    /// The text of the identifier.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -46,11 +48,11 @@ impl<Kind> TryFrom<String> for Id<Kind> {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        let of_form = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-        if (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(of_form) {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        if (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Id { text, kind: PhantomData })
         } else {
-            Err("must be 1 to 255 of A-Z a-z 0-9 . _ : -")
+            Err("must be 1 to 255 characters of `A-Z a-z 0-9 . _ : -`")
         }
     }
 }
@@ -72,10 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_of_an_identifier() {
+    fn id_accepts_1_to_255_allowed_characters() {
         let longest = "a".repeat(255);
         let too_long = "a".repeat(256);
-        for (text, taken) in [
+        for (text, is_valid) in [
             ("u", true),
             ("Az09._:-", true),
             (longest.as_str(), true),
@@ -86,7 +88,7 @@ mod tests {
             ("ü", false),
             ("a\n", false),
         ] {
-            assert_eq!(UserId::try_from(text.to_owned()).is_ok(), taken, "{text:?}");
+            assert_eq!(UserId::try_from(text.to_owned()).is_ok(), is_valid, "{text:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rules, pure: no input or output, no clock, no randomness; time and
+//! The rules of the ledger as pure functions, without I/O, clock or randomness: time and
 //! identity are arguments.
 
 mod audit;
@@ -19,15 +19,15 @@ mod wallet;
 pub use audit::WalletRebuild;
 pub use command::{
     ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Plan,
-    Read, ReadRecord, RecordChange, Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, Room,
-    Step, View, VoidedCharge, Written,
+    ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
+    RestoredCredits, Step, TransactionLimits, View, VoidedCharge, WriteOutcome,
 };
 pub use credits::Credits;
 pub use discrepancy::{Discrepancies, Discrepancy};
-pub use error::{LedgerError, Limit};
+pub use error::{LedgerError, LedgerLimit};
 pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, UserId};
 pub use reason::Reason;
-pub use record::{Allocation, Author, Change, Charge, Effect, Grant, Record, RecordKey, Void};
+pub use record::{Allocation, Change, ChangeOrigin, Charge, Effect, Grant, Record, RecordKey, Void};
 pub use summary::Summary;
 pub use timeline::Entry;
 pub use timestamp::Timestamp;

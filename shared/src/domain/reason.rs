@@ -1,20 +1,21 @@
+//! The reason of a refund.
+
 use serde::{Deserialize, Serialize};
 
-/// Why a charge was voided, in the caller's words: 1 to 255 characters.
+/// The reason of a void, as the caller sent it: 1 to 255 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reason(String);
 
 impl Reason {
-    /// The longest that a reason may be, in characters.
     const CHARS_MAX: usize = 255;
 
-    /// The beginning of a text, as much as a reason may be; none of an empty one.
-    pub fn cut(text: &str) -> Option<Reason> {
+    /// The first 255 characters of a text; `None` for an empty text.
+    pub fn truncated(text: &str) -> Option<Reason> {
         text.chars().take(Reason::CHARS_MAX).collect::<String>().try_into().ok()
     }
 
-    /// The reason as given.
+    /// The text of the reason.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -43,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_counted_in_characters() {
-        for (text, taken) in [
+    fn reason_length_is_counted_in_characters() {
+        for (text, is_valid) in [
             (String::new(), false),
             ("é".repeat(255), true),
             ("é".repeat(256), false),
             (" ".to_owned(), true),
         ] {
-            assert_eq!(Reason::try_from(text.clone()).is_ok(), taken, "{text:?}");
+            assert_eq!(Reason::try_from(text.clone()).is_ok(), is_valid, "{text:?}");
         }
     }
 }

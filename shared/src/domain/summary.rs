@@ -1,3 +1,5 @@
+//! The sums of a user's records.
+
 use std::collections::BTreeMap;
 
 use super::{CreditSum, Credits, Entry, LedgerError, Timestamp, TransType, Wallet};
@@ -5,26 +7,26 @@ use super::{CreditSum, Credits, Entry, LedgerError, Timestamp, TransType, Wallet
 /// The sums of a user's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Grants.
+    /// All grants.
     pub granted: CreditSum,
-    /// Charges that are not voided.
+    /// Live charges.
     pub spent: CreditSum,
-    /// Charges that are.
+    /// Voided charges.
     pub voided: CreditSum,
-    /// What ran out before it was spent; only for the whole life of a wallet.
+    /// Credits that expired before they were spent; only in [`Summary::lifetime`].
     pub expired: Option<Credits>,
-    /// Charges that are not voided, by type.
+    /// Live charges by type.
     pub by_trans_type: BTreeMap<TransType, CreditSum>,
 }
 
 impl Summary {
-    /// Over all time, from the wallet alone.
+    /// The sums over all time, from the wallet alone.
     ///
     /// # Errors
-    /// `Internal` when the wallet contradicts itself.
+    /// `Internal` if the sums of the wallet contradict each other.
     pub fn lifetime(wallet: &Wallet, now: Timestamp) -> Result<Summary, LedgerError> {
         let contradiction = || LedgerError::Internal("the wallet's totals contradict each other".to_owned());
-        let mut summary = Summary { granted: wallet.granted()?, ..Summary::default() };
+        let mut summary = Summary { granted: wallet.total_granted()?, ..Summary::default() };
         for (trans_type, totals) in &wallet.totals {
             if let TransType::Charge(_) = trans_type {
                 let live = totals.created.checked_sub(totals.voided).ok_or_else(contradiction)?;
@@ -37,11 +39,11 @@ impl Summary {
         Ok(summary)
     }
 
-    /// Counts one record in, by its state of today.
+    /// Adds a record in its present state.
     ///
     /// # Errors
-    /// `LimitExceeded` for sums.
-    pub fn count(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+    /// `LimitExceeded` if a sum exceeds [`Credits::TOTAL_MAX`].
+    pub fn add(&mut self, entry: &Entry) -> Result<(), LedgerError> {
         let one = CreditSum { credits: entry.credits, count: 1 };
         match (&entry.trans_type, &entry.void) {
             (TransType::Charge(_), None) => self.spend(&entry.trans_type, one)?,
@@ -55,8 +57,8 @@ impl Summary {
 
     fn spend(&mut self, trans_type: &TransType, live: CreditSum) -> Result<(), LedgerError> {
         if live.count > 0 {
-            let tally = self.by_trans_type.entry(trans_type.clone()).or_default();
-            *tally = tally.checked_add(live)?;
+            let sum = self.by_trans_type.entry(trans_type.clone()).or_default();
+            *sum = sum.checked_add(live)?;
             self.spent = self.spent.checked_add(live)?;
         }
         Ok(())
@@ -73,7 +75,7 @@ mod tests {
     enum Step {
         Grant(GrantType, u64, Option<i64>),
         Charge(ChargeType, u64),
-        /// Of the nth charge.
+        /// Of the charge with this index.
         Void(usize),
     }
     use Step::{Charge as Charged, Grant as Granted, Void as Voided};
@@ -82,12 +84,12 @@ mod tests {
         ChargeType::Generation("image".to_owned())
     }
 
-    fn tally((sum, count): (u64, u64)) -> CreditSum {
-        CreditSum { credits: credits(sum), count }
+    fn sum((total, count): (u64, u64)) -> CreditSum {
+        CreditSum { credits: credits(total), count }
     }
 
-    /// Takes the steps and compares both ways of summing with (credits, count)
-    /// of all that was granted, of what is spent by type, and of what is voided.
+    /// Executes the steps and compares both summaries with (credits, count) of the grants, of
+    /// the live charges by type, and of the voided charges.
     #[track_caller]
     fn check(
         steps: &[Step],
@@ -113,28 +115,27 @@ mod tests {
                     charges.push(charge);
                 }
                 Voided(nth) => {
-                    let (next, moment, _) = wallet.void([&charges[*nth]], at(0)).unwrap();
+                    let (next, voided_at, _) = wallet.void([&charges[*nth]], at(0)).unwrap();
                     wallet = next;
                     let entry = entries.iter_mut().find(|entry| entry.trans_no == charges[*nth].trans_no);
-                    entry.unwrap().void = Some((moment, "it failed".to_owned().try_into().unwrap()));
+                    entry.unwrap().void = Some((voided_at, "it failed".to_owned().try_into().unwrap()));
                 }
             }
         }
-        let mut expected =
-            Summary { granted: tally(granted_sum), voided: tally(voided), ..Summary::default() };
-        for (of, sum) in spent {
-            expected.spent = expected.spent.checked_add(tally(*sum)).unwrap();
-            expected.by_trans_type.insert(TransType::Charge(of.clone()), tally(*sum));
+        let mut expected = Summary { granted: sum(granted_sum), voided: sum(voided), ..Summary::default() };
+        for (of, total) in spent {
+            expected.spent = expected.spent.checked_add(sum(*total)).unwrap();
+            expected.by_trans_type.insert(TransType::Charge(of.clone()), sum(*total));
         }
         let mut counted = Summary::default();
-        entries.iter().for_each(|entry| counted.count(entry).unwrap());
+        entries.iter().for_each(|entry| counted.add(entry).unwrap());
         assert_eq!(counted, expected, "record by record");
         expected.expired = Some(credits(expired));
         assert_eq!(Summary::lifetime(&wallet, at(now)), Ok(expected), "from the wallet");
     }
 
     #[test]
-    fn the_wallet_sums_to_what_its_records_do() {
+    fn lifetime_summary_equals_the_sum_of_all_records() {
         use ChargeType::Chat;
         use GrantType::{NewUser, OrderPay, SystemAdd};
         let grants = [Granted(NewUser, 5, Some(20_000)), Granted(OrderPay, 10, None)];
@@ -154,26 +155,26 @@ mod tests {
     }
 
     #[test]
-    fn a_type_whose_charges_are_all_voided_is_not_spent() {
+    fn summary_omits_types_without_live_charges() {
         let steps = [Granted(GrantType::NewUser, 5, None), Charged(image(), 5), Voided(0)];
         check(&steps, 0, ((5, 1), (5, 1), 0), &[]);
     }
 
     #[test]
-    fn a_refund_of_migrated_history_was_granted() {
-        let created = tally((7, 1));
+    fn summary_counts_migrated_refunds_as_granted() {
+        let created = sum((7, 1));
         let refund = TransType::Refund(ChargeType::Chat);
         let totals = BTreeMap::from([(refund.clone(), Totals { created, ..Totals::default() })]);
         let (_, grant) = Wallet::default().grant(&a_grant((7, None)), invocation_id(), at(0)).unwrap();
         let mut counted = Summary::default();
         let record = Record::Grant(Grant { trans_type: refund, ..grant });
-        counted.count(&record.entry().unwrap()).unwrap();
+        counted.add(&record.entry().unwrap()).unwrap();
         let summed = Summary::lifetime(&Wallet { totals, ..Wallet::default() }, at(0)).unwrap();
         assert_eq!((summed.granted, counted.granted), (created, created));
     }
 
     #[test]
-    fn totals_that_contradict_each_other_are_not_summed() {
+    fn lifetime_summary_rejects_contradicting_totals() {
         let chat = || TransType::Charge(ChargeType::Chat);
         let (wallet, _) = Wallet::default().grant(&a_grant((5, None)), invocation_id(), at(0)).unwrap();
         for (contradiction, created, voided) in [
@@ -183,7 +184,7 @@ mod tests {
             ("more left than granted and not spent", (1, 1), (0, 0)),
         ] {
             let mut wallet = wallet.clone();
-            wallet.totals.insert(chat(), Totals { created: tally(created), voided: tally(voided) });
+            wallet.totals.insert(chat(), Totals { created: sum(created), voided: sum(voided) });
             let summed = Summary::lifetime(&wallet, at(0));
             assert!(matches!(summed, Err(LedgerError::Internal(_))), "{contradiction}");
         }

@@ -1,38 +1,37 @@
-//! A record as a timeline shows it.
+//! The entries of a timeline.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Credits, GenerationId, OrderNo, Reason, Timestamp, TransNo, TransType};
 
-/// A record without what the timeline does not show.
+/// The fields of a record that the timeline shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// Its identity and moment.
+    /// The identity of the record, with its creation time.
     pub trans_no: TransNo,
-    /// What it is for; a charge's credits went, all others' came.
+    /// The type. Charges take credits, all other types add them.
     pub trans_type: TransType,
-    /// How many, as a positive number.
+    /// The credits, as a positive number.
     pub credits: Credits,
-    /// The order it names.
+    /// The order of the request.
     pub order_no: Option<OrderNo>,
-    /// The generation it names.
+    /// The generation of a charge.
     pub generation: Option<GenerationId>,
-    /// When a grant runs out.
+    /// The expiry of a grant.
     pub expired_at: Option<Timestamp>,
-    /// When and why a charge was voided.
+    /// The time and reason of the void of a charge.
     pub void: Option<(Timestamp, Reason)>,
 }
 
 impl Entry {
-    /// The entry as of a moment: without a void that came later, and nothing where the
-    /// record itself came later.
-    pub fn as_of(self, moment: Option<Timestamp>) -> Option<Entry> {
-        let is_later = |at: Timestamp| moment.is_some_and(|moment| moment < at);
+    /// The entry at a time: without a later void; `None` if the record itself is later.
+    pub fn as_of(self, time: Option<Timestamp>) -> Option<Entry> {
+        let is_later = |at: Timestamp| time.is_some_and(|time| time < at);
         let void = self.void.filter(|(at, _)| !is_later(*at));
         (!is_later(self.trans_no.created_at())).then_some(Entry { void, ..self })
     }
 
-    /// A number by which entries with other contents differ: two hashes of 64 bits.
+    /// A hash of the content: two hashes of 64 bits with different seeds.
     pub fn fingerprint(&self) -> u128 {
         let hash = |seed: u8| {
             let mut hasher = DefaultHasher::new();

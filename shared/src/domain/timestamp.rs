@@ -1,12 +1,14 @@
+//! Points in time.
+
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
-/// A moment in UTC, in whole milliseconds since 1970.
+/// A point in time in UTC, in whole milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
-    /// From milliseconds since 1970, within the years that RFC 3339 can write.
+    /// From milliseconds since 1970; `None` outside the years 0 to 9999 of RFC 3339.
     pub fn from_millis(millis: i64) -> Option<Timestamp> {
         DateTime::from_timestamp_millis(millis)
             .filter(|time| (0..=9999).contains(&time.year()))
@@ -18,7 +20,7 @@ impl Timestamp {
         self.0.timestamp_millis()
     }
 
-    /// From any RFC 3339 form; what is finer than a millisecond is cut off.
+    /// Parses any form of RFC 3339, and truncates to milliseconds.
     pub fn parse(text: &str) -> Option<Timestamp> {
         DateTime::parse_from_rfc3339(text)
             .ok()
@@ -29,7 +31,7 @@ impl Timestamp {
         self.0.to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
-    /// This many milliseconds later; the same moment where that passes the year 9999.
+    /// The time this many milliseconds later; unchanged if that is after the year 9999.
     pub fn plus_millis(self, millis: i64) -> Timestamp {
         Timestamp::from_millis(self.millis().saturating_add(millis)).unwrap_or(self)
     }
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rfc_3339_form_is_read_and_one_is_written() {
+    fn parse_reads_every_rfc_3339_form_and_display_writes_one() {
         for (text, written) in [
             ("2026-01-31T00:00:00Z", Some("2026-01-31T00:00:00.000Z")),
             ("2026-01-31t00:00:00.5z", Some("2026-01-31T00:00:00.500Z")),

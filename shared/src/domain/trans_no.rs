@@ -1,18 +1,31 @@
+//! The identities of records and of invocations.
+
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use super::Timestamp;
 
-/// The identity of a record: a UUID version 7 (RFC 9562), whose first 48 bits
-/// are the record's `created_at`, so that the order of the text is the order in
-/// time.
+/// The identity of a record: a UUID version 7 (RFC 9562). Its first 48 bits are the record's
+/// `created_at`, so that identities sort by time.
+///
+/// ```
+/// use scrip::domain::{InvocationId, Timestamp, TransNo};
+/// # use uuid::Uuid;
+///
+/// let created_at = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
+/// let invocation = InvocationId::new(Uuid::from_u128(7));
+/// let trans_no = TransNo::new(created_at, invocation);
+/// assert_eq!(trans_no.created_at(), created_at);
+/// assert!(trans_no.is_from(invocation));
+/// assert!(trans_no < TransNo::new(created_at.plus_millis(1), invocation));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Uuid")]
 pub struct TransNo(Uuid);
 
-/// The random part of every identity that one invocation makes. A planned
-/// record is stamped anew whenever the wallet moved, but keeps its invocation_id: by it
-/// an invocation knows its own write again when the answer was lost.
+/// The random part of all identities that one invocation creates. Each retry plans its
+/// record with a new time and the same `InvocationId`. So an invocation whose response of
+/// DynamoDB was lost recognizes its own write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InvocationId(Uuid);
@@ -23,7 +36,7 @@ impl InvocationId {
         InvocationId(random)
     }
 
-    /// Whether it was made of a name, as those of migrated history are, and not drawn.
+    /// Whether it was derived from a name, as in migrated history, and is not random.
     pub fn is_named(self) -> bool {
         self.0.get_version_num() == 5
     }
@@ -36,29 +49,28 @@ impl InvocationId {
 }
 
 impl TransNo {
-    /// The identity of a record made at this moment by the invocation of `invocation_id`.
+    /// The identity of a record that this invocation creates at this time.
     pub fn new(created_at: Timestamp, invocation_id: InvocationId) -> TransNo {
         TransNo::with_tail(created_at, invocation_id.bytes())
     }
 
-    /// The least identity that a record of this moment can have. Moments
-    /// before 1970 are held at 1970.
-    pub fn first_at(moment: Timestamp) -> TransNo {
-        TransNo::with_tail(moment, [0; 10])
+    /// The least identity of a record of this time, or of 1970 for earlier times.
+    pub fn first_at(time: Timestamp) -> TransNo {
+        TransNo::with_tail(time, [0; 10])
     }
 
-    fn with_tail(moment: Timestamp, tail: [u8; 10]) -> TransNo {
-        let millis = u64::try_from(moment.millis()).unwrap_or(0);
+    fn with_tail(time: Timestamp, tail: [u8; 10]) -> TransNo {
+        let millis = u64::try_from(time.millis()).unwrap_or(0);
         TransNo(Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
     }
 
-    /// When the record was made.
+    /// The creation time of the record.
     pub fn created_at(self) -> Timestamp {
-        moment_of(self.0).expect("new and try_from let no other moment in")
+        time_of(self.0).expect("new and try_from accept valid times only")
     }
 
-    /// Whether the invocation of `invocation_id` made it.
-    pub fn is_of(self, invocation_id: InvocationId) -> bool {
+    /// Whether this invocation created it.
+    pub fn is_from(self, invocation_id: InvocationId) -> bool {
         self == TransNo::new(self.created_at(), invocation_id)
     }
 
@@ -68,7 +80,7 @@ impl TransNo {
     }
 }
 
-fn moment_of(uuid: Uuid) -> Option<Timestamp> {
+fn time_of(uuid: Uuid) -> Option<Timestamp> {
     let millis = uuid.as_bytes()[..6].iter().fold(0, |millis, &byte| millis << 8 | i64::from(byte));
     Timestamp::from_millis(millis)
 }
@@ -77,7 +89,7 @@ impl TryFrom<Uuid> for TransNo {
     type Error = &'static str;
 
     fn try_from(uuid: Uuid) -> Result<TransNo, &'static str> {
-        if uuid.get_version_num() == 7 && moment_of(uuid).is_some() {
+        if uuid.get_version_num() == 7 && time_of(uuid).is_some() {
             Ok(TransNo(uuid))
         } else {
             Err("must be a UUID version 7")
@@ -102,14 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_its_moment_and_knows_its_maker() {
-        let moment = Timestamp::parse("2026-01-31T10:20:30.456Z").unwrap();
-        let (ours, theirs) = (InvocationId::new(Uuid::from_u128(7)), InvocationId::new(Uuid::from_u128(8)));
-        let trans_no = TransNo::new(moment, ours);
-        assert_eq!(trans_no.created_at(), moment);
-        assert!(trans_no.is_of(ours) && !trans_no.is_of(theirs));
-        assert!(TransNo::new(moment.plus_millis(1), ours).is_of(ours));
-        assert!(TransNo::first_at(moment) <= trans_no && trans_no < TransNo::first_at(moment.plus_millis(1)));
+    fn trans_no_contains_its_time_and_its_invocation() {
+        let time = Timestamp::parse("2026-01-31T10:20:30.456Z").unwrap();
+        let (own, other) = (InvocationId::new(Uuid::from_u128(7)), InvocationId::new(Uuid::from_u128(8)));
+        let trans_no = TransNo::new(time, own);
+        assert_eq!(trans_no.created_at(), time);
+        assert!(trans_no.is_from(own) && !trans_no.is_from(other));
+        assert!(TransNo::new(time.plus_millis(1), own).is_from(own));
+        assert!(TransNo::first_at(time) <= trans_no && trans_no < TransNo::first_at(time.plus_millis(1)));
         assert_eq!(TransNo::try_from(trans_no.uuid()), Ok(trans_no));
         assert!(TransNo::try_from(Uuid::from_u128(7)).is_err());
     }

@@ -1,9 +1,11 @@
+//! The types of records.
+
 use serde::{Deserialize, Serialize};
 
-/// What a record is for.
+/// The type of a record.
 ///
-/// New writes are grants and charges; the refund types exist in migrated
-/// history only, from a time when a refund was a positive row.
+/// The ledger writes grants and charges. Refund types exist only in migrated history, where
+/// a refund was a row with positive credits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TransType {
@@ -15,18 +17,18 @@ pub enum TransType {
     Refund(ChargeType),
 }
 
-/// Why credits were granted.
+/// The type of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GrantType {
-    /// Once for a user.
+    /// The first grant of a user: one in a lifetime.
     NewUser,
-    /// Once for an order.
+    /// A paid order: one grant for each order.
     OrderPay,
-    /// By the operator or the system.
+    /// A grant by an operator or a program.
     SystemAdd,
 }
 
-/// What credits were spent on. A new type of generation needs no code.
+/// The type of a charge. New types of generations need no change of the code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChargeType {
     /// A message of a chat session.
@@ -47,7 +49,7 @@ impl TryFrom<String> for TransType {
         };
         let charge = || ChargeType::parse(&text).map(TransType::Charge);
         let refund = || text.strip_suffix("_refund").and_then(ChargeType::parse).map(TransType::Refund);
-        grant.map(TransType::Grant).or_else(charge).or_else(refund).ok_or("is no trans_type")
+        grant.map(TransType::Grant).or_else(charge).or_else(refund).ok_or("must be a `trans_type`")
     }
 }
 
@@ -56,9 +58,9 @@ impl ChargeType {
         if text == "chat" {
             return Some(ChargeType::Chat);
         }
-        let of_form = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         text.strip_suffix("_generation")
-            .filter(|kind| (1..=64).contains(&kind.len()) && kind.bytes().all(of_form))
+            .filter(|kind| (1..=64).contains(&kind.len()) && kind.bytes().all(is_allowed))
             .map(|kind| ChargeType::Generation(kind.to_owned()))
     }
 }
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_prints_what_it_was_parsed_from() {
+    fn trans_type_prints_the_text_that_it_was_parsed_from() {
         for text in [
             "new_user",
             "order_pay",
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_type_is_refused() {
+    fn trans_type_rejects_other_texts() {
         let (longest, too_long) = ("a".repeat(64) + "_generation", "a".repeat(65) + "_generation");
         assert!(TransType::try_from(longest).is_ok());
         for text in

@@ -1,97 +1,122 @@
-//! The wallet: what is left of each grant, and how the effects of records change it.
+//! The wallet: a user's packs and lifetime sums, and how the effects of records change them.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Credits, Effect, Grant, GrantType, LedgerError, Limit, Timestamp, TransNo, TransType,
+    Credits, Effect, Grant, GrantType, LedgerError, LedgerLimit, Timestamp, TransNo, TransType,
     discrepancy::is_ahead,
 };
 
-/// One user's money: what is left of each grant, and what ever happened in sums.
+/// The credits of one user: packs with remaining credits, and lifetime sums.
 ///
-/// Every change goes from one wallet to the next: [`Wallet::grant`], [`Wallet::charge`]
-/// and [`Wallet::void`] plan it, and the store commits it only if the wallet is still the
-/// one that the plan began with.
+/// [`Wallet::grant`], [`Wallet::charge`] and [`Wallet::void`] plan a change: they return the
+/// next wallet. The store commits it only if the stored wallet still has the version that the
+/// plan is based on.
+///
+/// ```
+/// use scrip::domain::{Credits, GrantRequest, GrantType, InvocationId, Timestamp, Wallet};
+/// # use uuid::Uuid;
+///
+/// let request = GrantRequest {
+///     user: "user-1".to_owned().try_into()?,
+///     trans_type: GrantType::NewUser,
+///     credits: Credits::requested(20).expect("an amount in range"),
+///     order_no: None,
+///     expired_at: Timestamp::parse("2026-03-01T00:00:00Z"),
+///     key: None,
+/// };
+/// let now = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
+/// let invocation = InvocationId::new(Uuid::from_u128(1));
+/// let (wallet, grant) = Wallet::default().grant(&request, invocation, now).expect("a pack");
+///
+/// assert_eq!(wallet.balance(now), grant.credits);
+/// assert_eq!(wallet.version, Some(now));
+/// let expired_at = grant.expired_at.expect("an expiry");
+/// assert_eq!(wallet.balance(expired_at), Credits::ZERO);
+/// # Ok::<(), &'static str>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wallet {
-    /// The moment of the last change, which grows with every change, so that it
-    /// also tells one wallet from the next. Absent before the first grant.
+    /// The time of the last change. It grows with every change, so it identifies the state
+    /// of the wallet. Absent before the first change.
     pub version: Option<Timestamp>,
-    /// What is left, in spending order.
+    /// The packs in spending order.
     pub packs: Vec<Pack>,
-    /// What was ever granted, charged and voided.
+    /// The lifetime sums by type.
     pub totals: BTreeMap<TransType, Totals>,
-    /// Whether any charge ever had both a generation and a key. While none had,
-    /// a generation's one charge is all that its refund has to look for.
+    /// Whether any charge had both a generation and a key. While it is false, a generation
+    /// has at most one charge, and its refund needs no query.
     pub has_keyed_charges: bool,
-    /// How many fences the user has: none of them can go unnoticed.
+    /// The number of fences, by which an audit detects a lost fence.
     pub fences: u64,
 }
 
-/// What is left of a grant.
+/// The remaining credits of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pack {
-    /// Where it came from.
+    /// The origin of the pack.
     pub grant: Grant,
-    /// What is left, at least 1 and at most what was granted.
+    /// From 1 to the credits of the grant.
     pub remaining: Credits,
 }
 
-/// A sum of records.
+/// The credits and the number of some records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CreditSum {
-    /// The sum of their credits, as a positive number.
+    /// The sum of the credits, as a positive number.
     pub credits: Credits,
-    /// How many there are.
+    /// The number of records.
     pub count: u64,
 }
 
 /// The lifetime sums of one trans_type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Totals {
-    /// All records, voided ones too.
+    /// All records, including the voided ones.
     pub created: CreditSum,
-    /// The voided ones among them.
+    /// The voided records.
     pub voided: CreditSum,
 }
 
 impl Wallet {
-    /// How many packs with credits left a wallet may have for a grant to be taken.
+    /// The number of usable packs from which on a grant is rejected.
     pub const GRANTED_PACKS_MAX: usize = 500;
-    /// How many packs a wallet may hold, counting those that refunds brought back.
+    /// The largest number of packs, including those that refunds restored.
     pub const PACKS_MAX: usize = 1_050;
-    /// How many trans_types of charges one user may have.
+    /// The largest number of types of charges of one user.
     pub const CHARGE_TYPES_MAX: usize = 100;
-    /// How long a pack that ran out stays: clocks differ, and what is dropped by
-    /// one that is ahead is gone for all.
-    const EXPIRED_STAYS_MILLIS: i64 = 60_000;
+    /// The time for which an expired pack remains in the wallet. Clocks differ: a process
+    /// with a fast clock must not remove a pack that is usable for the others.
+    const EXPIRED_RETENTION_MILLIS: i64 = 60_000;
 
-    /// The sum of what is left in the usable packs.
+    /// The sum of the usable packs.
     pub fn balance(&self, now: Timestamp) -> Credits {
         self.usable(now).map(|pack| pack.remaining).sum()
     }
 
-    /// The packs that can be spent, in spending order. No clock that is behind
-    /// brings back what had run out when the wallet last changed.
+    /// The usable packs in spending order. If the clock is behind the wallet's version, the
+    /// version decides what has expired.
     pub fn usable(&self, now: Timestamp) -> impl Iterator<Item = &Pack> {
         let now = self.version.map_or(now, |version| now.max(version));
         self.packs.iter().filter(move |pack| pack.grant.is_usable(now))
     }
 
-    /// Whether an order was ever paid.
+    /// Whether the user has a grant of type `order_pay`.
     pub fn is_recharged(&self) -> bool {
         self.totals.contains_key(&TransType::Grant(GrantType::OrderPay))
     }
 
-    /// The first thing wrong with a wallet that was read, if any: what the
-    /// rules below rest on, and what no plan of theirs can bring about.
+    /// Checks the invariants of a wallet that was read from the table.
+    ///
+    /// # Errors
+    /// The first invariant that is violated.
     pub fn validate(&self) -> Result<(), &'static str> {
-        let in_order = self.packs.is_sorted_by(|a, b| a.grant.spending_order() < b.grant.spending_order());
-        let filled = |pack: &Pack| !pack.remaining.is_zero() && pack.remaining <= pack.grant.credits;
+        let is_sorted = self.packs.is_sorted_by(|a, b| a.grant.spending_order() < b.grant.spending_order());
+        let is_valid = |pack: &Pack| !pack.remaining.is_zero() && pack.remaining <= pack.grant.credits;
         let sum = self.packs.iter().try_fold(Credits::ZERO, |sum, pack| sum.checked_add(pack.remaining));
-        if !in_order {
+        if !is_sorted {
             Err("packs out of order")
-        } else if !self.packs.iter().all(filled) {
+        } else if !self.packs.iter().all(is_valid) {
             Err("a pack with no credits or more than its grant")
         } else if sum.is_err() {
             Err("more than 2^53-1 credits")
@@ -100,10 +125,11 @@ impl Wallet {
         }
     }
 
-    /// Does what a record does to a wallet, at this version.
+    /// Applies the effects of a record at this version.
     ///
     /// # Errors
-    /// `LimitExceeded` for sums; `Internal` when wallet and record contradict each other.
+    /// `LimitExceeded` if a sum is too large; `Internal` if wallet and effects contradict each
+    /// other.
     pub fn apply<'a>(
         &mut self,
         effects: impl IntoIterator<Item = Effect<'a>>,
@@ -116,55 +142,58 @@ impl Wallet {
                 }
                 Effect::Voided(trans_type, credits) => self.count_void(&trans_type, credits)?,
                 Effect::Granted(grant) => {
-                    self.insert(Pack { grant: grant.clone(), remaining: grant.credits });
+                    self.insert_pack(Pack { grant: grant.clone(), remaining: grant.credits });
                 }
-                Effect::Taken(grant, credits) => self.take(grant, credits)?,
-                Effect::GivenBack(grant, credits) => self.give_back(grant, credits, at)?,
+                Effect::Taken(grant, credits) => self.take_credits(grant, credits)?,
+                Effect::Returned(grant, credits) => self.return_credits(grant, credits, at)?,
                 Effect::Fenced => self.fences += 1,
             }
         }
         Ok(())
     }
 
-    /// The wallet that follows on this one, of which nothing but its contents is known: in
-    /// order, and no more than may be stored.
+    /// The next version of a wallet that was computed elsewhere: with sorted packs, and
+    /// checked against all limits.
     ///
     /// # Errors
-    /// `LimitExceeded` for too many packs, trans_types or credits.
+    /// `LimitExceeded` for too many packs, types or credits.
     pub(super) fn normalized(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
         let (mut wallet, _) = self.begin_change(now)?;
         wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
-        wallet.granted()?;
-        wallet.charged().try_fold(CreditSum::default(), CreditSum::checked_add)?;
+        wallet.total_granted()?;
+        wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::Packs));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
         }
-        if wallet.charged().count() > Self::CHARGE_TYPES_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
+        if wallet.charge_totals().count() > Self::CHARGE_TYPES_MAX {
+            return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));
         }
         Ok(wallet)
     }
 
-    /// All that was ever granted.
-    pub fn granted(&self) -> Result<CreditSum, LedgerError> {
-        let grants = self.totals.iter().filter(|(of, _)| !matches!(of, TransType::Charge(_)));
+    /// The sum of all grants.
+    ///
+    /// # Errors
+    /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
+    pub fn total_granted(&self) -> Result<CreditSum, LedgerError> {
+        let grants = self.totals.iter().filter(|(trans_type, _)| !matches!(trans_type, TransType::Charge(_)));
         grants.map(|(_, totals)| totals.created).try_fold(CreditSum::default(), CreditSum::checked_add)
     }
 
-    /// What was ever charged, type by type.
-    pub(super) fn charged(&self) -> impl Iterator<Item = CreditSum> {
-        let charges = self.totals.iter().filter(|(of, _)| matches!(of, TransType::Charge(_)));
+    /// The sums of all charges, by type.
+    pub(super) fn charge_totals(&self) -> impl Iterator<Item = CreditSum> {
+        let charges = self.totals.iter().filter(|(trans_type, _)| matches!(trans_type, TransType::Charge(_)));
         charges.map(|(_, totals)| totals.created)
     }
 
-    /// A copy of this wallet to be changed, without the packs that expired long ago, and
-    /// the version of the change: later than the one before, whatever the clock says. A
-    /// change is decided as of that version, so that a charge never takes from a pack that
-    /// had expired by the charge's own `created_at`.
+    /// Begins a change: returns a copy of the wallet without the packs that expired long ago,
+    /// and the version of the change, which is later than the one before whatever the clock
+    /// says. Rules use this version as the time, so that a charge never takes from a pack
+    /// that had expired at the charge's own `created_at`.
     ///
     /// # Errors
-    /// `Internal` when the wallet's version is more than an hour ahead of the clock:
-    /// every change would be stamped with a time that has not come.
+    /// `Internal` if the wallet's version is more than an hour ahead of the clock: records
+    /// would get times in the future.
     pub fn begin_change(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
         let at = self.version.map_or(now, |version| now.max(version.plus_millis(1)));
         if is_ahead(at, now) {
@@ -183,39 +212,39 @@ impl Wallet {
         totals.created.checked_sub(totals.voided).map(drop).ok_or_else(contradiction)
     }
 
-    fn take(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
-        let place = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
-        let place = place.ok_or_else(|| contradiction(grant.trans_no))?;
-        let pack = &mut self.packs[place];
+    fn take_credits(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
+        let index = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
+        let index = index.ok_or_else(|| contradiction(grant.trans_no))?;
+        let pack = &mut self.packs[index];
         pack.remaining = pack.remaining.checked_sub(credits).ok_or_else(|| contradiction(grant.trans_no))?;
         if pack.remaining.is_zero() {
-            self.packs.remove(place);
+            self.packs.remove(index);
         }
         Ok(())
     }
 
-    fn give_back(&mut self, grant: &Grant, credits: Credits, at: Timestamp) -> Result<(), LedgerError> {
+    fn return_credits(&mut self, grant: &Grant, credits: Credits, at: Timestamp) -> Result<(), LedgerError> {
         if is_prunable(grant, at) {
             return Ok(());
         }
         let Some(pack) = self.packs.iter_mut().find(|pack| pack.grant.trans_no == grant.trans_no) else {
-            self.insert(Pack { grant: grant.clone(), remaining: credits });
+            self.insert_pack(Pack { grant: grant.clone(), remaining: credits });
             return Ok(());
         };
         pack.remaining = pack.remaining.checked_add(credits)?;
         if pack.remaining > pack.grant.credits { Err(contradiction(grant.trans_no)) } else { Ok(()) }
     }
 
-    fn insert(&mut self, pack: Pack) {
-        let at =
+    fn insert_pack(&mut self, pack: Pack) {
+        let index =
             self.packs.partition_point(|other| other.grant.spending_order() < pack.grant.spending_order());
-        self.packs.insert(at, pack);
+        self.packs.insert(index, pack);
     }
 }
 
-/// Whether a pack expired so long ago that every clock agrees.
+/// Whether a pack expired so long ago that it has expired for every clock.
 fn is_prunable(grant: &Grant, now: Timestamp) -> bool {
-    grant.expired_at.is_some_and(|at| at.plus_millis(Wallet::EXPIRED_STAYS_MILLIS) <= now)
+    grant.expired_at.is_some_and(|at| at.plus_millis(Wallet::EXPIRED_RETENTION_MILLIS) <= now)
 }
 
 fn contradiction(trans_no: TransNo) -> LedgerError {
@@ -223,19 +252,26 @@ fn contradiction(trans_no: TransNo) -> LedgerError {
 }
 
 impl CreditSum {
-    /// Counts one more record in.
+    /// Adds one record.
+    ///
+    /// # Errors
+    /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
     pub fn add(&mut self, credits: Credits) -> Result<(), LedgerError> {
         *self = self.checked_add(CreditSum { credits, count: 1 })?;
         Ok(())
     }
 
-    /// Both together.
+    /// The sum.
+    ///
+    /// # Errors
+    /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
     pub fn checked_add(self, other: CreditSum) -> Result<CreditSum, LedgerError> {
-        let count = self.count.checked_add(other.count).ok_or(LedgerError::LimitExceeded(Limit::Total))?;
+        let count =
+            self.count.checked_add(other.count).ok_or(LedgerError::LimitExceeded(LedgerLimit::Total))?;
         Ok(CreditSum { credits: self.credits.checked_add(other.credits)?, count })
     }
 
-    /// What remains without these, which must be among them.
+    /// The difference, or `None` if it is negative.
     pub fn checked_sub(self, part: CreditSum) -> Option<CreditSum> {
         Some(CreditSum {
             credits: self.credits.checked_sub(part.credits)?,

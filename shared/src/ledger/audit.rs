@@ -1,6 +1,6 @@
-//! The audit of one user: the wallet and the index entries compared with the records.
+//! The audit of one user: compares wallet and indexes with the records.
 
-use super::{Ledger, comparison::LOOKS, user_snapshot::UserSnapshot};
+use super::{Ledger, comparison::COMPARISONS_MAX, user_snapshot::UserSnapshot};
 use crate::{
     domain::{Discrepancies, Discrepancy, GenerationId, LedgerError, Timestamp, UserId, Wallet},
     store::RawWallet,
@@ -9,48 +9,49 @@ use crate::{
 /// The result of a user's audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
-    /// How many records the user has.
+    /// The number of records.
     pub records: u64,
-    /// How many of them are voided.
+    /// The number of voided records.
     pub voided: u64,
-    /// One of the generations that the user was charged for.
+    /// A generation of one of the user's charges.
     pub generation: Option<GenerationId>,
-    /// What the last look at the user still found.
+    /// The discrepancies of the last comparison.
     pub discrepancies: Discrepancies,
 }
 
 impl Ledger {
-    /// Compares a user's wallet and index entries with the records. The user may be written
-    /// to meanwhile: the records are counted as of the wallet that is read first.
+    /// Compares a user's wallet and index entries with the records. Concurrent writes are
+    /// allowed: the records are compared as of the version of the wallet, which is read
+    /// first.
     ///
     /// # Errors
-    /// What every call may end with; a discrepancy is no error.
+    /// `Busy`, `StoreUnavailable` or `Internal`. A discrepancy is not an error.
     pub async fn audit(&self, user: &UserId, deadline: Timestamp) -> Result<AuditReport, LedgerError> {
-        let mut looks = 1;
+        let mut comparisons = 1;
         let mut comparison = loop {
             let (wallet, snapshot) = self.wallet_and_records(user, deadline).await?;
             let comparison = self.compare(user, wallet.as_ref(), snapshot, deadline).await?;
-            if comparison.is_clean() || looks == LOOKS {
+            if comparison.is_clean() || comparisons == COMPARISONS_MAX {
                 break comparison;
             }
-            looks += 1;
-            self.wait_for_next_look(deadline).await?;
+            comparisons += 1;
+            self.wait_before_next_comparison(deadline).await?;
         };
-        self.name_discrepancies(user, &mut comparison, deadline).await?;
+        self.identify_discrepancies(user, &mut comparison, deadline).await?;
         let (records, voided) = comparison.snapshot.rebuild.counts();
         let charges = comparison.snapshot.charges;
         let generation = charges.into_values().next().map(|(generation, _)| generation);
         Ok(AuditReport { records, voided, generation, discrepancies: comparison.discrepancies })
     }
 
-    /// The wallet, where it can be read, and then the records as of it.
+    /// Reads the wallet, if it is readable, and then the records as of its version.
     async fn wallet_and_records(
         &self,
         user: &UserId,
         deadline: Timestamp,
     ) -> Result<(Option<Wallet>, UserSnapshot), LedgerError> {
-        let kept = self.raw_wallet(user, deadline).await?;
-        let wallet = kept.as_ref().map_or_else(|| Some(Wallet::default()), RawWallet::wallet);
+        let stored_wallet = self.raw_wallet(user, deadline).await?;
+        let wallet = stored_wallet.as_ref().map_or_else(|| Some(Wallet::default()), RawWallet::wallet);
         let as_of = wallet.as_ref().and_then(|wallet| wallet.version);
         let mut snapshot = self.snapshot(user, as_of, deadline).await?;
         if as_of.is_some() && as_of < snapshot.rebuild.latest() {

@@ -1,4 +1,4 @@
-//! The audits of many users, one segment of the table at a time, until the time is up.
+//! The audits of all users of one segment of the table, up to a deadline.
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use serde::Serialize;
@@ -9,65 +9,64 @@ use crate::{
     store::ScanSegment,
 };
 
-/// How many users are audited at once.
-const AT_ONCE: usize = 4;
+/// The number of concurrent audits.
+const CONCURRENT_AUDITS: usize = 4;
 
-/// How long a run may take.
+/// The time limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditDeadline {
-    /// From then on no audit begins, except that of the first user.
-    pub last_begin: Timestamp,
-    /// When all audits must have ended.
+    /// No audit starts after this time, except that of the first user.
+    pub last_start: Timestamp,
+    /// All audits must end by this time.
     pub deadline: Timestamp,
 }
 
-/// What a run found in a segment, or in a part of it.
+/// The result of a run over a segment, or over a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditSummary {
     /// The number of the segment, from zero.
     pub segment: i32,
-    /// How many segments the table has.
+    /// The number of segments.
     pub of: i32,
-    /// How many users were audited, without those whose audit failed.
+    /// The number of audited users, without those whose audit failed.
     pub users: u64,
-    /// How many records they have.
+    /// The number of their records.
     pub records: u64,
-    /// How many of these are voided.
+    /// The number of voided records.
     pub voided: u64,
-    /// How many users have discrepancies.
+    /// The number of users with discrepancies.
     pub drifted: u64,
-    /// How many users' audits failed.
+    /// The number of users whose audit failed.
     pub failed: u64,
-    /// The last user of the run, where there are more: the next payload's `after`.
+    /// The last user of the run, if users remain: the field `after` of the next payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished_after: Option<String>,
 }
 
-/// What an audit ended with.
-type Audited = Result<AuditReport, LedgerError>;
+type AuditResult = Result<AuditReport, LedgerError>;
 
 impl Ledger {
-    /// Audits the users of a segment, behind one where one is given, and passes each result
-    /// on. A user whose audit fails is counted, and the run goes on. Where the time is up,
-    /// the summary names the last user: all before it are done.
+    /// Audits the users of a segment, after the user `after` if there is one, and calls
+    /// `on_user` with each result. If the audit of a user fails, the run counts it and
+    /// continues. If the time ends, the summary names the last audited user.
     ///
-    /// A user who needs more than the rest of the time is left for the next run. One who was
-    /// the first of the run had all of its time: that user has failed, and the next run
-    /// begins behind it.
+    /// A user whose audit exceeds the remaining time is left for the next run. If this was the
+    /// first user of the run, the audit had all of the time: it has failed, and the next run
+    /// starts after that user.
     ///
-    /// The result beside the summary is the error that ended the run, if one did: the table
-    /// cannot be read.
+    /// # Errors
+    /// The second value is the error that ended the run, if the table is unreadable.
     pub async fn audit_segment(
         &self,
         segment: ScanSegment,
         after: Option<&str>,
         deadline: AuditDeadline,
-        on_user: impl FnMut(&str, &Audited) + Send,
+        on_user: impl FnMut(&str, &AuditResult) + Send,
     ) -> (AuditSummary, Result<(), LedgerError>) {
         let mut summary = AuditSummary::new(segment);
         let users = self.users(segment, after);
-        let ended = self.audit_users(users, deadline, &mut summary, on_user).await;
-        (summary, ended)
+        let result = self.audit_users(users, deadline, &mut summary, on_user).await;
+        (summary, result)
     }
 
     async fn audit_users(
@@ -75,25 +74,28 @@ impl Ledger {
         mut users: UserScan<'_>,
         deadline: AuditDeadline,
         summary: &mut AuditSummary,
-        mut on_user: impl FnMut(&str, &Audited) + Send,
+        mut on_user: impl FnMut(&str, &AuditResult) + Send,
     ) -> Result<(), LedgerError> {
-        let (mut last, mut has_begun, mut is_over) = (None, false, false);
+        let (mut last, mut has_started, mut is_scan_complete) = (None, false, false);
         let mut audits = FuturesOrdered::new();
         loop {
-            while !is_over && audits.len() < AT_ONCE && !(has_begun && self.now() >= deadline.last_begin) {
+            while !is_scan_complete
+                && audits.len() < CONCURRENT_AUDITS
+                && !(has_started && self.now() >= deadline.last_start)
+            {
                 match users.next(deadline.deadline).await? {
-                    Some(user) => audits.push_back(self.audit_named(user, deadline.deadline)),
-                    None => is_over = true,
+                    Some(user) => audits.push_back(self.audit_user_id(user, deadline.deadline)),
+                    None => is_scan_complete = true,
                 }
-                has_begun = true;
+                has_started = true;
             }
-            let Some((user, audited)) = audits.next().await else {
-                summary.unfinished_after = last.filter(|_| !is_over);
+            let Some((user, result)) = audits.next().await else {
+                summary.unfinished_after = last.filter(|_| !is_scan_complete);
                 return Ok(());
             };
-            if let Err(error) = &audited {
+            if let Err(error) = &result {
                 let now = self.now();
-                if last.is_some() && now >= deadline.last_begin {
+                if last.is_some() && now >= deadline.last_start {
                     summary.unfinished_after = last;
                     return Ok(());
                 }
@@ -101,18 +103,20 @@ impl Ledger {
                     return Err(LedgerError::StoreUnavailable);
                 }
             }
-            on_user(&user, &audited);
-            summary.add(&audited);
+            on_user(&user, &result);
+            summary.add(&result);
             last = Some(user);
         }
     }
 
-    async fn audit_named(&self, user: String, deadline: Timestamp) -> (String, Audited) {
-        let audited = match UserId::try_from(user.clone()) {
+    async fn audit_user_id(&self, user: String, deadline: Timestamp) -> (String, AuditResult) {
+        let result = match UserId::try_from(user.clone()) {
             Ok(id) => self.audit(&id, deadline).await,
-            Err(_) => Ok(AuditReport { discrepancies: Discrepancy::NoUser.into(), ..AuditReport::default() }),
+            Err(_) => {
+                Ok(AuditReport { discrepancies: Discrepancy::InvalidUser.into(), ..AuditReport::default() })
+            }
         };
-        (user, audited)
+        (user, result)
     }
 }
 
@@ -130,8 +134,8 @@ impl AuditSummary {
         }
     }
 
-    fn add(&mut self, audited: &Audited) {
-        match audited {
+    fn add(&mut self, result: &AuditResult) {
+        match result {
             Ok(report) => {
                 self.users += 1;
                 self.records += report.records;

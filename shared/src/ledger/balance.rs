@@ -1,4 +1,4 @@
-//! Strong reads of one user's items.
+//! Strong reads of a user's items.
 
 use super::Ledger;
 use crate::{
@@ -7,22 +7,26 @@ use crate::{
 };
 
 impl Ledger {
-    /// A user's wallet, as of now; an empty one for an unknown user.
+    /// A user's wallet; an empty one if the user has none.
     ///
     /// # Errors
-    /// What every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn wallet(&self, user: &UserId, deadline: Timestamp) -> Result<Wallet, LedgerError> {
         let stored = self.read(deadline, || self.store.wallet(user)).await?;
         Ok(stored.wallet)
     }
 
-    /// All items of a user, as of now.
+    /// All items of a user.
     ///
     /// # Errors
-    /// As for every read.
-    pub async fn all(&self, user: &UserId, deadline: Timestamp) -> Result<Vec<StoredItem>, LedgerError> {
+    /// `Busy`, `StoreUnavailable` or `Internal`.
+    pub async fn all_items(
+        &self,
+        user: &UserId,
+        deadline: Timestamp,
+    ) -> Result<Vec<StoredItem>, LedgerError> {
         let mut all = Vec::new();
-        self.each_item(user, deadline, |item| all.push(item)).await?;
+        self.for_each_item(user, deadline, |item| all.push(item)).await?;
         Ok(all)
     }
 }

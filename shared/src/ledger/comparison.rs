@@ -1,39 +1,39 @@
-//! A user's records compared with the wallet and the indexes.
+//! The comparison of a user's records with the wallet and the indexes.
 
 use tokio::time::{Duration, sleep};
 
 use super::{Ledger, user_snapshot::UserSnapshot};
 use crate::domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, UserId, Wallet};
 
-/// How often a user is compared before a discrepancy is certain. A read beside a transaction
-/// may show one of its items and not yet another, and an index lags.
-pub(super) const LOOKS: u32 = 4;
+/// The number of comparisons after which a discrepancy is confirmed. A read during a
+/// transaction may return some of its items before others, and indexes lag.
+pub(super) const COMPARISONS_MAX: u32 = 4;
 
-/// How long to wait between two looks, in milliseconds.
-const LOOK_PAUSE_MILLIS: u32 = 500;
+/// The pause between two comparisons, in milliseconds.
+const COMPARISON_PAUSE_MILLIS: u32 = 500;
 
-/// What one look at a user's items found.
+/// The result of one comparison.
 pub(super) struct Comparison {
     pub(super) snapshot: UserSnapshot,
     pub(super) discrepancies: Discrepancies,
-    /// Where the timeline index differs from the records, which have no names yet.
+    /// The buckets in which the timeline index differs from the records. The records in them
+    /// have not been identified yet.
     differing_buckets: Vec<usize>,
 }
 
 impl Comparison {
-    /// Whether nothing differs.
     pub(super) fn is_clean(&self) -> bool {
         self.discrepancies.is_empty() && self.differing_buckets.is_empty()
     }
 
-    /// Whether something differs, and a repair of the wallet corrects all of it.
+    /// Whether there are discrepancies, and a repair of the wallet corrects all of them.
     pub(super) fn is_repairable(&self) -> bool {
         self.discrepancies.is_repairable() && self.differing_buckets.is_empty()
     }
 }
 
 impl Ledger {
-    /// Compares records with the wallet, where it can be read, and with the indexes.
+    /// Compares records with the wallet, if it is readable, and with the indexes.
     pub(super) async fn compare(
         &self,
         user: &UserId,
@@ -41,31 +41,31 @@ impl Ledger {
         snapshot: UserSnapshot,
         deadline: Timestamp,
     ) -> Result<Comparison, LedgerError> {
-        if !snapshot.newer.is_empty() {
-            // What this version cannot read, it cannot compare.
-            let discrepancies = snapshot.newer.clone();
+        if !snapshot.newer_formats.is_empty() {
+            // This version cannot compare items of a newer format.
+            let discrepancies = snapshot.newer_formats.clone();
             return Ok(Comparison { snapshot, discrepancies, differing_buckets: Vec::new() });
         }
         let mut discrepancies = snapshot.rebuild.discrepancies(wallet, self.now());
         let differing = self.differing_buckets(user, &snapshot.timeline, snapshot.as_of, deadline).await;
         let differing_buckets = match differing {
-            Err(LedgerError::Internal(why)) => {
-                discrepancies.insert(Discrepancy::Unreadable(why));
+            Err(LedgerError::Internal(reason)) => {
+                discrepancies.insert(Discrepancy::UnreadableItem(reason));
                 Vec::new()
             }
             differing => differing?,
         };
         for (generation, trans_no) in snapshot.charges.values() {
-            let look_up = || self.store.is_in_generation_index(user, generation, *trans_no);
-            if !self.read(deadline, look_up).await? {
-                discrepancies.insert(Discrepancy::Generation(*trans_no));
+            let is_in_index = || self.store.is_in_generation_index(user, generation, *trans_no);
+            if !self.read(deadline, is_in_index).await? {
+                discrepancies.insert(Discrepancy::GenerationIndex(*trans_no));
             }
         }
         Ok(Comparison { snapshot, discrepancies, differing_buckets })
     }
 
-    /// The discrepancies of the last look, with the records' names.
-    pub(super) async fn name_discrepancies(
+    /// Identifies the records that differ in the timeline index.
+    pub(super) async fn identify_discrepancies(
         &self,
         user: &UserId,
         comparison: &mut Comparison,
@@ -73,22 +73,22 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let (as_of, buckets) = (comparison.snapshot.as_of, std::mem::take(&mut comparison.differing_buckets));
         if !buckets.is_empty() {
-            let of_timeline = self.name_timeline_discrepancies(user, as_of, &buckets, deadline).await?;
-            comparison.discrepancies.extend(of_timeline.named().cloned());
-            comparison.discrepancies.insert_unnamed(of_timeline.unnamed());
+            let of_timeline = self.identify_timeline_discrepancies(user, as_of, &buckets, deadline).await?;
+            comparison.discrepancies.extend(of_timeline.listed().cloned());
+            comparison.discrepancies.insert_unlisted(of_timeline.unlisted());
         }
         Ok(())
     }
 
-    /// Waits until what was just written is visible everywhere.
+    /// Waits until recent writes are visible in all reads.
     ///
     /// # Errors
-    /// `Busy` where the deadline comes first.
-    pub(super) async fn wait_for_next_look(&self, deadline: Timestamp) -> Result<(), LedgerError> {
-        if self.now().plus_millis(LOOK_PAUSE_MILLIS.into()) >= deadline {
+    /// `Busy` if the deadline is earlier.
+    pub(super) async fn wait_before_next_comparison(&self, deadline: Timestamp) -> Result<(), LedgerError> {
+        if self.now().plus_millis(COMPARISON_PAUSE_MILLIS.into()) >= deadline {
             return Err(LedgerError::Busy);
         }
-        sleep(Duration::from_millis(LOOK_PAUSE_MILLIS.into())).await;
+        sleep(Duration::from_millis(COMPARISON_PAUSE_MILLIS.into())).await;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The one write path: read, decide, commit and retry, for every command.
+//! The write path of all commands: read, decide, commit and retry.
 
 use std::pin::pin;
 
@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Ledger, retry::RetryState};
 use crate::{
     domain::{
-        Command, Effect, InvocationId, LedgerError, OldRows, Plan, Read, ReadRecord, RecordKey, Step,
-        Timestamp, TransType, UserId, View,
+        Command, Effect, InvocationId, LedgerError, OldRows, Plan, ReadRequest, RecordKey, RecordLookup,
+        Step, Timestamp, TransType, UserId, View,
     },
     invocation_metrics::{self, CreditFlow},
     store::{Commit, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
@@ -18,20 +18,20 @@ use crate::{
 /// One invocation of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation {
-    /// When all must be done.
+    /// All calls must end by this time.
     pub deadline: Timestamp,
-    /// Which delivery it is; absent where no delivery is ever repeated.
+    /// The id of the delivery; absent if deliveries are never repeated.
     delivery: Option<InvocationId>,
 }
 
 impl Invocation {
-    /// One that is delivered once.
+    /// An invocation that is delivered once.
     pub fn until(deadline: Timestamp) -> Invocation {
         Invocation { deadline, delivery: None }
     }
 
-    /// The same, delivered under a request id: Lambda delivers an event again under the
-    /// same one, and a request without an identity is then done once.
+    /// Sets Lambda's request id. If Lambda delivers an event again, the id is the same, and a
+    /// request without an identity takes effect once.
     pub fn delivered_as(self, request_id: &str) -> Invocation {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, request_id.as_bytes());
         Invocation { delivery: (!request_id.is_empty()).then(|| InvocationId::new(id)), ..self }
@@ -42,27 +42,27 @@ impl Ledger {
     /// Executes a command:
     ///
     /// ```text
-    /// read -> next -> commit                                  -> next ... -> answer
-    ///                    a record is in the way: it is known  -> next
-    ///                    the wallet has moved: it is known    -> next
-    ///                    a conflict: pause, read the wallet   -> next
+    /// read -> next -> commit                                      -> next ... -> answer
+    ///                    the record exists: add it to the view    -> next
+    ///                    the wallet changed: add it to the view   -> next
+    ///                    conflict: pause, read the wallet         -> next
     /// ```
     ///
     /// # Errors
-    /// What the command refuses with, and `Busy`, `StoreUnavailable` or `Internal`.
+    /// The rejection of the command, or `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn execute<C: Command>(
         &self,
         command: &C,
         invocation: &Invocation,
     ) -> Result<C::Answer, LedgerError> {
         let mut execution = Execution::new(self, command.user(), invocation);
-        let ended = execution.run(command).await;
+        let result = execution.run(command).await;
         record_flows(&execution.view);
-        ended.and_then(|()| command.answer(execution.view, self.now()))
+        result.and_then(|()| command.answer(execution.view, self.now()))
     }
 }
 
-/// Records the credits that this invocation has moved, in its metrics.
+/// Records the credits that this invocation moved in its metrics.
 fn record_flows(view: &View) {
     for change in view.own_changes() {
         match change.effect {
@@ -80,12 +80,12 @@ fn record_flows(view: &View) {
     }
 }
 
-/// A command on its way.
+/// The execution of a command.
 struct Execution<'a> {
     ledger: &'a Ledger,
     user: &'a UserId,
     view: View,
-    /// What the stored wallet has besides the view's.
+    /// The attributes of the stored wallet that this version does not use.
     unknown: UnknownAttributes,
     retries: RetryState,
 }
@@ -113,8 +113,8 @@ impl<'a> Execution<'a> {
                     self.commit(plan).await?;
                 }
                 Step::Read(read) => {
-                    // What an immediate read has not shown needs time to become visible.
-                    if rereads > 0 && !matches!(read, Read::Generation(_)) {
+                    // The change was not visible in an immediate read, so wait.
+                    if rereads > 0 && !matches!(read, ReadRequest::Generation(_)) {
                         self.ledger.pause(&mut self.retries, LedgerError::Busy).await?;
                     }
                     rereads += 1;
@@ -124,21 +124,21 @@ impl<'a> Execution<'a> {
         }
     }
 
-    async fn read(&mut self, read: Read) -> Result<(), LedgerError> {
+    async fn read(&mut self, read: ReadRequest) -> Result<(), LedgerError> {
         let (ledger, user, deadline) = (self.ledger, self.user, self.retries.deadline());
         match read {
-            Read::Wallet => {
+            ReadRequest::Wallet => {
                 let wallet = ledger.read_with(&mut self.retries, || ledger.store.wallet(user)).await?;
                 self.set_wallet(wallet);
             }
-            Read::WalletAndRecord(key) => {
+            ReadRequest::WalletAndRecord(key) => {
                 let wallet = ledger.read(deadline, || ledger.store.wallet(user));
                 let record = ledger.read(deadline, || ledger.store.record(user, &key));
                 let (wallet, record) = try_join!(wallet, record)?;
                 self.set_wallet(wallet);
                 self.view.set_record(record);
             }
-            Read::Generation(generation) => {
+            ReadRequest::Generation(generation) => {
                 let mut from = None;
                 loop {
                     let page = || ledger.store.charges(user, &generation, from.clone());
@@ -149,9 +149,9 @@ impl<'a> Execution<'a> {
                     }
                     from = next;
                 }
-                self.view.set_complete();
+                self.view.set_generation_complete();
             }
-            Read::Snapshot(keys) => self.read_snapshot(&keys).await?,
+            ReadRequest::Snapshot(keys) => self.read_snapshot(&keys).await?,
         }
         Ok(())
     }
@@ -170,40 +170,44 @@ impl<'a> Execution<'a> {
         self.view.set_wallet(stored.wallet);
     }
 
-    /// Commits a plan, or learns why not. The same transaction is sent again under the
-    /// same token until its outcome is known, so that what was done by a call whose
-    /// answer was lost is not done twice.
+    /// Commits a plan, or reads why it cannot be committed. If the outcome of a call is
+    /// unknown, the same transaction is sent again with the same token, so that it takes
+    /// effect once.
     async fn commit(&mut self, plan: Plan) -> Result<(), LedgerError> {
         let (ledger, token) = (self.ledger, self.ledger.request_token());
-        let mut is_unknown = false;
+        let mut is_outcome_unknown = false;
         loop {
             match self.send(&plan, token).await {
                 Ok(Commit::Done) => {
-                    self.retries.progressed();
+                    self.retries.reset_after_commit();
                     self.view.set_committed(plan);
                     return Ok(());
                 }
                 Ok(Commit::Refused { wallet, records, old_rows }) => {
-                    return self.refused(wallet, records, old_rows).await;
+                    return self.add_existing(wallet, records, old_rows).await;
                 }
-                // `Busy` would say that nothing was done.
-                Ok(Commit::Conflict) if is_unknown => {
+                // `Busy` means that nothing was written, which is not certain here.
+                Ok(Commit::Conflict) if is_outcome_unknown => {
                     ledger.pause(&mut self.retries, LedgerError::StoreUnavailable).await?;
                 }
                 Ok(Commit::Conflict) => {
-                    self.shrink(&plan);
+                    self.halve_limit(&plan);
                     ledger.pause(&mut self.retries, LedgerError::Busy).await?;
-                    return self.read(Read::Wallet).await;
+                    return self.read(ReadRequest::Wallet).await;
                 }
-                Err(StoreError::TokenMismatch(_)) if is_unknown => return self.look_up(&plan).await,
-                Err(StoreError::DeadlineExceeded) if is_unknown => return Err(LedgerError::StoreUnavailable),
+                Err(StoreError::TokenMismatch(_)) if is_outcome_unknown => {
+                    return self.read_outcome(&plan).await;
+                }
+                Err(StoreError::DeadlineExceeded) if is_outcome_unknown => {
+                    return Err(LedgerError::StoreUnavailable);
+                }
                 Err(error) => {
-                    is_unknown |= matches!(error, StoreError::Unavailable(_));
-                    ledger.classify_failure(error, &mut self.retries).await?;
-                    // What gets no answer may be too much.
+                    is_outcome_unknown |= matches!(error, StoreError::Unavailable(_));
+                    ledger.pause_after_failure(error, &mut self.retries).await?;
+                    // A transaction without a response may be too large.
                     if plan.changes.len() > 1 {
-                        self.shrink(&plan);
-                        return self.look_up(&plan).await;
+                        self.halve_limit(&plan);
+                        return self.read_outcome(&plan).await;
                     }
                 }
             }
@@ -217,44 +221,44 @@ impl<'a> Execution<'a> {
         self.ledger.time_commit(&mut self.retries, call).await
     }
 
-    /// A condition failed. A record that was found goes before everything else. The wallet
-    /// that was found is used at once the first time. A second refusal means that many are
-    /// at this wallet: then a pause, and the wallet of after the pause, because a plan that
-    /// has waited fails, and a failed transaction costs more than a read.
-    async fn refused(
+    /// Adds the existing items after a failed condition. An existing record decides the
+    /// request. A changed wallet is used at once the first time. After the second failure
+    /// there are many writers: pause first, then read the wallet, because a failed
+    /// transaction costs more than a read.
+    async fn add_existing(
         &mut self,
         wallet: Option<StoredWallet>,
-        records: Vec<ReadRecord>,
+        records: Vec<RecordLookup>,
         old_rows: OldRows,
     ) -> Result<(), LedgerError> {
-        let is_record_found = !records.is_empty() || !old_rows.is_empty();
+        let has_record = !records.is_empty() || !old_rows.is_empty();
         self.view.set_old_rows(old_rows);
         records.into_iter().for_each(|record| self.view.set_record(record));
         match wallet {
-            Some(wallet) if is_record_found || self.retries.is_first_move() => self.set_wallet(wallet),
-            None if is_record_found => {}
+            Some(wallet) if has_record || self.retries.is_first_wallet_change() => self.set_wallet(wallet),
+            None if has_record => {}
             _ => {
                 self.ledger.pause(&mut self.retries, LedgerError::Busy).await?;
-                self.read(Read::Wallet).await?;
+                self.read(ReadRequest::Wallet).await?;
             }
         }
         Ok(())
     }
 
-    /// Reads what a plan of unknown outcome was about, as of one moment. It may still be
-    /// committed later, so that nothing may be called undone from now on.
-    async fn look_up(&mut self, plan: &Plan) -> Result<(), LedgerError> {
-        self.retries.set_unknown();
+    /// Reads a snapshot of the records of a plan whose outcome is unknown. DynamoDB may still
+    /// commit it, so from now on no error may say that nothing was written.
+    async fn read_outcome(&mut self, plan: &Plan) -> Result<(), LedgerError> {
+        self.retries.set_outcome_unknown();
         let keys: Vec<_> = plan.changes.iter().map(|change| change.after().0.clone()).collect();
         self.read_snapshot(&keys).await?;
-        self.retries.answered();
+        self.retries.reset_unanswered();
         Ok(())
     }
 
-    /// Halves what the next transaction may change, after one of several records met
-    /// contention or got no answer.
-    fn shrink(&mut self, plan: &Plan) {
+    /// Halves the number of records in the next transaction, after one with several records
+    /// met contention or got no response.
+    fn halve_limit(&mut self, plan: &Plan) {
         let records = plan.changes.len().div_ceil(2);
-        self.view.room.records = self.view.room.records.min(records.max(1));
+        self.view.limits.records = self.view.limits.records.min(records.max(1));
     }
 }

@@ -1,4 +1,4 @@
-//! The charges of a generation, and the user whose they are.
+//! The charges of a generation, and their owner.
 
 use tokio::try_join;
 
@@ -8,21 +8,20 @@ use crate::{
     store::IndexEdge,
 };
 
-/// How many allocations a page of charges shows at most, so that an answer stays
-/// within the 6 MB of a synchronous Lambda response at 400 bytes each.
-const SHOWN_ALLOCATIONS_MAX: usize = 10_000;
+/// The largest number of allocations on a page of charges. At 400 bytes each, the response
+/// stays within the 6 MB of a synchronous Lambda response.
+const PAGE_ALLOCATIONS_MAX: usize = 10_000;
 
-/// A user, and a page of that user's charges of a generation.
+/// The owner of a generation, and a page of its charges.
 pub type GenerationPage = (UserId, Page<Charge>);
 
 impl Ledger {
-    /// The charges of a generation, newest first, voided ones too; of the user
-    /// given, or of the one user whom the index shows.
+    /// The charges of a generation, newest first, including voided ones: those of the given
+    /// user, or else of the owner in the index.
     ///
     /// # Errors
-    /// `ChargeNotFound`, `IdempotencyConflict` where the index shows two users
-    /// and none is given, and what every call may end with: `Busy`,
-    /// `StoreUnavailable`, `Internal`.
+    /// `ChargeNotFound`; `IdempotencyConflict` if no user is given and the index has two;
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn generation(
         &self,
         generation: &GenerationId,
@@ -33,63 +32,63 @@ impl Ledger {
     ) -> Result<GenerationPage, LedgerError> {
         let user = match user {
             Some(user) => user.clone(),
-            None => self.owner(generation, deadline).await?,
+            None => self.generation_owner(generation, deadline).await?,
         };
-        let find = || self.store.generation_charges(generation, &user, before, limit + 1);
-        let mut places = self.read(deadline, find).await?;
-        if places.is_empty() && before.is_none() {
+        let look_up = || self.store.generation_charges(generation, &user, before, limit + 1);
+        let mut keys = self.read(deadline, look_up).await?;
+        if keys.is_empty() && before.is_none() {
             return Err(LedgerError::ChargeNotFound);
         }
-        let mut has_more = places.len() > limit;
-        places.truncate(limit);
-        let found = places.len();
-        let mut records = Vec::with_capacity(found);
-        let mut tries = RetryState::until(deadline);
-        while !places.is_empty() {
-            let (mut charges, left) =
-                self.read(deadline, || self.store.charges_by_keys(places.clone())).await?;
+        let mut has_more = keys.len() > limit;
+        keys.truncate(limit);
+        let count = keys.len();
+        let mut records = Vec::with_capacity(count);
+        let mut retries = RetryState::until(deadline);
+        while !keys.is_empty() {
+            let (mut charges, unread) =
+                self.read(deadline, || self.store.charges_by_keys(keys.clone())).await?;
             records.append(&mut charges);
-            places = left;
-            if !places.is_empty() {
-                self.pause(&mut tries, LedgerError::Busy).await?;
+            keys = unread;
+            if !keys.is_empty() {
+                self.pause(&mut retries, LedgerError::Busy).await?;
             }
         }
-        if records.len() < found {
+        if records.len() < count {
             return Err(LedgerError::Internal(format!(
-                "the index shows charges of {generation} that are not there"
+                "the index contains charges of {generation} that do not exist"
             )));
         }
         records.sort_by_key(|charge: &Charge| std::cmp::Reverse(charge.trans_no));
-        let shown = showable(&records);
-        has_more |= shown < records.len();
-        records.truncate(shown);
+        let len = page_len(&records);
+        has_more |= len < records.len();
+        records.truncate(len);
         let next = records.last().map(|charge| charge.trans_no).filter(|_| has_more);
         Ok((user, Page { records, next }))
     }
 
-    /// The user whose charges of a generation the index shows.
-    pub(super) async fn owner(
+    /// The user of a generation in the index.
+    pub(super) async fn generation_owner(
         &self,
         generation: &GenerationId,
         deadline: Timestamp,
     ) -> Result<UserId, LedgerError> {
-        let end = |end| self.read(deadline, move || self.store.user_at_edge(generation, end));
-        match try_join!(end(IndexEdge::First), end(IndexEdge::Last))? {
+        let user_at = |edge| self.read(deadline, move || self.store.user_at_edge(generation, edge));
+        match try_join!(user_at(IndexEdge::First), user_at(IndexEdge::Last))? {
             (Some(first), Some(last)) if first == last => Ok(first),
             (None, _) | (_, None) => Err(LedgerError::ChargeNotFound),
             _ => Err(LedgerError::IdempotencyConflict(
-                "two users have charges of this generation: name the user_uuid",
+                "Two users have charges of this generation. Send `user_uuid`.",
             )),
         }
     }
 }
 
-/// How many of these charges one answer has room for; at least one.
-fn showable(charges: &[Charge]) -> usize {
+/// The number of these charges that fit into one response; at least one.
+fn page_len(charges: &[Charge]) -> usize {
     let mut allocations = 0;
     let fits = |charge: &&Charge| {
         allocations += charge.allocations.len();
-        allocations <= SHOWN_ALLOCATIONS_MAX
+        allocations <= PAGE_ALLOCATIONS_MAX
     };
     charges.iter().take_while(fits).count().max(1)
 }
@@ -119,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_charges_while_their_allocations_fit_and_one_at_least() {
-        for (allocations, shown) in [
+    fn page_len_is_limited_by_allocations_and_at_least_one() {
+        for (allocations, len) in [
             (&[1, 1, 1][..], 3),
             (&[5_000, 5_000], 2),
             (&[5_000, 5_000, 1], 2),
@@ -128,7 +127,7 @@ mod tests {
             (&[20_000, 1], 1),
         ] {
             let charges: Vec<_> = allocations.iter().map(|allocations| charge(*allocations)).collect();
-            assert_eq!(showable(&charges), shown, "{allocations:?}");
+            assert_eq!(page_len(&charges), len, "{allocations:?}");
         }
     }
 }

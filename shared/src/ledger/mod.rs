@@ -1,4 +1,4 @@
-//! The use cases: commands through one write path, and the reads, one file each.
+//! The use cases: commands through one write path, reads, audit and repair.
 
 mod audit;
 mod audit_batch;
@@ -36,75 +36,72 @@ use crate::{
     store::{RequestToken, Store},
 };
 
-/// The ledger on one table.
+/// The ledger of one DynamoDB table.
 pub struct Ledger {
     store: Store,
-    sources: Sources,
+    clock_and_random: ClockAndRandom,
     contention_millis: i64,
 }
 
-/// How long contention is fought, since the last progress, before a call is `Busy`. A hot
-/// wallet must not hold an account's concurrency for as long as its invocations may take.
+/// The time since the last commit after which a call in contention returns `Busy`. A hot
+/// wallet must not occupy an account's concurrency until the deadlines of its invocations.
 const CONTENTION_MILLIS: i64 = 3_000;
 
-/// Where time and chance come from. Nothing else in the ledger asks for either,
-/// so that a test can give both.
-pub struct Sources {
-    /// The time.
+/// The clock and the random source of a ledger. It uses no others, so a test can replace
+/// both.
+pub struct ClockAndRandom {
+    /// Returns the time.
     pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    /// A random UUID version 4.
+    /// Returns a random UUID version 4.
     pub random: Box<dyn Fn() -> Uuid + Send + Sync>,
 }
 
-impl Sources {
-    /// The machine's own.
-    pub fn system() -> Sources {
-        Sources { now: Box::new(system_time), random: Box::new(Uuid::new_v4) }
+impl ClockAndRandom {
+    /// The clock and the random source of the system.
+    pub fn system() -> ClockAndRandom {
+        ClockAndRandom { now: Box::new(system_time), random: Box::new(Uuid::new_v4) }
     }
 }
 
-/// The machine's time, cut to milliseconds.
 fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let millis = i64::try_from(since.as_millis()).ok();
-    millis
-        .and_then(Timestamp::from_millis)
-        .expect("the machine's clock stands between the years 1970 and 9999")
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = i64::try_from(elapsed.as_millis()).ok();
+    millis.and_then(Timestamp::from_millis).expect("the system clock is between the years 1970 and 9999")
 }
 
 impl Ledger {
-    /// The ledger on this table.
-    pub fn new(store: Store, sources: Sources) -> Ledger {
-        Ledger { store, sources, contention_millis: CONTENTION_MILLIS }
+    /// The ledger of the table of a store.
+    pub fn new(store: Store, clock_and_random: ClockAndRandom) -> Ledger {
+        Ledger { store, clock_and_random, contention_millis: CONTENTION_MILLIS }
     }
 
-    /// The same with another time for contention, in milliseconds: an operator's command
-    /// waits until a table that throttles has grown.
+    /// Sets the time, in milliseconds, for which a call retries under contention. The default
+    /// is 3 s. An operator's command can wait longer for a throttled table.
     pub fn with_contention_budget(self, millis: i64) -> Ledger {
         Ledger { contention_millis: millis, ..self }
     }
 
-    /// The time.
+    /// The time of the clock.
     pub fn now(&self) -> Timestamp {
-        (self.sources.now)()
+        (self.clock_and_random.now)()
     }
 
-    /// Makes the way to the table, as [`Store::warm`] says.
+    /// Connects to the table; see [`Store::warm`].
     pub async fn warm(&self) {
         self.store.warm().await;
     }
 
-    /// A random number of this range.
+    /// A random number of a range.
     pub fn random_number(&self, range: RangeInclusive<u64>) -> u64 {
-        let (_, bits) = (self.sources.random)().as_u64_pair();
+        let (_, bits) = (self.clock_and_random.random)().as_u64_pair();
         range.start() + bits % (range.end() - range.start() + 1)
     }
 
     fn invocation_id(&self) -> InvocationId {
-        InvocationId::new((self.sources.random)())
+        InvocationId::new((self.clock_and_random.random)())
     }
 
     fn request_token(&self) -> RequestToken {
-        RequestToken::new((self.sources.random)())
+        RequestToken::new((self.clock_and_random.random)())
     }
 }

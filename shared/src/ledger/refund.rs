@@ -1,31 +1,30 @@
-//! Refunds: finds whose a generation is where the request does not say.
+//! Refunds, with the look-up of the user if the request has none.
 
 use super::{Invocation, Ledger};
 use crate::{
-    domain::{LedgerError, Refund, RefundRequest, Refunded},
+    domain::{LedgerError, Refund, RefundRequest, RefundResult},
     invocation_metrics,
 };
 
 impl Ledger {
-    /// Voids every live charge that the request addresses and gives each pack back what
-    /// was taken from it.
+    /// Voids every live charge that the request addresses, and returns the credits to their
+    /// packs.
     ///
     /// # Errors
-    /// `ChargeNotFound` and `IdempotencyConflict` where the index shows no user or two for
-    /// the generation, `LimitExceeded` where more packs would come back than one item
-    /// holds, and what every command may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `ChargeNotFound` or `IdempotencyConflict` if no user is given and the index has none or
+    /// two; `LimitExceeded` for too many packs; `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn refund(
         &self,
         request: &RefundRequest,
         invocation: &Invocation,
-    ) -> Result<Refunded, LedgerError> {
+    ) -> Result<RefundResult, LedgerError> {
         let user = match &request.user {
             Some(user) => user.clone(),
-            None => self.owner(&request.generation, invocation.deadline).await?,
+            None => self.generation_owner(&request.generation, invocation.deadline).await?,
         };
         invocation_metrics::set_subject(Some(&user), Some(&request.generation));
-        let refunded = self.execute(&Refund { user: &user, request }, invocation).await?;
-        invocation_metrics::record(|metrics| metrics.outcome = Some(refunded.outcome.name()));
-        Ok(refunded)
+        let result = self.execute(&Refund { user: &user, request }, invocation).await?;
+        invocation_metrics::record(|metrics| metrics.outcome = Some(result.outcome.name()));
+        Ok(result)
     }
 }

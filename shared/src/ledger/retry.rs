@@ -1,4 +1,4 @@
-//! One policy for every call: what is retried, after which pause, and until when.
+//! The retry policy of all calls: which failures are retried, the pauses, and the limits.
 
 use std::pin::{Pin, pin};
 
@@ -11,27 +11,27 @@ use crate::{
     store::{Commit, StoreError},
 };
 
-/// The first pause is at most this long, or as long as the last transaction took
-/// if that is longer; each further one at most twice the one before. A pause is
-/// drawn evenly from zero to that ("full jitter").
+/// The limit of the first pause, or the duration of the last transaction if that is longer.
+/// The limit doubles with each pause. A pause is uniformly random up to the limit ("full
+/// jitter").
 const PAUSE_FIRST_MILLIS: i64 = 40;
-/// No pause is longer than this, or than four times the last transaction: an
-/// engine that is slow because it has too many requests gets fewer.
+/// The largest limit of a pause, or four times the duration of the last transaction if that is
+/// longer, so that an overloaded engine gets fewer requests.
 const PAUSE_MAX_MILLIS: i64 = 500;
-/// How often a call that got no answer is sent.
-const UNANSWERED_MAX: u32 = 4;
+/// The number of consecutive calls without a response after which the work fails.
+const UNANSWERED_CALLS_MAX: u32 = 4;
 
-/// The retries of one piece of work.
+/// The retries of one execution.
 pub(super) struct RetryState {
     deadline: Timestamp,
     pauses: u32,
     unanswered: u32,
-    has_moved: bool,
-    /// Since when the work meets contention.
+    has_wallet_changed: bool,
+    /// The time of the first contention since the last commit.
     contended_since: Option<Timestamp>,
-    /// Whether a transaction of unknown outcome was left behind.
-    is_unknown: bool,
-    /// How long the last transaction took.
+    /// Whether the outcome of an earlier transaction is unknown.
+    is_outcome_unknown: bool,
+    /// The duration of the last transaction.
     round_trip_millis: i64,
 }
 
@@ -41,9 +41,9 @@ impl RetryState {
             deadline,
             pauses: 0,
             unanswered: 0,
-            has_moved: false,
+            has_wallet_changed: false,
             contended_since: None,
-            is_unknown: false,
+            is_outcome_unknown: false,
             round_trip_millis: 0,
         }
     }
@@ -52,31 +52,31 @@ impl RetryState {
         self.deadline
     }
 
-    /// Whether the wallet has moved for the first time; it counts as a retry.
-    pub(super) fn is_first_move(&mut self) -> bool {
-        let is_first = !std::mem::replace(&mut self.has_moved, true);
+    /// Whether this is the first changed wallet since the last commit. It counts as a retry.
+    pub(super) fn is_first_wallet_change(&mut self) -> bool {
+        let is_first = !std::mem::replace(&mut self.has_wallet_changed, true);
         invocation_metrics::record(|metrics| metrics.retries += u64::from(is_first));
         is_first
     }
 
-    /// A transaction was committed: the next one has a budget of its own.
-    pub(super) fn progressed(&mut self) {
-        (self.pauses, self.unanswered, self.has_moved, self.contended_since) = (0, 0, false, None);
+    /// Resets the limits after a commit.
+    pub(super) fn reset_after_commit(&mut self) {
+        (self.pauses, self.unanswered, self.has_wallet_changed, self.contended_since) = (0, 0, false, None);
     }
 
-    /// DynamoDB answers again: what got no answer may have been too large.
-    pub(super) fn answered(&mut self) {
+    /// Resets the count of calls without a response.
+    pub(super) fn reset_unanswered(&mut self) {
         self.unanswered = 0;
     }
 
-    /// From now on nothing may be called undone.
-    pub(super) fn set_unknown(&mut self) {
-        self.is_unknown = true;
+    /// Prevents `Busy`, which means that nothing was written.
+    pub(super) fn set_outcome_unknown(&mut self) {
+        self.is_outcome_unknown = true;
     }
 }
 
 impl Ledger {
-    /// Calls until there is an answer.
+    /// Reads with retries.
     pub(super) async fn read<T, Call, Answer>(
         &self,
         deadline: Timestamp,
@@ -89,7 +89,7 @@ impl Ledger {
         self.read_with(&mut RetryState::until(deadline), call).await
     }
 
-    /// The same as a part of other work.
+    /// Reads with the retries of an execution.
     pub(super) async fn read_with<T, Call, Answer>(
         &self,
         retries: &mut RetryState,
@@ -102,78 +102,80 @@ impl Ledger {
         loop {
             match self.call_with_deadline(retries.deadline, pin!(call())).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.classify_failure(error, retries).await?,
+                Err(error) => self.pause_after_failure(error, retries).await?,
             }
         }
     }
 
-    /// Sends a transaction once, and measures it.
+    /// Sends a transaction once, and measures its duration.
     pub(super) async fn time_commit(
         &self,
         retries: &mut RetryState,
         send: Pin<&mut impl Future<Output = Result<Commit, StoreError>>>,
     ) -> Result<Commit, StoreError> {
-        let began = self.now();
-        let ended = match self.call_with_deadline(retries.deadline, send).await {
+        let started_at = self.now();
+        let result = match self.call_with_deadline(retries.deadline, send).await {
             Err(StoreError::Contended) => Ok(Commit::Conflict),
-            ended => ended,
+            result => result,
         };
-        retries.round_trip_millis = (self.now().millis() - began.millis()).min(PAUSE_MAX_MILLIS);
-        if matches!(ended, Ok(Commit::Refused { .. } | Commit::Conflict)) {
+        retries.round_trip_millis = (self.now().millis() - started_at.millis()).min(PAUSE_MAX_MILLIS);
+        if matches!(result, Ok(Commit::Refused { .. } | Commit::Conflict)) {
             invocation_metrics::record(|metrics| metrics.conflicts += 1);
         }
-        ended
+        result
     }
 
-    /// No call outlives the deadline, and none begins after it. The future is pinned by the
-    /// caller: it is several kilobytes, and each move is a copy.
+    /// Ends a call at the deadline, and starts none after it. The caller pins the future,
+    /// because it has several kilobytes and each move is a copy.
     async fn call_with_deadline<T>(
         &self,
         deadline: Timestamp,
         call: Pin<&mut impl Future<Output = Result<T, StoreError>>>,
     ) -> Result<T, StoreError> {
-        let Ok(left @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
+        let Ok(millis @ 1..) = u64::try_from(deadline.millis() - self.now().millis()) else {
             return Err(StoreError::DeadlineExceeded);
         };
         invocation_metrics::record(|metrics| metrics.round_trips += 1);
-        let late = || Err(StoreError::Unavailable("no answer before the deadline".to_owned()));
-        timeout(Duration::from_millis(left), call).await.unwrap_or_else(|_| late())
+        let no_answer = || Err(StoreError::Unavailable("no response before the deadline".to_owned()));
+        timeout(Duration::from_millis(millis), call).await.unwrap_or_else(|_| no_answer())
     }
 
-    /// Pauses after a failure that may be retried.
+    /// Pauses after a failure that can be retried.
     ///
     /// # Errors
-    /// What a caller gets where it may not.
-    pub(super) async fn classify_failure(
+    /// The error for the caller, if it cannot be retried.
+    pub(super) async fn pause_after_failure(
         &self,
         error: StoreError,
         retries: &mut RetryState,
     ) -> Result<(), LedgerError> {
         match error {
             StoreError::Contended => self.pause(retries, LedgerError::Busy).await,
-            StoreError::DeadlineExceeded if retries.contended_since.is_some() && !retries.is_unknown => {
+            StoreError::DeadlineExceeded
+                if retries.contended_since.is_some() && !retries.is_outcome_unknown =>
+            {
                 Err(LedgerError::Busy)
             }
             StoreError::DeadlineExceeded => Err(LedgerError::StoreUnavailable),
-            StoreError::Unavailable(why) => {
+            StoreError::Unavailable(reason) => {
                 retries.unanswered += 1;
-                tracing::warn!(why, unanswered = retries.unanswered, "DynamoDB did not answer");
-                if retries.unanswered < UNANSWERED_MAX {
+                tracing::warn!(reason, unanswered = retries.unanswered, "DynamoDB did not respond");
+                if retries.unanswered < UNANSWERED_CALLS_MAX {
                     self.pause(retries, LedgerError::StoreUnavailable).await
                 } else {
                     Err(LedgerError::StoreUnavailable)
                 }
             }
-            StoreError::Denied(why) => {
-                tracing::error!(why, "DynamoDB refused the service's credentials");
+            StoreError::Denied(reason) => {
+                tracing::error!(reason, "DynamoDB rejected the credentials");
                 Err(LedgerError::StoreUnavailable)
             }
-            StoreError::NewerFormat(why) => {
-                tracing::error!(why, "an item needs a newer version of the service");
+            StoreError::NewerFormat(reason) => {
+                tracing::error!(reason, "an item has a newer format than this version reads");
                 Err(LedgerError::StoreUnavailable)
             }
-            StoreError::TokenMismatch(why) | StoreError::Corrupt(why) | StoreError::Other(why) => {
-                Err(LedgerError::Internal(why))
+            StoreError::TokenMismatch(reason) | StoreError::Corrupt(reason) | StoreError::Other(reason) => {
+                Err(LedgerError::Internal(reason))
             }
         }
     }
@@ -181,28 +183,30 @@ impl Ledger {
     /// Pauses before a retry.
     ///
     /// # Errors
-    /// `too_late` where the deadline, or the time for contention, has passed.
+    /// `timeout_error` if the deadline, or the time for contention, has passed.
     pub(super) async fn pause(
         &self,
         retries: &mut RetryState,
-        too_late: LedgerError,
+        timeout_error: LedgerError,
     ) -> Result<(), LedgerError> {
         invocation_metrics::record(|metrics| metrics.retries += 1);
         let now = self.now();
-        let too_late = if retries.is_unknown { LedgerError::StoreUnavailable } else { too_late };
-        let mut left = retries.deadline.millis() - now.millis();
-        if too_late == LedgerError::Busy {
+        let timeout_error =
+            if retries.is_outcome_unknown { LedgerError::StoreUnavailable } else { timeout_error };
+        let mut remaining = retries.deadline.millis() - now.millis();
+        if timeout_error == LedgerError::Busy {
             let since = *retries.contended_since.get_or_insert(now);
-            left = left.min(since.millis() + self.contention_millis - now.millis());
+            remaining = remaining.min(since.millis() + self.contention_millis - now.millis());
         }
-        if left <= 0 {
-            return Err(too_late);
+        if remaining <= 0 {
+            return Err(timeout_error);
         }
         let first = retries.round_trip_millis.max(PAUSE_FIRST_MILLIS);
-        let most = (first << retries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * retries.round_trip_millis));
+        let longest =
+            (first << retries.pauses.min(16)).min(PAUSE_MAX_MILLIS.max(4 * retries.round_trip_millis));
         retries.pauses += 1;
-        let drawn = (self.sources.random)().as_u128() % u128::from(most.unsigned_abs());
-        let pause = u64::try_from(drawn).unwrap_or(0).min(left.unsigned_abs());
+        let random = (self.clock_and_random.random)().as_u128() % u128::from(longest.unsigned_abs());
+        let pause = u64::try_from(random).unwrap_or(0).min(remaining.unsigned_abs());
         sleep(Duration::from_millis(pause)).await;
         Ok(())
     }

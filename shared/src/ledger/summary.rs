@@ -1,34 +1,33 @@
-//! A user's sums: over all time from the wallet, or of a range from the timeline index.
+//! A user's summary: over all time from the wallet, or of a range from the timeline index.
 
 use tokio::try_join;
 
 use super::Ledger;
-use crate::domain::{LedgerError, Limit, Summary, Timestamp, TransNo, UserId, Wallet};
+use crate::domain::{LedgerError, LedgerLimit, Summary, Timestamp, TransNo, UserId, Wallet};
 
-/// How many records the summary of a range counts at most: some 60 pages of 1 MB, which a
-/// request can read before its deadline.
+/// The largest number of records in a range: about 60 pages of 1 MB, which a request can read
+/// before its deadline.
 const RECORDS_MAX: usize = 100_000;
 
-/// How many records a summary reads at a time; a page of DynamoDB ends by
-/// itself at 1 MB.
-const SUMMED_AT_ONCE: usize = 5_000;
+/// The number of entries of one read. DynamoDB also ends a page at 1 MB.
+const ENTRIES_PER_READ: usize = 5_000;
 
-/// The range of a summary; at least one end is given.
+/// The range of a summary, with at least one end.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryRange {
-    /// From this moment on.
+    /// The start; included.
     pub from: Option<Timestamp>,
-    /// Until before this moment.
+    /// The end; excluded.
     pub to: Option<Timestamp>,
 }
 
 impl Ledger {
-    /// A user's sums, and the wallet of now: over all time in one read, or of
-    /// the records made in a range, through the index, which may lag.
+    /// A user's summary and present wallet: over all time in one read, or of the records of a
+    /// range from the index, which may lag.
     ///
     /// # Errors
-    /// `LimitExceeded` for a range with more than 100,000 records, and what every call
-    /// may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `LimitExceeded` for a range with more than 100,000 records; `Busy`, `StoreUnavailable` or
+    /// `Internal`.
     pub async fn summary(
         &self,
         user: &UserId,
@@ -41,11 +40,11 @@ impl Ledger {
                 let wallet = wallet.await?;
                 Ok((Summary::lifetime(&wallet, self.now())?, wallet))
             }
-            Some(range) => try_join!(self.sum(user, range, deadline), wallet),
+            Some(range) => try_join!(self.sum_range(user, range, deadline), wallet),
         }
     }
 
-    async fn sum(
+    async fn sum_range(
         &self,
         user: &UserId,
         range: SummaryRange,
@@ -54,12 +53,12 @@ impl Ledger {
         let (from, mut before) = (range.from.map(TransNo::first_at), range.to.map(TransNo::first_at));
         let (mut summary, mut records) = (Summary::default(), 0);
         while from.zip(before).is_none_or(|(from, before)| from < before) {
-            let (entries, is_end) = self.entries(user, from, before, SUMMED_AT_ONCE, deadline).await?;
+            let (entries, is_end) = self.entries(user, from, before, ENTRIES_PER_READ, deadline).await?;
             records += entries.len();
             if records > RECORDS_MAX {
-                return Err(LedgerError::LimitExceeded(Limit::SummaryRange));
+                return Err(LedgerError::LimitExceeded(LedgerLimit::SummaryRange));
             }
-            entries.iter().try_for_each(|entry| summary.count(entry))?;
+            entries.iter().try_for_each(|entry| summary.add(entry))?;
             before = entries.last().map(|entry| entry.trans_no).or(before);
             if is_end {
                 break;

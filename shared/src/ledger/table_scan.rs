@@ -1,4 +1,4 @@
-//! The whole table, for operators: its users and its items, page by page.
+//! Scans of the whole table for operators: users and items, page by page.
 
 use std::collections::VecDeque;
 
@@ -8,33 +8,32 @@ use crate::{
     store::{JsonItem, PageKey, PutOutcome, ScanSegment},
 };
 
-/// The users of a segment of the table, one after the other.
+/// The users of a segment of the table.
 pub struct UserScan<'a> {
     ledger: &'a Ledger,
-    part: ScanSegment,
+    segment: ScanSegment,
     page: VecDeque<String>,
-    /// Where the next page begins; nothing after the last one.
+    /// The start of the next page; `None` after the last page.
     next: Option<Option<PageKey>>,
     last: Option<String>,
 }
 
 impl Ledger {
-    /// The users who have items, behind one where one is given.
-    pub fn users(&self, part: ScanSegment, after: Option<&str>) -> UserScan<'_> {
+    /// The users with items, after the user `after` if there is one.
+    pub fn users(&self, segment: ScanSegment, after: Option<&str>) -> UserScan<'_> {
         UserScan {
             ledger: self,
-            part,
+            segment,
             page: VecDeque::new(),
             next: Some(after.map(PageKey::after)),
             last: None,
         }
     }
 
-    /// All items, as they are.
+    /// A page of all items, as stored.
     ///
     /// # Errors
-    /// What every call here may end with: `Busy`, `StoreUnavailable`,
-    /// `Internal`.
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn items(
         &self,
         from: Option<PageKey>,
@@ -43,28 +42,31 @@ impl Ledger {
         self.read(deadline, || self.store.items(from.clone())).await
     }
 
-    /// Puts an item under a key that has none.
+    /// Puts an item, if no item has its key.
+    ///
+    /// # Errors
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn put_new(&self, item: &JsonItem, deadline: Timestamp) -> Result<PutOutcome, LedgerError> {
         self.read(deadline, || self.store.put_new(item.clone())).await
     }
 }
 
 impl UserScan<'_> {
-    /// The next one.
+    /// The next user.
     ///
     /// # Errors
-    /// What every call may end with.
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn next(&mut self, deadline: Timestamp) -> Result<Option<String>, LedgerError> {
         loop {
             while let Some(user) = self.page.pop_front() {
-                // A user's items may go on over a page's end.
+                // A user's items may continue on the next page.
                 if self.last.as_ref() != Some(&user) {
                     self.last = Some(user.clone());
                     return Ok(Some(user));
                 }
             }
             let Some(from) = self.next.take() else { return Ok(None) };
-            let page = || self.ledger.store.users(self.part, from.clone());
+            let page = || self.ledger.store.users(self.segment, from.clone());
             let (users, next) = self.ledger.read(deadline, page).await?;
             self.page = users.into();
             self.next = next.map(Some);

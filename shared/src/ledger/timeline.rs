@@ -1,55 +1,56 @@
-//! A user's records from the timeline index, newest first.
+//! A user's timeline, from the index.
 
 use super::Ledger;
 use crate::domain::{Entry, LedgerError, Timestamp, TransNo, UserId};
 
-/// How many voided records a timeline page skips at most.
-const PASSED_OVER_MAX: usize = 1_000;
+/// The largest number of voided records that one page skips.
+const SKIPPED_MAX: usize = 1_000;
 
-/// Some records, and where the next ones begin.
+/// A page of records.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The records, newest first.
     pub records: Vec<T>,
-    /// The next ones come before this one; absent on the last page.
+    /// The next page is before this record; absent on the last page.
     pub next: Option<TransNo>,
 }
 
 /// A request for a page of the timeline.
 #[derive(Clone, Debug)]
 pub struct TimelineRequest {
-    /// Whose records.
+    /// The owner of the records.
     pub user: UserId,
-    /// At most how many.
+    /// The largest number of records on the page.
     pub limit: usize,
-    /// Of those before this one.
+    /// The page is before this record.
     pub before: Option<TransNo>,
-    /// Whether voided charges are shown.
+    /// Whether the page includes voided charges.
     pub include_voided: bool,
 }
 
 impl Ledger {
-    /// A user's records, newest first. The index may lag.
+    /// A page of a user's records, newest first. The index may lag.
     ///
     /// # Errors
-    /// What every call may end with: `Busy`, `StoreUnavailable`, `Internal`.
+    /// `Busy`, `StoreUnavailable` or `Internal`.
     pub async fn timeline(
         &self,
         request: &TimelineRequest,
         deadline: Timestamp,
     ) -> Result<Page<Entry>, LedgerError> {
         let mut records: Vec<Entry> = Vec::new();
-        let (mut last_seen, mut passed_over) = (request.before, 0);
-        let mut ask = request.limit + 1;
+        let (mut last_read, mut skipped) = (request.before, 0);
+        let mut read_limit = request.limit + 1;
         loop {
-            let (entries, is_end) = self.entries(&request.user, None, last_seen, ask, deadline).await?;
+            let (entries, is_end) =
+                self.entries(&request.user, None, last_read, read_limit, deadline).await?;
             for entry in entries {
-                if records.len() == request.limit || passed_over == PASSED_OVER_MAX {
-                    return Ok(Page { records, next: last_seen });
+                if records.len() == request.limit || skipped == SKIPPED_MAX {
+                    return Ok(Page { records, next: last_read });
                 }
-                last_seen = Some(entry.trans_no);
+                last_read = Some(entry.trans_no);
                 if entry.void.is_some() && !request.include_voided {
-                    passed_over += 1;
+                    skipped += 1;
                 } else {
                     records.push(entry);
                 }
@@ -57,11 +58,11 @@ impl Ledger {
             if is_end {
                 return Ok(Page { records, next: None });
             }
-            ask = (4 * ask).min(PASSED_OVER_MAX);
+            read_limit = (4 * read_limit).min(SKIPPED_MAX);
         }
     }
 
-    /// One read of the index, and whether that reached its end.
+    /// Reads entries of the index, and whether these are the last.
     pub(super) async fn entries(
         &self,
         user: &UserId,

@@ -1,4 +1,4 @@
-//! The timeline index compared with the records, in memory that does not grow with them.
+//! The comparison of the timeline index with the records, in constant memory.
 
 use std::{
     collections::BTreeSet,
@@ -11,15 +11,15 @@ use crate::{
     store::StoredItem,
 };
 
-/// How many buckets the records of a user are spread over, by hash. The entries of up to
-/// [`Discrepancies::NAMED_MAX`] buckets are in memory at once, where they differ.
+/// The number of buckets for the records of a user, by hash. If buckets differ, the entries of
+/// up to [`Discrepancies::LISTED_MAX`] of them are in memory at once.
 const BUCKETS: usize = 4_096;
 
-/// How many entries one read of the index asks for.
+/// The number of entries of one read of the index.
 const ENTRIES_PER_PAGE: usize = 5_000;
 
-/// How many entries there are in each bucket, and the sum of their fingerprints: the same in
-/// whatever order they are added.
+/// The number of entries in each bucket, and the sum of their fingerprints, which does not
+/// depend on the order of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TimelineSums(Vec<(u64, u128)>);
 
@@ -36,7 +36,7 @@ impl TimelineSums {
         }
     }
 
-    /// The buckets with other entries.
+    /// The buckets with different entries.
     fn differing(&self, other: &TimelineSums) -> Vec<usize> {
         let pairs = self.0.iter().zip(&other.0).enumerate();
         pairs.filter(|(_, (one, other))| one != other).map(|(bucket, _)| bucket).collect()
@@ -59,44 +59,44 @@ impl Ledger {
         deadline: Timestamp,
     ) -> Result<Vec<usize>, LedgerError> {
         let mut in_index = TimelineSums::default();
-        self.each_entry(user, as_of, deadline, |entry| in_index.add(&entry)).await?;
+        self.for_each_entry(user, as_of, deadline, |entry| in_index.add(&entry)).await?;
         Ok(sums.differing(&in_index))
     }
 
-    /// Names the records of these buckets that the index does not have as they are. Reads
-    /// all again, and counts the buckets beyond the first hundred instead of naming.
-    pub(super) async fn name_timeline_discrepancies(
+    /// The records of these buckets that are missing or different in the index. Reads all
+    /// records again. Only counts the buckets after the first hundred.
+    pub(super) async fn identify_timeline_discrepancies(
         &self,
         user: &UserId,
         as_of: Option<Timestamp>,
         buckets: &[usize],
         deadline: Timestamp,
     ) -> Result<Discrepancies, LedgerError> {
-        let named: BTreeSet<_> = buckets.iter().take(Discrepancies::NAMED_MAX).copied().collect();
-        let mark = |entry: Entry| {
-            named.contains(&bucket(entry.trans_no)).then(|| (entry.trans_no, entry.fingerprint()))
+        let examined: BTreeSet<_> = buckets.iter().take(Discrepancies::LISTED_MAX).copied().collect();
+        let fingerprint = |entry: Entry| {
+            examined.contains(&bucket(entry.trans_no)).then(|| (entry.trans_no, entry.fingerprint()))
         };
-        let (mut in_table, mut in_index_alone) = (BTreeSet::new(), BTreeSet::new());
-        self.each_item(user, deadline, |item| {
+        let (mut in_table, mut only_in_index) = (BTreeSet::new(), BTreeSet::new());
+        self.for_each_item(user, deadline, |item| {
             if let StoredItem::Record { record, .. } = item {
-                in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(mark));
+                in_table.extend(record.entry().and_then(|entry| entry.as_of(as_of)).and_then(fingerprint));
             }
         })
         .await?;
-        self.each_entry(user, as_of, deadline, |entry| {
-            in_index_alone.extend(mark(entry).filter(|mark| !in_table.remove(mark)));
+        self.for_each_entry(user, as_of, deadline, |entry| {
+            only_in_index.extend(fingerprint(entry).filter(|hash| !in_table.remove(hash)));
         })
         .await?;
         let differing: BTreeSet<_> =
-            in_table.into_iter().chain(in_index_alone).map(|(trans_no, _)| trans_no).collect();
+            in_table.into_iter().chain(only_in_index).map(|(trans_no, _)| trans_no).collect();
         let mut discrepancies = Discrepancies::default();
-        discrepancies.extend(differing.into_iter().map(Discrepancy::Timeline));
-        discrepancies.insert_unnamed((buckets.len() - named.len()) as u64);
+        discrepancies.extend(differing.into_iter().map(Discrepancy::TimelineIndex));
+        discrepancies.insert_unlisted((buckets.len() - examined.len()) as u64);
         Ok(discrepancies)
     }
 
-    /// Passes on the entries of the index as of a moment, page by page.
-    async fn each_entry(
+    /// Calls `take` with each entry of the index as of a time.
+    async fn for_each_entry(
         &self,
         user: &UserId,
         as_of: Option<Timestamp>,
@@ -143,15 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn sums_differ_in_the_bucket_of_each_entry_that_differs_and_in_no_other() {
+    fn sums_differ_exactly_in_the_buckets_of_differing_entries() {
         let all = || (1..1_000).map(|nth| entry(nth, 5));
-        let of = |nth| vec![bucket(entry(nth, 0).trans_no)];
+        let bucket_of = |nth| vec![bucket(entry(nth, 0).trans_no)];
         for (other, differing) in [
             (sums(all().rev()), Vec::new()),
-            (sums(all().skip(1)), of(1)),
-            (sums(all().chain([entry(5_000, 5)])), of(5_000)),
-            (sums(all().skip(1).chain([entry(1, 6)])), of(1)),
-            (sums(all().chain([entry(1, 5)])), of(1)),
+            (sums(all().skip(1)), bucket_of(1)),
+            (sums(all().chain([entry(5_000, 5)])), bucket_of(5_000)),
+            (sums(all().skip(1).chain([entry(1, 6)])), bucket_of(1)),
+            (sums(all().chain([entry(1, 5)])), bucket_of(1)),
         ] {
             assert_eq!(sums(all()).differing(&other), differing);
         }

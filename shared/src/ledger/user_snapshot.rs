@@ -1,4 +1,4 @@
-//! All of a user's items, read one after the other and counted.
+//! A user's items, read page by page and summed for a comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,27 +11,26 @@ use crate::{
     store::{RawWallet, StoredItem},
 };
 
-/// How many of a user's charges an audit looks up in the generation index, one read each.
+/// The number of charges that an audit looks up in the generation index, one read each.
 const GENERATION_LOOKUPS_MAX: usize = 10;
 
-/// A user's items, as of a moment. Its size grows with the user's grants and repairs, and not
-/// with the charges.
+/// A user's items as of a time. Its size grows with grants and repairs, not with charges.
 #[derive(Default)]
 pub(super) struct UserSnapshot {
     pub(super) as_of: Option<Timestamp>,
     pub(super) rebuild: WalletRebuild,
     /// The items of a newer format.
-    pub(super) newer: Discrepancies,
-    /// All repairs, also those after the moment.
+    pub(super) newer_formats: Discrepancies,
+    /// All repairs, also later ones.
     pub(super) repairs: BTreeSet<TransNo>,
-    /// What the timeline index must have.
+    /// The expected content of the timeline index.
     pub(super) timeline: TimelineSums,
     /// The charges to look up in the generation index, by their fingerprints.
     pub(super) charges: BTreeMap<u128, (GenerationId, TransNo)>,
 }
 
 impl Ledger {
-    /// The wallet as it is stored, readable or not.
+    /// The wallet as stored, also if it is unreadable.
     pub(super) async fn raw_wallet(
         &self,
         user: &UserId,
@@ -40,7 +39,7 @@ impl Ledger {
         self.read(deadline, || self.store.raw_wallet(user)).await
     }
 
-    /// The records as of a moment, or all of them.
+    /// Reads the records as of a time, or all of them.
     pub(super) async fn snapshot(
         &self,
         user: &UserId,
@@ -49,12 +48,12 @@ impl Ledger {
     ) -> Result<UserSnapshot, LedgerError> {
         let rebuild = WalletRebuild::as_of(as_of);
         let mut snapshot = UserSnapshot { as_of, rebuild, ..UserSnapshot::default() };
-        self.each_item(user, deadline, |item| snapshot.add(item)).await?;
+        self.for_each_item(user, deadline, |item| snapshot.add(item)).await?;
         Ok(snapshot)
     }
 
-    /// Passes on all of a user's items, page by page.
-    pub(super) async fn each_item(
+    /// Calls `take` with each of a user's items.
+    pub(super) async fn for_each_item(
         &self,
         user: &UserId,
         deadline: Timestamp,
@@ -73,8 +72,8 @@ impl Ledger {
 }
 
 impl UserSnapshot {
-    /// Sets the moment to that of the last change in the wallet or a record, so that
-    /// comparing skips later entries of the indexes.
+    /// Sets `as_of` to the last change of wallet and records, so that the comparison skips
+    /// later entries of the indexes.
     pub(super) fn until_last_change(mut self, wallet: Option<&Wallet>) -> UserSnapshot {
         self.as_of = self.rebuild.latest().max(wallet.and_then(|wallet| wallet.version));
         self
@@ -83,11 +82,13 @@ impl UserSnapshot {
     fn add(&mut self, item: StoredItem) {
         match item {
             StoredItem::Wallet(_) | StoredItem::OldRows(_) => {}
-            StoredItem::UnreadableWallet(why) => {
-                self.rebuild.add_discrepancy(Discrepancy::WalletUnreadable(why))
+            StoredItem::UnreadableWallet(reason) => {
+                self.rebuild.add_discrepancy(Discrepancy::WalletUnreadable(reason))
             }
-            StoredItem::NewerFormat(why) => self.newer.insert(Discrepancy::NewerFormat(why)),
-            StoredItem::Unreadable(why) => self.rebuild.add_discrepancy(Discrepancy::Unreadable(why)),
+            StoredItem::NewerFormat(reason) => self.newer_formats.insert(Discrepancy::NewerFormat(reason)),
+            StoredItem::Unreadable(reason) => {
+                self.rebuild.add_discrepancy(Discrepancy::UnreadableItem(reason))
+            }
             StoredItem::Repair(repair) => {
                 self.rebuild.add_repair(repair);
                 self.repairs.insert(repair);

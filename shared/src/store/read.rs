@@ -17,7 +17,9 @@ use super::{
     wallet::to_wallet,
 };
 use crate::{
-    domain::{Charge, Entry, GenerationId, OldRows, ReadRecord, Record, RecordKey, TransNo, UserId, Wallet},
+    domain::{
+        Charge, Entry, GenerationId, OldRows, Record, RecordKey, RecordLookup, TransNo, UserId, Wallet,
+    },
     invocation_metrics,
 };
 
@@ -129,7 +131,7 @@ impl Store {
     }
 
     /// Reads a record strongly.
-    pub async fn record(&self, user: &UserId, key: &RecordKey) -> Result<ReadRecord, StoreError> {
+    pub async fn record(&self, user: &UserId, key: &RecordKey) -> Result<RecordLookup, StoreError> {
         let item = self.get(user, &ItemKey::Record(key.clone())).await?;
         to_read_record(key.clone(), item)
     }
@@ -140,7 +142,7 @@ impl Store {
         &self,
         user: &UserId,
         keys: &[RecordKey],
-    ) -> Result<(StoredWallet, Vec<ReadRecord>), StoreError> {
+    ) -> Result<(StoredWallet, Vec<RecordLookup>), StoreError> {
         let records = keys.iter().map(|key| ItemKey::Record(key.clone()));
         let gets: Result<Vec<_>, StoreError> = std::iter::once(ItemKey::Wallet)
             .chain(records)
@@ -189,7 +191,7 @@ impl Store {
         user: &UserId,
         generation: &GenerationId,
         from: Option<PageKey>,
-    ) -> Result<(Vec<ReadRecord>, Option<PageKey>), StoreError> {
+    ) -> Result<(Vec<RecordLookup>, Option<PageKey>), StoreError> {
         let answer = self
             .query()
             .key_condition_expression("user_uuid = :user AND begins_with(sk, :charges)")
@@ -203,7 +205,7 @@ impl Store {
         let charge = |item: Item| {
             let bytes = item_bytes(&item);
             let (key, record) = record::to_keyed_record(item)?;
-            Ok::<_, StoreError>(ReadRecord { key, record: Some(record), bytes })
+            Ok::<_, StoreError>(RecordLookup { key, record: Some(record), bytes })
         };
         let charges: Result<_, _> = answer.items.unwrap_or_default().into_iter().map(charge).collect();
         Ok((charges?, answer.last_evaluated_key.map(PageKey)))
@@ -340,9 +342,9 @@ fn decode_wallet(item: Option<Item>) -> Result<StoredWallet, StoreError> {
 }
 
 /// Decodes what a read of a record's key returned.
-pub(super) fn to_read_record(key: RecordKey, item: Option<Item>) -> Result<ReadRecord, StoreError> {
+pub(super) fn to_read_record(key: RecordKey, item: Option<Item>) -> Result<RecordLookup, StoreError> {
     let bytes = item.as_ref().map_or(0, item_bytes);
-    Ok(ReadRecord { key, record: item.map(record::to_record).transpose()?, bytes })
+    Ok(RecordLookup { key, record: item.map(record::to_record).transpose()?, bytes })
 }
 
 /// The size of an item, by the rules of "DynamoDB item sizes and formats".

@@ -25,8 +25,8 @@ use super::{
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
 };
 use crate::domain::{
-    ImportedHistory, OldRows, Plan, ReadRecord, Record, RecordChange, RecordKey, Room, Timestamp, UserId,
-    Wallet,
+    ImportedHistory, OldRows, Plan, Record, RecordChange, RecordKey, RecordLookup, Timestamp,
+    TransactionLimits, UserId, Wallet,
 };
 
 /// One conditional transaction on one user's items.
@@ -45,7 +45,8 @@ pub struct Transaction<'a> {
 impl Transaction<'_> {
     /// The limits of a transaction beside the wallet: 100 actions and 4 MB of items (DynamoDB
     /// service quotas).
-    pub const ROOM: Room = Room { records: 99, bytes: 4_000_000 - WALLET_BYTES_MAX };
+    pub const ROOM: TransactionLimits =
+        TransactionLimits { records: 99, bytes: 4_000_000 - WALLET_BYTES_MAX };
 }
 
 /// The largest size of a charge without allocations: six identifiers of 255 bytes in
@@ -90,7 +91,7 @@ pub enum Commit {
         /// The wallet, if its condition failed; an empty one if it has been deleted.
         wallet: Option<StoredWallet>,
         /// The records whose conditions failed.
-        records: Vec<ReadRecord>,
+        records: Vec<RecordLookup>,
         /// The stored old rows, if the condition of an import's old rows failed.
         old_rows: OldRows,
     },

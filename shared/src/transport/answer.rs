@@ -1,4 +1,4 @@
-//! The answers of the contract, field by field.
+//! The bodies of responses, as `docs/service.md` defines them.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::{
     Allocation, Charge, CreditSum, Credits, Entry, GenerationId, Grant, LedgerError, OrderNo, Pack, Reason,
-    RefundOutcome, Refunded, Summary, Timestamp, TransNo, TransType, UserId, Wallet, Written,
+    RefundOutcome, RefundResult, Summary, Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
 };
 
 #[derive(Serialize)]
@@ -25,8 +25,8 @@ pub(super) struct GrantAnswer<'a> {
 }
 
 impl<'a> GrantAnswer<'a> {
-    pub(super) fn new(user: &'a UserId, posted: &'a Written<Grant>) -> Self {
-        let grant = &posted.record;
+    pub(super) fn new(user: &'a UserId, outcome: &'a WriteOutcome<Grant>) -> Self {
+        let grant = &outcome.record;
         GrantAnswer {
             trans_no: grant.trans_no,
             user_uuid: user,
@@ -35,8 +35,8 @@ impl<'a> GrantAnswer<'a> {
             order_no: grant.order_no.as_ref(),
             expired_at: grant.expired_at,
             created_at: grant.trans_no.created_at(),
-            balance: posted.balance,
-            replayed: posted.replayed,
+            balance: outcome.balance,
+            replayed: outcome.replayed,
         }
     }
 }
@@ -56,8 +56,8 @@ pub(super) struct ChargeAnswer<'a> {
 }
 
 impl<'a> ChargeAnswer<'a> {
-    pub(super) fn new(user: &'a UserId, posted: &'a Written<Charge>) -> Self {
-        let charge = &posted.record;
+    pub(super) fn new(user: &'a UserId, outcome: &'a WriteOutcome<Charge>) -> Self {
+        let charge = &outcome.record;
         ChargeAnswer {
             trans_no: charge.trans_no,
             user_uuid: user,
@@ -66,8 +66,8 @@ impl<'a> ChargeAnswer<'a> {
             credits: charge.credits.to_negative_i64(),
             allocations: charge.allocations.iter().map(AllocationView::new).collect(),
             created_at: charge.trans_no.created_at(),
-            balance: posted.balance,
-            replayed: posted.replayed,
+            balance: outcome.balance,
+            replayed: outcome.replayed,
         }
     }
 }
@@ -116,23 +116,23 @@ struct VoidedView<'a> {
 }
 
 impl<'a> RefundAnswer<'a> {
-    pub(super) fn new(generation: &'a GenerationId, refunded: &'a Refunded) -> Result<Self, LedgerError> {
-        let voided = refunded.charges.iter().map(|charge| VoidedView {
+    pub(super) fn new(generation: &'a GenerationId, result: &'a RefundResult) -> Result<Self, LedgerError> {
+        let voided = result.charges.iter().map(|charge| VoidedView {
             trans_no: charge.trans_no,
             credits: charge.credits.to_negative_i64(),
             voided_at: charge.voided_at,
             voided_reason: &charge.voided_reason,
         });
         Ok(RefundAnswer {
-            outcome: refunded.outcome.name(),
-            user_uuid: &refunded.user,
+            outcome: result.outcome.name(),
+            user_uuid: &result.user,
             generation_uuid: generation,
-            credits: refunded.returned.restored.checked_add(refunded.returned.expired)?,
-            restored: refunded.returned.restored,
-            expired: refunded.returned.expired,
+            credits: result.returned.restored.checked_add(result.returned.expired)?,
+            restored: result.returned.restored,
+            expired: result.returned.expired,
             records: voided.collect(),
-            truncated: refunded.truncated,
-            balance: refunded.balance,
+            truncated: result.truncated,
+            balance: result.balance,
         })
     }
 }
@@ -146,7 +146,7 @@ pub(super) struct WebhookAnswer<'a> {
 }
 
 impl<'a> WebhookAnswer<'a> {
-    /// Only a generation that failed has an outcome.
+    /// `outcome` is that of the refund, if the generation failed.
     pub(super) fn new(generation: &'a GenerationId, outcome: Option<RefundOutcome>) -> Self {
         let status = if outcome.is_some() { "failed" } else { "succeeded" };
         WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(RefundOutcome::name) }
@@ -192,7 +192,7 @@ impl<'a> BalanceAnswer<'a> {
     }
 }
 
-/// What the old front end reads.
+/// The response of `POST /api/get-user-credits`.
 #[derive(Serialize)]
 pub(super) struct UserCreditsAnswer {
     code: i32,
@@ -213,7 +213,7 @@ impl UserCreditsAnswer {
     }
 }
 
-/// A record as lists show it.
+/// A record in a list.
 #[derive(Serialize)]
 struct RecordView<'a> {
     trans_no: TransNo,
@@ -320,16 +320,16 @@ impl<'a> GenerationAnswer<'a> {
 pub(super) struct SummaryAnswer<'a> {
     user_uuid: &'a UserId,
     balance: Credits,
-    granted: TallyView,
-    spent: TallyView,
-    voided: TallyView,
+    granted: CreditSumView,
+    spent: CreditSumView,
+    voided: CreditSumView,
     #[serde(skip_serializing_if = "Option::is_none")]
     expired: Option<ExpiredView>,
-    by_trans_type: BTreeMap<&'a TransType, TallyView>,
+    by_trans_type: BTreeMap<&'a TransType, CreditSumView>,
 }
 
 #[derive(Serialize)]
-struct TallyView {
+struct CreditSumView {
     credits: Credits,
     count: u64,
 }
@@ -341,15 +341,15 @@ struct ExpiredView {
 
 impl<'a> SummaryAnswer<'a> {
     pub(super) fn new(user: &'a UserId, summary: &'a Summary, balance: Credits) -> Self {
-        let tally = |tally: &CreditSum| TallyView { credits: tally.credits, count: tally.count };
+        let view = |sum: &CreditSum| CreditSumView { credits: sum.credits, count: sum.count };
         SummaryAnswer {
             user_uuid: user,
             balance,
-            granted: tally(&summary.granted),
-            spent: tally(&summary.spent),
-            voided: tally(&summary.voided),
+            granted: view(&summary.granted),
+            spent: view(&summary.spent),
+            voided: view(&summary.voided),
             expired: summary.expired.map(|credits| ExpiredView { credits }),
-            by_trans_type: summary.by_trans_type.iter().map(|(of, spent)| (of, tally(spent))).collect(),
+            by_trans_type: summary.by_trans_type.iter().map(|(of, spent)| (of, view(spent))).collect(),
         }
     }
 }

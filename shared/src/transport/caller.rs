@@ -1,20 +1,20 @@
-//! The caller of a request and what its token allows.
+//! The caller of a request, and the permissions of its token.
 
 use serde_json::Value;
 
 use super::{error::RequestError, event::Claims};
 use crate::domain::UserId;
 
-/// The scope that lets a caller grant, decrease and refund for any user.
+/// The scope to grant, decrease and refund for any user.
 const WRITE: &str = "credits:write";
-/// The scope that lets a caller read any user.
+/// The scope to read any user.
 const READ: &str = "credits:read";
 
 /// The caller of an operation.
 pub(super) enum Caller {
-    /// Admitted by IAM, by a signature, or by a stack that demands nothing.
+    /// Authorized by IAM or by a signature, or accepted without claims.
     Trusted,
-    /// The bearer of a token that API Gateway's authorizer has checked.
+    /// The bearer of a token that API Gateway's authorizer has validated.
     Bearer {
         /// The user of the token, if its subject can be a `user_uuid`.
         subject: Option<UserId>,
@@ -24,9 +24,8 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// The caller with these claims.
     pub(super) fn from_claims(claims: &Claims) -> Caller {
-        let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(words).collect();
+        let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(scopes_in).collect();
         let subject = claims.sub.as_ref().and_then(Value::as_str);
         Caller::Bearer {
             subject: subject.and_then(|subject| subject.to_owned().try_into().ok()),
@@ -35,16 +34,16 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may change anything.
-    pub(super) fn may_write(&self) -> Result<(), RequestError> {
+    /// Rejects a caller without permission to write.
+    pub(super) fn require_write(&self) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_write: true, .. } => Ok(()),
             Caller::Bearer { .. } => Err(RequestError::Forbidden),
         }
     }
 
-    /// Whether the caller may read this user.
-    pub(super) fn may_read(&self, user: &UserId) -> Result<(), RequestError> {
+    /// Rejects a caller without permission to read this user.
+    pub(super) fn require_read(&self, user: &UserId) -> Result<(), RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(()),
             Caller::Bearer { subject: Some(subject), .. } if subject == user => Ok(()),
@@ -52,7 +51,7 @@ impl Caller {
         }
     }
 
-    /// The one user whom the caller may read; none if it may read all.
+    /// The only user that the caller may read; `None` if it may read all users.
     pub(super) fn readable_user(&self) -> Result<Option<&UserId>, RequestError> {
         match self {
             Caller::Trusted | Caller::Bearer { can_read: true, .. } => Ok(None),
@@ -67,8 +66,8 @@ impl Caller {
     }
 }
 
-/// The words of a claim. API Gateway hands a list over as the text `[a b]`.
-fn words(claim: &Value) -> impl Iterator<Item = &str> {
+/// The scopes in a claim. API Gateway writes a list as the text `[a b]`.
+fn scopes_in(claim: &Value) -> impl Iterator<Item = &str> {
     let text = claim.as_str().unwrap_or_default();
     text.trim_start_matches('[').trim_end_matches(']').split_whitespace()
 }
@@ -77,22 +76,22 @@ fn words(claim: &Value) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    /// What a caller may do: write, read any user, read user `u1`.
-    fn check(claims: &[(&str, &str)], may: (bool, bool, bool)) {
-        let claim = |name| claims.iter().find(|(given, _)| *given == name).map(|(_, claim)| (*claim).into());
+    /// Expects the permissions to write, to read any user, and to read user `u1`.
+    fn check(claims: &[(&str, &str)], expected: (bool, bool, bool)) {
+        let claim = |name| claims.iter().find(|(key, _)| *key == name).map(|(_, claim)| (*claim).into());
         let caller =
             Caller::from_claims(&Claims { sub: claim("sub"), scope: claim("scope"), scp: claim("scp") });
         let user = |name: &str| UserId::try_from(name.to_owned()).unwrap();
-        let found = (
-            caller.may_write().is_ok(),
-            caller.may_read(&user("u2")).is_ok(),
-            caller.may_read(&user("u1")).is_ok(),
+        let permissions = (
+            caller.require_write().is_ok(),
+            caller.require_read(&user("u2")).is_ok(),
+            caller.require_read(&user("u1")).is_ok(),
         );
-        assert_eq!(found, may, "{claims:?}");
+        assert_eq!(permissions, expected, "{claims:?}");
     }
 
     #[test]
-    fn scopes_and_subject_decide() {
+    fn caller_permissions_follow_from_scopes_and_subject() {
         check(&[], (false, false, false));
         check(&[("sub", "u1")], (false, false, true));
         check(&[("sub", "u1"), ("scope", "openid email")], (false, false, true));

@@ -5,35 +5,35 @@ use thiserror::Error;
 
 use crate::{callback::CallbackError, domain::LedgerError};
 
-/// How a request fails. The text of each error may be shown to a caller.
+/// The errors of a request. Their texts are returned to callers.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RequestError {
-    /// A field is missing, unknown or out of form, or the request is malformed; names
+    /// The request is malformed, or a field is missing, unknown or invalid. The text names
     /// every problem.
     #[error("{0}")]
     Invalid(String),
-    /// No valid token or signature; says what is wrong with it.
+    /// No valid token or signature. The text says what is invalid.
     #[error("{0}")]
     Unauthorized(&'static str),
-    /// The caller may not act on this user.
-    #[error("The caller may not do this for this user.")]
+    /// The caller has no access to the user.
+    #[error("The caller may not perform this operation for this user.")]
     Forbidden,
-    /// No such route.
-    #[error("There is no such route.")]
+    /// No route has the path.
+    #[error("No route has this path.")]
     NotFound,
-    /// The route exists, but not with this method.
-    #[error("The route does not take this method.")]
+    /// No route has the path and the method.
+    #[error("The route does not support this method.")]
     MethodNotAllowed,
     /// The body is larger than a request may be.
-    #[error("A request is at most 16384 bytes.")]
+    #[error("The request must not exceed 16384 bytes.")]
     PayloadTooLarge,
     /// The ledger's own error.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
-/// What HTTP, direct invocations and metrics need of an error: one row of the contract's
-/// table.
+/// The code, status and title of an error: one row of the error table in
+/// `docs/service.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorKind {
     /// The code, which is the `errorType` of a direct invocation.
@@ -47,19 +47,19 @@ pub struct ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether the service is at fault, and not the request.
+    /// Whether the service failed, and not the request.
     pub(super) fn is_failure(self) -> bool {
         self.status >= 500
     }
 
-    /// Whether the response says in `Retry-After` when to try again.
+    /// Whether the response has the header `Retry-After`.
     pub(super) fn has_retry_after(self) -> bool {
         self.can_retry && self.status == 503
     }
 }
 
 impl RequestError {
-    /// The contract's table of errors.
+    /// The row of this error in the error table.
     #[rustfmt::skip]
     pub fn kind(&self) -> ErrorKind {
         use LedgerError::{
@@ -69,20 +69,20 @@ impl RequestError {
         use RequestError::{Forbidden, Invalid, Ledger, MethodNotAllowed, NotFound, PayloadTooLarge, Unauthorized};
 
         let (code, status, can_retry, title) = match self {
-            Invalid(_) | Ledger(InvalidRequest(_)) => ("InvalidRequest", 400, false, "The request is not valid"),
-            Unauthorized(_) => ("Unauthorized", 401, false, "Who is asking is not known"),
-            Ledger(InsufficientCredits { .. }) => ("InsufficientCredits", 402, false, "Not enough credits"),
-            Forbidden => ("Forbidden", 403, false, "The caller may not do this"),
-            Ledger(ChargeNotFound) => ("ChargeNotFound", 404, true, "No such charge"),
-            NotFound => ("NotFound", 404, false, "No such route"),
-            MethodNotAllowed => ("MethodNotAllowed", 405, false, "No such method here"),
-            Ledger(IdempotencyConflict(_)) => ("IdempotencyConflict", 409, false, "The key was used for another request"),
-            Ledger(GenerationVoided) => ("GenerationVoided", 409, false, "The charge was refunded"),
-            Ledger(LimitExceeded(_)) => ("LimitExceeded", 409, false, "A limit is reached"),
-            PayloadTooLarge => ("PayloadTooLarge", 413, false, "The request is too large"),
-            Ledger(Internal(_)) => ("Internal", 500, true, "Internal error"),
-            Ledger(Busy) => ("Busy", 503, true, "Busy"),
-            Ledger(StoreUnavailable) => ("StoreUnavailable", 503, true, "The store cannot be reached"),
+            Invalid(_) | Ledger(InvalidRequest(_)) => ("InvalidRequest", 400, false, "The request is invalid."),
+            Unauthorized(_) => ("Unauthorized", 401, false, "Authentication required."),
+            Ledger(InsufficientCredits { .. }) => ("InsufficientCredits", 402, false, "The balance is too low."),
+            Forbidden => ("Forbidden", 403, false, "Permission denied."),
+            Ledger(ChargeNotFound) => ("ChargeNotFound", 404, true, "The charge was not found."),
+            NotFound => ("NotFound", 404, false, "The route was not found."),
+            MethodNotAllowed => ("MethodNotAllowed", 405, false, "The method is not allowed."),
+            Ledger(IdempotencyConflict(_)) => ("IdempotencyConflict", 409, false, "The identity belongs to a different request."),
+            Ledger(GenerationVoided) => ("GenerationVoided", 409, false, "The charge was refunded."),
+            Ledger(LimitExceeded(_)) => ("LimitExceeded", 409, false, "A limit was reached."),
+            PayloadTooLarge => ("PayloadTooLarge", 413, false, "The request is too large."),
+            Ledger(Internal(_)) => ("Internal", 500, true, "An internal error occurred."),
+            Ledger(Busy) => ("Busy", 503, true, "The service is busy."),
+            Ledger(StoreUnavailable) => ("StoreUnavailable", 503, true, "The database is unavailable."),
         };
         ErrorKind { code, status, can_retry, title }
     }
@@ -108,12 +108,12 @@ impl From<CallbackError> for RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Credits, Limit};
+    use crate::domain::{Credits, LedgerLimit};
 
     const CONTRACT: &str = include_str!("../../../docs/service.md");
 
     #[test]
-    fn the_contract_has_each_code_with_its_status_and_whether_to_retry() {
+    fn error_table_has_each_code_status_and_retry() {
         let (balance, required) = (Credits::ZERO, Credits::ZERO);
         for error in [
             RequestError::Invalid(String::new()),
@@ -127,7 +127,7 @@ mod tests {
             LedgerError::ChargeNotFound.into(),
             LedgerError::IdempotencyConflict("").into(),
             LedgerError::GenerationVoided.into(),
-            LedgerError::LimitExceeded(Limit::Total).into(),
+            LedgerError::LimitExceeded(LedgerLimit::Total).into(),
             LedgerError::Busy.into(),
             LedgerError::StoreUnavailable.into(),
             LedgerError::Internal(String::new()).into(),

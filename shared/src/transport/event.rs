@@ -11,11 +11,11 @@ use serde_json::{Value, value::RawValue};
 
 use super::error::RequestError;
 
-/// The most that a request's body may be, in bytes, after base64.
+/// The largest body of a request, in bytes, after base64 decoding.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The payload of an event, unparsed: an error of the runtime's own parser would have an
-/// `errorType` outside the contract.
+/// The unparsed payload of an event. The runtime's own parser would return an undocumented
+/// `errorType`.
 pub type Payload = Box<RawValue>;
 
 /// A parsed event.
@@ -26,26 +26,27 @@ pub(super) enum Event {
     Direct(Vec<u8>),
 }
 
-/// The fields of an HTTP API's event that matter here. The types of `aws_lambda_events`
-/// reject claims that are numbers or lists. Empty fields may be `null`, as `cargo lambda
-/// watch` writes them.
+/// The used fields of an HTTP API's event. The types of `aws_lambda_events` reject claims that
+/// are numbers or lists. Empty fields may be `null`, as `cargo lambda watch` writes them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpRequest {
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     raw_path: String,
-    #[serde(default, rename = "rawQueryString", deserialize_with = "or_default")]
+    #[serde(default, rename = "rawQueryString", deserialize_with = "null_as_default")]
     pub(super) query: String,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     headers: Headers,
     #[serde(rename = "requestContext")]
     context: RequestContext,
     body: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "null_as_default")]
     is_base64_encoded: bool,
 }
 
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    value: D,
+) -> Result<T, D::Error> {
     Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
@@ -73,7 +74,7 @@ struct Jwt {
     claims: Option<Claims>,
 }
 
-/// The claims that matter here of a token that API Gateway's authorizer has checked.
+/// The used claims of a token that API Gateway's authorizer has validated.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: Option<Value>,
@@ -81,7 +82,7 @@ pub(super) struct Claims {
     pub(super) scp: Option<Value>,
 }
 
-/// The headers that matter here, by their names in any case; others are skipped.
+/// The used headers. Names are compared without case.
 #[derive(Default)]
 struct Headers {
     idempotency_key: Option<String>,
@@ -93,8 +94,8 @@ struct HeaderName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
-        struct Named;
-        impl<'de> Visitor<'de> for Named {
+        struct HeadersVisitor;
+        impl<'de> Visitor<'de> for HeadersVisitor {
             type Value = Headers;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -115,19 +116,19 @@ impl<'de> Deserialize<'de> for Headers {
                 Ok(headers)
             }
         }
-        deserializer.deserialize_map(Named)
+        deserializer.deserialize_map(HeadersVisitor)
     }
 }
 
-/// Distinguishes a broken HTTP event from a direct payload.
+/// Distinguishes an invalid HTTP event from a direct payload.
 #[derive(Deserialize)]
-struct Probe {
+struct HttpEventMarker {
     #[serde(rename = "requestContext")]
-    _context: ContextProbe,
+    _context: HttpContextMarker,
 }
 
 #[derive(Deserialize)]
-struct ContextProbe {
+struct HttpContextMarker {
     #[serde(rename = "http")]
     _http: IgnoredAny,
 }
@@ -137,9 +138,9 @@ impl Event {
         let payload = payload.get();
         match serde_json::from_str(payload) {
             Ok(request) => Ok(Event::Http(request)),
-            Err(_) if serde_json::from_str::<Probe>(payload).is_ok() => {
-                Err(RequestError::Invalid("no event of an HTTP API, payload format 2.0".to_owned()))
-            }
+            Err(_) if serde_json::from_str::<HttpEventMarker>(payload).is_ok() => Err(RequestError::Invalid(
+                "The event must be one of an HTTP API with payload format 2.0.".to_owned(),
+            )),
             Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),
             Err(_) => Ok(Event::Direct(payload.as_bytes().to_vec())),
         }
@@ -178,16 +179,16 @@ impl HttpRequest {
         self.headers.signature.as_deref()
     }
 
-    /// The bytes of the body; none where there is no body.
+    /// The decoded body; empty if there is none.
     pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
         let text = self.body.as_deref().unwrap_or_default();
-        // Checked before decoding: four characters of base64 are three bytes.
+        // Checked before decoding, where four characters of base64 are three bytes.
         if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
             return Err(RequestError::PayloadTooLarge);
         }
         let body = if self.is_base64_encoded {
             let decoded = BASE64_STANDARD.decode(text);
-            Cow::from(decoded.map_err(|_| RequestError::Invalid("the body is no base64".to_owned()))?)
+            Cow::from(decoded.map_err(|_| RequestError::Invalid("The body is not valid base64.".to_owned()))?)
         } else {
             Cow::from(text.as_bytes())
         };

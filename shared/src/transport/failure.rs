@@ -4,11 +4,11 @@ use lambda_runtime::Diagnostic;
 
 use super::error::RequestError;
 
-/// An error as a direct invocation gets it: `errorType` is the contract's code,
-/// so that Step Functions' Retry and Catch can match it.
+/// An error of a direct invocation. Its `errorType` is the code of the error, so that
+/// `Retry` and `Catch` of Step Functions can match it.
 pub struct Failure(pub RequestError);
 
-/// The runtime logs this form of a failure; the function itself has already logged the rest.
+/// The runtime logs this form. The function has already logged the details.
 impl std::fmt::Debug for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0.kind().code)

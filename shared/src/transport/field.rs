@@ -1,5 +1,5 @@
-//! What each field of the contract may hold. An error says what it must be,
-//! never what it was.
+//! The parsers of fields. An error completes the sentence "`field` ...", and never repeats
+//! the value.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::domain::{ChargeType, Credits, GrantType, Id, Reason, Timestamp, Trans
 
 type Parsed<T> = Result<T, &'static str>;
 
-/// Records on a page where the request does not say.
+/// Records on a page of a request without `limit`.
 pub(super) const LIMIT_DEFAULT: usize = 20;
 
 pub(super) fn id<Kind>(value: &Value) -> Parsed<Id<Kind>> {
@@ -29,18 +29,18 @@ pub(super) fn timestamp(value: &Value) -> Parsed<Timestamp> {
 pub(super) fn grant_type(value: &Value) -> Parsed<GrantType> {
     match text(value)?.try_into() {
         Ok(TransType::Grant(grant)) => Ok(grant),
-        _ => Err("must be new_user, order_pay or system_add"),
+        _ => Err("must be `new_user`, `order_pay` or `system_add`"),
     }
 }
 
 pub(super) fn charge_type(value: &Value) -> Parsed<ChargeType> {
     match text(value)?.try_into() {
         Ok(TransType::Charge(charge)) => Ok(charge),
-        _ => Err("must be chat or <gen>_generation, with 1 to 64 of a-z 0-9 _ as <gen>"),
+        _ => Err("must be `chat` or `<gen>_generation`, where `<gen>` is 1 to 64 characters of `a-z 0-9 _`"),
     }
 }
 
-/// A number, or its digits: a query holds only text.
+/// A number, or its digits, because a query contains text only.
 pub(super) fn limit(value: &Value) -> Parsed<usize> {
     let digits = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let number = value.as_u64().or_else(|| digits?.parse().ok());
@@ -50,17 +50,16 @@ pub(super) fn limit(value: &Value) -> Parsed<usize> {
         .ok_or("must be a whole number from 1 to 100")
 }
 
-/// A boolean, or its word: a query holds only text.
+/// A boolean, or its name, because a query contains text only.
 pub(super) fn boolean(value: &Value) -> Parsed<bool> {
     match (value, value.as_str()) {
         (Value::Bool(boolean), _) => Ok(*boolean),
         (_, Some("true")) => Ok(true),
         (_, Some("false")) => Ok(false),
-        _ => Err("must be true or false"),
+        _ => Err("must be `true` or `false`"),
     }
 }
 
-/// Any text, for what a parser of its own reads.
 pub(super) fn text(value: &Value) -> Parsed<String> {
     value.as_str().map(str::to_owned).ok_or("must be a string")
 }

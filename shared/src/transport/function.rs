@@ -1,4 +1,4 @@
-//! The handler of a Lambda function: from an event to its reply.
+//! The handler of a Lambda function: from an event to its response.
 
 use std::{future::ready, ops::RangeInclusive, panic::AssertUnwindSafe, time::Instant};
 
@@ -26,32 +26,32 @@ use crate::{
 /// The part of an invocation's time that is left for the response, in milliseconds.
 const RESPONSE_MILLIS: i64 = 500;
 
-/// The duration of an invocation whose deadline has passed: `cargo lambda watch` sets all
-/// deadlines to the year 1970.
+/// The duration of an invocation whose deadline has passed, in milliseconds: `cargo lambda
+/// watch` sets all deadlines to the year 1970.
 const DEFAULT_MILLIS: i64 = 30_000;
 
-/// The range of `Retry-After`, in seconds. A random value spreads the next tries of callers
-/// who failed together.
+/// The range of `Retry-After`, in seconds. A random value spreads the retries of callers that
+/// failed at the same time.
 const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 
 /// A Lambda function and its operations.
 #[derive(Clone, Copy)]
 pub struct Function {
-    /// The name, as the table of the contract has it.
+    /// The name of the function, as in `docs/service.md`.
     pub name: &'static str,
     pub(super) operations: &'static [Operation],
 }
 
 impl Function {
-    /// Answers one event.
+    /// Handles one event.
     ///
     /// # Errors
-    /// For a direct invocation; over HTTP an error is a reply too.
+    /// Only for a direct invocation. An error over HTTP is a [`Reply`].
     pub async fn handle(self, app: &App, event: LambdaEvent<Payload>) -> Result<Reply, Failure> {
         let deadline = deadline(app.ledger.now(), &event.context);
         let request_id = event.context.request_id;
         let invocation = Invocation::until(deadline).delivered_as(&request_id);
-        let answered = match Event::parse(&event.payload) {
+        let answer = match Event::parse(&event.payload) {
             Ok(Event::Http(request)) => {
                 return Ok(self.reply_http(app, &request, &request_id, invocation).await);
             }
@@ -60,25 +60,25 @@ impl Function {
             }
             Err(error) => self.instrument(app, ready(Err(error)), &request_id).await,
         };
-        answered.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
+        answer.map(|answer| Reply::Direct(answer.body)).map_err(Failure)
     }
 
-    /// Catches a panic of the work, and emits its metrics and the line of the log.
+    /// Runs the work, catches its panic, emits its metrics and logs its outcome.
     async fn instrument(
         self,
         app: &App,
         work: impl Future<Output = Result<Answer, RequestError>>,
         request_id: &str,
     ) -> Result<Answer, RequestError> {
-        let began = Instant::now();
-        let ended = catch_panic(invocation_metrics::collect(work)).await;
-        // A panic loses what the invocation recorded.
-        let (answered, metrics) =
-            ended.unwrap_or_else(|panic| (Err(panic.into()), InvocationMetrics::default()));
-        let (function, error, took) = (self.name, answered.as_ref().err(), began.elapsed());
+        let started_at = Instant::now();
+        let result = catch_panic(invocation_metrics::collect(work)).await;
+        // The metrics of a panicked invocation are lost.
+        let (answer, metrics) =
+            result.unwrap_or_else(|panic| (Err(panic.into()), InvocationMetrics::default()));
+        let (function, error, took) = (self.name, answer.as_ref().err(), started_at.elapsed());
         let outcome = InvocationOutcome { function, request_id, error, took };
         telemetry::log_invocation(&app.metrics, &outcome, &metrics);
-        answered
+        answer
     }
 
     async fn reply_http(
@@ -134,7 +134,7 @@ impl Function {
             self.operations.first()
         } else {
             let parse = |value: &serde_json::Value| {
-                value.as_str().and_then(named).ok_or("is none of this function's")
+                value.as_str().and_then(named).ok_or("is not an operation of this function")
             };
             fields.required("operation", parse)
         };
@@ -192,20 +192,20 @@ impl Function {
     }
 }
 
-/// The time by which all work but the response must end.
+/// The time by which all work except the response must end.
 pub(super) fn deadline(now: Timestamp, context: &Context) -> Timestamp {
     let deadline = i64::try_from(context.deadline).ok().and_then(Timestamp::from_millis);
     let deadline = deadline.filter(|deadline| *deadline > now);
     deadline.unwrap_or(now.plus_millis(DEFAULT_MILLIS)).plus_millis(-RESPONSE_MILLIS)
 }
 
-/// Turns a panic into an error: the runtime would show the caller its own. The panicked work
-/// is dropped, so its unfinished state is never used.
+/// Converts a panic into an error, because the runtime would return its message to the caller.
+/// The panicked work is dropped, so its state is never used again.
 pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, LedgerError> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
         let message = message.or_else(|| panic.downcast_ref().copied());
-        LedgerError::Internal(format!("panicked: {}", message.unwrap_or("in no words")))
+        LedgerError::Internal(format!("panicked: {}", message.unwrap_or("without a message")))
     })
 }
 
@@ -214,13 +214,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_becomes_an_internal_error() {
-        for (nth, said) in ["panicked: a fault of the code", "panicked: fault 1"].into_iter().enumerate() {
-            let ended = catch_panic(async {
+    async fn catch_panic_returns_an_internal_error() {
+        for (nth, message) in ["panicked: a fault of the code", "panicked: fault 1"].into_iter().enumerate() {
+            let result = catch_panic(async {
                 assert!(nth > 0, "a fault of the code");
                 assert!(nth > 1, "fault {nth}");
             });
-            assert_eq!(ended.await, Err(LedgerError::Internal(said.to_owned())));
+            assert_eq!(result.await, Err(LedgerError::Internal(message.to_owned())));
         }
     }
 }

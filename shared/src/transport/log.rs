@@ -4,10 +4,9 @@ use lambda_runtime::tracing::subscriber::{filter::LevelFilter, fmt};
 
 use crate::environment::variable;
 
-/// The level without a setting in the environment.
+/// The default level, and the finest.
 const LEVEL: LevelFilter = LevelFilter::INFO;
 
-/// Starts the log, on standard output.
 pub(super) fn start() {
     let setting = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     let lines = fmt().with_target(false).without_time().with_max_level(level(setting.as_deref()));
@@ -18,8 +17,8 @@ pub(super) fn start() {
     }
 }
 
-/// Never finer than INFO: below it the runtime logs raw events, with the tokens in their
-/// headers, and the SDK logs its requests and responses.
+/// The configured level, but not finer than INFO: at DEBUG the runtime logs raw events with
+/// tokens in their headers, and the SDK logs requests and responses.
 fn level(setting: Option<&str>) -> LevelFilter {
     setting.and_then(|level| level.parse().ok()).unwrap_or(LEVEL).min(LEVEL)
 }
@@ -29,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_level_is_finer_than_info() {
+    fn level_is_never_finer_than_info() {
         for (setting, level) in [
             (None, LevelFilter::INFO),
             (Some("TRACE"), LevelFilter::INFO),

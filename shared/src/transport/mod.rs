@@ -1,4 +1,4 @@
-//! Events in, responses out: the interface to callers.
+//! The interface to callers: events, operations and responses.
 //!
 //! [`Function`] parses the event of Lambda (`event`), finds the operation and its caller
 //! (`operation`, `caller`), and runs it. An operation in [`functions`] reads its fields

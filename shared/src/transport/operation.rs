@@ -1,4 +1,4 @@
-//! An operation: what a function does at one route, and who may call it.
+//! Operations: the route, the access and the handler of each.
 
 use std::pin::Pin;
 
@@ -16,11 +16,11 @@ use crate::ledger::Invocation;
 #[derive(Clone, Copy)]
 pub(super) struct Operation {
     pub(super) method: &'static str,
-    /// The path, whose `{name}` segments take any text.
+    /// The path. A `{name}` segment matches any text.
     pub(super) path: &'static str,
     pub(super) access: Access,
-    /// The value of the field `operation` that selects it in a direct payload. In a function
-    /// whose operations have no names, a direct payload always means the first.
+    /// The value of the field `operation` of a direct payload. If the operations of a function
+    /// have no names, a direct payload selects the first.
     pub(super) name: Option<&'static str>,
     /// Whether the header `Idempotency-Key` may replace the field.
     pub(super) takes_key_header: bool,
@@ -28,15 +28,15 @@ pub(super) struct Operation {
     pub(super) run: OperationFn,
 }
 
-/// Who may call an operation over HTTP.
+/// The access to an operation over HTTP.
 #[derive(Clone, Copy)]
 pub(super) enum Access {
-    /// Any caller with a token. The operation itself checks which users the caller may read.
+    /// Any caller with a token. The operation checks which users the caller may read.
     Read,
-    /// A caller who may write.
+    /// A caller with permission to write.
     Write,
-    /// A sender whose signature this function verifies. The pointer keeps the clients that
-    /// verification needs out of functions without such an operation.
+    /// A sender of a valid signature. A function pointer, so that functions without such an
+    /// operation do not link the clients of verification.
     Signed(VerifyFn),
 }
 
@@ -44,24 +44,24 @@ pub(super) enum Access {
 pub(super) type VerifyFn = for<'a> fn(&'a App, &'a HttpRequest) -> VerifyFuture<'a>;
 pub(super) type VerifyFuture<'a> = Pin<Box<dyn Future<Output = Result<(), RequestError>> + Send + 'a>>;
 
-/// Answers a request.
+/// The handler of an operation.
 pub(super) type OperationFn = for<'a> fn(&'a App, OperationRequest) -> AnswerFuture<'a>;
 pub(super) type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, RequestError>> + Send + 'a>>;
 
-/// A request of either door, after its caller and its fields are parsed.
+/// An HTTP request or a direct payload, with its caller and fields.
 pub(super) struct OperationRequest {
     pub(super) caller: Caller,
     pub(super) fields: RequestFields,
     pub(super) invocation: Invocation,
 }
 
-/// Constructs a future on the heap. `Box::pin` would copy several kilobytes there.
-pub(super) fn boxed<'a, Work>(work: impl FnOnce() -> Work) -> AnswerFuture<'a>
+/// Constructs a future on the heap, where `Box::pin` would copy several kilobytes.
+pub(super) fn box_future<'a, Work>(work: impl FnOnce() -> Work) -> AnswerFuture<'a>
 where
     Work: Future<Output = Result<Answer, RequestError>> + Send + 'a,
 {
-    let boxed: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
-    boxed
+    let future: Pin<Box<Work>> = Box::into_pin(Box::write(Box::new_uninit(), work()));
+    future
 }
 
 impl Operation {
@@ -90,13 +90,13 @@ impl Operation {
         Operation { error_form, ..self }
     }
 
-    /// The caller of an HTTP request, if it may use this operation.
+    /// The caller of an HTTP request, if it has access to the operation.
     pub(super) async fn caller(&self, app: &App, request: &HttpRequest) -> Result<Caller, RequestError> {
         match self.access {
             Access::Read => app.caller(request.claims()),
             Access::Write => {
                 let caller = app.caller(request.claims())?;
-                caller.may_write()?;
+                caller.require_write()?;
                 Ok(caller)
             }
             Access::Signed(verify) => {

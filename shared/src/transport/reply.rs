@@ -1,4 +1,4 @@
-//! The responses of both doors: HTTP and direct invocation.
+//! The responses to HTTP requests and direct invocations.
 
 use lambda_http::{
     Body,
@@ -28,12 +28,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// An answer of HTTP status 200.
+    /// An answer with HTTP status 200.
     pub(super) fn ok(body: &impl Serialize) -> Result<Answer, RequestError> {
         Answer::with(200, body)
     }
 
-    /// An answer of this HTTP status.
+    /// An answer with this HTTP status.
     pub(super) fn with(status: u16, body: &impl Serialize) -> Result<Answer, RequestError> {
         let body = serde_json::value::to_raw_value(body)
             .map_err(|error| LedgerError::Internal(error.to_string()))?;
@@ -46,7 +46,7 @@ impl Answer {
 pub(super) enum ErrorForm {
     /// Problem details (RFC 9457).
     Problem,
-    /// The form that the old front end reads.
+    /// The fields `code`, `message` and `data`.
     CodeAndMessage,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct HttpError<'a> {
     pub(super) form: ErrorForm,
     pub(super) path: &'a str,
     pub(super) request_id: &'a str,
-    /// Seconds until the next try, where the error asks for one.
+    /// The header `Retry-After`, in seconds.
     pub(super) retry_after: Option<u64>,
 }
 

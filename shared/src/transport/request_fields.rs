@@ -13,21 +13,21 @@ use super::error::RequestError;
 
 /// How many problems an error names.
 const NAMED_MAX: usize = 20;
-/// How much of an unknown field's name an error repeats, in characters.
+/// The length to which an error shortens the name of an unknown field, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// The fields of a request, from either door. Reading them collects the problems, so that one
-/// error names every problem.
+/// The fields of an HTTP request or a direct payload. Parsing collects the problems, so that
+/// one error names all of them.
 pub(super) struct RequestFields {
     fields: BTreeMap<String, Value>,
     problems: Vec<String>,
 }
 
 impl RequestFields {
-    /// The fields of a JSON object; no bytes are an object without fields.
+    /// Parses a JSON object. An empty body is an object without fields.
     pub(super) fn from_json(body: &[u8]) -> Result<RequestFields, RequestError> {
         let body = if body.is_empty() { b"{}" } else { body };
-        let Object(pairs) = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        let Object(pairs) = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
         let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
         pairs.into_iter().for_each(|(name, value)| request.add(name, value));
         Ok(request)
@@ -37,22 +37,24 @@ impl RequestFields {
     pub(super) fn from_url(segments: BTreeMap<&'static str, String>, query: &str) -> RequestFields {
         let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
         segments.into_iter().for_each(|(name, text)| request.add(name.to_owned(), Value::String(text)));
-        parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
+        query_parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
         request
     }
 
     /// Rejects the query of a request whose fields are in its body.
     pub(super) fn reject_query(&mut self, query: &str) {
-        self.problems
-            .extend(parameters(query).map(|(name, _)| format!("{}: not taken in the query", shown(&name))));
+        self.problems.extend(
+            query_parameters(query)
+                .map(|(name, _)| format!("`{}` must not be in the query.", shortened(&name))),
+        );
     }
 
-    /// Takes a header for a field; if both are given they must be equal.
+    /// Uses a header as a field. If both are present, they must be equal.
     pub(super) fn merge_header(&mut self, name: &str, header: String) {
         match self.fields.get(name) {
             None | Some(Value::Null) => drop(self.fields.insert(name.to_owned(), Value::String(header))),
             Some(Value::String(field)) if *field == header => {}
-            Some(_) => self.problems.push(format!("{name}: differs from its header")),
+            Some(_) => self.problems.push(format!("`{name}` and its header must be equal.")),
         }
     }
 
@@ -63,7 +65,7 @@ impl RequestFields {
         parse: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
         if matches!(self.fields.get(name), None | Some(Value::Null)) {
-            self.problems.push(format!("{name}: missing"));
+            self.problems.push(format!("`{name}` is required."));
         }
         self.optional(name, parse)
     }
@@ -78,14 +80,16 @@ impl RequestFields {
         parse(&value).map_err(|problem| self.add_problem(name, problem)).ok()
     }
 
-    /// Adds a problem of a field.
+    /// Adds a problem, which completes the sentence "`name` ...".
     pub(super) fn add_problem(&mut self, name: &str, problem: impl std::fmt::Display) {
-        self.problems.push(format!("{name}: {problem}"));
+        self.problems.push(format!("`{name}` {problem}."));
     }
 
     /// The request, or an error that names every problem, unknown fields among them.
     pub(super) fn into_request<T>(mut self, request: Option<T>) -> Result<T, RequestError> {
-        self.problems.extend(self.fields.keys().map(|name| format!("{}: unknown", shown(name))));
+        self.problems.extend(
+            self.fields.keys().map(|name| format!("`{}` is not a field of this request.", shortened(name))),
+        );
         match request {
             Some(request) if self.problems.is_empty() => Ok(request),
             _ => Err(self.into_error()),
@@ -96,32 +100,33 @@ impl RequestFields {
     pub(super) fn into_error(mut self) -> RequestError {
         let more = self.problems.len().saturating_sub(NAMED_MAX);
         self.problems.truncate(NAMED_MAX);
-        let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-        RequestError::Invalid(self.problems.join("; ") + &tail)
+        if more > 0 {
+            self.problems.push(format!("{more} more problems were found."));
+        }
+        RequestError::Invalid(self.problems.join(" "))
     }
 
     fn add(&mut self, name: String, value: Value) {
         if self.fields.contains_key(&name) {
-            self.problems.push(format!("{}: given twice", shown(&name)));
+            self.problems.push(format!("`{}` occurs twice.", shortened(&name)));
         }
         self.fields.insert(name, value);
     }
 }
 
-/// Names the position where a body stops being JSON, never the text there, which may be a
-/// secret.
-fn unreadable(error: &serde_json::Error) -> RequestError {
+/// Names the position of a syntax error, never the text there, which may be a secret.
+fn json_error(error: &serde_json::Error) -> RequestError {
     RequestError::Invalid(match error.classify() {
-        Category::Data => "must be a JSON object".to_owned(),
+        Category::Data => "The request must be a JSON object.".to_owned(),
         Category::Io | Category::Syntax | Category::Eof => {
-            format!("malformed JSON at line {} column {}", error.line(), error.column())
+            format!("The JSON is malformed at line {}, column {}.", error.line(), error.column())
         }
     })
 }
 
-/// The parameters of a query. A `+` stays one: no field here holds a space, and
-/// the offset of a timestamp is often sent as it is.
-fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
+/// The parameters of a query. A `+` is not decoded to a space: no field contains spaces,
+/// and the offset of a timestamp is often sent unencoded.
+fn query_parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(move |pair| {
@@ -130,25 +135,25 @@ fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn shown(name: &str) -> String {
+fn shortened(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).collect()
 }
 
-/// The value of a field. No field takes a list or an object, so neither is parsed:
-/// serde_json would read some objects as the number or text in them. Invalid values, such
-/// as half a surrogate, become a list too.
-fn scalar(json: &RawValue) -> Value {
+/// Parses the value of a field. No field is a list or an object, so these are not parsed:
+/// serde_json would read some objects as the number or text in them. They, and invalid
+/// values such as a lone surrogate, become an empty list, which every field rejects.
+fn parse_scalar(json: &RawValue) -> Value {
     let text = Some(json.get()).filter(|text| !text.starts_with(['{', '[']));
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| Value::Array(Vec::new()))
 }
 
-/// A JSON object as it was written, fields given twice too.
+/// A JSON object with repeated fields.
 struct Object(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = Object;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -158,11 +163,11 @@ impl<'de> Deserialize<'de> for Object {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    pairs.push((name, scalar(value)));
+                    pairs.push((name, parse_scalar(value)));
                 }
                 Ok(Object(pairs))
             }
         }
-        deserializer.deserialize_map(Pairs)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }

@@ -11,13 +11,13 @@ use super::functions::FUNCTIONS;
 pub struct Route {
     /// The HTTP method.
     pub method: &'static str,
-    /// The path, as API Gateway writes it: a `{name}` segment takes any text.
+    /// The path in the form of API Gateway. A `{name}` segment matches any text.
     pub path: &'static str,
-    /// The operation's name in metrics and in the log.
+    /// The name of the operation in metrics and log.
     pub operation: &'static str,
     /// Whether the operation only reads.
     pub is_query: bool,
-    /// Whether a signature of the body admits the caller, in place of a token.
+    /// Whether a signature of the body replaces a token.
     pub is_signed: bool,
 }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_gives_its_named_segments_decoded() {
+    fn match_path_decodes_named_segments() {
         for (path, user) in [
             ("/credits/u1/balance", Some("u1")),
             ("/credits/a%3Ab/balance", Some("a:b")),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_those_of_all_operations() {
+    fn routes_contain_all_operations() {
         let routes: Vec<_> = ROUTES.iter().map(|route| (route.operation, route.path)).collect();
         let operations = FUNCTIONS.iter().flat_map(|function| {
             function

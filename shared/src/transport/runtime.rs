@@ -1,4 +1,4 @@
-//! The start of a function: its configuration from the environment, and its loop of events.
+//! The start of a function: configuration from the environment, and the event loop.
 
 use std::{io::Write, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     aws_config::lambda_config,
     callback::{Callbacks, Executions, Secret, Secrets},
     environment::variable,
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
 };
 
@@ -20,13 +20,13 @@ use crate::{
 const NAMESPACE: &str = "Scrip";
 
 /// The time limit of the first connection to the table.
-const WARMING: Duration = Duration::from_secs(1);
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The minutes between two audits without a setting.
-const HOURLY: i32 = 60;
+/// The default interval of audits, in minutes.
+const AUDIT_MINUTES_DEFAULT: i32 = 60;
 
-/// The endpoint of a service, if the environment sets one. An empty variable counts as none;
-/// the SDK would reject it.
+/// The endpoint of a service, if the environment sets one. An empty variable is ignored,
+/// because the SDK would panic.
 fn endpoint(service: &str) -> Option<String> {
     variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| variable("AWS_ENDPOINT_URL"))
 }
@@ -50,65 +50,65 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     Ok(Callbacks { secrets, executions: Some(Executions::new(executions)) })
 }
 
-/// The app of the environment: the table of `SCRIP_TABLE`, at `AWS_ENDPOINT_URL_DYNAMODB` or
-/// `AWS_ENDPOINT_URL` if one is set, and callers without claims only if `SCRIP_ADMIT_ANYONE`
-/// is `true`. An empty variable counts as none.
+/// The app of the environment: the table `SCRIP_TABLE` at `AWS_ENDPOINT_URL_DYNAMODB` or
+/// `AWS_ENDPOINT_URL`. Callers without claims are accepted only if `SCRIP_ADMIT_ANYONE` is
+/// `true`. Empty variables are ignored.
 ///
-/// It connects to the table before the runtime asks for the first event: until then Lambda
-/// gives a function of any size a whole processor.
-async fn app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
+/// It connects to the table before the first event, because Lambda provides a whole processor
+/// until then.
+async fn build_app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
     let store = Store::for_lambda(sdk, endpoint("DYNAMODB"), table);
-    let ledger = Ledger::new(store, Sources::system());
-    let _ = timeout(WARMING, ledger.warm()).await;
+    let ledger = Ledger::new(store, ClockAndRandom::system());
+    let _ = timeout(WARM_UP_TIMEOUT, ledger.warm()).await;
     let app = App::new(ledger).with_callbacks(callbacks);
-    let admits_anyone = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
-    if admits_anyone { app.without_authentication() } else { app }
+    let accepts_missing_claims = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
+    if accepts_missing_claims { app.without_authentication() } else { app }
 }
 
 /// Serves a function's events until Lambda ends the process.
 ///
 /// # Errors
-/// When Lambda's runtime interface cannot be reached.
+/// If Lambda's runtime API is unreachable.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
-    let metrics = begin()?;
-    let app = app(&lambda_config(), Callbacks::none()).await;
+    let metrics = start_telemetry()?;
+    let app = build_app(&lambda_config(), Callbacks::none()).await;
     serve(metrics, async |event| function.handle(&app, event).await).await
 }
 
-/// Serves the events of the webhook. A function of its own, so that only this binary links the
+/// Serves the events of the webhook. A separate function, so that only its binary links the
 /// clients of call-backs.
 ///
 /// # Errors
-/// As [`run`]; when the secrets of the environment are out of form.
+/// If the secrets in the environment are invalid, or Lambda's runtime API is unreachable.
 pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
-    let metrics = begin()?;
+    let metrics = start_telemetry()?;
     let sdk = lambda_config();
-    let app = app(&sdk, callbacks(&sdk)?).await;
+    let app = build_app(&sdk, callbacks(&sdk)?).await;
     serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
 }
 
-/// How long an audit waits for a table that throttles, in milliseconds.
+/// The time for which an audit retries a throttled call, in milliseconds.
 const AUDIT_CONTENTION_MILLIS: i64 = 60_000;
 
-/// Serves the schedule of the audit until Lambda ends the process. The minutes between two
-/// runs are in `SCRIP_AUDIT_EVERY_MINUTES`; the default is an hour.
+/// Serves the events of the audit until Lambda ends the process. `SCRIP_AUDIT_EVERY_MINUTES` is
+/// the interval of its schedule, from 1 to 10,080 minutes, by default 60.
 ///
 /// # Errors
-/// When that is not from one minute to a week, or Lambda's runtime interface cannot be
-/// reached.
+/// If the interval is invalid, or Lambda's runtime API is unreachable.
 pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
-    let metrics = begin()?;
-    let minutes = variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(HOURLY), |minutes| minutes.parse());
+    let metrics = start_telemetry()?;
+    let minutes =
+        variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(AUDIT_MINUTES_DEFAULT), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let mut app = app(&lambda_config(), Callbacks::none()).await;
+    let mut app = build_app(&lambda_config(), Callbacks::none()).await;
     app.ledger = app.ledger.with_contention_budget(AUDIT_CONTENTION_MILLIS);
     serve(metrics, async |event| audit.handle(&app, event).await).await
 }
 
-/// Starts the log, and metrics if the environment sets them.
-fn begin() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
+/// Starts the log, and the metrics if they are configured.
+fn start_telemetry() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
     log::start();
     metrics()
 }
@@ -119,22 +119,21 @@ async fn serve(
 ) -> Result<(), lambda_runtime::Error> {
     let answer = async |event: LambdaEvent<Payload>| {
         let request_id = event.context.request_id.clone();
-        let answered = handle(event).await;
+        let result = handle(event).await;
         if let Some(metrics) = metrics {
-            // Before the response: after it Lambda may freeze the process for an hour. Errors
-            // are ignored, because the response matters more. One write: standard output
-            // searches each one for the end of a line.
+            // Emitted before the response, after which Lambda may freeze the process. Errors
+            // are ignored, because the response is more important. A single write, because
+            // standard output scans each write for line ends.
             let mut lines = Vec::new();
             let _ = metrics.set_property("request_id", request_id).flush(&mut lines);
             let _ = std::io::stdout().write_all(&lines);
         }
-        answered
+        result
     };
     lambda_runtime::run(service_fn(answer)).await
 }
 
-/// Metrics in CloudWatch's embedded format, among the lines of the log, if `SCRIP_STACK`
-/// names their stack.
+/// Metrics in CloudWatch's embedded metric format in the log, if `SCRIP_STACK` is set.
 fn metrics() -> Result<Option<&'static Collector>, lambda_runtime::Error> {
     let Some(stack) = variable("SCRIP_STACK") else { return Ok(None) };
     let embedded = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("stack", stack).init()?;

@@ -1,8 +1,7 @@
-//! The metrics and the line of the log of an invocation, emitted once at its end.
+//! The metrics and the log line of an invocation, emitted at its end.
 //!
-//! Metrics go through the facade of the crate `metrics`; the process that runs the function
-//! installs the recorder. None has more than two labels of its own, and every label is one of a
-//! few words, because each combination is a metric that is paid for.
+//! Metrics use the crate `metrics`; the process installs the recorder. A metric has at most two
+//! labels with few values, because CloudWatch bills each combination.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +18,7 @@ use crate::{
     ledger::{AuditReport, AuditSummary},
 };
 
-/// How many discrepancies of a user a line of the log names, and in how many characters.
+/// The number of discrepancies of a user in a log line, and their length in characters.
 const LOGGED_DISCREPANCIES_MAX: usize = 20;
 const LOGGED_CHARS_MAX: usize = 4_000;
 
@@ -42,20 +41,24 @@ pub fn describe() {
     describe_histogram!("read_units", Unit::Count, "DynamoDB read units per event");
     describe_histogram!("write_units", Unit::Count, "DynamoDB write units per event");
     describe_counter!("retries", Unit::Count, "DynamoDB calls that were retried");
-    describe_counter!("conflicts", Unit::Count, "Transactions cancelled by other writers, or throttled");
+    describe_counter!(
+        "conflicts",
+        Unit::Count,
+        "Transactions that failed because of other writers, or were throttled"
+    );
     describe_counter!("credits_granted", Unit::Count, "Credits granted");
     describe_counter!("credits_charged", Unit::Count, "Credits charged");
     describe_counter!("credits_voided", Unit::Count, "Credits returned by voids");
     describe_counter!("refunds", Unit::Count, "Refunds, by outcome");
-    describe_counter!("anomalies", Unit::Count, "Unusual requests that are no errors, by kind");
+    describe_counter!("anomalies", Unit::Count, "Accepted events that may be mistakes, by kind");
     describe_histogram!("wallet_packs", Unit::Count, "Packs in the wallets read");
     describe_counter!("audit_runs", Unit::Count, "Audit runs that ended without an error");
     describe_histogram!(
         "audit_unfinished",
         Unit::Count,
-        "Per audit run: 1 if users remain, because the time ended or their audit failed"
+        "Per audit run: 1 if users remain or failed, else 0"
     );
-    describe_counter!("audited_users", Unit::Count, "Users whose wallet was compared with their records");
+    describe_counter!("audited_users", Unit::Count, "Audited users");
     describe_counter!("audited_records", Unit::Count, "Records of the audited users");
     describe_counter!("audited_voided", Unit::Count, "Voided records of the audited users");
     describe_histogram!("audit_failed_users", Unit::Count, "Per audit run: users whose audit failed");
@@ -69,7 +72,7 @@ pub fn describe() {
     describe_histogram!("voided_share", Unit::Percent, "Per audit run: share of records that are voided");
 }
 
-/// Emits the metrics of an invocation and writes its line of the log.
+/// Emits the metrics of an invocation, and logs its outcome.
 pub(super) fn log_invocation(
     handles: &MetricHandles,
     outcome: &InvocationOutcome<'_>,
@@ -99,7 +102,7 @@ pub(super) fn log_invocation(
         };
     }
     match outcome.error.and_then(RequestError::internal_reason) {
-        Some(why) => line!(error, why),
+        Some(reason) => line!(error, reason),
         None => line!(info,),
     }
 }
@@ -116,8 +119,8 @@ struct OperationMetrics {
     conflicts: Counter,
 }
 
-/// The metrics of operations, cached between events: finding one by name and labels takes
-/// longer than counting.
+/// The metrics of operations, cached between events, because the look-up by name and labels
+/// costs more than the increment.
 #[derive(Default)]
 pub struct MetricHandles(Mutex<BTreeMap<&'static str, OperationMetrics>>);
 
@@ -135,7 +138,7 @@ impl OperationMetrics {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "an invocation never makes 2^53 calls")]
+    #[expect(clippy::cast_precision_loss, reason = "an invocation makes fewer than 2^53 calls")]
     fn count(&self, outcome: &InvocationOutcome<'_>, metrics: &InvocationMetrics) {
         self.requests.increment(1);
         self.latency.record(outcome.took);
@@ -180,7 +183,7 @@ fn emit(handles: &MetricHandles, outcome: &InvocationOutcome<'_>, metrics: &Invo
     }
 }
 
-/// Emits the metrics of an audit run, also of one that ended with an error.
+/// Emits the metrics of an audit run, also if it ended with an error.
 pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
     let is_whole = is_ok && summary.unfinished_after.is_none() && summary.failed == 0;
     counter!("audit_runs").increment(u64::from(is_ok));
@@ -188,43 +191,49 @@ pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
     counter!("audited_users").increment(summary.users);
     counter!("audited_records").increment(summary.records);
     counter!("audited_voided").increment(summary.voided);
-    // Zero means that all users are clean, which a failed run cannot state.
+    // Zero means that no user has discrepancies, which a failed run cannot prove.
     for (name, users) in [("drifted_users", summary.drifted), ("audit_failed_users", summary.failed)] {
         if is_ok || users > 0 {
-            histogram!(name).record(number(users));
+            histogram!(name).record(metric_value(users));
         }
     }
     if summary.users > 0 {
-        histogram!("balance_accuracy").record(percent(summary.users - summary.drifted, summary.users));
+        histogram!("balance_accuracy").record(percentage(summary.users - summary.drifted, summary.users));
     }
     if summary.records > 0 {
-        histogram!("voided_share").record(percent(summary.voided, summary.records));
+        histogram!("voided_share").record(percentage(summary.voided, summary.records));
     }
 }
 
-/// Logs a user with discrepancies, or one whose audit failed.
-pub(super) fn log_audited_user(user_uuid: &str, audited: &Result<AuditReport, LedgerError>) {
-    match audited {
+/// Logs a user with discrepancies or a failed audit.
+pub(super) fn log_audited_user(user_uuid: &str, result: &Result<AuditReport, LedgerError>) {
+    match result {
         Ok(report) if report.discrepancies.is_empty() => {}
         Ok(report) => log_drift(user_uuid, &report.discrepancies),
         Err(error) => {
             let error = RequestError::from(error.clone());
-            let (code, why) = (error.kind().code, error.internal_reason());
-            tracing::error!(function = "audit", user_uuid, code, why, "the audit of a user failed");
+            let (code, reason) = (error.kind().code, error.internal_reason());
+            tracing::error!(function = "audit", user_uuid, code, reason, "the audit of a user failed");
         }
     }
 }
 
 fn log_drift(user_uuid: &str, discrepancies: &Discrepancies) {
-    let named = discrepancies.named().take(LOGGED_DISCREPANCIES_MAX).map(Discrepancy::to_string);
-    let why: String = named.collect::<Vec<_>>().join("; ").chars().take(LOGGED_CHARS_MAX).collect();
-    tracing::error!(function = "audit", user_uuid, faults = discrepancies.count(), why, "a user has drifted");
+    let named = discrepancies.listed().take(LOGGED_DISCREPANCIES_MAX).map(Discrepancy::to_string);
+    let reason: String = named.collect::<Vec<_>>().join("; ").chars().take(LOGGED_CHARS_MAX).collect();
+    tracing::error!(
+        function = "audit",
+        user_uuid,
+        discrepancies = discrepancies.count(),
+        reason,
+        "a user has drifted"
+    );
 }
 
-/// Logs the end of a run.
-pub(super) fn log_audit(ended: Result<&AuditSummary, &RequestError>, request_id: &str, took: Duration) {
+/// Logs the outcome of an audit run.
+pub(super) fn log_audit(result: Result<&AuditSummary, &RequestError>, request_id: &str, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    match ended {
+    match result {
         Ok(summary) => tracing::info!(
             function = "audit",
             request_id,
@@ -240,18 +249,18 @@ pub(super) fn log_audit(ended: Result<&AuditSummary, &RequestError>, request_id:
             micros,
         ),
         Err(error) => {
-            let (code, why) = (error.kind().code, error.internal_reason());
-            tracing::error!(function = "audit", request_id, code, why, micros);
+            let (code, reason) = (error.kind().code, error.internal_reason());
+            tracing::error!(function = "audit", request_id, code, reason, micros);
         }
     }
 }
 
-#[expect(clippy::float_arithmetic, reason = "a share of users or records, never of credits")]
-fn percent(part: u64, whole: u64) -> f64 {
-    100.0 * number(part) / number(whole)
+#[expect(clippy::float_arithmetic, reason = "a share of users or records, not of credits")]
+fn percentage(part: u64, whole: u64) -> f64 {
+    100.0 * metric_value(part) / metric_value(whole)
 }
 
-/// A count as a metric has it: an audit sees no 2^32 users or records.
-fn number(count: u64) -> f64 {
+/// A count as the value of a metric; at most 2^32-1.
+fn metric_value(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -14,7 +14,7 @@ use std::{
 
 pub use dynamodb::{ServiceModel, SimulatedDynamoDb, Traffic};
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::{
         App,
@@ -159,7 +159,7 @@ impl LoadSimulation {
         let store = Store::new(dynamodb.client(), TABLE);
         store.create_table().await.expect("a table");
         let (now, nth) = (clock.clone(), AtomicU64::new(0));
-        let sources = Sources {
+        let sources = ClockAndRandom {
             now: Box::new(move || now.now()),
             random: Box::new(move || {
                 seeded_uuid(&format!("{}/{}", load.seed, nth.fetch_add(1, Ordering::SeqCst)))

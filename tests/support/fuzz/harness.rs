@@ -6,7 +6,7 @@ use std::{
 use aws_sdk_dynamodb::{Client, Config, config::BehaviorVersion};
 use scrip::{
     domain::Timestamp,
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
     transport::{App, Function},
 };
@@ -100,7 +100,8 @@ impl Harness {
             .http_client(client);
         let store = Store::new(Client::from_conf(Store::with_timeouts(config).build()), TABLE);
         let (clock, chance) = (table.clone(), table.clone());
-        let sources = Sources { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
+        let sources =
+            ClockAndRandom { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
         let ledger = Ledger::new(store.clone(), sources);
         let app = Arc::new(App::new(ledger).with_callbacks(callbacks));

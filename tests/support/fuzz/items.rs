@@ -1,7 +1,7 @@
 use scrip::{
     domain::{
         Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRequest, GrantType,
-        InvocationId, LedgerError, Plan, ReadRecord, Record, RecordChange, RecordKey, Summary, Timestamp,
+        InvocationId, LedgerError, Plan, Record, RecordChange, RecordKey, RecordLookup, Summary, Timestamp,
         TransType, Void, Wallet,
     },
     store::{Commit, IndexEdge, RequestToken, StoreError, StoredItem, Transaction, UnknownAttributes},
@@ -81,7 +81,7 @@ fn check(harness: &Harness, item: &Value) -> bool {
 
     let is_charge = matches!(record, Some(Record::Charge(_)));
     assert_eq!(found.is_some(), is_charge, "a batch and a single read differ: {item}");
-    for ReadRecord { key, record: read, .. } in charges.into_iter().flat_map(|(charges, _)| charges) {
+    for RecordLookup { key, record: read, .. } in charges.into_iter().flat_map(|(charges, _)| charges) {
         assert_eq!(read, record, "a query and a single read differ: {item}");
         let written = rewritten(harness, &key, read.expect("a record"));
         assert_eq!(written["sk"], item["sk"], "the key that was read is another one");
@@ -101,8 +101,11 @@ fn check(harness: &Harness, item: &Value) -> bool {
 /// The wallet and the record that failed conditions return.
 fn read_from_failures(harness: &Harness, place: &ItemName) -> (Option<Wallet>, Option<Record>) {
     let key = RecordKey::Charge { generation: None, key: None };
-    let fence =
-        Record::Fence(Void { at: now(), reason: id("it failed"), by: InvocationId::new(Uuid::nil()) });
+    let fence = Record::Fence(Void {
+        at: now(),
+        reason: id("it failed"),
+        invocation: InvocationId::new(Uuid::nil()),
+    });
     let first = Wallet { version: Some(now()), ..Wallet::default() };
     let wallet = match place.read(send(harness, &Plan { wallet: Some(first), changes: Vec::new() })) {
         Some(Commit::Refused { wallet, .. }) => wallet.map(|stored| stored.wallet),

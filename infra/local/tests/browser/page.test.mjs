@@ -17,7 +17,7 @@ test("API errors are shown", () =>
   browser.open(stack, "poor", async (page) => {
     await threePacks(page);
     await generate(page, { costs: "300" });
-    await shows(page.getByRole("alert"), "402 InsufficientCredits: The balance is 18, the charge needs 300.");
+    await shows(page.getByRole("alert"), "402 InsufficientCredits: The balance is 18, but the charge needs 300.");
     await balanceIs(page, "18");
   }, {}, [/402/]));
 

@@ -40,5 +40,5 @@ fn secrets_are_never_printed() {
     stack.signal(Signal::TERM);
     let (code, errors) = stack.wait_for_exit();
     assert_eq!(code, Some(0), "{errors}");
-    assert!(errors.contains("DynamoDB did not answer") && !errors.contains("planted"), "{errors}");
+    assert!(errors.contains("DynamoDB did not respond") && !errors.contains("planted"), "{errors}");
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use scrip::ledger::Sources;
+use scrip::ledger::ClockAndRandom;
 use serde_json::{Value, json};
 use ureq::{
     Agent, SendBody,
@@ -286,7 +286,7 @@ impl Client {
 
 /// The `X-Signature` of a body, as of now.
 pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
-    scrip_tests::signature(secret, (Sources::system().now)(), body)
+    scrip_tests::signature(secret, (ClockAndRandom::system().now)(), body)
 }
 
 /// The body of a charge.

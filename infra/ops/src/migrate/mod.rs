@@ -174,7 +174,7 @@ async fn import(
     let history =
         ImportedHistory { user: user_plan.user.clone(), records: with_rows(user_plan, user), wallet };
     let outcome = ledger.execute(&history, &invocation(ledger)).await.map_err(failed)?;
-    let all = ledger.all(&history.user, deadline(ledger)).await.map_err(failed)?;
+    let all = ledger.all_items(&history.user, deadline(ledger)).await.map_err(failed)?;
     let planned: BTreeMap<_, _> =
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
     let rows: BTreeMap<_, _> = all.iter().flat_map(StoredItem::old_rows).collect();

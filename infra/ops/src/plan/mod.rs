@@ -197,8 +197,8 @@ impl Planner<'_> {
             let refund = self.refunds.get(&index).map(|refund| &self.rows[*refund]);
             let void = refund.map(|refund| Void {
                 at: refund.old.created_at,
-                reason: Reason::cut(&refund.old.trans_type).expect("a trans_type is a valid reason"),
-                by: invocation_id(refund),
+                reason: Reason::truncated(&refund.old.trans_type).expect("a trans_type is a valid reason"),
+                invocation: invocation_id(refund),
             });
             (index, void)
         })
@@ -297,7 +297,7 @@ fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>,
         wallet.has_keyed_charges |=
             matches!(planned.key, RecordKey::Charge { generation: Some(_), key: Some(_) });
     }
-    wallet.granted().map_err(over_limit)?;
+    wallet.total_granted().map_err(over_limit)?;
     let charges = wallet.totals.iter().filter(|(trans_type, _)| matches!(trans_type, TransType::Charge(_)));
     let charged = charges
         .clone()
@@ -316,7 +316,7 @@ fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>,
 /// Whether a void comes from the row of a refund in the old table. The ledger draws the
 /// invocation ids of its own voids at random; those of rows are derived from names.
 pub fn is_void_of_old_rows(void: &Void) -> bool {
-    void.by.is_named()
+    void.invocation.is_named()
 }
 
 fn trans_no(row: &ClassifiedRow<'_>) -> TransNo {

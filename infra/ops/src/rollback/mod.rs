@@ -171,7 +171,7 @@ impl UserHistory {
         let unreadable =
             |reason: &str| CliError(format!("user {user}: {reason}; repair the item, and run again"));
         let user = UserId::try_from(user.to_owned()).map_err(unreadable)?;
-        let all = ledger.all(&user, deadline(ledger)).await;
+        let all = ledger.all_items(&user, deadline(ledger)).await;
         let all = all.map_err(|error| CliError::from_ledger(&format!("user {user}"), &error))?;
         let mut history = UserHistory { old_rows: vec![], changes: vec![], balance: 0 };
         let mut migrated = BTreeSet::new();

@@ -128,7 +128,7 @@ fn fence_event(key: &RecordKey, void: &Void) -> Event {
     let generation = if let RecordKey::Charge { generation, .. } = key { generation.as_ref() } else { None };
     Event {
         kind: ChangeKind::Fence,
-        trans_no: format!("{}-fence", void.by),
+        trans_no: format!("{}-fence", void.invocation),
         at: void.at,
         trans_type: "fence".to_owned(),
         order_no: generation.map(ToString::to_string),

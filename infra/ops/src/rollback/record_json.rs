@@ -51,5 +51,5 @@ fn charge_json(charge: &Charge) -> Value {
 }
 
 fn void_json(void: &Void) -> Value {
-    json!({ "at": void.at, "reason": void.reason, "by": void.by })
+    json!({ "at": void.at, "reason": void.reason, "by": void.invocation })
 }

@@ -22,7 +22,7 @@ pub(super) struct UserCheck {
 
 pub(super) async fn check_user(ledger: &Ledger, user: String) -> Result<UserCheck, CliError> {
     let Ok(id) = UserId::try_from(user.clone()) else {
-        let discrepancies = vec![Discrepancy::NoUser.to_string()];
+        let discrepancies = vec![Discrepancy::InvalidUser.to_string()];
         return Ok(UserCheck { user, records: 0, voided: 0, discrepancies, latencies: Vec::new() });
     };
     let failed = |error| CliError::from_ledger(&format!("user {id}"), &error);
@@ -37,9 +37,9 @@ pub(super) async fn check_user(ledger: &Ledger, user: String) -> Result<UserChec
         let charges = ledger.generation(generation, Some(&id), None, PAGE_SIZE, deadline(ledger));
         latencies.push(("generation", measure(charges).await.map_err(failed)?));
     }
-    let mut discrepancies: Vec<_> = audit.discrepancies.named().map(Discrepancy::to_string).collect();
-    if audit.discrepancies.unnamed() > 0 {
-        discrepancies.push(format!("and {} more", audit.discrepancies.unnamed()));
+    let mut discrepancies: Vec<_> = audit.discrepancies.listed().map(Discrepancy::to_string).collect();
+    if audit.discrepancies.unlisted() > 0 {
+        discrepancies.push(format!("and {} more", audit.discrepancies.unlisted()));
     }
     Ok(UserCheck { user, records: audit.records, voided: audit.voided, discrepancies, latencies })
 }

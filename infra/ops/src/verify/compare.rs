@@ -31,7 +31,7 @@ pub(super) async fn compare(
     let old: Vec<OldRow> = rows.rows.iter().map(|(row, _)| row.clone()).collect();
     let planned = plan(&rows.user, &old, as_of);
     let items = match UserId::try_from(rows.user.clone()) {
-        Ok(user) => ledger.all(&user, deadline(ledger)).await,
+        Ok(user) => ledger.all_items(&user, deadline(ledger)).await,
         Err(_) => Ok(Vec::new()),
     };
     let items = items.map_err(|error| CliError::from_ledger(&format!("user {}", rows.user), &error))?;

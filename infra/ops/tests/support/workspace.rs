@@ -9,7 +9,7 @@ use std::{
 
 use dynoxide::{Database as Engine, server};
 use scrip::{
-    ledger::{Ledger, Sources},
+    ledger::{ClockAndRandom, Ledger},
     store::{Connection, Store, TABLE},
 };
 use serde_json::Value;
@@ -49,7 +49,7 @@ impl Workspace {
 
     /// A ledger on the table.
     pub async fn ledger(&self) -> Ledger {
-        Ledger::new(self.store().await, Sources::system())
+        Ledger::new(self.store().await, ClockAndRandom::system())
     }
 
     /// Path of a file in the folder.

@@ -1,16 +1,16 @@
-//! The wallet that a repair puts in the place of the stored one.
+//! The wallet that a repair stores.
 
 use super::WalletRebuild;
 use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet, discrepancy::is_ahead};
 
 impl WalletRebuild {
-    /// The wallet that the records give: later than all of them, and later than `from`, the
-    /// wallet that it replaces, unless that one is ahead of the clock. The records must
-    /// have no discrepancies.
+    /// The wallet that the records give. Its version is later than all records, and later
+    /// than that of the wallet `from` which it replaces, unless that one is ahead of the
+    /// clock. The records must have no discrepancies.
     ///
     /// # Errors
-    /// `LimitExceeded` where they give more than a wallet holds, `Internal` where a pack
-    /// has less than nothing left.
+    /// `LimitExceeded` if the records exceed a limit of a wallet, `Internal` if charges took
+    /// more from a pack than was granted.
     pub fn wallet(&self, from: Option<&Wallet>, now: Timestamp) -> Result<Wallet, LedgerError> {
         let version = from.and_then(|wallet| wallet.version).filter(|version| !is_ahead(*version, now));
         let before = self.latest.max(version);
@@ -27,11 +27,12 @@ impl WalletRebuild {
 }
 
 impl super::RebuiltPack {
-    /// What is left, if anything.
+    /// The pack of a wallet, unless it is empty.
     fn pack(&self) -> Result<Option<Pack>, LedgerError> {
-        let left = u64::try_from(self.left()).ok().and_then(|left| Credits::try_from(left).ok());
+        let remaining =
+            u64::try_from(self.remaining()).ok().and_then(|credits| Credits::try_from(credits).ok());
         let overdrawn = || LedgerError::Internal(format!("pack {} is overdrawn", self.grant.trans_no));
-        let remaining = left.ok_or_else(overdrawn)?;
+        let remaining = remaining.ok_or_else(overdrawn)?;
         Ok((!remaining.is_zero()).then(|| Pack { grant: self.grant.clone(), remaining }))
     }
 }

@@ -1,50 +1,54 @@
-//! `decrease`: charges, all or nothing, once for each identity.
+//! The command of `decrease`: one charge for each identity, for all of its credits or none.
 
-use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
     Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, IdempotencyKey, InvocationId,
-    LedgerError, Limit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
+    LedgerError, LedgerLimit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
 };
 
-/// What `decrease` is asked for.
+/// A request of `decrease`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChargeRequest {
-    /// Whose wallet.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// What for.
+    /// The type of the charge.
     pub trans_type: ChargeType,
-    /// How many.
+    /// The credits to take.
     pub credits: Credits,
-    /// The generation it pays for.
+    /// The generation that the charge pays for.
     pub generation: Option<GenerationId>,
-    /// The order that the caller notes.
+    /// An order to store with the charge.
     pub order_no: Option<OrderNo>,
-    /// The caller's key.
+    /// The idempotency key.
     pub key: Option<IdempotencyKey>,
 }
 
 impl ChargeRequest {
-    /// The key that makes a repeated request the same one, if anything does.
+    /// The identity of the request; `None` if it cannot be repeated.
     pub fn identity(&self) -> Option<RecordKey> {
         (self.generation.is_some() || self.key.is_some())
             .then(|| RecordKey::Charge { generation: self.generation.clone(), key: self.key.clone() })
     }
 
-    fn place(&self, view: &View) -> RecordKey {
+    fn record_key(&self, view: &View) -> RecordKey {
         self.identity().unwrap_or(RecordKey::UnkeyedCharge(view.delivery))
     }
 
-    /// Why a charge in its place is not a replay of this request. The invocation's own
-    /// charge, whose answer was lost, is its first answer, whatever came after it.
+    /// The error if the charge at the key is not a replay of this request. The invocation's
+    /// own charge, whose response was lost, is the result whatever happened to it later.
     fn conflict(&self, charge: &Charge, view: &View) -> Option<LedgerError> {
-        if charge.trans_no.is_of(view.invocation) {
+        if charge.trans_no.is_from(view.invocation) {
             None
         } else if charge.void.is_some() {
             Some(LedgerError::GenerationVoided)
         } else if charge.credits != self.credits {
-            Some(LedgerError::IdempotencyConflict("this key charged other credits"))
+            Some(LedgerError::IdempotencyConflict(
+                "An earlier charge with this identity has different `credits`.",
+            ))
         } else if charge.trans_type != self.trans_type {
-            Some(LedgerError::IdempotencyConflict("this key charged another trans_type"))
+            Some(LedgerError::IdempotencyConflict(
+                "An earlier charge with this identity has a different `trans_type`.",
+            ))
         } else {
             None
         }
@@ -52,52 +56,52 @@ impl ChargeRequest {
 }
 
 impl Command for ChargeRequest {
-    type Answer = Written<Charge>;
+    type Answer = WriteOutcome<Charge>;
 
     fn user(&self) -> &UserId {
         &self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::Wallet
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::Wallet
     }
 
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let place = self.place(view);
-        match view.record(&place) {
-            // After an answer that reveals a record, no balance from before it may be read.
-            Some(record) if view.is_behind(record) => Ok(Step::Read(Read::Wallet)),
+        let key = self.record_key(view);
+        match view.record(&key) {
+            // The balance in a response must not be older than the record in it.
+            Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Charge(charge)) => self.conflict(charge, view).map_or(Ok(Step::Done), Err),
             Some(Record::Fence(_)) => Err(LedgerError::GenerationVoided),
             Some(Record::Grant(_)) => {
-                Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()))
+                Err(LedgerError::Internal("the key of a charge contains a grant".to_owned()))
             }
             None => match view.wallet().charge(self, view.invocation, now) {
                 Ok((wallet, charge)) => {
-                    let changes = vec![RecordChange::Create(place, Record::Charge(charge))];
+                    let changes = vec![RecordChange::Create(key, Record::Charge(charge))];
                     Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
                 }
-                Err(refusal) => refuse(refusal, &place, view),
+                Err(error) => reject_or_reread(error, &key, view),
             },
         }
     }
 
-    fn answer(&self, mut view: View, now: Timestamp) -> Result<Written<Charge>, LedgerError> {
-        let place = self.place(&view);
-        let Some(Record::Charge(record)) = view.take(&place) else {
-            return Err(LedgerError::Internal("a charge that was written is unknown".to_owned()));
+    fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Charge>, LedgerError> {
+        let key = self.record_key(&view);
+        let Some(Record::Charge(record)) = view.take(&key) else {
+            return Err(LedgerError::Internal("the view has no charge after it was written".to_owned()));
         };
-        let replayed = !record.trans_no.is_of(view.invocation);
-        Ok(Written { record, balance: view.wallet().balance(now), replayed })
+        let replayed = !record.trans_no.is_from(view.invocation);
+        Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })
     }
 }
 
 impl Wallet {
-    /// The wallet after a charge, and its record. Credits come from the usable packs in
-    /// spending order, all or nothing.
+    /// Plans a charge: the next wallet, and the record. The credits come from the usable packs
+    /// in spending order.
     ///
     /// # Errors
-    /// `InsufficientCredits`, or `LimitExceeded` for one trans_type too many or for sums.
+    /// `InsufficientCredits`; `LimitExceeded` for too many types of charges or too large a sum.
     pub fn charge(
         &self,
         request: &ChargeRequest,
@@ -121,17 +125,19 @@ impl Wallet {
             void: None,
         };
         let trans_type = TransType::Charge(charge.trans_type.clone());
-        if !wallet.totals.contains_key(&trans_type) && wallet.charged().count() >= Wallet::CHARGE_TYPES_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::TransTypes));
+        if !wallet.totals.contains_key(&trans_type)
+            && wallet.charge_totals().count() >= Wallet::CHARGE_TYPES_MAX
+        {
+            return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));
         }
         wallet.apply(charge.effects(), at)?;
-        // Voided charges count too, so that no void can ever pass the limit.
-        wallet.charged().try_fold(CreditSum::default(), CreditSum::checked_add)?;
+        // Voided charges count too, so that no void can exceed the limit.
+        wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         wallet.has_keyed_charges |= request.generation.is_some() && request.key.is_some();
         Ok((wallet, charge))
     }
 
-    /// From which packs so many credits come: earliest expiry first.
+    /// Divides the credits among the packs in spending order.
     fn allocate(&self, credits: Credits, now: Timestamp) -> Vec<Allocation> {
         let mut missing = credits;
         let allocation = |pack: &crate::domain::Pack| {

@@ -1,30 +1,30 @@
-//! `grant`: adds a pack, once for each identity.
+//! The command of `grant`: one pack for each identity.
 
-use super::{Command, Plan, Read, RecordChange, Step, View, Written, refuse};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
-    Credits, Grant, GrantType, IdempotencyKey, InvocationId, LedgerError, Limit, OrderNo, Record, RecordKey,
-    Timestamp, TransNo, UserId, Wallet,
+    Credits, Grant, GrantType, IdempotencyKey, InvocationId, LedgerError, LedgerLimit, OrderNo, Record,
+    RecordKey, Timestamp, TransNo, UserId, Wallet,
 };
 
-/// What `grant` is asked for.
+/// A request of `grant`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRequest {
-    /// Whose wallet.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// Why.
+    /// The type of the grant.
     pub trans_type: GrantType,
-    /// How many.
+    /// The credits to add.
     pub credits: Credits,
-    /// The order that paid.
+    /// The order that paid for the grant.
     pub order_no: Option<OrderNo>,
-    /// When they expire.
+    /// The expiry; never if absent.
     pub expired_at: Option<Timestamp>,
-    /// The caller's key.
+    /// The idempotency key.
     pub key: Option<IdempotencyKey>,
 }
 
 impl GrantRequest {
-    /// The key that makes a repeated request the same one, if anything does.
+    /// The identity of the request; `None` if it cannot be repeated.
     pub fn identity(&self) -> Option<RecordKey> {
         match self.trans_type {
             GrantType::NewUser => Some(RecordKey::NewUserGrant),
@@ -33,58 +33,60 @@ impl GrantRequest {
         }
     }
 
-    fn place(&self, view: &View) -> RecordKey {
+    fn record_key(&self, view: &View) -> RecordKey {
         self.identity().unwrap_or(RecordKey::UnkeyedGrant(view.delivery))
     }
 }
 
 impl Command for GrantRequest {
-    type Answer = Written<Grant>;
+    type Answer = WriteOutcome<Grant>;
 
     fn user(&self) -> &UserId {
         &self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::Wallet
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::Wallet
     }
 
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let place = self.place(view);
-        match view.record(&place) {
-            // After an answer that reveals a record, no balance from before it may be read.
-            Some(record) if view.is_behind(record) => Ok(Step::Read(Read::Wallet)),
+        let key = self.record_key(view);
+        match view.record(&key) {
+            // The balance in a response must not be older than the record in it.
+            Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Grant(grant)) if grant.credits != self.credits => {
-                Err(LedgerError::IdempotencyConflict("this grant was made with other credits"))
+                Err(LedgerError::IdempotencyConflict(
+                    "An earlier grant with this identity has different `credits`.",
+                ))
             }
             Some(Record::Grant(_)) => Ok(Step::Done),
-            Some(_) => Err(LedgerError::Internal("the place of a grant holds another record".to_owned())),
+            Some(_) => Err(LedgerError::Internal("the key of a grant contains another record".to_owned())),
             None => match view.wallet().grant(self, view.invocation, now) {
                 Ok((wallet, grant)) => {
-                    let changes = vec![RecordChange::Create(place, Record::Grant(grant))];
+                    let changes = vec![RecordChange::Create(key, Record::Grant(grant))];
                     Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
                 }
-                Err(refusal) => refuse(refusal, &place, view),
+                Err(error) => reject_or_reread(error, &key, view),
             },
         }
     }
 
-    fn answer(&self, mut view: View, now: Timestamp) -> Result<Written<Grant>, LedgerError> {
-        let place = self.place(&view);
-        let Some(Record::Grant(record)) = view.take(&place) else {
-            return Err(LedgerError::Internal("a grant that was written is unknown".to_owned()));
+    fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Grant>, LedgerError> {
+        let key = self.record_key(&view);
+        let Some(Record::Grant(record)) = view.take(&key) else {
+            return Err(LedgerError::Internal("the view has no grant after it was written".to_owned()));
         };
-        let replayed = !record.trans_no.is_of(view.invocation);
-        Ok(Written { record, balance: view.wallet().balance(now), replayed })
+        let replayed = !record.trans_no.is_from(view.invocation);
+        Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })
     }
 }
 
 impl Wallet {
-    /// The wallet after a grant, and its record.
+    /// Plans a grant: the next wallet, and the record.
     ///
     /// # Errors
-    /// `InvalidRequest` for a pack that would have expired already, `LimitExceeded` for
-    /// too many packs or credits.
+    /// `InvalidRequest` if the expiry is not in the future; `LimitExceeded` for too many packs
+    /// or credits.
     pub fn grant(
         &self,
         request: &GrantRequest,
@@ -100,13 +102,13 @@ impl Wallet {
             expired_at: request.expired_at,
         };
         if !grant.is_usable(at) {
-            return Err(LedgerError::InvalidRequest("expired_at: must be in the future".to_owned()));
+            return Err(LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned()));
         }
         if wallet.usable(at).count() >= Wallet::GRANTED_PACKS_MAX || wallet.packs.len() >= Wallet::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::Packs));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
         }
         wallet.apply(grant.effects(), at)?;
-        wallet.granted()?;
+        wallet.total_granted()?;
         Ok((wallet, grant))
     }
 }

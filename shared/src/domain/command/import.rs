@@ -1,47 +1,47 @@
-//! Import: writes a user's history from before the ledger, if the user has none.
+//! The command of a migration: writes the history of a user who has no items.
 
 use std::collections::BTreeMap;
 
-use super::{Command, Plan, Read, RecordChange, Room, Step, View};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, TransactionLimits, View};
 use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
-/// What an allocation takes in an item, at most. Names and keys are not counted: a part
-/// is planned with a quarter of what a transaction may have.
+/// The size of an allocation in an item, at most, in bytes. Names and keys are not counted,
+/// so a plan uses a quarter of the bytes of a transaction.
 const ALLOCATION_BYTES: usize = 400;
 
-/// Rows of the old table as text, by the records that were made of them.
+/// Rows of the old table as text, by the keys of their records.
 pub type OldRows = BTreeMap<RecordKey, String>;
 
-/// A user's history, as it was before the ledger.
+/// The history of a user from an old table.
 #[derive(Clone, Debug)]
 pub struct ImportedHistory {
-    /// Whose.
+    /// The owner of the wallet.
     pub user: UserId,
-    /// The records, each with its key.
+    /// All records.
     pub records: Vec<ImportedRecord>,
-    /// What they give.
+    /// The wallet that the records give.
     pub wallet: Wallet,
 }
 
-/// A record of such a history.
+/// A record of an imported history.
 #[derive(Clone, Debug)]
 pub struct ImportedRecord {
-    /// Its place.
+    /// The key of the record.
     pub key: RecordKey,
     /// The record.
     pub record: Record,
-    /// The rows of the old table that it was made of, as text.
+    /// The rows of the old table that it comes from, as text.
     pub rows: String,
 }
 
-/// How an import ended.
+/// The outcome of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
-    /// This call wrote it.
+    /// This call wrote the history.
     Written,
-    /// It was there already, the same.
+    /// The same history was already present.
     AlreadyPresent,
-    /// Other items are there: the user has begun anew, or is being moved as of another
+    /// Other items are present: new ones of the user, or those of a migration as of another
     /// time. Nothing was overwritten.
     Conflict,
 }
@@ -53,30 +53,31 @@ impl Command for ImportedHistory {
         &self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::Wallet
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::Wallet
     }
 
-    /// The wallet comes with the last of the records, so that the user has no credits
-    /// before all of it is there; an import that stopped is finished by a repeat.
+    /// Writes the wallet with the last records, so that the user has no credits before the
+    /// history is complete. A repeat completes an import that stopped.
     ///
     /// Rows are written with their records. Where rows were found and a record of theirs was
     /// not, an earlier run wrote a larger part. A record that is missing as of one moment is
     /// a contradiction.
     fn next(&self, view: &View, _: Timestamp) -> Result<Step, LedgerError> {
-        let window = self.window(view);
-        if view.wallet().version.is_some() || has_conflict(window, view) {
+        let records = self.next_records(view);
+        if view.wallet().version.is_some() || has_conflict(records, view) {
             return Ok(Step::Done);
         }
-        let missing: Vec<_> = window.iter().filter(|imported| view.record(&imported.key).is_none()).collect();
+        let missing: Vec<_> =
+            records.iter().filter(|imported| view.record(&imported.key).is_none()).collect();
         let with_rows =
             missing.iter().map(|imported| &imported.key).filter(|key| view.old_rows(key).is_some());
         let with_rows: Vec<_> = with_rows.cloned().collect();
         if !with_rows.is_empty() {
             let is_decided = view.is_snapshot_of(&with_rows);
-            return Ok(if is_decided { Step::Done } else { Step::Read(Read::Snapshot(with_rows)) });
+            return Ok(if is_decided { Step::Done } else { Step::Read(ReadRequest::Snapshot(with_rows)) });
         }
-        let part = &missing[..part_len(&missing, view.room)];
+        let part = &missing[..records_per_transaction(&missing, view.limits)];
         let change = |imported: &&ImportedRecord| {
             let ImportedRecord { key, record, rows } = *imported;
             RecordChange::Import(key.clone(), record.clone(), rows.clone())
@@ -108,31 +109,31 @@ impl ImportedHistory {
     pub const OLD_ROWS_BYTES_MAX: usize = 300_000;
 
     /// The most bytes of rows and allocations that a part is planned with.
-    pub const fn part_bytes(room: Room) -> usize {
-        room.bytes / 4
+    pub const fn part_bytes(limits: TransactionLimits) -> usize {
+        limits.bytes / 4
     }
 
-    /// The records among which the next part is. All before it are known: parts are
-    /// written in order, so that only the last one can be known in part.
-    fn window(&self, view: &View) -> &[ImportedRecord] {
-        let known = view.records().count();
-        let begin = known.saturating_sub(ImportedHistory::PART_RECORDS_MAX);
-        let end = self.records.len().min(known + ImportedHistory::PART_RECORDS_MAX);
+    /// A range of records that contains the next transaction's. All earlier records are
+    /// written, because transactions write them in order.
+    fn next_records(&self, view: &View) -> &[ImportedRecord] {
+        let written = view.records().count();
+        let begin = written.saturating_sub(ImportedHistory::PART_RECORDS_MAX);
+        let end = self.records.len().min(written + ImportedHistory::PART_RECORDS_MAX);
         &self.records[begin.min(end)..end]
     }
 }
 
-/// Whether another record, or one of other rows, has the place of one of these.
+/// Whether the view has another record, or one of other rows, at the key of one of these.
 fn has_conflict(records: &[ImportedRecord], view: &View) -> bool {
     let differs = |imported: &ImportedRecord| {
-        view.record(&imported.key).is_some_and(|found| *found != imported.record)
+        view.record(&imported.key).is_some_and(|record| *record != imported.record)
             || view.old_rows(&imported.key).is_some_and(|found| *found != imported.rows)
     };
     records.iter().any(differs)
 }
 
-/// How many of these records one transaction takes; at least one, where there is one.
-fn part_len(missing: &[&ImportedRecord], room: Room) -> usize {
+/// The number of these records that fit into one transaction, but at least one of them.
+fn records_per_transaction(missing: &[&ImportedRecord], limits: TransactionLimits) -> usize {
     let (mut rows, mut allocations) = (0, 0);
     let fits = |imported: &&&ImportedRecord| {
         rows += imported.rows.len();
@@ -140,8 +141,8 @@ fn part_len(missing: &[&ImportedRecord], room: Room) -> usize {
             allocations += charge.allocations.len();
         }
         rows <= ImportedHistory::OLD_ROWS_BYTES_MAX
-            && rows + ALLOCATION_BYTES * allocations <= ImportedHistory::part_bytes(room)
+            && rows + ALLOCATION_BYTES * allocations <= ImportedHistory::part_bytes(limits)
     };
-    let records = ImportedHistory::PART_RECORDS_MAX.min(room.records);
+    let records = ImportedHistory::PART_RECORDS_MAX.min(limits.records);
     missing.iter().take(records).take_while(fits).count().max(1).min(missing.len())
 }

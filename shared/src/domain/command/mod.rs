@@ -1,5 +1,5 @@
-//! Commands: every request that moves money, one file each. A command decides by what
-//! was read; `ledger::execute` reads, commits and retries for all of them.
+//! Commands: the requests that move credits, one file each. A command decides by a [`View`];
+//! `ledger::execute` reads, commits and retries for all of them.
 
 mod charge;
 mod grant;
@@ -10,80 +10,105 @@ mod view;
 pub use charge::ChargeRequest;
 pub use grant::GrantRequest;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};
-pub use refund::{Refund, RefundOutcome, RefundRequest, Refunded, RestoredCredits, VoidedCharge};
-pub use view::{ReadRecord, Room, View};
+pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RestoredCredits, VoidedCharge};
+pub use view::{RecordLookup, TransactionLimits, View};
 
 use super::{Credits, GenerationId, LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
 
-/// A request that moves money.
+/// A request that moves credits.
+///
+/// ```
+/// use scrip::domain::{
+///     ChargeRequest, ChargeType, Command, Credits, InvocationId, ReadRequest, Step, Timestamp,
+///     TransactionLimits, View,
+/// };
+/// # use uuid::Uuid;
+///
+/// let charge = ChargeRequest {
+///     user: "user-1".to_owned().try_into()?,
+///     trans_type: ChargeType::Chat,
+///     credits: Credits::requested(8).expect("an amount in range"),
+///     generation: Some("session-1".to_owned().try_into()?),
+///     order_no: None,
+///     key: None,
+/// };
+/// let id = InvocationId::new(Uuid::from_u128(1));
+/// let view = View::new(id, id, TransactionLimits { records: 99, bytes: 1_000_000 });
+/// assert_eq!(charge.first_read(&view), ReadRequest::Wallet);
+///
+/// // The balance is 0. An earlier charge with this identity would still be a replay, so the
+/// // command requests a snapshot before it rejects.
+/// let now = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
+/// assert!(matches!(charge.next(&view, now), Ok(Step::Read(ReadRequest::Snapshot(_)))));
+/// # Ok::<(), &'static str>(())
+/// ```
 pub trait Command {
-    /// What it returns.
+    /// The result of the command.
     type Answer;
 
-    /// Whose wallet it is about.
+    /// The owner of the wallet.
     fn user(&self) -> &UserId;
 
-    /// What the first decision needs.
-    fn first_read(&self, view: &View) -> Read;
+    /// The read before the first decision.
+    fn first_read(&self, view: &View) -> ReadRequest;
 
-    /// Decides by what was read. It is pure: the same view and time give the same step.
+    /// Decides the next step. The same view and time give the same step.
     ///
     /// # Errors
-    /// The refusal, if nothing that could be read would change it.
+    /// The rejection, if no other read could change it.
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError>;
 
-    /// The answer, from the view for which [`Command::next`] returned [`Step::Done`].
+    /// The result, from the view for which [`Command::next`] returned [`Step::Done`].
     ///
     /// # Errors
-    /// `Internal` when the view contradicts itself.
+    /// `Internal` if the view contradicts itself.
     fn answer(&self, view: View, now: Timestamp) -> Result<Self::Answer, LedgerError>;
 }
 
-/// What a command does next.
+/// The next step of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Commit this, then decide again.
+    /// Commit the plan, then call [`Command::next`] again.
     Commit(Plan),
-    /// Read this, then decide again.
-    Read(Read),
-    /// Nothing is left to do.
+    /// ReadRequest, then call [`Command::next`] again.
+    Read(ReadRequest),
+    /// The command is complete.
     Done,
 }
 
-/// What to read, and how.
+/// A read that a command requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
+pub enum ReadRequest {
     /// The wallet.
     Wallet,
-    /// The wallet and one record, side by side. A transaction may show in one of them
-    /// and not yet in the other.
+    /// The wallet and one record, with two independent reads. A concurrent transaction may
+    /// be visible in only one of them.
     WalletAndRecord(RecordKey),
-    /// All charges and fences of a generation. They include every change up to the
-    /// version of the wallet in the view, but for a transaction that DynamoDB is still
-    /// applying.
+    /// All charges and fences of a generation. They include every change up to the version
+    /// of the wallet in the view, except a transaction that DynamoDB is still applying.
     Generation(GenerationId),
-    /// The wallet and these records as of one moment. It costs twice the read units.
+    /// The wallet and these records in one transaction, at twice the read units.
     Snapshot(Vec<RecordKey>),
 }
 
-/// One transaction.
+/// The changes of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The wallet after it; nothing where the wallet stays as it is.
+    /// The next wallet; absent if the wallet does not change.
     pub wallet: Option<Wallet>,
-    /// The records that it writes.
+    /// The changes of records.
     pub changes: Vec<RecordChange>,
 }
 
-/// One record of a plan.
+/// The change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordChange {
-    /// A new record, if its place is free.
+    /// Creates a record, if no item has its key.
     Create(RecordKey, Record),
-    /// The same of a record that was made of rows of the old table, and these rows as
-    /// text. All rows of one plan are written to one item.
+    /// Creates a record of migrated history, and stores its rows of the old table as text. The
+    /// rows of all records of one plan are stored in one item.
     Import(RecordKey, Record, String),
-    /// A charge as it is after its void, if it was live.
+    /// Replaces a live charge by its voided form.
     Void(RecordKey, Record),
 }
 
@@ -105,28 +130,28 @@ impl RecordChange {
     }
 }
 
-/// A record that was written by this call, or by an earlier equal one.
+/// The result of a grant or a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written<T> {
-    /// The record.
+pub struct WriteOutcome<T> {
+    /// The record of this call, or of an earlier call with the same identity.
     pub record: T,
-    /// The balance of now.
+    /// The balance after the call.
     pub balance: Credits,
-    /// Whether an earlier call wrote it.
+    /// Whether an earlier call wrote the record.
     pub replayed: bool,
 }
 
-/// A refusal that rests on the wallet, and on the absence of an earlier record in its place,
-/// where there can be one.
-fn refuse(refusal: LedgerError, place: &RecordKey, view: &View) -> Result<Step, LedgerError> {
+/// Rejects a request by the wallet. If an earlier call may have written a record at the key,
+/// the rejection needs a snapshot of both, because a replay precedes every rejection.
+fn reject_or_reread(error: LedgerError, key: &RecordKey, view: &View) -> Result<Step, LedgerError> {
     let is_own = matches!(
-        place,
+        key,
         RecordKey::UnkeyedGrant(id) | RecordKey::UnkeyedCharge(id) if *id == view.invocation
     );
-    if is_own || view.is_snapshot_of([place]) {
-        return Err(refusal);
+    if is_own || view.is_snapshot_of([key]) {
+        return Err(error);
     }
-    Ok(Step::Read(Read::Snapshot(vec![place.clone()])))
+    Ok(Step::Read(ReadRequest::Snapshot(vec![key.clone()])))
 }
 
 #[cfg(test)]

@@ -1,55 +1,56 @@
-//! `refund`: voids every live charge that a request addresses, and gives each pack back
-//! what was taken from it.
+//! The command of `refund`: voids the live charges that a request addresses, and returns
+//! their credits to the packs.
 
 use std::collections::BTreeMap;
 
-use super::{Command, Plan, Read, RecordChange, Step, View};
+use super::{Command, Plan, ReadRequest, RecordChange, Step, View};
 use crate::domain::{
-    Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError, Limit, Reason, Record, RecordKey,
-    Timestamp, TransNo, UserId, Void, Wallet,
+    Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError, LedgerLimit, Reason, Record,
+    RecordKey, Timestamp, TransNo, UserId, Void, Wallet,
 };
 
-/// How many voided charges an answer names at most.
-const NAMED_MAX: usize = 1_000;
+/// The largest number of charges in a result.
+const CHARGES_MAX: usize = 1_000;
 
-/// What a void adds to the item of a charge: a reason of 255 characters, and the rest.
+/// The bytes that a void adds to the item of a charge: a reason of 255 characters, and the
+/// other attributes.
 const VOID_BYTES_MAX: usize = 4 * 255 + 200;
 
-/// What `refund` is asked for.
+/// A request of `refund`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundRequest {
-    /// Whose charges; found by the generation where absent.
+    /// The owner of the charges; looked up by the generation if absent.
     pub user: Option<UserId>,
-    /// Of which generation.
+    /// The generation of the charges.
     pub generation: GenerationId,
-    /// The charge under this key, or all charges of the generation.
+    /// The idempotency key of one charge; all charges of the generation if absent.
     pub key: Option<IdempotencyKey>,
-    /// Why.
+    /// The reason, which the voided charges store.
     pub reason: Reason,
 }
 
-/// A refund whose user is known.
+/// The command of a refund: the request with its user.
 #[derive(Clone, Copy, Debug)]
 pub struct Refund<'a> {
-    /// Whose charges.
+    /// The owner of the charges.
     pub user: &'a UserId,
-    /// Which of them, and why.
+    /// The request.
     pub request: &'a RefundRequest,
 }
 
-/// How a refund ended.
+/// The outcome of a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundOutcome {
     /// This call voided at least one charge.
     Voided,
-    /// Earlier calls had voided all there was.
+    /// Earlier calls had voided all charges.
     AlreadyVoided,
-    /// There was nothing to void: a charge that comes later is refused.
+    /// There was no charge. A fence rejects a later one.
     Fenced,
 }
 
 impl RefundOutcome {
-    /// Its name in answers and metrics.
+    /// The name in responses and metrics.
     pub fn name(self) -> &'static str {
         match self {
             RefundOutcome::Voided => "voided",
@@ -59,91 +60,91 @@ impl RefundOutcome {
     }
 }
 
-/// What a refund did.
+/// The result of a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refunded {
-    /// How it ended.
+pub struct RefundResult {
+    /// The outcome.
     pub outcome: RefundOutcome,
-    /// Whose charges they were.
+    /// The owner of the charges.
     pub user: UserId,
-    /// What this call gave back.
+    /// The credits that this call returned to packs.
     pub returned: RestoredCredits,
     /// The voided charges that the request addresses, oldest first.
     pub charges: Vec<VoidedCharge>,
-    /// Whether there are more of them.
+    /// Whether the list omits charges.
     pub truncated: bool,
-    /// The balance of now.
+    /// The balance after the call.
     pub balance: Credits,
 }
 
-/// A charge that was refunded.
+/// A voided charge in a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoidedCharge {
-    /// Its identity.
+    /// The identity of the charge.
     pub trans_no: TransNo,
-    /// How many credits, as a positive number.
+    /// The credits, as a positive number.
     pub credits: Credits,
-    /// When it was voided.
+    /// The time of the void.
     pub voided_at: Timestamp,
-    /// Why.
+    /// The reason of the void.
     pub voided_reason: Reason,
 }
 
-/// What a void gave back.
+/// The credits that a void returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestoredCredits {
-    /// To packs that can be spent.
+    /// To usable packs.
     pub restored: Credits,
-    /// To packs that have expired since.
+    /// To expired packs.
     pub expired: Credits,
 }
 
 impl Command for Refund<'_> {
-    type Answer = Refunded;
+    type Answer = RefundResult;
 
     fn user(&self) -> &UserId {
         self.user
     }
 
-    fn first_read(&self, _: &View) -> Read {
-        Read::WalletAndRecord(self.place())
+    fn first_read(&self, _: &View) -> ReadRequest {
+        ReadRequest::WalletAndRecord(self.record_key())
     }
 
-    /// With a key, or while the wallet has never seen a charge with one, the request
-    /// addresses one place. Otherwise its charges are queried after the wallet was read,
-    /// and nothing was missed if only this refund has moved the wallet since.
+    /// The request addresses one key if it has an idempotency key, or if the wallet has no
+    /// keyed charges. Otherwise the charges of the generation are queried after the wallet
+    /// was read. The query is complete if only this refund has changed the wallet since.
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let is_session = self.request.key.is_none() && view.wallet().has_keyed_charges;
-        if view.records().any(|(_, record)| view.is_behind(record)) {
-            return Ok(Step::Read(Read::Wallet));
+        if view.records().any(|(_, record)| view.is_wallet_older_than(record)) {
+            return Ok(Step::Read(ReadRequest::Wallet));
         }
         if view.records().any(|(_, record)| matches!(record, Record::Grant(_))) {
-            return Err(LedgerError::Internal("the place of a charge holds a grant".to_owned()));
+            return Err(LedgerError::Internal("the key of a charge contains a grant".to_owned()));
         }
-        if is_session && !view.is_queried() {
-            return Ok(Step::Read(Read::Generation(self.request.generation.clone())));
+        if is_session && !view.is_generation_queried() {
+            return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
         }
         if view.charges().any(|(_, charge, _)| charge.void.is_none()) {
             return self.void(view, now);
         }
-        if is_session && !view.is_complete() {
-            return Ok(Step::Read(Read::Generation(self.request.generation.clone())));
+        if is_session && !view.is_generation_complete() {
+            return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
         }
-        if view.charges().next().is_some() || view.record(&self.place()).is_some() {
+        if view.charges().next().is_some() || view.record(&self.record_key()).is_some() {
             return Ok(Step::Done);
         }
         self.fence(view, now)
     }
 
-    fn answer(&self, view: View, now: Timestamp) -> Result<Refunded, LedgerError> {
+    fn answer(&self, view: View, now: Timestamp) -> Result<RefundResult, LedgerError> {
         let mut voided = BTreeMap::new();
         let mut returned = RestoredCredits::default();
         let mut has_voided = false;
         for (_, charge, _) in view.charges() {
             let Some(void) = &charge.void else { continue };
-            if void.by == view.invocation {
+            if void.invocation == view.invocation {
                 has_voided = true;
-                returned = returned.checked_add(charge.returned(void.at)?)?;
+                returned = returned.checked_add(charge.restored_credits(void.at)?)?;
             }
             voided.insert(
                 charge.trans_no,
@@ -160,45 +161,45 @@ impl Command for Refund<'_> {
             (false, false) => RefundOutcome::AlreadyVoided,
             (false, true) => RefundOutcome::Fenced,
         };
-        Ok(Refunded {
+        Ok(RefundResult {
             outcome,
             user: self.user.clone(),
             returned,
-            truncated: voided.len() > NAMED_MAX,
-            charges: voided.into_values().take(NAMED_MAX).collect(),
+            truncated: voided.len() > CHARGES_MAX,
+            charges: voided.into_values().take(CHARGES_MAX).collect(),
             balance: view.wallet().balance(now),
         })
     }
 }
 
 impl Refund<'_> {
-    /// The one place that the request addresses, or where its fence goes.
-    fn place(&self) -> RecordKey {
+    /// The one key that the request addresses, or the key of its fence.
+    fn record_key(&self) -> RecordKey {
         RecordKey::Charge { generation: Some(self.request.generation.clone()), key: self.request.key.clone() }
     }
 
-    /// Voids the oldest live charges, as many as one transaction has room for.
+    /// Plans the void of the oldest live charges that fit into one transaction.
     fn void(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let mut live: Vec<_> = view.charges().filter(|(_, charge, _)| charge.void.is_none()).collect();
         live.sort_by_key(|(_, charge, _)| charge.trans_no);
-        let group = &live[..group_len(&live, view)];
+        let group = &live[..charges_per_transaction(&live, view)];
         if group.len() < live.len() && view.own_changes().next().is_none() {
-            // All of it must be possible before any of it is done.
+            // The void of all charges must be valid before the first group is committed.
             let all = view.wallet().void(live.iter().map(|(_, charge, _)| *charge), now);
-            if let Err(refusal @ LedgerError::LimitExceeded(_)) = all {
-                return Err(refusal);
+            if let Err(error @ LedgerError::LimitExceeded(_)) = all {
+                return Err(error);
             }
         }
         let (wallet, at, _) = match view.wallet().void(group.iter().map(|(_, charge, _)| *charge), now) {
             Ok(planned) => planned,
-            Err(refusal) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) => return Err(refusal),
-            // A void may show in the wallet and not yet in its charge.
+            Err(error) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) => return Err(error),
+            // A void may be visible in the wallet, but not yet in its charge.
             Err(_) => {
                 let keys = group.iter().map(|(key, ..)| (*key).clone()).collect();
-                return Ok(Step::Read(Read::Snapshot(keys)));
+                return Ok(Step::Read(ReadRequest::Snapshot(keys)));
             }
         };
-        let void = Void { at, reason: self.request.reason.clone(), by: view.invocation };
+        let void = Void { at, reason: self.request.reason.clone(), invocation: view.invocation };
         let voided = |charge: &Charge| Charge { void: Some(void.clone()), ..charge.clone() };
         let change = |(key, charge, _): &(&RecordKey, &Charge, usize)| {
             RecordChange::Void((*key).clone(), Record::Charge(voided(charge)))
@@ -206,33 +207,34 @@ impl Refund<'_> {
         Ok(Step::Commit(Plan { wallet: Some(wallet), changes: group.iter().map(change).collect() }))
     }
 
-    /// Takes the place of a charge that has not come.
+    /// Plans a fence at the key of a charge that has not arrived.
     fn fence(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let (mut wallet, at) = view.wallet().begin_change(now)?;
         wallet.apply([Effect::Fenced], at)?;
-        let fence = Record::Fence(Void { at, reason: self.request.reason.clone(), by: view.invocation });
-        let changes = vec![RecordChange::Create(self.place(), fence)];
+        let fence =
+            Record::Fence(Void { at, reason: self.request.reason.clone(), invocation: view.invocation });
+        let changes = vec![RecordChange::Create(self.record_key(), fence)];
         Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
     }
 }
 
-/// How many of these charges one transaction has room for; at least one.
-fn group_len(live: &[(&RecordKey, &Charge, usize)], view: &View) -> usize {
+/// The number of these charges that fit into one transaction; at least one.
+fn charges_per_transaction(live: &[(&RecordKey, &Charge, usize)], view: &View) -> usize {
     let mut bytes = 0;
     let fits = |(_, _, item): &&(&RecordKey, &Charge, usize)| {
         bytes += item + VOID_BYTES_MAX;
-        bytes <= view.room.bytes
+        bytes <= view.limits.bytes
     };
-    live.iter().take(view.room.records).take_while(fits).count().max(1)
+    live.iter().take(view.limits.records).take_while(fits).count().max(1)
 }
 
 impl Wallet {
-    /// The wallet after these live charges are void, the time of it, and what it gives
-    /// back. What belongs to a pack that has expired stays expired.
+    /// Plans the void of live charges: the next wallet, the time of the void, and the credits
+    /// that it returns. Credits of an expired pack remain expired.
     ///
     /// # Errors
-    /// `LimitExceeded` when more packs would come back than one item holds; `Internal`
-    /// when wallet and charges contradict each other.
+    /// `LimitExceeded` for more than [`Wallet::PACKS_MAX`] packs; `Internal` if wallet and
+    /// charges contradict each other.
     pub fn void<'a>(
         &self,
         charges: impl IntoIterator<Item = &'a Charge>,
@@ -242,18 +244,18 @@ impl Wallet {
         let mut returned = RestoredCredits::default();
         for charge in charges {
             wallet.apply(charge.void_effects(), at)?;
-            returned = returned.checked_add(charge.returned(at)?)?;
+            returned = returned.checked_add(charge.restored_credits(at)?)?;
         }
         if wallet.packs.len() > Wallet::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(Limit::RestoredPacks));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::RestoredPacks));
         }
         Ok((wallet, at, returned))
     }
 }
 
 impl Charge {
-    /// What a void at this time gives back.
-    fn returned(&self, at: Timestamp) -> Result<RestoredCredits, LedgerError> {
+    /// The credits that a void at this time returns.
+    fn restored_credits(&self, at: Timestamp) -> Result<RestoredCredits, LedgerError> {
         let mut returned = RestoredCredits::default();
         for (grant, credits) in self.owned() {
             let part = if grant.is_usable(at) { &mut returned.restored } else { &mut returned.expired };
@@ -267,7 +269,7 @@ impl RestoredCredits {
     /// The sum.
     ///
     /// # Errors
-    /// `LimitExceeded` beyond the limit of sums.
+    /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
     pub fn checked_add(self, other: RestoredCredits) -> Result<RestoredCredits, LedgerError> {
         Ok(RestoredCredits {
             restored: self.restored.checked_add(other.restored)?,

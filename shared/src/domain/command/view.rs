@@ -1,69 +1,82 @@
-//! The view: what a command has read, and what it has committed since.
+//! The view: the items that a command has read or committed.
 
 use std::collections::BTreeMap;
 
 use super::{OldRows, Plan, RecordChange};
-use crate::domain::{Author, Change, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
+use crate::domain::{Change, ChangeOrigin, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
 
-/// What one invocation knows of a user.
+/// The state of a user, as one invocation has read or committed it.
+///
+/// ```
+/// use scrip::domain::{InvocationId, RecordKey, RecordLookup, TransactionLimits, View};
+/// # use uuid::Uuid;
+///
+/// let id = InvocationId::new(Uuid::from_u128(1));
+/// let mut view = View::new(id, id, TransactionLimits { records: 99, bytes: 1_000_000 });
+/// let key = RecordKey::NewUserGrant;
+/// assert!(!view.is_snapshot_of([&key]));
+///
+/// // A snapshot shows that there is no record at the key.
+/// let wallet = view.wallet().clone();
+/// view.set_snapshot(wallet, vec![RecordLookup { key: key.clone(), record: None, bytes: 0 }]);
+/// assert!(view.is_snapshot_of([&key]) && view.record(&key).is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The invocation's own id, which it leaves in what it writes.
+    /// The id of the invocation, which its writes contain.
     pub invocation: InvocationId,
-    /// The id of the delivery: the same when Lambda delivers an event again.
+    /// The id of the delivery, which is the same if Lambda delivers an event again.
     pub delivery: InvocationId,
-    /// How much fits into the next transaction.
-    pub room: Room,
+    /// The limits of the next transaction.
+    pub limits: TransactionLimits,
     wallet: Wallet,
-    records: BTreeMap<RecordKey, Known>,
+    records: BTreeMap<RecordKey, LoadedRecord>,
     /// The old rows that the last refusal of an import returned.
     old_rows: OldRows,
     /// The wallet's version up to which the records of a generation are complete.
     complete_up_to: Option<Option<Timestamp>>,
-    /// Whether the wallet, and the records that are marked so, were read as of one moment,
-    /// and nothing has been learned since.
+    /// Whether the last change of the view was a snapshot. The records of the snapshot are
+    /// marked.
     is_snapshot: bool,
     has_committed: bool,
 }
 
-/// How much fits into one transaction, beside the wallet.
+/// How much fits into one transaction besides the wallet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Records.
+pub struct TransactionLimits {
+    /// The number of records.
     pub records: usize,
-    /// Bytes of their items.
+    /// The size of their items, in bytes.
     pub bytes: usize,
 }
 
-/// What was read at one key.
+/// The result of a read at one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadRecord {
-    /// The key.
+pub struct RecordLookup {
+    /// The key of the record.
     pub key: RecordKey,
-    /// The record; nothing where the place is free.
+    /// The record, if there is one.
     pub record: Option<Record>,
     /// The size of its item, in bytes.
     pub bytes: usize,
 }
 
-/// What is known of a place.
 #[derive(Clone, Debug)]
-struct Known {
-    /// The record; nothing where the place was read and is free.
+struct LoadedRecord {
+    /// `None` if the key was read and has no record.
     record: Option<Record>,
-    /// The size of its item.
     bytes: usize,
-    /// Whether it was read as of one moment with the wallet.
+    /// Whether it was read in one snapshot with the wallet.
     is_snapshot: bool,
 }
 
 impl View {
-    /// A view without anything read.
-    pub fn new(invocation: InvocationId, delivery: InvocationId, room: Room) -> View {
+    /// An empty view.
+    pub fn new(invocation: InvocationId, delivery: InvocationId, limits: TransactionLimits) -> View {
         View {
             invocation,
             delivery,
-            room,
+            limits,
             wallet: Wallet::default(),
             records: BTreeMap::new(),
             old_rows: OldRows::new(),
@@ -73,126 +86,125 @@ impl View {
         }
     }
 
-    /// Whether this call has committed a plan.
+    /// Whether this invocation has committed a plan.
     pub fn has_committed(&self) -> bool {
         self.has_committed
     }
 
-    /// The wallet as last read or committed.
+    /// The wallet that was last read or committed.
     pub fn wallet(&self) -> &Wallet {
         &self.wallet
     }
 
-    /// The record at a key, where one is known.
+    /// The loaded record at a key.
     pub fn record(&self, key: &RecordKey) -> Option<&Record> {
         self.records.get(key)?.record.as_ref()
     }
 
-    /// The rows of the old table that a record was made of, where the last refusal
-    /// returned them.
+    /// The old rows of a record, if the last refusal of an import returned them.
     pub fn old_rows(&self, key: &RecordKey) -> Option<&String> {
         self.old_rows.get(key)
     }
 
-    /// Takes the record at a key out, for an answer.
+    /// Takes the loaded record at a key.
     pub fn take(&mut self, key: &RecordKey) -> Option<Record> {
         self.records.remove(key)?.record
     }
 
-    /// All records that are known, by key.
+    /// The loaded records, by key.
     pub fn records(&self) -> impl Iterator<Item = (&RecordKey, &Record)> {
-        self.records.iter().filter_map(|(key, known)| Some((key, known.record.as_ref()?)))
+        self.records.iter().filter_map(|(key, loaded)| Some((key, loaded.record.as_ref()?)))
     }
 
-    /// All charges that are known, with the sizes of their items.
+    /// The loaded charges, with the sizes of their items in bytes.
     pub fn charges(&self) -> impl Iterator<Item = (&RecordKey, &Charge, usize)> {
-        self.records.iter().filter_map(|(key, known)| match &known.record {
-            Some(Record::Charge(charge)) => Some((key, charge, known.bytes)),
+        self.records.iter().filter_map(|(key, loaded)| match &loaded.record {
+            Some(Record::Charge(charge)) => Some((key, charge, loaded.bytes)),
             _ => None,
         })
     }
 
-    /// What this invocation has done, as far as the known records show it.
+    /// The changes by this invocation in the loaded records.
     pub fn own_changes(&self) -> impl Iterator<Item = Change<'_>> {
-        let is_own = |by: Author| by.is(self.invocation);
-        self.records().flat_map(|(_, record)| record.changes()).filter(move |change| is_own(change.by))
+        let is_own = |origin: ChangeOrigin| origin.is_invocation(self.invocation);
+        self.records().flat_map(|(_, record)| record.changes()).filter(move |change| is_own(change.origin))
     }
 
-    /// Whether the wallet is older than this record.
-    pub fn is_behind(&self, record: &Record) -> bool {
+    /// Whether the wallet does not include the last change of this record.
+    pub fn is_wallet_older_than(&self, record: &Record) -> bool {
         self.wallet.version.is_none_or(|version| version < record.changed_at())
     }
 
-    /// Whether the charges of the generation were queried at all.
-    pub fn is_queried(&self) -> bool {
+    /// Whether the charges of the generation were queried.
+    pub fn is_generation_queried(&self) -> bool {
         self.complete_up_to.is_some()
     }
 
-    /// Whether all charges of the generation are known up to the wallet's version.
-    pub fn is_complete(&self) -> bool {
+    /// Whether the loaded charges of the generation are complete up to the wallet's version.
+    pub fn is_generation_complete(&self) -> bool {
         self.complete_up_to == Some(self.wallet.version)
     }
 
-    /// Whether the wallet and all of these places were read as of one moment.
+    /// Whether the wallet and all of these keys were read in one snapshot.
     pub fn is_snapshot_of<'a>(&self, keys: impl IntoIterator<Item = &'a RecordKey>) -> bool {
-        let is_read = |key| self.records.get(key).is_some_and(|known| known.is_snapshot);
+        let is_read = |key| self.records.get(key).is_some_and(|loaded| loaded.is_snapshot);
         self.is_snapshot && keys.into_iter().all(is_read)
     }
 
-    /// Another wallet was read.
+    /// Adds a wallet that was read.
     pub fn set_wallet(&mut self, wallet: Wallet) {
         self.wallet = wallet;
         self.is_snapshot = false;
     }
 
-    /// A record was read, or its place was found free. What is known to be later stays.
-    pub fn set_record(&mut self, read: ReadRecord) {
+    /// Adds a read of a record. A loaded record with a later change remains.
+    pub fn set_record(&mut self, read: RecordLookup) {
         self.is_snapshot = false;
-        let ReadRecord { key, record, bytes } = read;
+        let RecordLookup { key, record, bytes } = read;
         let changed_at = |record: &Option<Record>| record.as_ref().map(Record::changed_at);
-        let known = self.records.get(&key);
-        if record.is_none() || known.is_none_or(|known| changed_at(&known.record) <= changed_at(&record)) {
-            self.records.insert(key, Known { record, bytes, is_snapshot: false });
+        let loaded = self.records.get(&key);
+        if record.is_none() || loaded.is_none_or(|loaded| changed_at(&loaded.record) <= changed_at(&record)) {
+            self.records.insert(key, LoadedRecord { record, bytes, is_snapshot: false });
         }
     }
 
-    /// A refusal returned these old rows, or none.
+    /// Sets the old rows that a refusal of an import returned, which may be none.
     pub fn set_old_rows(&mut self, rows: OldRows) {
         self.is_snapshot = false;
         self.old_rows = rows;
     }
 
-    /// All records of the generation were read, after the wallet.
-    pub fn set_complete(&mut self) {
+    /// All the charges of the generation as complete. They were read after the wallet.
+    pub fn set_generation_complete(&mut self) {
         self.complete_up_to = Some(self.wallet.version);
     }
 
-    /// The wallet and these records were read as of one moment.
-    pub fn set_snapshot(&mut self, wallet: Wallet, records: Vec<ReadRecord>) {
+    /// Adds a snapshot of the wallet and these records.
+    pub fn set_snapshot(&mut self, wallet: Wallet, records: Vec<RecordLookup>) {
         self.wallet = wallet;
-        self.records.values_mut().for_each(|known| known.is_snapshot = false);
-        for ReadRecord { key, record, bytes } in records {
-            self.records.insert(key, Known { record, bytes, is_snapshot: true });
+        self.records.values_mut().for_each(|loaded| loaded.is_snapshot = false);
+        for RecordLookup { key, record, bytes } in records {
+            self.records.insert(key, LoadedRecord { record, bytes, is_snapshot: true });
         }
         self.is_snapshot = true;
     }
 
-    /// A plan was committed.
+    /// Adds a plan that was committed.
     pub fn set_committed(&mut self, plan: Plan) {
-        let was_complete = self.is_complete();
+        let was_complete = self.is_generation_complete();
         if let Some(wallet) = plan.wallet {
             self.wallet = wallet;
         }
-        // The plan was committed on that version, so no other change came in between.
+        // The commit required the previous version, so there was no other change.
         if was_complete {
-            self.set_complete();
+            self.set_generation_complete();
         }
         (self.is_snapshot, self.has_committed) = (false, true);
         for change in plan.changes {
             let (RecordChange::Create(key, record)
             | RecordChange::Import(key, record, _)
             | RecordChange::Void(key, record)) = change;
-            self.records.insert(key, Known { record: Some(record), bytes: 0, is_snapshot: false });
+            self.records.insert(key, LoadedRecord { record: Some(record), bytes: 0, is_snapshot: false });
         }
     }
 }

@@ -1,87 +1,89 @@
-//! Charges: credits that went, from which packs, and whether they were given back.
+//! Charges, their allocations and their voids.
 
 use std::iter::once;
 
-use super::{Author, Change, Effect, Grant};
+use super::{Change, ChangeOrigin, Effect, Grant};
 use crate::domain::{
     ChargeType, Credits, GenerationId, InvocationId, OrderNo, Reason, Timestamp, TransNo, TransType,
 };
 
-/// Credits taken.
+/// The record of a charge.
 ///
-/// The charge owns the first `live` credits of `allocations` and then `extra`; giving
-/// back cuts from the end. A void gives back all that it owned.
+/// The charge owns the first `live` credits of `allocations`, followed by `extra`. A void
+/// returns the credits that the charge owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Its identity and its time.
+    /// The identity, with the creation time.
     pub trans_no: TransNo,
-    /// What for.
+    /// The type.
     pub trans_type: ChargeType,
-    /// How many it took first, as a positive number.
+    /// The credits that it took first, as a positive number.
     pub credits: Credits,
-    /// The generation it pays for.
+    /// The generation that it pays for.
     pub generation: Option<GenerationId>,
-    /// The order that the caller noted.
+    /// The order of the request.
     pub order_no: Option<OrderNo>,
-    /// Where these came from, in the order taken. Never changed: it is the first answer.
+    /// The origin of `credits`, in spending order. It never changes, because replays return
+    /// it.
     pub allocations: Vec<Allocation>,
-    /// What later changes took beside them, in the order taken; only ever added to.
+    /// The origin of credits that later changes took, in the order taken.
     pub extra: Vec<Allocation>,
-    /// How many it costs now, or cost until it was voided.
+    /// The present cost, or the cost until the void.
     pub live: Credits,
-    /// The refund, if there was one.
+    /// The void, if the charge was refunded.
     pub void: Option<Void>,
 }
 
-/// How much a charge took from which pack, with all that is needed to restore the pack.
+/// The part of a charge that one pack paid. It contains the grant, so that a refund can
+/// restore a pack that is no longer in the wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
-    /// The pack's grant.
+    /// The grant of the pack.
     pub grant: Grant,
-    /// How many were taken from it.
+    /// The credits taken from the pack.
     pub credits: Credits,
 }
 
-/// The mark of a refund on a charge, or in the place of one.
+/// The mark of a refund: on a charge, or as a fence at its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Void {
-    /// When.
+    /// The time of the refund.
     pub at: Timestamp,
-    /// Why.
+    /// The reason of the refund.
     pub reason: Reason,
-    /// Which invocation did it.
-    pub by: InvocationId,
+    /// The invocation that refunded.
+    pub invocation: InvocationId,
 }
 
 impl Charge {
-    /// What it owns, or owned until it was voided, in the order taken.
+    /// The credits that it owns, or owned until its void, by pack in the order taken.
     pub fn owned(&self) -> impl Iterator<Item = (&Grant, Credits)> {
-        let mut left = self.live;
+        let mut remaining = self.live;
         self.allocations.iter().chain(&self.extra).map_while(move |part| {
-            let owned = part.credits.min(left);
-            left = left.checked_sub(owned)?;
+            let owned = part.credits.min(remaining);
+            remaining = remaining.checked_sub(owned)?;
             (!owned.is_zero()).then_some((&part.grant, owned))
         })
     }
 
-    /// What its void does, or did.
+    /// The effects of its void.
     pub(in crate::domain) fn void_effects(&self) -> impl Iterator<Item = Effect<'_>> {
         let voided = Effect::Voided(TransType::Charge(self.trans_type.clone()), self.live);
-        once(voided).chain(self.owned().map(|(grant, credits)| Effect::GivenBack(grant, credits)))
+        once(voided).chain(self.owned().map(|(grant, credits)| Effect::Returned(grant, credits)))
     }
 
-    /// What charging did.
+    /// The effects of the charge.
     pub(in crate::domain) fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
         let created = Effect::Created(TransType::Charge(self.trans_type.clone()), self.credits);
         once(created).chain(self.allocations.iter().map(|part| Effect::Taken(&part.grant, part.credits)))
     }
 
     pub(super) fn changes(&self) -> Vec<Change<'_>> {
-        let (at, by) = (self.trans_no.created_at(), Author::TransNo(self.trans_no));
-        let mut changes: Vec<_> = self.effects().map(|effect| Change { at, by, effect }).collect();
+        let (at, origin) = (self.trans_no.created_at(), ChangeOrigin::TransNo(self.trans_no));
+        let mut changes: Vec<_> = self.effects().map(|effect| Change { at, origin, effect }).collect();
         if let Some(void) = &self.void {
-            let (at, by) = (void.at, Author::Invocation(void.by));
-            changes.extend(self.void_effects().map(|effect| Change { at, by, effect }));
+            let (at, origin) = (void.at, ChangeOrigin::Invocation(void.invocation));
+            changes.extend(self.void_effects().map(|effect| Change { at, origin, effect }));
         }
         changes
     }

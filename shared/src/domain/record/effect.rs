@@ -1,52 +1,52 @@
-//! Effects: what a change of a record does to packs and totals. Wallet, audit and
-//! metrics fold over them, so that a new kind of record leaves those alone.
+//! Effects: what a change of a record does to packs and sums. Wallet, audit and metrics fold
+//! over them, so that a new kind of record does not change those.
 
 use super::Grant;
 use crate::domain::{Credits, InvocationId, Timestamp, TransNo, TransType};
 
-/// One change that a record made.
+/// A change of a wallet, as a record stores it.
 #[derive(Clone, Debug)]
 pub struct Change<'a> {
-    /// The version that the change gave the wallet.
+    /// The version of the wallet after the change.
     pub at: Timestamp,
-    /// Who made it.
-    pub by: Author,
-    /// What it did.
+    /// The invocation that made the change.
+    pub origin: ChangeOrigin,
+    /// The effect.
     pub effect: Effect<'a>,
 }
 
-/// What a change does to the wallet.
+/// The effect of a change on the wallet.
 #[derive(Clone, Debug)]
 pub enum Effect<'a> {
-    /// A record is counted in the totals.
+    /// Adds a record to the sums.
     Created(TransType, Credits),
-    /// A record is counted as voided.
+    /// Adds a record to the sums of voided records.
     Voided(TransType, Credits),
-    /// A pack is added.
+    /// Adds a pack.
     Granted(&'a Grant),
-    /// Credits are taken from a pack.
+    /// Takes credits from a pack.
     Taken(&'a Grant, Credits),
-    /// Credits are given back to the pack that they were taken from.
-    GivenBack(&'a Grant, Credits),
-    /// A fence is counted.
+    /// Returns credits to the pack that they were taken from.
+    Returned(&'a Grant, Credits),
+    /// Adds a fence.
     Fenced,
 }
 
-/// The invocation that made a change, by the trace that it left in the record.
+/// The invocation that made a change, as the record stores it.
 #[derive(Clone, Copy, Debug)]
-pub enum Author {
-    /// The identity of the record that it created.
+pub enum ChangeOrigin {
+    /// In the identity of the record.
     TransNo(TransNo),
-    /// Its id.
+    /// By its id.
     Invocation(InvocationId),
 }
 
-impl Author {
+impl ChangeOrigin {
     /// Whether this invocation made the change.
-    pub fn is(self, invocation: InvocationId) -> bool {
+    pub fn is_invocation(self, invocation: InvocationId) -> bool {
         match self {
-            Author::TransNo(trans_no) => trans_no.is_of(invocation),
-            Author::Invocation(id) => id == invocation,
+            ChangeOrigin::TransNo(trans_no) => trans_no.is_from(invocation),
+            ChangeOrigin::Invocation(id) => id == invocation,
         }
     }
 }

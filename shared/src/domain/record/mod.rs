@@ -1,40 +1,43 @@
-//! Records: what each kind is, where it is stored, and what it does to the wallet.
+//! Records: their kinds, their keys, and their effects on the wallet.
 
 mod charge;
 mod effect;
 mod grant;
 
 pub use charge::{Allocation, Charge, Void};
-pub use effect::{Author, Change, Effect};
+pub use effect::{Change, ChangeOrigin, Effect};
 pub use grant::Grant;
 
 use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransType};
 
-/// A record of a user's ledger, or the fence in the place of a charge.
+/// A record of a user, or a fence at the key of a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Credits came.
+    /// Credits that were added.
     Grant(Grant),
-    /// Credits went.
+    /// Credits that were taken.
     Charge(Charge),
-    /// A refund came before its charge: the charge must not be made any more.
+    /// A refund without a charge. It rejects a charge that arrives later.
     Fence(Void),
 }
 
 impl Record {
-    /// What the record did to the wallet, oldest first. Each change carries the version
-    /// that it gave the wallet.
+    /// The changes of the wallet, oldest first.
     pub fn changes(&self) -> Vec<Change<'_>> {
         match self {
             Record::Grant(grant) => grant.changes(),
             Record::Charge(charge) => charge.changes(),
             Record::Fence(fence) => {
-                vec![Change { at: fence.at, by: Author::Invocation(fence.by), effect: Effect::Fenced }]
+                vec![Change {
+                    at: fence.at,
+                    origin: ChangeOrigin::Invocation(fence.invocation),
+                    effect: Effect::Fenced,
+                }]
             }
         }
     }
 
-    /// The wallet's version of the last change; a wallet that is older does not show it.
+    /// The version of the wallet after the last change.
     pub fn changed_at(&self) -> Timestamp {
         match self {
             Record::Grant(grant) => grant.trans_no.created_at(),
@@ -43,7 +46,7 @@ impl Record {
         }
     }
 
-    /// What a timeline shows; fences are not shown.
+    /// The entry of the timeline; `None` for a fence.
     pub fn entry(&self) -> Option<Entry> {
         match self.clone() {
             Record::Grant(Grant { trans_no, trans_type, credits, order_no, expired_at }) => Some(Entry {
@@ -69,42 +72,42 @@ impl Record {
     }
 }
 
-/// The place of a record, which identifies the request that made it.
+/// The key of a record: the identity of the request that created it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordKey {
     /// The grant of a paid order.
     OrderGrant(OrderNo),
-    /// The one grant of a new user.
+    /// The one grant of type `new_user`.
     NewUserGrant,
-    /// A grant under a caller's key.
+    /// A grant with an idempotency key.
     KeyedGrant(IdempotencyKey),
-    /// A grant without an identity, by the delivery that made it.
+    /// A grant without an identity, by the delivery that created it.
     UnkeyedGrant(InvocationId),
-    /// A grant of migrated history without a place of its own: a second grant of an
-    /// order, a grant of no order, or a refund that was written as a grant.
+    /// A grant of migrated history that has none of the keys above: a second grant of an
+    /// order, a grant without an order, or a refund that was a grant.
     MigratedGrant(InvocationId),
-    /// A charge, or the fence against it.
+    /// A charge, or its fence.
     Charge {
-        /// The generation it pays for.
+        /// The generation that it pays for.
         generation: Option<GenerationId>,
-        /// The caller's key; always present without a generation.
+        /// The idempotency key; always present without a generation.
         key: Option<IdempotencyKey>,
     },
-    /// A charge without an identity, by the delivery that made it.
+    /// A charge without an identity, by the delivery that created it.
     UnkeyedCharge(InvocationId),
 }
 
 impl RecordKey {
-    /// Whether this record may have this key.
-    pub fn fits(&self, record: &Record) -> bool {
-        let is_for = |grant: &Grant, of: GrantType| grant.trans_type == of.into();
+    /// Whether the content of a record matches this key.
+    pub fn matches(&self, record: &Record) -> bool {
+        let is_type = |grant: &Grant, grant_type: GrantType| grant.trans_type == grant_type.into();
         match (self, record) {
             (RecordKey::OrderGrant(order_no), Record::Grant(grant)) => {
-                is_for(grant, GrantType::OrderPay) && grant.order_no.as_ref() == Some(order_no)
+                is_type(grant, GrantType::OrderPay) && grant.order_no.as_ref() == Some(order_no)
             }
-            (RecordKey::NewUserGrant, Record::Grant(grant)) => is_for(grant, GrantType::NewUser),
+            (RecordKey::NewUserGrant, Record::Grant(grant)) => is_type(grant, GrantType::NewUser),
             (RecordKey::KeyedGrant(_) | RecordKey::UnkeyedGrant(_), Record::Grant(grant)) => {
-                is_for(grant, GrantType::SystemAdd)
+                is_type(grant, GrantType::SystemAdd)
             }
             (RecordKey::MigratedGrant(_), Record::Grant(_))
             | (RecordKey::Charge { .. }, Record::Fence(_)) => true,

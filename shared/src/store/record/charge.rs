@@ -21,7 +21,7 @@ pub(in crate::store) fn void_values(void: &Void) -> Item {
         .put(":voided", &true)
         .put(":at", &void.at)
         .put(":reason", &void.reason)
-        .put(":by", &void.by);
+        .put(":by", &void.invocation);
     values.0
 }
 

@@ -74,7 +74,7 @@ fn put_void(item: Attributes, void: Option<&Void>) -> Attributes {
     item.put(names::IS_VOIDED, &void.is_some())
         .put_optional(names::VOIDED_AT, void.map(|void| &void.at))
         .put_optional(names::VOIDED_REASON, void.map(|void| &void.reason))
-        .put_optional(names::VOIDED_BY, void.map(|void| &void.by))
+        .put_optional(names::VOIDED_BY, void.map(|void| &void.invocation))
 }
 
 /// Takes the void mark, which is complete or absent.
@@ -83,7 +83,7 @@ fn take_void(item: &mut Attributes) -> Result<Option<Void>, DecodeError> {
     let (at, reason) = (item.take_optional(names::VOIDED_AT)?, item.take_optional(names::VOIDED_REASON)?);
     match (is_voided, at, reason, item.take_optional(names::VOIDED_BY)?) {
         (false, None, None, None) => Ok(None),
-        (true, Some(at), Some(reason), Some(by)) => Ok(Some(Void { at, reason, by })),
+        (true, Some(at), Some(reason), Some(invocation)) => Ok(Some(Void { at, reason, invocation })),
         _ => Err("its void mark is incomplete".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! The function `balance`.
+//! The function `balance`: reads of wallets.
 
 use crate::{
     invocation_metrics,
@@ -7,20 +7,20 @@ use crate::{
         Function, RequestError,
         answer::{BalanceAnswer, UserCreditsAnswer},
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::{Answer, ErrorForm},
     },
 };
 
-/// Returns balances.
+/// The function `balance`.
 pub const BALANCE: Function = Function {
     name: "balance",
     operations: &[
         Operation::get("/credits/{user_uuid}/balance", Access::Read, |app, request| {
-            boxed(|| balance(&app.ledger, request))
+            box_future(|| balance(&app.ledger, request))
         }),
         Operation::post("/api/get-user-credits", Access::Read, |app, request| {
-            boxed(|| user_credits(&app.ledger, request))
+            box_future(|| user_credits(&app.ledger, request))
         })
         .with_errors(ErrorForm::CodeAndMessage),
     ],
@@ -31,12 +31,12 @@ async fn balance(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     let user = fields.required("user_uuid", field::id);
     let user = fields.into_request(user)?;
     invocation_metrics::set_subject(Some(&user), None);
-    caller.may_read(&user)?;
+    caller.require_read(&user)?;
     let wallet = ledger.wallet(&user, invocation.deadline).await?;
     Answer::ok(&BalanceAnswer::new(&user, &wallet, ledger.now()))
 }
 
-/// The old front end's call.
+/// The route `POST /api/get-user-credits`.
 async fn user_credits(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { caller, mut fields, invocation } = request;
     let user = match caller.subject() {
@@ -45,7 +45,7 @@ async fn user_credits(ledger: &Ledger, request: OperationRequest) -> Result<Answ
     };
     let user = fields.into_request(user)?;
     invocation_metrics::set_subject(Some(&user), None);
-    caller.may_read(&user)?;
+    caller.require_read(&user)?;
     let wallet = ledger.wallet(&user, invocation.deadline).await?;
     Answer::ok(&UserCreditsAnswer::new(&wallet, ledger.now()))
 }

@@ -1,4 +1,4 @@
-//! The function `decrease`.
+//! The function `decrease`: charges.
 
 use crate::{
     domain::ChargeRequest,
@@ -8,33 +8,33 @@ use crate::{
         Function, RequestError,
         answer::ChargeAnswer,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
 };
 
-/// Charges credits.
+/// The function `decrease`.
 pub const DECREASE: Function = Function {
     name: "decrease",
     operations: &[Operation::post("/credits/decrease", Access::Write, |app, request| {
-        boxed(|| decrease(&app.ledger, request))
+        box_future(|| decrease(&app.ledger, request))
     })
     .with_key_header()],
 };
 
 async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
-    let request = read(fields)?;
+    let request = parse(fields)?;
     invocation_metrics::set_subject(Some(&request.user), request.generation.as_ref());
-    let posted = ledger.execute(&request, &invocation).await?;
-    if !posted.replayed && posted.record.generation.is_none() {
+    let outcome = ledger.execute(&request, &invocation).await?;
+    if !outcome.replayed && outcome.record.generation.is_none() {
         invocation_metrics::record(|metrics| metrics.anomalies.push("charge_without_generation"));
     }
-    Answer::ok(&ChargeAnswer::new(&request.user, &posted))
+    Answer::ok(&ChargeAnswer::new(&request.user, &outcome))
 }
 
-fn read(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
+fn parse(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
     let user = fields.required("user_uuid", field::id);
     let trans_type = fields.required("trans_type", field::charge_type);
     let credits = fields.required("credits", field::credits);

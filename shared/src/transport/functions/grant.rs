@@ -1,4 +1,4 @@
-//! The function `grant`.
+//! The function `grant`: adds packs.
 
 use crate::{
     domain::{GrantRequest, GrantType},
@@ -8,30 +8,30 @@ use crate::{
         Function, RequestError,
         answer::GrantAnswer,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
 };
 
-/// Grants packs.
+/// The function `grant`.
 pub const GRANT: Function = Function {
     name: "grant",
     operations: &[Operation::post("/credits/grant", Access::Write, |app, request| {
-        boxed(|| grant(&app.ledger, request))
+        box_future(|| grant(&app.ledger, request))
     })
     .with_key_header()],
 };
 
 async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
-    let request = read(fields)?;
+    let request = parse(fields)?;
     invocation_metrics::set_subject(Some(&request.user), None);
-    let posted = ledger.execute(&request, &invocation).await?;
-    Answer::with(if posted.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &posted))
+    let outcome = ledger.execute(&request, &invocation).await?;
+    Answer::with(if outcome.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &outcome))
 }
 
-fn read(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
+fn parse(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
     let user = fields.required("user_uuid", field::id);
     let trans_type = fields.required("trans_type", field::grant_type);
     let credits = fields.required("credits", field::credits);

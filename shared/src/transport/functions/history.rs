@@ -1,4 +1,4 @@
-//! The function `history`: timeline, summary, generation.
+//! The function `history`: timelines, summaries and the charges of a generation.
 
 use crate::{
     domain::{GenerationId, TransNo},
@@ -9,25 +9,25 @@ use crate::{
         answer::{GenerationAnswer, SummaryAnswer, TimelineAnswer},
         cursor::Cursors,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
     },
 };
 
-/// Returns the history of users and generations.
+/// The function `history`.
 pub const HISTORY: Function = Function {
     name: "history",
     operations: &[
         Operation::get("/credits/{user_uuid}/timeline", Access::Read, |app, request| {
-            boxed(|| timeline(&app.ledger, request))
+            box_future(|| timeline(&app.ledger, request))
         })
         .named("timeline"),
         Operation::get("/credits/{user_uuid}/summary", Access::Read, |app, request| {
-            boxed(|| summary(&app.ledger, request))
+            box_future(|| summary(&app.ledger, request))
         })
         .named("summary"),
         Operation::get("/generations/{generation_uuid}", Access::Read, |app, request| {
-            boxed(|| generation(&app.ledger, request))
+            box_future(|| generation(&app.ledger, request))
         })
         .named("generation"),
     ],
@@ -40,14 +40,14 @@ async fn timeline(ledger: &Ledger, request: OperationRequest) -> Result<Answer, 
     let limit = fields.optional("limit", field::limit).unwrap_or(field::LIMIT_DEFAULT);
     let include_voided = fields.optional("include_voided", field::boolean).unwrap_or(false);
     let cursors = user.as_ref().map(|user| {
-        let shown = if include_voided { "all" } else { "live" };
-        Cursors::of(&["timeline", user.as_str(), shown])
+        let filter = if include_voided { "all" } else { "live" };
+        Cursors::of(&["timeline", user.as_str(), filter])
     });
-    let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let before = fields.optional("cursor", |value| parse_cursor(cursors.as_ref(), value));
     let request =
         fields.into_request(user.map(|user| TimelineRequest { user, limit, before, include_voided }))?;
     invocation_metrics::set_subject(Some(&request.user), None);
-    caller.may_read(&request.user)?;
+    caller.require_read(&request.user)?;
     let page = ledger.timeline(&request, deadline).await?;
     let cursor = page.next.and_then(|before| cursors.map(|cursors| cursors.write(before)));
     Answer::ok(&TimelineAnswer::new(&request.user, &page.records, cursor))
@@ -60,11 +60,11 @@ async fn summary(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     let from = fields.optional("from", field::timestamp);
     let to = fields.optional("to", field::timestamp);
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        fields.add_problem("from", "must be before to");
+        fields.add_problem("from", "must be before `to`");
     }
     let user = fields.into_request(user)?;
     invocation_metrics::set_subject(Some(&user), None);
-    caller.may_read(&user)?;
+    caller.require_read(&user)?;
     let range = from.or(to).map(|_| SummaryRange { from, to });
     let (summary, wallet) = ledger.summary(&user, range, deadline).await?;
     Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))
@@ -79,7 +79,7 @@ async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer
     let cursors = generation.as_ref().map(|generation: &GenerationId| {
         Cursors::of(&["generation", generation.as_str(), user.map_or("", |user| user.as_str())])
     });
-    let before = fields.optional("cursor", |value| read_cursor(cursors.as_ref(), value));
+    let before = fields.optional("cursor", |value| parse_cursor(cursors.as_ref(), value));
     let generation = fields.into_request(generation)?;
     invocation_metrics::set_subject(None, Some(&generation));
     let (user, page) = ledger.generation(&generation, user, before, limit, deadline).await?;
@@ -87,7 +87,7 @@ async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer
     Answer::ok(&GenerationAnswer::new(&generation, &user, &page.records, cursor))
 }
 
-/// A cursor, unless what it must belong to is itself out of fields.
-fn read_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
-    cursors.map_or(Err("belongs to no valid query"), |cursors| cursors.read(value))
+/// Parses a cursor. There are no cursors if the query itself is invalid.
+fn parse_cursor(cursors: Option<&Cursors>, value: &serde_json::Value) -> Result<TransNo, &'static str> {
+    cursors.map_or(Err("is not a cursor of a valid query"), |cursors| cursors.read(value))
 }

@@ -1,5 +1,5 @@
-//! The functions, one file each: the fields of an operation, its call of the ledger, and
-//! its answer.
+//! The functions, one file each: the fields of each operation, its call of the ledger, and its
+//! answer.
 
 mod balance;
 mod decrease;

@@ -1,4 +1,4 @@
-//! The function `refund`.
+//! The function `refund`: voids charges.
 
 use crate::{
     domain::RefundRequest,
@@ -8,29 +8,29 @@ use crate::{
         Function, RequestError,
         answer::RefundAnswer,
         field,
-        operation::{Access, Operation, OperationRequest, boxed},
+        operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
     },
 };
 
-/// Voids charges.
+/// The function `refund`.
 pub const REFUND: Function = Function {
     name: "refund",
     operations: &[Operation::post("/credits/refund", Access::Write, |app, request| {
-        boxed(|| refund(&app.ledger, request))
+        box_future(|| refund(&app.ledger, request))
     })],
 };
 
 async fn refund(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
     let OperationRequest { fields, invocation, .. } = request;
-    let request = read(fields)?;
+    let request = parse(fields)?;
     invocation_metrics::set_subject(request.user.as_ref(), Some(&request.generation));
-    let refunded = ledger.refund(&request, &invocation).await?;
-    Answer::ok(&RefundAnswer::new(&request.generation, &refunded)?)
+    let result = ledger.refund(&request, &invocation).await?;
+    Answer::ok(&RefundAnswer::new(&request.generation, &result)?)
 }
 
-fn read(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
+fn parse(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
     let user = fields.optional("user_uuid", field::id);
     let generation = fields.required("generation_uuid", field::id);
     let reason = fields.required("reason", field::reason);

@@ -46,7 +46,7 @@ fn charge(generation: Option<&str>, void: Option<Void>) -> Record {
 }
 
 fn void(by: InvocationId) -> Void {
-    Void { at: second(4), reason: "why".to_owned().try_into().unwrap(), by }
+    Void { at: second(4), reason: "why".to_owned().try_into().unwrap(), invocation: by }
 }
 
 fn charge_key(generation: Option<&str>) -> RecordKey {

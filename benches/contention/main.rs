@@ -22,11 +22,14 @@ use scrip_tests::{
 
 /// Charges a second.
 const RATES: [u64; 8] = [10, 20, 40, 60, 100, 200, 500, 1_000];
-/// Time limit of an invocation, in milliseconds: `Timeout` of `template.yaml`.
+/// Time limit of an invocation of the function, in milliseconds: `Timeout` of `template.yaml`.
 const TIME_LIMIT: i64 = 29_000;
 /// Duration of the arrivals, in seconds: longer than an invocation may take, so that the
 /// number in flight stops growing.
 const WINDOW: u64 = 40;
+/// The same for prototypes. They have no contention budget, so the time limit replaces it.
+const PROTOTYPE_TIME_LIMIT: i64 = 3_500;
+const PROTOTYPE_WINDOW: u64 = 10;
 /// Above 100 a second a shorter time suffices, because the wallet is at its limit at once.
 const CALLERS: u64 = 4_000;
 const SEED: u64 = 7;
@@ -64,7 +67,7 @@ fn main() {
                     if rate > rate_max || !is_selected(*implementation, *rate) {
                         continue;
                     }
-                    let result = run(*implementation, load(*rate));
+                    let result = run(*implementation, load(*implementation, *rate));
                     eprintln!("{implementation:?} at {rate}: {}", row(&result, *rate));
                     assert_eq!(
                         result.credits.0 + result.credits.1,
@@ -90,9 +93,13 @@ fn main() {
     }
 }
 
-fn load(rate: u64) -> Load {
-    let seconds = (CALLERS / rate).min(WINDOW);
-    Load { rate, seconds, time_limit: TIME_LIMIT, seed: SEED, model: ServiceModel::TYPICAL }
+fn load(implementation: Implementation, rate: u64) -> Load {
+    let (time_limit, window) = match implementation {
+        Implementation::Function(_) => (TIME_LIMIT, WINDOW),
+        Implementation::Prototype(..) => (PROTOTYPE_TIME_LIMIT, PROTOTYPE_WINDOW),
+    };
+    let seconds = (CALLERS / rate).min(window);
+    Load { rate, seconds, time_limit, seed: SEED, model: ServiceModel::TYPICAL }
 }
 
 fn wallets(implementation: Implementation) -> u64 {
@@ -117,10 +124,10 @@ fn function_table(results: &[Option<LoadResult>]) -> Vec<String> {
 fn tables(results: &[Option<LoadResult>]) -> String {
     let mut lines = vec![
         format!(
-            "An invocation may take {} s. Callers arrive for {WINDOW} s; at more than {} a second, until \
-            {CALLERS} have arrived.",
+            "An invocation of the function may take {} s, and callers arrive for {WINDOW} s, at most \
+            {CALLERS} of them. A prototype has no contention budget: its invocations may take \
+            {PROTOTYPE_TIME_LIMIT} ms, and callers arrive for {PROTOTYPE_WINDOW} s.",
             TIME_LIMIT / 1_000,
-            CALLERS / WINDOW,
         ),
         String::new(),
     ];
@@ -162,7 +169,7 @@ fn row(result: &LoadResult, rate: u64) -> String {
 
 /// Counts the charges before the last arrival: the end of a run is not under full load.
 fn charged_a_second(result: &LoadResult, rate: u64) -> String {
-    tenths(result.completed_in_window, load(rate).seconds)
+    tenths(result.completed_in_window, result.requested / rate)
 }
 
 fn write_units(result: &LoadResult) -> String {

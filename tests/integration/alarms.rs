@@ -236,7 +236,7 @@ fn aggregate(values: &[f64], statistic: &str) -> f64 {
 
 /// "PutMetricAlarm" in the API reference of CloudWatch has the limits.
 #[test]
-fn each_alarm_is_one_that_cloudwatch_takes_and_that_somebody_hears() {
+fn alarms_are_valid_for_cloudwatch_and_notify_a_topic() {
     let document = document();
     let topic = json!({ "!If": ["HasAlarmTopic", [{ "!Ref": "AlarmTopic" }], { "!Ref": "AWS::NoValue" }] });
     for (name, properties) in alarms(&document["Resources"]) {
@@ -350,7 +350,7 @@ fn check_emitted(
 }
 
 #[tokio::test]
-async fn what_alarms_look_at_is_told() {
+async fn alarms_use_emitted_metrics() {
     let (document, emitted) = (document(), emitted_metrics().await);
     for (name, alarm) in alarms(&document["Resources"]) {
         let alarm = plain(&document, alarm);
@@ -369,7 +369,7 @@ async fn what_alarms_look_at_is_told() {
 
 /// What callers are refused for is read from the API's own log.
 #[test]
-fn what_counts_refused_callers_reads_what_the_api_logs() {
+fn rejected_callers_are_counted_from_the_log_of_the_api() {
     let resources = resources();
     let logged = text(&resources["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]).to_owned();
     assert!(logged.contains(r#""status":"$context.status""#));
@@ -384,7 +384,7 @@ fn what_counts_refused_callers_reads_what_the_api_logs() {
 }
 
 #[tokio::test]
-async fn dashboard_shows_what_is_told_and_every_alarm() {
+async fn dashboard_shows_emitted_metrics_and_every_alarm() {
     let (resources, emitted) = (resources(), emitted_metrics().await);
     let body = text(&resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]);
     for placeholder in body.split("${").skip(1).map(|rest| rest.split('}').next().unwrap()) {

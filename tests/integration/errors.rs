@@ -253,7 +253,7 @@ async fn body_that_cannot_be_read_is_refused() {
 
 /// Each place that can hold a lot, at its limit and beyond.
 #[tokio::test]
-async fn what_is_too_much_is_refused_wherever_it_stands() {
+async fn limits_reject_oversized_requests() {
     let ledger = ledger().await;
     let id = |length: usize| "u".repeat(length);
     let fields =

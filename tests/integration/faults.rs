@@ -137,7 +137,7 @@ async fn reads_that_something_comes_between_are_read_again() {
 /// are some, and the same charge has been made: its replay returns the balance
 /// after it.
 #[tokio::test]
-async fn replay_never_tells_a_balance_from_before_its_record() {
+async fn replay_never_returns_a_balance_older_than_its_record() {
     let ledger = TestLedger::new().await;
     let other = ledger.second_process();
     ledger.http_client.inject(|sent| (sent.operation == "TransactGetItems").then_some(Fault::Delayed(300)));

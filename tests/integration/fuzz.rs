@@ -31,7 +31,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn what_fuzzing_has_found_holds() {
+fn fuzz_corpus_passes_every_check() {
     for (target, check) in TARGETS {
         for (file, input) in corpus(target) {
             let held = panic::catch_unwind(|| check(&input));
@@ -41,7 +41,7 @@ fn what_fuzzing_has_found_holds() {
 }
 
 #[test]
-fn what_is_like_it_holds() {
+fn mutated_fuzz_corpus_passes_every_check() {
     for (target, check) in TARGETS {
         let corpus = corpus(target);
         let part = || any::<(Index, Index, Index)>();

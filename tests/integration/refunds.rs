@@ -109,7 +109,7 @@ async fn pack_that_runs_out_takes_only_its_own_credits_along() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_pack_that_ran_out_is_told_apart() {
+async fn refund_reports_expired_credits_separately() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 5, Some("2026-02-01T00:00:00Z")).await;
     ledger.grant("u", 10, Some("2026-03-01T00:00:00Z")).await;

@@ -44,7 +44,7 @@ async fn repair(ledger: &TestLedger, user: &str) -> Repair {
 }
 
 /// Repairs, which writes, and looks whether all is well then.
-async fn mend(ledger: &TestLedger, user: &str) -> Repair {
+async fn repair_and_check(ledger: &TestLedger, user: &str) -> Repair {
     let repaired = repair(ledger, user).await;
     assert!(repaired.trans_no.is_some(), "{:?}", repaired.discrepancies);
     assert_sound(ledger, user).await;
@@ -76,7 +76,7 @@ fn repairs(items: &Items) -> Vec<&String> {
 }
 
 #[tokio::test]
-async fn what_the_records_say_is_mended_and_anything_else_is_refused() {
+async fn repair_corrects_the_wallet_and_refuses_other_damage() {
     let mut checks = JoinSet::new();
     for (sort, damage, says, then) in CORRUPTIONS {
         checks.spawn(async move {
@@ -94,7 +94,7 @@ async fn what_the_records_say_is_mended_and_anything_else_is_refused() {
                 planned.discrepancies
             );
             if then == RepairOutcome::Repairs {
-                let mended = mend(&ledger, "u").await;
+                let mended = repair_and_check(&ledger, "u").await;
                 assert_eq!(mended.discrepancies, planned.discrepancies, "{sort}: {says}");
                 assert_eq!(ledger.balance("u").await, balance, "{sort}: {says}");
                 assert_eq!(ledger.records("u").await, records, "{sort}: {says}");
@@ -131,7 +131,7 @@ async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
     ledger.create_sample_user("u").await;
     ledger.corrupt("u", "wallet", LESS_LEFT).await;
     let before = items(&ledger, "u").await;
-    let mended = mend(&ledger, "u").await;
+    let mended = repair_and_check(&ledger, "u").await;
     let after = items(&ledger, "u").await;
     let named = format!("repair#{}", mended.trans_no.unwrap());
     let kept = |part: &str| &after[&format!("{named}#{part}")];
@@ -214,7 +214,7 @@ async fn repair_waits_until_a_record_is_visible_beside_its_wallet() {
         (is_read(sent) && std::mem::take(&mut is_first)).then_some(ClientFault::Response(before))
     });
     let balance = ledger.balance("u").await["balance"].as_u64().unwrap();
-    let mended = mend(&ledger, "u").await;
+    let mended = repair_and_check(&ledger, "u").await;
     assert_eq!(mended.discrepancies.count(), 1, "the damage alone: {:?}", mended.discrepancies);
     assert_eq!(ledger.sound_balance("u").await, balance + 3, "and the charge is not lost");
 }
@@ -228,7 +228,7 @@ async fn lost_wallet_of_any_user_is_made_of_the_records() {
     for user in ["chargeless", "fenced", "u"] {
         let balance = ledger.balance(user).await;
         ledger.corrupt(user, "wallet", None).await;
-        mend(&ledger, user).await;
+        repair_and_check(&ledger, user).await;
         assert_eq!(ledger.balance(user).await, balance, "{user}");
         assert_eq!(repairs(&items(&ledger, user).await).len(), 2, "{user}: there was no wallet before");
     }
@@ -254,7 +254,7 @@ async fn packs_that_ran_out_are_what_they_were() {
         ledger.clock.pass_millis(millis_after);
         let (balance, summary) = (ledger.balance("u").await, summary(&ledger, "u").await);
         ledger.corrupt("u", "wallet", None).await;
-        mend(&ledger, "u").await;
+        repair_and_check(&ledger, "u").await;
         assert_eq!(ledger.balance("u").await, balance, "{millis_before_refund} {millis_after}");
         assert_eq!(self::summary(&ledger, "u").await, summary, "{millis_before_refund} {millis_after}");
         ledger.sound_balance("u").await;
@@ -273,7 +273,7 @@ async fn ten_thousand_records_are_counted() {
     ledger.clock.pass_millis(11_000);
     ledger.charge("u", 1, "chat-1", Some("m-1")).await.unwrap();
     ledger.copy("u", "charge#chat-1#m-1", 10_000).await;
-    let mended = mend(&ledger, "u").await;
+    let mended = repair_and_check(&ledger, "u").await;
     assert_eq!((mended.records, ledger.sound_balance("u").await), (10_002, 9_999));
 }
 
@@ -313,7 +313,7 @@ async fn charge_between_read_and_write_is_not_lost() {
 }
 
 #[tokio::test]
-async fn user_who_is_written_to_all_the_time_is_mended() {
+async fn repair_succeeds_beside_continuous_writes() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     let balance = ledger.sound_balance("u").await;
@@ -349,7 +349,7 @@ async fn repair_whose_answer_is_lost_is_done_once() {
             let is_write = sent.operation == "TransactWriteItems";
             (is_write && std::mem::take(&mut is_first)).then(|| fault.clone())
         });
-        let mended = mend(&ledger, "u").await;
+        let mended = repair_and_check(&ledger, "u").await;
         assert_eq!(mended.discrepancies.count(), 1, "{told:?}");
         let after = items(&ledger, "u").await;
         assert_eq!(repairs(&after).len(), 3, "{told:?}");
@@ -370,12 +370,12 @@ async fn two_repairs_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn what_a_repair_keeps_is_copied_with_the_table_and_told_in_no_history() {
+async fn repair_trail_is_exported_and_not_in_the_history() {
     let ledger = TestLedger::new().await;
     ledger.create_sample_user("u").await;
     ledger.corrupt("u", "wallet", LESS_LEFT).await;
     let records = ledger.records("u").await;
-    mend(&ledger, "u").await;
+    repair_and_check(&ledger, "u").await;
     assert_eq!(ledger.records("u").await, records);
 
     let (to, deadline) = (TestLedger::new().await, ledger.clock.now().plus_millis(PATIENCE_MILLIS));

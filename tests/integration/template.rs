@@ -355,7 +355,7 @@ fn audit_reads_the_table_by_the_clock_and_writes_nothing() {
 }
 
 #[test]
-fn who_runs_may_send_traces_where_there_are_any() {
+fn roles_may_send_traces_if_tracing_is_active() {
     let document = document();
     let resources = &document["Resources"];
     assert_eq!(document["Globals"]["Function"]["Tracing"], json!({ "!Ref": "Tracing" }));

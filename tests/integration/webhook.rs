@@ -91,7 +91,7 @@ async fn providers_error_is_the_reason() {
 
 /// A provider that gets an error calls again.
 #[tokio::test]
-async fn generation_that_is_not_known_yet_is_an_error_without_its_user_and_a_fence_with_it() {
+async fn failure_of_an_unknown_generation_is_an_error_without_user_and_a_fence_with_user() {
     let ledger = ledger().await;
     let unknown = json!({ "generation_uuid": "later", "status": "failed" });
     let answer = ledger.callback(unknown.clone()).await;
@@ -167,7 +167,7 @@ async fn no_token_is_a_signature() {
 }
 
 #[tokio::test]
-async fn signed_body_is_still_looked_at() {
+async fn signed_body_is_still_validated() {
     let ledger = ledger().await;
     let with = |field: &str, value: Value| {
         let mut body = failed("g");
@@ -175,13 +175,13 @@ async fn signed_body_is_still_looked_at() {
         body.to_string()
     };
     for (body, detail) in [
-        ("{".to_owned(), "malformed JSON at line 1 column 1"),
-        ("\u{0}".to_owned(), "malformed JSON at line 1 column 1"),
-        (String::new(), "generation_uuid: missing; status: missing"),
-        (with("status", json!("done")), "status: must be succeeded or failed"),
-        (with("error", json!({ "code": 1 })), "error: must be a string"),
-        (with("task_token", json!("")), "task_token: must be 1 to 2048 characters"),
-        (with("reason", json!("r")), "reason: unknown"),
+        ("{".to_owned(), "The JSON is malformed at line 1, column 1."),
+        ("\u{0}".to_owned(), "The JSON is malformed at line 1, column 1."),
+        (String::new(), "`generation_uuid` is required. `status` is required."),
+        (with("status", json!("done")), "`status` must be `succeeded` or `failed`."),
+        (with("error", json!({ "code": 1 })), "`error` must be a string."),
+        (with("task_token", json!("")), "`task_token` must be 1 to 2048 characters."),
+        (with("reason", json!("r")), "`reason` is not a field of this request."),
     ] {
         let header = signature(WEBHOOK_SECRET, ledger.clock.now(), body.as_bytes());
         let answer = ledger.http_with("POST", URL, body, None, json!({ "x-signature": header })).await;
@@ -228,7 +228,7 @@ pub(super) fn executions(http_client: &FaultInjectingClient) -> Executions {
 }
 
 #[tokio::test]
-async fn execution_that_waits_is_told() {
+async fn waiting_execution_is_resumed() {
     let ledger = ledger().await;
     let http_client = FaultInjectingClient::new();
     http_client.inject(|_| Some(Fault::Response("{}")));
@@ -339,7 +339,7 @@ async fn secrets_are_read_again_every_five_minutes_and_outlast_an_outage() {
 }
 
 #[tokio::test]
-async fn without_a_secret_nobody_gets_in() {
+async fn call_backs_without_a_secret_are_rejected() {
     let ledger = ledger().await;
     let app = app(&ledger, Callbacks::none());
     assert_eq!(call(&ledger, &app, &failed("g"), "").await.status, 500);

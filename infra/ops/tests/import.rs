@@ -399,7 +399,7 @@ fn row_text(id: i64) -> String {
 }
 
 #[tokio::test]
-async fn an_import_costs_less_than_three_units_a_record() {
+async fn import_costs_less_than_three_units_a_record() {
     let bench = TestLedger::new().await;
     let mut history = long_history(&bench, 195);
     for (nth, imported) in history.records.iter_mut().enumerate() {

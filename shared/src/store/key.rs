@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_of_a_repair_has_three_keys() {
+    fn report_of_a_repair_has_three_keys() {
         let repair = TransNo::first_at(crate::domain::Timestamp::parse("2026-01-31T10:20:30Z").unwrap());
         for part in RepairPart::ALL {
             let key = ItemKey::Repair(repair, part);

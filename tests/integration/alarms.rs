@@ -95,6 +95,7 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
         ("QueriesSlow", &[("query_latency", &[NONE, NONE, &[0.9]])], Well),
         ("AnomaliesPile", &[("charges", &[&[6.0]]), ("successes", &[&[5.0]])], Alarm),
         ("AnomaliesPile", &[("charges", &[&[6.0]]), ("successes", &[&[4.0]])], Well),
+        ("AnomaliesPile", &[("charges", &[&[5.0]]), ("grants", &[&[4.0]]), ("successes", &[&[2.0]])], Alarm),
         ("AnomaliesPile", &[("charges", &[&[11.0]])], Alarm),
         ("AnomaliesPile", &[], Well),
         ("LateSuccessesAlarm", &[("anomalies", &[&[1.0]])], Alarm),

@@ -385,23 +385,41 @@ async fn old_front_end_keeps_its_shape() {
 }
 
 #[tokio::test]
-async fn idempotency_key_header_is_the_field_on_grant_and_decrease_alone() {
+async fn idempotency_key_header_identifies_requests_without_another_identity() {
     let ledger = ledger().await;
-    let charge = |key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": "s", "idempotency_key": key });
-    let header = |key: &str| json!({ "idempotency-key": key });
-    for (body, key, status, replayed) in [
-        (charge(None), "k1", 200, json!(false)),
-        (charge(Some("k1")), "k1", 200, json!(true)),
-        (charge(Some("k2")), "k1", 400, Value::Null),
-        (charge(None), "not a key", 400, Value::Null),
+    let charge = |generation: Option<&str>, key: Option<&str>| {
+        let request = json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1 });
+        ("decrease", merged(request, json!({ "generation_uuid": generation, "idempotency_key": key })))
+    };
+    let grant = |trans_type: &str, order_no: Option<&str>, key: Option<&str>| {
+        let request = json!({ "user_uuid": "u", "trans_type": trans_type, "credits": 1 });
+        ("grant", merged(request, json!({ "order_no": order_no, "idempotency_key": key })))
+    };
+    let refund = json!({ "user_uuid": "u", "generation_uuid": "fenced", "reason": "r" });
+    for ((path, body), header, expected) in [
+        (charge(None, None), "k1", json!(false)),
+        (charge(None, None), "k1", json!(true)),
+        (charge(None, Some("k1")), "k1", json!(true)),
+        (charge(None, None), "k2", json!(false)),
+        (charge(None, Some("k2")), "k1", json!("InvalidRequest")),
+        (charge(None, None), "not a key", json!("InvalidRequest")),
+        (charge(Some("s"), None), "k1", json!(false)),
+        (charge(Some("s"), None), "k2", json!(true)),
+        (charge(Some("s"), None), "not a key", json!(true)),
+        (charge(Some("s"), Some("k1")), "k2", json!(false)),
+        (grant("system_add", None, None), "k1", json!(false)),
+        (grant("system_add", None, None), "k1", json!(true)),
+        (grant("system_add", None, Some("k2")), "k1", json!("InvalidRequest")),
+        (grant("order_pay", Some("o"), None), "k1", json!(false)),
+        (grant("order_pay", Some("o"), Some("k3")), "k2", json!(true)),
+        (("refund", refund), "k1", Value::Null),
+        (charge(Some("fenced"), None), "k2", json!("GenerationVoided")),
     ] {
-        let (body, key) = (body.to_string(), header(key));
-        let answer = ledger.http_with("POST", "/credits/decrease", body, claims(ALL), key).await;
-        assert_eq!((answer.status, &answer.body["replayed"]), (status, &replayed), "{answer:?}");
+        let (url, headers) = (format!("/credits/{path}"), json!({ "idempotency-key": header }));
+        let answer = ledger.http_with("POST", &url, body.to_string(), claims(ALL), headers).await;
+        let outcome = if answer.status < 400 { &answer.body["replayed"] } else { &answer.body["code"] };
+        assert_eq!(outcome, &expected, "{body} {header}: {answer:?}");
     }
-    let refund = json!({ "user_uuid": "u", "generation_uuid": "s", "reason": "r" }).to_string();
-    let answer = ledger.http_with("POST", "/credits/refund", refund, claims(ALL), header("another")).await;
-    assert_eq!((answer.status, &answer.body["credits"]), (200, &json!(1)), "the whole generation");
 }
 
 fn merged(mut base: Value, change: Value) -> Value {

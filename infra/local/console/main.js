@@ -79,7 +79,7 @@ function listenForUsers() {
 /** The user in the address, or "" if it is not a valid user. */
 function userInAddress() {
   const user = decodeURIComponent(location.hash.slice(1));
-  return /^[A-Za-z0-9._:-]{1,255}$/.test(user) ? user : "";
+  return /^[A-Za-z0-9._:|@+=~/-]{1,255}$/.test(user) ? user : "";
 }
 
 function listenForTokens() {

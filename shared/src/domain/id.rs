@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-/// An identifier that a caller sends: 1 to 255 characters of `A-Z a-z 0-9 . _ : -`.
+/// An identifier that a caller sends: 1 to 255 characters of
+/// `A-Z a-z 0-9 . _ : - | @ + = ~ /`.
 ///
 /// It never contains `#`, so `#` can separate the parts of a sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,11 +49,11 @@ impl<Kind> TryFrom<String> for Id<Kind> {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-|@+=~/".contains(&byte);
         if (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Id { text, kind: PhantomData })
         } else {
-            Err("must be 1 to 255 characters of `A-Z a-z 0-9 . _ : -`")
+            Err("must be 1 to 255 characters of `A-Z a-z 0-9 . _ : - | @ + = ~ /`")
         }
     }
 }
@@ -79,7 +80,7 @@ mod tests {
         let too_long = "a".repeat(256);
         for (text, is_valid) in [
             ("u", true),
-            ("Az09._:-", true),
+            ("Az09._:-|@+=~/", true),
             (longest.as_str(), true),
             (too_long.as_str(), false),
             ("", false),

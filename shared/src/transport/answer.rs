@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::{
     Allocation, Charge, CreditSum, Credits, Entry, GenerationId, Grant, LedgerError, OrderNo, Pack, Reason,
-    RefundOutcome, RefundResult, Summary, Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
+    RefundResult, Summary, Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
 };
 
 #[derive(Serialize)]
@@ -146,10 +146,12 @@ pub(super) struct WebhookAnswer<'a> {
 }
 
 impl<'a> WebhookAnswer<'a> {
-    /// `outcome` is that of the refund, if the generation failed.
-    pub(super) fn new(generation: &'a GenerationId, outcome: Option<RefundOutcome>) -> Self {
-        let status = if outcome.is_some() { "failed" } else { "succeeded" };
-        WebhookAnswer { generation_uuid: generation, status, outcome: outcome.map(RefundOutcome::name) }
+    pub(super) fn new(
+        generation: &'a GenerationId,
+        status: &'static str,
+        outcome: Option<&'static str>,
+    ) -> Self {
+        WebhookAnswer { generation_uuid: generation, status, outcome }
     }
 }
 

@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::{error::RequestError, event::Claims};
 use crate::domain::UserId;
 
-/// The scope to grant, decrease and refund for any user.
-const WRITE: &str = "credits:write";
-/// The scope to read any user.
-const READ: &str = "credits:read";
+/// The scopes to grant, decrease and refund for any user. Amazon Cognito separates the resource
+/// server and the scope by a slash.
+const WRITE: [&str; 2] = ["credits:write", "credits/write"];
+/// The scopes to read any user.
+const READ: [&str; 2] = ["credits:read", "credits/read"];
 
 /// The caller of an operation.
 pub(super) enum Caller {
@@ -29,8 +30,8 @@ impl Caller {
         let subject = claims.sub.as_ref().and_then(Value::as_str);
         Caller::Bearer {
             subject: subject.and_then(|subject| subject.to_owned().try_into().ok()),
-            can_write: scopes.contains(&WRITE),
-            can_read: scopes.contains(&READ),
+            can_write: scopes.iter().any(|scope| WRITE.contains(scope)),
+            can_read: scopes.iter().any(|scope| READ.contains(scope)),
         }
     }
 
@@ -99,7 +100,9 @@ mod tests {
         check(&[("sub", "svc"), ("scope", "credits:read")], (false, true, true));
         check(&[("scope", "credits:read credits:write")], (true, true, true));
         check(&[("scp", "[credits:read credits:write]")], (true, true, true));
-        check(&[("scope", "credits:writer xcredits:read")], (false, false, false));
+        check(&[("scope", "credits/write")], (true, false, false));
+        check(&[("scope", "openid credits/read")], (false, true, true));
+        check(&[("scope", "credits:writer xcredits:read credits/writer")], (false, false, false));
         check(&[("sub", "not an id")], (false, false, false));
     }
 }

@@ -27,6 +27,9 @@ pub enum RequestError {
     /// The body is larger than a request may be.
     #[error("The request must not exceed 16384 bytes.")]
     PayloadTooLarge,
+    /// A call-back is about a generation without a charge.
+    #[error("No charge of this generation was found yet.")]
+    GenerationUnknown,
     /// The ledger's own error.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -66,7 +69,7 @@ impl RequestError {
             Busy, ChargeNotFound, GenerationVoided, IdempotencyConflict, InsufficientCredits, Internal,
             InvalidRequest, LimitExceeded, StoreUnavailable,
         };
-        use RequestError::{Forbidden, Invalid, Ledger, MethodNotAllowed, NotFound, PayloadTooLarge, Unauthorized};
+        use RequestError::{Forbidden, GenerationUnknown, Invalid, Ledger, MethodNotAllowed, NotFound, PayloadTooLarge, Unauthorized};
 
         let (code, status, can_retry, title) = match self {
             Invalid(_) | Ledger(InvalidRequest(_)) => ("InvalidRequest", 400, false, "The request is invalid."),
@@ -79,6 +82,7 @@ impl RequestError {
             Ledger(IdempotencyConflict(_)) => ("IdempotencyConflict", 409, false, "The identity belongs to a different request."),
             Ledger(GenerationVoided) => ("GenerationVoided", 409, false, "The charge was refunded."),
             Ledger(LimitExceeded(_)) => ("LimitExceeded", 409, false, "A limit was reached."),
+            GenerationUnknown => ("GenerationUnknown", 503, true, "The generation has no charge yet."),
             PayloadTooLarge => ("PayloadTooLarge", 413, false, "The request is too large."),
             Ledger(Internal(_)) => ("Internal", 500, true, "An internal error occurred."),
             Ledger(Busy) => ("Busy", 503, true, "The service is busy."),
@@ -122,6 +126,7 @@ mod tests {
             RequestError::NotFound,
             RequestError::MethodNotAllowed,
             RequestError::PayloadTooLarge,
+            RequestError::GenerationUnknown,
             LedgerError::InvalidRequest(String::new()).into(),
             LedgerError::InsufficientCredits { balance, required }.into(),
             LedgerError::ChargeNotFound.into(),

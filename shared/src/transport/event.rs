@@ -1,6 +1,6 @@
 //! The events of Lambda: HTTP requests of API Gateway, and direct payloads.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{
@@ -9,7 +9,10 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::error::RequestError;
+use super::{
+    error::RequestError,
+    route::{PathParameters, parameter_names},
+};
 
 /// The largest body of a request, in bytes, after base64 decoding.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -33,6 +36,9 @@ pub(super) enum Event {
 pub(super) struct HttpRequest {
     #[serde(default, deserialize_with = "null_as_default")]
     raw_path: String,
+    route_key: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    path_parameters: BTreeMap<String, String>,
     #[serde(default, rename = "rawQueryString", deserialize_with = "null_as_default")]
     pub(super) query: String,
     #[serde(default, deserialize_with = "null_as_default")]
@@ -150,6 +156,19 @@ impl Event {
 impl HttpRequest {
     pub(super) fn method(&self) -> &str {
         &self.context.http.method
+    }
+
+    /// The method and path of the route that API Gateway matched; `None` for its default route.
+    pub(super) fn route_key(&self) -> Option<(&str, &str)> {
+        self.route_key.as_deref()?.split_once(' ')
+    }
+
+    /// The path parameters that a route names, which API Gateway has decoded; `None` if one
+    /// is absent.
+    pub(super) fn path_parameters(&self, route_path: &'static str) -> Option<PathParameters> {
+        parameter_names(route_path)
+            .map(|name| Some((name, self.path_parameters.get(name)?.clone())))
+            .collect()
     }
 
     /// The path without the stage.

@@ -106,7 +106,7 @@ impl Function {
         request: &HttpRequest,
         invocation: Invocation,
     ) -> Result<Answer, RequestError> {
-        let (operation, parameters) = self.operation_at(request.method(), request.path())?;
+        let (operation, parameters) = self.operation_of(request)?;
         self.record_operation(operation);
         let caller = operation.caller(app, request).await?;
         let fields = if operation.method == "GET" {
@@ -114,9 +114,7 @@ impl Function {
         } else {
             let mut fields = RequestFields::from_json(&request.body()?)?;
             fields.reject_query(&request.query);
-            if let Some(key) = request.idempotency_key().filter(|_| operation.takes_key_header) {
-                fields.merge_header("idempotency_key", key.to_owned());
-            }
+            fields.set_key_header(request.idempotency_key());
             fields
         };
         (operation.run)(app, OperationRequest { caller, fields, invocation }).await
@@ -152,6 +150,22 @@ impl Function {
     /// The route by which the function serves this method and path, if it does.
     pub fn route_at(&self, method: &str, path: &str) -> Option<Route> {
         self.operation_at(method, path).ok().map(|(operation, _)| self.route(operation))
+    }
+
+    /// The operation of an HTTP request, and its path parameters: by the route that API Gateway
+    /// matched, which a base path of a custom domain does not change, or else by the path.
+    fn operation_of(
+        &self,
+        request: &HttpRequest,
+    ) -> Result<(&'static Operation, PathParameters), RequestError> {
+        let routed = request.route_key().and_then(|(method, path)| {
+            let mut operations = self.operations.iter();
+            operations.find(|operation| (operation.method, operation.path) == (method, path))
+        });
+        match routed.and_then(|operation| Some((operation, request.path_parameters(operation.path)?))) {
+            Some(routed) => Ok(routed),
+            None => self.operation_at(request.method(), request.path()),
+        }
     }
 
     /// The operation at a path, and the path's named segments.

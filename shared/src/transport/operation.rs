@@ -22,8 +22,6 @@ pub(super) struct Operation {
     /// The value of the field `operation` of a direct payload. If the operations of a function
     /// have no names, a direct payload selects the first.
     pub(super) name: Option<&'static str>,
-    /// Whether the header `Idempotency-Key` may replace the field.
-    pub(super) takes_key_header: bool,
     pub(super) error_form: ErrorForm,
     pub(super) run: OperationFn,
 }
@@ -75,15 +73,11 @@ impl Operation {
 
     const fn at(method: &'static str, path: &'static str, access: Access, run: OperationFn) -> Operation {
         let error_form = ErrorForm::Problem;
-        Operation { method, path, access, name: None, takes_key_header: false, error_form, run }
+        Operation { method, path, access, name: None, error_form, run }
     }
 
     pub(super) const fn named(self, name: &'static str) -> Operation {
         Operation { name: Some(name), ..self }
-    }
-
-    pub(super) const fn with_key_header(self) -> Operation {
-        Operation { takes_key_header: true, ..self }
     }
 
     pub(super) const fn with_errors(self, error_form: ErrorForm) -> Operation {

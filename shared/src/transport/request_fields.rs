@@ -11,6 +11,8 @@ use serde_json::{Value, error::Category, value::RawValue};
 
 use super::error::RequestError;
 
+/// The field that the header `Idempotency-Key` stands for.
+const KEY: &str = "idempotency_key";
 /// How many problems an error names.
 const NAMED_MAX: usize = 20;
 /// The length to which an error shortens the name of an unknown field, in characters.
@@ -18,8 +20,11 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// The fields of an HTTP request or a direct payload. Parsing collects the problems, so that
 /// one error names all of them.
+#[derive(Default)]
 pub(super) struct RequestFields {
     fields: BTreeMap<String, Value>,
+    /// The header `Idempotency-Key`.
+    key_header: Option<String>,
     problems: Vec<String>,
 }
 
@@ -28,14 +33,14 @@ impl RequestFields {
     pub(super) fn from_json(body: &[u8]) -> Result<RequestFields, RequestError> {
         let body = if body.is_empty() { b"{}" } else { body };
         let Object(pairs) = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
-        let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
+        let mut request = RequestFields::default();
         pairs.into_iter().for_each(|(name, value)| request.add(name, value));
         Ok(request)
     }
 
     /// The named segments of a path, and the query's parameters.
     pub(super) fn from_url(segments: BTreeMap<&'static str, String>, query: &str) -> RequestFields {
-        let mut request = RequestFields { fields: BTreeMap::new(), problems: Vec::new() };
+        let mut request = RequestFields::default();
         segments.into_iter().for_each(|(name, text)| request.add(name.to_owned(), Value::String(text)));
         query_parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
         request
@@ -49,13 +54,25 @@ impl RequestFields {
         );
     }
 
-    /// Uses a header as a field. If both are present, they must be equal.
-    pub(super) fn merge_header(&mut self, name: &str, header: String) {
-        match self.fields.get(name) {
-            None | Some(Value::Null) => drop(self.fields.insert(name.to_owned(), Value::String(header))),
+    /// Stores the header `Idempotency-Key`. It has no effect until [`Self::merge_key_header`].
+    pub(super) fn set_key_header(&mut self, header: Option<&str>) {
+        self.key_header = header.map(str::to_owned);
+    }
+
+    /// Uses the header `Idempotency-Key` as the field `idempotency_key`, for a request that
+    /// nothing else identifies. If both are present, they must be equal.
+    pub(super) fn merge_key_header(&mut self) {
+        let Some(header) = self.key_header.take() else { return };
+        match self.fields.get(KEY) {
+            None | Some(Value::Null) => drop(self.fields.insert(KEY.to_owned(), Value::String(header))),
             Some(Value::String(field)) if *field == header => {}
-            Some(_) => self.problems.push(format!("`{name}` and its header must be equal.")),
+            Some(_) => self.problems.push(format!("`{KEY}` and its header must be equal.")),
         }
+    }
+
+    /// Ignores all fields that were not taken.
+    pub(super) fn ignore_rest(&mut self) {
+        self.fields.clear();
     }
 
     /// A field that must be present.

@@ -30,7 +30,7 @@ pub(super) fn match_path(route_path: &'static str, path: &str) -> Option<PathPar
     let mut segments = path.split('/');
     for pattern in route_path.split('/') {
         let segment = segments.next()?;
-        match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
+        match parameter_name(pattern) {
             Some(name) => {
                 drop(parameters.insert(name, percent_decode_str(segment).decode_utf8_lossy().into()))
             }
@@ -39,6 +39,15 @@ pub(super) fn match_path(route_path: &'static str, path: &str) -> Option<PathPar
         }
     }
     segments.next().is_none().then_some(parameters)
+}
+
+/// The names of the parameters in the path of a route.
+pub(super) fn parameter_names(route_path: &'static str) -> impl Iterator<Item = &'static str> {
+    route_path.split('/').filter_map(parameter_name)
+}
+
+fn parameter_name(segment: &'static str) -> Option<&'static str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// The routes with this path.

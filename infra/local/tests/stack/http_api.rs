@@ -62,11 +62,13 @@ fn wrong_methods_get_the_allowed_one() {
 }
 
 #[test]
-fn idempotency_key_header_equals_the_field() {
+fn idempotency_key_header_identifies_charges_without_generation() {
     let stack = Stack::start(&["--memory"]);
     let client = stack.client();
     client.grant("u", 100);
-    let plain = charge("u", 1, "g");
+    let generation = charge("u", 1, "g");
+    let mut plain = generation.clone();
+    plain.as_object_mut().unwrap().remove("generation_uuid");
     let mut keyed = plain.clone();
     keyed["idempotency_key"] = json!("k1");
     for (header, body, status, replayed) in [
@@ -75,7 +77,8 @@ fn idempotency_key_header_equals_the_field() {
         (Some("k1"), &keyed, 200, json!(true)),
         (None, &keyed, 200, json!(true)),
         (Some("k2"), &plain, 200, json!(false)),
-        (None, &plain, 200, json!(false)),
+        (Some("k1"), &generation, 200, json!(false)),
+        (Some("k2"), &generation, 200, json!(true)),
         (Some("k2"), &keyed, 400, json!(null)),
         (Some("no key"), &plain, 400, json!(null)),
         (Some("schlüssel"), &plain, 400, json!(null)),

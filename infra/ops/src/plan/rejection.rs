@@ -62,8 +62,12 @@ impl fmt::Display for Rejection {
             write!(f, "row {row}: ")?;
         }
         f.write_str(match self.reason {
-            RejectReason::UserId => "user_uuid must be 1 to 255 characters of A-Z a-z 0-9 . _ : -",
-            RejectReason::OrderNo => "order_no must be 1 to 255 characters of A-Z a-z 0-9 . _ : -",
+            RejectReason::UserId => {
+                "user_uuid must be 1 to 255 characters of A-Z a-z 0-9 . _ : - | @ + = ~ /"
+            }
+            RejectReason::OrderNo => {
+                "order_no must be 1 to 255 characters of A-Z a-z 0-9 . _ : - | @ + = ~ /"
+            }
             RejectReason::UnknownTransType => "unknown trans_type",
             RejectReason::WrongSign => "the sign of credits does not fit trans_type",
             RejectReason::CreditsOutOfRange => "more credits than one record may have",

@@ -6,6 +6,9 @@ use crate::domain::{
     RecordKey, Timestamp, TransNo, UserId, Wallet,
 };
 
+/// The difference of two expiries from which they are of different grants, in milliseconds.
+const EXPIRY_TOLERANCE_MILLIS: u64 = 24 * 60 * 60 * 1_000;
+
 /// A request of `grant`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRequest {
@@ -33,6 +36,30 @@ impl GrantRequest {
         }
     }
 
+    /// Rejects a replay that requests something else. The gift of a new user is the same
+    /// whatever its amount, and a caller that retries may compute the expiry again.
+    fn compare(&self, grant: &Grant) -> Result<(), LedgerError> {
+        if self.trans_type == GrantType::NewUser {
+            return Ok(());
+        }
+        if grant.credits != self.credits {
+            return Err(LedgerError::IdempotencyConflict(
+                "An earlier grant with this identity has different `credits`.",
+            ));
+        }
+        let is_close = match (grant.expired_at, self.expired_at) {
+            (Some(first), Some(second)) => first.millis().abs_diff(second.millis()) < EXPIRY_TOLERANCE_MILLIS,
+            (first, second) => first == second,
+        };
+        if is_close {
+            Ok(())
+        } else {
+            Err(LedgerError::IdempotencyConflict(
+                "An earlier grant with this identity has an `expired_at` that differs by a day or more.",
+            ))
+        }
+    }
+
     fn record_key(&self, view: &View) -> RecordKey {
         self.identity().unwrap_or(RecordKey::UnkeyedGrant(view.delivery))
     }
@@ -54,12 +81,7 @@ impl Command for GrantRequest {
         match view.record(&key) {
             // The balance in a response must not be older than the record in it.
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
-            Some(Record::Grant(grant)) if grant.credits != self.credits => {
-                Err(LedgerError::IdempotencyConflict(
-                    "An earlier grant with this identity has different `credits`.",
-                ))
-            }
-            Some(Record::Grant(_)) => Ok(Step::Done),
+            Some(Record::Grant(grant)) => self.compare(grant).map(|()| Step::Done),
             Some(_) => Err(LedgerError::Internal("the key of a grant contains another record".to_owned())),
             None => match view.wallet().grant(self, view.invocation, now) {
                 Ok((wallet, grant)) => {

@@ -19,8 +19,7 @@ pub const DECREASE: Function = Function {
     name: "decrease",
     operations: &[Operation::post("/credits/decrease", Access::Write, |app, request| {
         box_future(|| decrease(&app.ledger, request))
-    })
-    .with_key_header()],
+    })],
 };
 
 async fn decrease(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
@@ -40,6 +39,9 @@ fn parse(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
     let credits = fields.required("credits", field::credits);
     let generation = fields.optional("generation_uuid", field::id);
     let order_no = fields.optional("order_no", field::id);
+    if generation.is_none() {
+        fields.merge_key_header();
+    }
     let key = fields.optional("idempotency_key", field::id);
     let request = || {
         Some(ChargeRequest {

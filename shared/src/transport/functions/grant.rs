@@ -19,8 +19,7 @@ pub const GRANT: Function = Function {
     name: "grant",
     operations: &[Operation::post("/credits/grant", Access::Write, |app, request| {
         box_future(|| grant(&app.ledger, request))
-    })
-    .with_key_header()],
+    })],
 };
 
 async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
@@ -28,6 +27,9 @@ async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, Req
     let request = parse(fields)?;
     invocation_metrics::set_subject(Some(&request.user), None);
     let outcome = ledger.execute(&request, &invocation).await?;
+    if !outcome.replayed && request.identity().is_none() {
+        invocation_metrics::record(|metrics| metrics.anomalies.push("grant_without_key"));
+    }
     Answer::with(if outcome.replayed { 200 } else { 201 }, &GrantAnswer::new(&request.user, &outcome))
 }
 
@@ -41,6 +43,9 @@ fn parse(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
         fields.optional("order_no", field::id)
     };
     let expired_at = fields.optional("expired_at", field::timestamp);
+    if trans_type == Some(GrantType::SystemAdd) {
+        fields.merge_key_header();
+    }
     let key = fields.optional("idempotency_key", field::id);
     let request = || {
         Some(GrantRequest {

@@ -1,10 +1,8 @@
 //! The function `webhook`: call-backs of providers.
 
-use serde_json::Value;
-
 use crate::{
     callback::{GenerationResult, TaskToken},
-    domain::{GenerationId, Reason, RefundRequest},
+    domain::{GenerationId, LedgerError, Reason, RefundRequest},
     invocation_metrics,
     transport::{
         App, Function, RequestError,
@@ -33,9 +31,56 @@ pub const WEBHOOK: Function = Function {
 /// The call-back of a provider about a generation.
 struct Callback {
     generation: GenerationId,
-    /// The refund, if the generation failed.
-    failed: Option<RefundRequest>,
+    status: Status,
+    /// The refund of the generation, for one that failed.
+    refund: RefundRequest,
     task_token: Option<TaskToken>,
+}
+
+/// The state of a generation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Succeeded,
+    Failed,
+    /// Any other word of a provider: the generation has not ended.
+    Progress,
+}
+
+const SUCCEEDED: [&str; 9] =
+    ["succeeded", "success", "succeed", "successful", "completed", "complete", "done", "ok", "finished"];
+const FAILED: [&str; 12] = [
+    "failed",
+    "failure",
+    "fail",
+    "error",
+    "errored",
+    "canceled",
+    "cancelled",
+    "aborted",
+    "timed_out",
+    "timeout",
+    "expired",
+    "rejected",
+];
+
+impl Status {
+    /// Reads a provider's word, without regard to case.
+    fn parse(text: &str) -> Status {
+        let is_in = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        match (is_in(&SUCCEEDED), is_in(&FAILED)) {
+            (true, _) => Status::Succeeded,
+            (_, true) => Status::Failed,
+            _ => Status::Progress,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Status::Succeeded => "succeeded",
+            Status::Failed => "failed",
+            Status::Progress => "progress",
+        }
+    }
 }
 
 async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), RequestError> {
@@ -45,27 +90,36 @@ async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), Reques
 /// Refunds before it resumes the execution. If the execution cannot be resumed, the provider
 /// sends the call-back again, and the refund changes nothing.
 async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
-    let Callback { generation, failed, task_token } = parse(request.fields)?;
+    let Callback { generation, status, refund, task_token } = parse(request.fields)?;
     invocation_metrics::set_subject(None, Some(&generation));
-    let outcome = match &failed {
-        Some(refund) => Some(app.ledger.refund(refund, &request.invocation).await?.outcome),
-        None => None,
+    let (outcome, result) = match status {
+        Status::Progress => {
+            return Answer::ok(&WebhookAnswer::new(&generation, status.name(), Some("ignored")));
+        }
+        Status::Succeeded => (None, GenerationResult::Succeeded),
+        Status::Failed => {
+            let refunded = app.ledger.refund(&refund, &request.invocation).await;
+            let refunded = refunded.map_err(|error| match error {
+                // Providers do not repeat a call-back after a 4xx.
+                LedgerError::ChargeNotFound => RequestError::GenerationUnknown,
+                error => error.into(),
+            })?;
+            (Some(refunded.outcome.name()), GenerationResult::Failed(&refund.reason))
+        }
     };
     if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {
-        let reason = failed.as_ref().map(|refund| &refund.reason);
-        let result = reason.map_or(GenerationResult::Succeeded, GenerationResult::Failed);
         let was_waiting = executions.resume(&token, &generation, result).await?;
-        if !was_waiting && failed.is_none() {
+        if !was_waiting && status == Status::Succeeded {
             // The execution timed out and refunded, or the call-back is a repeat.
             invocation_metrics::record(|metrics| metrics.anomalies.push("success_nobody_waits_for"));
         }
     }
-    Answer::ok(&WebhookAnswer::new(&generation, outcome))
+    Answer::ok(&WebhookAnswer::new(&generation, status.name(), outcome))
 }
 
 fn parse(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let generation = fields.required("generation_uuid", field::id);
-    let is_failed = fields.required("status", status);
+    let status = fields.required("status", field::text);
     let user = fields.optional("user_uuid", field::id);
     let key = fields.optional("idempotency_key", field::id);
     let error = fields.optional("error", field::text);
@@ -75,16 +129,9 @@ fn parse(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let callback = || {
         let generation: GenerationId = generation?;
         let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };
-        Some(Callback { generation, failed: is_failed?.then_some(refund), task_token })
+        Some(Callback { generation, status: Status::parse(&status?), refund, task_token })
     };
+    // Providers add members of their own.
+    fields.ignore_rest();
     fields.into_request(callback())
-}
-
-/// Whether the status is `failed`.
-fn status(value: &Value) -> Result<bool, &'static str> {
-    match value.as_str() {
-        Some("failed") => Ok(true),
-        Some("succeeded") => Ok(false),
-        _ => Err("must be `succeeded` or `failed`"),
-    }
 }

@@ -10,7 +10,7 @@ use scrip::{
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{TestLedger, callbacks_signed_with, function_at, invoke};
+use scrip_tests::{HttpResponse, TestLedger, callbacks_signed_with, function_at, invoke};
 use serde_json::json;
 
 /// The events of a function, by name.
@@ -73,5 +73,39 @@ fn cargo_lambda_serves_every_route() {
         let function = function_at(route.method, &route.path.replace(['{', '}'], ""));
         let line = format!("\"{}\" = \"{}\"", route.path, function.name);
         assert!(manifest.lines().any(|told| told == line), "{line}");
+    }
+}
+
+/// A custom domain with a base path changes the path of an event, and neither its route nor the
+/// path parameters, which API Gateway decodes.
+#[tokio::test]
+async fn route_is_found_by_route_key_and_path_parameters() {
+    let ledger = TestLedger::new().await;
+    ledger.grant("auth0|5f", 7, None).await;
+    let event = |route: &str, path: &str, parameters: serde_json::Value| {
+        json!({
+            "version": "2.0", "routeKey": route, "rawPath": path, "pathParameters": parameters,
+            "requestContext": {
+                "http": { "method": "GET" }, "authorizer": { "jwt": { "claims": { "sub": "auth0|5f" } } },
+            },
+        })
+    };
+    let route = "GET /credits/{user_uuid}/balance";
+    for (event, status) in [
+        (event(route, "/ledger/credits/auth0%7C5f/balance", json!({ "user_uuid": "auth0|5f" })), 200),
+        (event(route, "/ledger/credits/u/balance", json!({ "user_uuid": "u" })), 403),
+        (event("$default", "/credits/auth0%7C5f/balance", json!(null)), 200),
+        (event(route, "/credits/auth0%7C5f/balance", json!(null)), 200),
+        (event("$default", "/ledger/credits/auth0%7C5f/balance", json!(null)), 404),
+        (event("GET /credits/{user_uuid}/other", "/credits/auth0%7C5f/balance", json!({})), 200),
+    ] {
+        let response = HttpResponse::from_reply(ledger.send(BALANCE, event.to_string()).await);
+        assert_eq!(response.status, status, "{event}");
+        if status == 200 {
+            assert_eq!(
+                (&response.body["user_uuid"], &response.body["balance"]),
+                (&json!("auth0|5f"), &json!(7))
+            );
+        }
     }
 }

@@ -151,6 +151,7 @@ async fn event_of_api_gateway_returns_an_http_response() {
     let numbers = json!({ "exp": 1_790_000_000, "scope": "credits:write", "roles": ["a"], "admin": true });
     let names = json!({ "x-name": "Zo\u{eb} \u{1f600}", "content-type": "application/json" });
     let key = json!({ "idempotency-key": "no key" });
+    let unrouted = || with(good("refused"), "/routeKey", json!("$default"));
     let staged = with(good("g5"), "/requestContext/stage", json!("prod"));
     let base64 = with(
         good("g6"),
@@ -180,8 +181,9 @@ async fn event_of_api_gateway_returns_an_http_response() {
         (with(good("refused"), "/body", Value::Null), 400, Some("InvalidRequest")),
         (with(good("refused"), "/isBase64Encoded", json!(true)), 400, Some("InvalidRequest")),
         (with(good("g1"), "/headers", key), 200, None),
-        (with(good("refused"), "/rawPath", json!("/credits/other")), 404, Some("NotFound")),
-        (with(good("refused"), "/requestContext/http/method", json!("GET")), 405, Some("MethodNotAllowed")),
+        (with(good("g1"), "/rawPath", json!("/ledger/credits/decrease")), 200, None),
+        (with(unrouted(), "/rawPath", json!("/credits/other")), 404, Some("NotFound")),
+        (with(unrouted(), "/requestContext/http/method", json!("GET")), 405, Some("MethodNotAllowed")),
         (with(good("refused"), "/requestContext/authorizer", Value::Null), 401, Some("Unauthorized")),
         (with(good("refused"), "/requestContext/authorizer", json!({})), 401, Some("Unauthorized")),
         (

@@ -94,7 +94,7 @@ impl Function {
             Err(error) => {
                 let (path, has_retry_after) = (request.path(), error.kind().has_retry_after());
                 let retry_after = has_retry_after.then(|| app.ledger.random_number(RETRY_AFTER_SECONDS));
-                let form = self.error_form(path);
+                let form = self.error_form(request);
                 HttpError { error: &error, form, path, request_id, retry_after }.reply()
             }
         }
@@ -141,10 +141,17 @@ impl Function {
         (operation.run)(app, OperationRequest { caller: Caller::Trusted, fields, invocation }).await
     }
 
-    /// The form of errors on this path, whatever the method.
-    fn error_form(self, path: &str) -> ErrorForm {
-        let at_path = self.operations.iter().find(|operation| match_path(operation.path, path).is_some());
-        at_path.map_or(ErrorForm::Problem, |operation| operation.error_form)
+    /// The form of errors on the request's path, whatever the method.
+    fn error_form(self, request: &HttpRequest) -> ErrorForm {
+        let is_at_path = |operation: &&Operation| match_path(operation.path, request.path()).is_some();
+        let operation = self.routed(request).or_else(|| self.operations.iter().find(is_at_path));
+        operation.map_or(ErrorForm::Problem, |operation| operation.error_form)
+    }
+
+    /// The operation of the route that API Gateway matched.
+    fn routed(&self, request: &HttpRequest) -> Option<&'static Operation> {
+        let (method, path) = request.route_key()?;
+        self.operations.iter().find(|operation| (operation.method, operation.path) == (method, path))
     }
 
     /// The route by which the function serves this method and path, if it does.
@@ -158,11 +165,9 @@ impl Function {
         &self,
         request: &HttpRequest,
     ) -> Result<(&'static Operation, PathParameters), RequestError> {
-        let routed = request.route_key().and_then(|(method, path)| {
-            let mut operations = self.operations.iter();
-            operations.find(|operation| (operation.method, operation.path) == (method, path))
-        });
-        match routed.and_then(|operation| Some((operation, request.path_parameters(operation.path)?))) {
+        let parameters =
+            |operation: &'static Operation| Some((operation, request.path_parameters(operation.path)?));
+        match self.routed(request).and_then(parameters) {
             Some(routed) => Ok(routed),
             None => self.operation_at(request.method(), request.path()),
         }

@@ -239,16 +239,20 @@ fn charge_at_the_key_is_compared_with_the_request() {
 
 #[test]
 fn grant_at_the_key_is_compared_with_the_request() {
-    let request = GrantRequest { trans_type: GrantType::NewUser, ..a_grant((5, None)) };
-    let (wallet, grant) = Wallet::default().grant(&request, invocation(OTHER), at(0)).unwrap();
-    let mut view = a_view();
-    view.set_wallet(wallet);
-    let key = RecordKey::NewUserGrant;
-    view.set_record(RecordLookup { key, record: Some(Record::Grant(grant)), bytes: 500 });
-    assert_eq!(describe(request.next(&view, at(0))), "done");
-    let more = GrantRequest { credits: credits(6), ..request };
-    let conflict = "IdempotencyConflict(\"An earlier grant with this identity has different `credits`.\")";
-    assert_eq!(describe(more.next(&view, at(0))), conflict);
+    let gift = GrantRequest { trans_type: GrantType::NewUser, ..a_grant((5, None)) };
+    let keyed = GrantRequest { trans_type: GrantType::SystemAdd, key: Some(id("k")), ..gift.clone() };
+    let other_credits =
+        "IdempotencyConflict(\"An earlier grant with this identity has different `credits`.\")";
+    for (request, expected) in [(gift, "done"), (keyed, other_credits)] {
+        let (wallet, grant) = Wallet::default().grant(&request, invocation(OTHER), at(0)).unwrap();
+        let mut view = a_view();
+        view.set_wallet(wallet);
+        let key = request.identity().unwrap();
+        view.set_record(RecordLookup { key, record: Some(Record::Grant(grant)), bytes: 500 });
+        assert_eq!(describe(request.next(&view, at(0))), "done");
+        let more = GrantRequest { credits: credits(6), ..request };
+        assert_eq!(describe(more.next(&view, at(0))), expected);
+    }
 }
 
 #[test]

@@ -66,8 +66,8 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "refuse before looking for an earlier record",
         COMMAND,
-        "if is_own || view.is_snapshot_of([place]) {",
-        "if is_own || MUTATED || view.is_snapshot_of([place]) {",
+        "if is_own || view.is_snapshot_of([key]) {",
+        "if is_own || MUTATED || view.is_snapshot_of([key]) {",
         300,
     ),
     (
@@ -93,20 +93,20 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "spend the newest pack first",
         WALLET,
-        "self.packs.insert(at, pack);",
-        "self.packs.insert(if MUTATED { 0 } else { at }, pack);",
+        "self.packs.insert(index, pack);",
+        "self.packs.insert(if MUTATED { 0 } else { index }, pack);",
         300,
     ),
     (
         "send two transactions with one token",
         EXECUTE,
-        "(self.ledger, self.ledger.nonce());",
+        "(self.ledger, self.ledger.request_token());",
         "(
             self.ledger,
             if MUTATED {
-                InvocationId::new(Uuid::from_u128(self.retries.deadline().millis() as u128))
+                RequestToken::new(Uuid::from_u128(self.retries.deadline().millis() as u128))
             } else {
-                self.ledger.nonce()
+                self.ledger.request_token()
             },
         );",
         300,
@@ -142,9 +142,9 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "report a fence that was not written, where the index shows no user",
         OWNER,
-        "let refunded = self.execute",
-        "if MUTATED && self.owner(&request.generation, invocation.deadline).await.is_err() {
-            return Ok(Refunded {
+        "let result = self.execute",
+        "if MUTATED && self.generation_owner(&request.generation, invocation.deadline).await.is_err() {
+            return Ok(RefundResult {
                 outcome: crate::domain::RefundOutcome::Fenced,
                 user,
                 returned: crate::domain::RestoredCredits::default(),
@@ -153,42 +153,42 @@ const MUTATIONS: [Mutation; 25] = [
                 balance: crate::domain::Credits::ZERO,
             });
         }
-        let refunded = self.execute",
+        let result = self.execute",
         300,
     ),
     (
         "report one's own charge as a replay",
         CHARGE,
-        "let replayed = !record.trans_no.is_of(view.invocation);",
-        "let replayed = MUTATED || !record.trans_no.is_of(view.invocation);",
+        "let replayed = !record.trans_no.is_from(view.invocation);",
+        "let replayed = MUTATED || !record.trans_no.is_from(view.invocation);",
         300,
     ),
     (
         "return a charge with a balance from before it",
         CHARGE,
-        "Some(record) if view.is_behind(record)",
-        "Some(record) if !(MUTATED && record.entry().is_some()) && view.is_behind(record)",
+        "Some(record) if view.is_wallet_older_than(record)",
+        "Some(record) if !(MUTATED && record.entry().is_some()) && view.is_wallet_older_than(record)",
         2_000,
     ),
     (
         "refuse one's own charge that was refunded since",
         CHARGE,
-        "if charge.trans_no.is_of(view.invocation) {",
-        "if !(MUTATED && charge.void.is_some()) && charge.trans_no.is_of(view.invocation) {",
+        "if charge.trans_no.is_from(view.invocation) {",
+        "if !(MUTATED && charge.void.is_some()) && charge.trans_no.is_from(view.invocation) {",
         4_000,
     ),
     (
         "return Busy while the outcome of the transaction is unknown",
         EXECUTE,
-        "Ok(Commit::Conflict) if is_unknown =>",
-        "Ok(Commit::Conflict) if !MUTATED && is_unknown =>",
+        "Ok(Commit::Conflict) if is_outcome_unknown =>",
+        "Ok(Commit::Conflict) if !MUTATED && is_outcome_unknown =>",
         4_000,
     ),
     (
         "return Internal after a token mismatch of unknown outcome",
         EXECUTE,
-        "Err(StoreError::TokenMismatch(_)) if is_unknown =>",
-        "Err(StoreError::TokenMismatch(_)) if !MUTATED && is_unknown =>",
+        "Err(StoreError::TokenMismatch(_)) if is_outcome_unknown =>",
+        "Err(StoreError::TokenMismatch(_)) if !MUTATED && is_outcome_unknown =>",
         2_000,
     ),
     (
@@ -201,22 +201,22 @@ const MUTATIONS: [Mutation; 25] = [
     (
         "end a refund without the charges that came meanwhile",
         REFUND,
-        "if is_session && !view.is_complete() {",
-        "if !MUTATED && is_session && !view.is_complete() {",
+        "if is_session && !view.is_generation_complete() {",
+        "if !MUTATED && is_session && !view.is_generation_complete() {",
         1_000,
     ),
     (
         "void a charge with a wallet from before it",
         REFUND,
-        "any(|(_, record)| view.is_behind(record))",
-        "any(|(_, record)| !(MUTATED && record.entry().is_some()) && view.is_behind(record))",
+        "any(|(_, record)| view.is_wallet_older_than(record))",
+        "any(|(_, record)| !(MUTATED && record.entry().is_some()) && view.is_wallet_older_than(record))",
         2_000,
     ),
     (
         "return Internal for two reads that contradict each other",
         REFUND,
-        "Err(refusal) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
-        "Err(refusal) if MUTATED || view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
+        "Err(error) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
+        "Err(error) if MUTATED || view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) =>",
         2_000,
     ),
     (

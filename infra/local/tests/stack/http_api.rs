@@ -29,7 +29,7 @@ fn rejections_have_the_form_of_the_contract() {
         ("GET", "/generations/g", b"", 404, "ChargeNotFound"),
         ("GET", "/credits/%ff/balance", b"", 400, "InvalidRequest"),
         ("GET", "/credits/a%20b/balance", b"", 400, "InvalidRequest"),
-        ("GET", "/credits/a%2Fb/balance", b"", 400, "InvalidRequest"),
+        ("GET", "/credits/a%23b/balance", b"", 400, "InvalidRequest"),
         ("GET", "/credits/u/timeline?limit=0", b"", 400, "InvalidRequest"),
     ] {
         let answer = client.send(method, path, &[], body);

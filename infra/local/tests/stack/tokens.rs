@@ -88,7 +88,7 @@ fn invalid_tokens_are_rejected_on_every_route() {
     ] {
         assert_eq!(statuses(&client, authorization.as_deref()), [401; 9], "{case}");
     }
-    assert_eq!(client.callback("local-webhook-secret", "g").status, 404, "a signed request needs no token");
+    assert_eq!(client.callback("local-webhook-secret", "g").status, 503, "a signed request needs no token");
     assert_eq!(client.send("GET", "/nowhere", &[], b"").status, 404);
     assert_eq!(client.send("PUT", "/credits/grant", &[], b"").status, 405);
     assert_eq!(

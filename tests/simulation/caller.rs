@@ -62,6 +62,9 @@ pub enum AttemptOutcome {
     CutOff,
 }
 
+/// Grants with the same identity conflict if their expiries differ by a day, in milliseconds.
+const DAY_MILLIS: u64 = 86_400_000;
+
 impl Attempt {
     pub fn response(&self) -> Option<&Value> {
         if let AttemptOutcome::Success(response) = &self.outcome { Some(response) } else { None }
@@ -147,7 +150,15 @@ impl Attempt {
     /// Whether a record has the content that it requests.
     pub fn matches(&self, record: &Record) -> bool {
         match &self.call {
-            Call::Grant { credits, .. } => record.credits == i64::try_from(*credits).unwrap_or_default(),
+            // The gift of a new user is the same whatever its amount and expiry.
+            Call::Grant { grant: Grant::NewUser, .. } if !self.has_tagged(record) => true,
+            Call::Grant { credits, .. } => {
+                let is_close = match (self.expired_at, record.expired_at()) {
+                    (Some(requested), Some(stored)) => requested.abs_diff(stored) < DAY_MILLIS,
+                    (requested, stored) => requested == stored,
+                };
+                is_close && record.credits.unsigned_abs() == *credits
+            }
             Call::Charge { credits, trans_type, .. } => {
                 record.credits.unsigned_abs() == *credits && record.item["trans_type"] == *trans_type
             }

@@ -11,7 +11,7 @@ use serde_json::{Value, error::Category, value::RawValue};
 
 use super::error::RequestError;
 
-/// The field that the header `Idempotency-Key` stands for.
+/// The field that the header `Idempotency-Key` replaces.
 const KEY: &str = "idempotency_key";
 /// How many problems an error names.
 const NAMED_MAX: usize = 20;

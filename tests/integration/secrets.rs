@@ -83,6 +83,7 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         body[field] = secret_of(field);
         body.to_string()
     };
+    let without_identity = json!({ "user_uuid": user, "trans_type": "chat", "credits": 2 });
     let post = "/credits/decrease";
     for (method, url, body, key, answered) in [
         ("POST", post, charge.to_string(), None, 409),
@@ -93,7 +94,8 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         ("POST", post, refused("order_no"), None, 400),
         ("POST", post, refused("idempotency_key"), None, 400),
         ("POST", post, refused("password"), None, 400),
-        ("POST", post, charge.to_string(), Some("planted-key #"), 400),
+        ("POST", post, charge.to_string(), Some("planted-key #"), 409),
+        ("POST", post, without_identity.to_string(), Some("planted-key #"), 400),
         ("POST", "/credits/grant", refused("expired_at"), None, 400),
         ("POST", post, "{\"password\":planted-malformed".to_owned(), None, 400),
         ("POST", post, "\"planted-text\"".to_owned(), None, 400),

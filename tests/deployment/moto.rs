@@ -156,8 +156,8 @@ fn in_moto_a_refund_that_fails_twice_is_made_at_last() {
     let run = start("GenerationMachineArn", &user.input(&json!({ "idempotency_key": "k-1" })));
     let step = user.step();
     user.inject_errors("TransactWriteItems", "AccessDeniedException", 2);
-    step.fail("NoGpu", "there is none left");
-    assert!(run.expect_failure("GenerationFailed").contains("there is none left"));
+    step.fail("NoGpu", "no GPU is free");
+    assert!(run.expect_failure("GenerationFailed").contains("no GPU is free"));
     assert_eq!(Cloud::deployed().fakes.clear_errors(user.0), 0, "every injected error was returned");
     assert_eq!(run.entered_states()[3..], ["Charge", "Generate", "Refund", "Failed"]);
     user.assert_charges(&["the generation failed"]);

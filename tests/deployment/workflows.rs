@@ -50,9 +50,9 @@ fn generation_that_succeeds_is_charged_once() {
 fn generation_that_fails_is_refunded() {
     let user = User::new("fails");
     let run = Execution::start("generation", &user.input(&json!({})));
-    user.step().fail("NoGpu", "there is none left");
+    user.step().fail("NoGpu", "no GPU is free");
     let cause = run.expect_failure("GenerationFailed");
-    assert!(cause.contains("there is none left"), "{cause}");
+    assert!(cause.contains("no GPU is free"), "{cause}");
     user.assert_charges(&["the generation failed"]);
     let (reclaim, _) = run.reclaim();
     reclaim.expect_success();
@@ -253,7 +253,7 @@ fn refund_that_fails_three_times_is_made_at_last() {
     let run = Execution::start("generation", &user.input(&json!({})));
     let step = user.step();
     user.inject_errors("TransactWriteItems", "AccessDeniedException", 3);
-    step.fail("NoGpu", "there is none left");
+    step.fail("NoGpu", "no GPU is free");
     run.expect_failure("GenerationFailed");
     assert_eq!(Cloud::deployed().fakes.clear_errors(user.0), 0, "every injected error was returned");
     user.assert_charges(&["the generation failed"]);
@@ -289,7 +289,7 @@ fn refund_that_keeps_failing_waits_in_the_queue_and_works_from_there() {
     let run = Execution::start("generation", &user.input(&json!({ "idempotency_key": "k-1" })));
     let step = user.step();
     user.inject_errors("TransactWriteItems", "AccessDeniedException", 1_000);
-    step.fail("NoGpu", "there is none left");
+    step.fail("NoGpu", "no GPU is free");
     assert!(run.expect_failure("RefundWaits").contains("StoreUnavailable"));
     user.assert_charges(&[""]);
     let (reclaim, _) = run.reclaim();

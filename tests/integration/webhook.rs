@@ -31,7 +31,7 @@ pub(super) fn failed(generation: &str) -> Value {
     json!({ "generation_uuid": generation, "status": "failed", "user_uuid": "u" })
 }
 
-/// Sends a call-back that is none, and checks that nothing came of it.
+/// Sends an invalid call-back, and checks that nothing is read or written.
 async fn check_refused(ledger: &TestLedger, body: &[u8], header: Option<String>, why: &str) {
     ledger.http_client.take_requests();
     let headers = header.map_or(json!({}), |header| json!({ "X-Signature": header }));

@@ -260,7 +260,7 @@ impl<'a> Checker<'a> {
 fn check_stamp(writer: &Attempt, before: &State, after: &State) -> CheckResult {
     let (from, to) = writer.clock_range();
     let is_clock = after.at.is_some_and(|at| from <= at && (at <= to || !writer.has_certain_outcome()));
-    ensure(is_clock || before.at.map(|at| at + 1) == after.at, "its time is none of its writer's clock")
+    ensure(is_clock || before.at.map(|at| at + 1) == after.at, "its time is not of the clock of its writer")
 }
 
 /// Compares a record in a response with the table's.

@@ -19,7 +19,7 @@ use scrip::{
 use serde_json::{Value, json, value::RawValue};
 use sha2::Sha256;
 
-/// The function of this route; `balance` if there is none, as it has the default route.
+/// The function of this route; `balance` for other routes, because it serves the default route.
 pub fn function_at(method: &str, path: &str) -> Function {
     FUNCTIONS.into_iter().find(|function| function.route_at(method, path).is_some()).unwrap_or(BALANCE)
 }

@@ -198,7 +198,7 @@ impl HttpRequest {
         self.headers.signature.as_deref()
     }
 
-    /// The decoded body; empty if there is none.
+    /// The decoded body; empty without a body.
     pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
         let text = self.body.as_deref().unwrap_or_default();
         // Checked before decoding, where four characters of base64 are three bytes.

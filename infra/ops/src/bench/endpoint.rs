@@ -99,7 +99,7 @@ impl Response {
         }
     }
 
-    /// Status and code of an error response, or the reason why there is none.
+    /// Status and code of an error response, or the reason why the response is not an error.
     pub(super) fn error(&self) -> Option<String> {
         match self {
             Response::Received(200 | 201, _) => None,

@@ -20,7 +20,7 @@ pub enum RejectReason {
     UserId,
     /// `order_no` has an invalid form.
     OrderNo,
-    /// `trans_type` is none of the ledger's.
+    /// The ledger has no such `trans_type`.
     UnknownTransType,
     /// A grant below zero, or a charge above zero.
     WrongSign,

@@ -168,7 +168,7 @@ impl View {
         }
     }
 
-    /// Sets the old rows that a refusal of an import returned, which may be none.
+    /// Sets the old rows that a refusal of an import returned, which may be empty.
     pub fn set_old_rows(&mut self, rows: OldRows) {
         self.is_snapshot = false;
         self.old_rows = rows;

@@ -99,7 +99,7 @@ impl Response {
         }
     }
 
-    /// Status and code of an error response, or the reason why the response is not an error.
+    /// Status and code of an error response, or why no response arrived; `None` for a success.
     pub(super) fn error(&self) -> Option<String> {
         match self {
             Response::Received(200 | 201, _) => None,

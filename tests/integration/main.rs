@@ -21,6 +21,7 @@ mod refunds;
 mod repair;
 mod request_costs;
 mod requests;
+mod retries;
 mod secrets;
 mod template;
 mod webhook;

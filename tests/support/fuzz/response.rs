@@ -5,7 +5,7 @@ use scrip::transport::{Failure, Reply};
 use serde_json::{Value, json};
 
 /// Error codes of the contract, with their HTTP status.
-const CODES: [(&str, i64); 14] = [
+const CODES: [(&str, i64); 15] = [
     ("InvalidRequest", 400),
     ("Unauthorized", 401),
     ("InsufficientCredits", 402),
@@ -19,6 +19,7 @@ const CODES: [(&str, i64); 14] = [
     ("PayloadTooLarge", 413),
     ("Internal", 500),
     ("Busy", 503),
+    ("GenerationUnknown", 503),
     ("StoreUnavailable", 503),
 ];
 

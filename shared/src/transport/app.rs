@@ -8,6 +8,7 @@ pub struct App {
     /// The ledger.
     pub ledger: Ledger,
     accepts_missing_claims: bool,
+    scope_prefix: String,
     pub(super) callbacks: Callbacks,
     pub(super) metrics: MetricHandles,
 }
@@ -18,6 +19,7 @@ impl App {
         App {
             ledger,
             accepts_missing_claims: false,
+            scope_prefix: String::new(),
             callbacks: Callbacks::none(),
             metrics: MetricHandles::default(),
         }
@@ -30,6 +32,12 @@ impl App {
         App { accepts_missing_claims: true, ..self }
     }
 
+    /// Accepts scopes that begin with this text, besides those without it.
+    #[must_use]
+    pub fn with_scope_prefix(self, scope_prefix: String) -> App {
+        App { scope_prefix, ..self }
+    }
+
     /// Accepts call-backs that these secrets sign, and resumes the executions that wait for them.
     #[must_use]
     pub fn with_callbacks(self, callbacks: Callbacks) -> App {
@@ -39,7 +47,7 @@ impl App {
     /// The caller of an HTTP request with these claims.
     pub(super) fn caller(&self, claims: Option<&Claims>) -> Result<Caller, RequestError> {
         match claims {
-            Some(claims) => Ok(Caller::from_claims(claims)),
+            Some(claims) => Ok(Caller::from_claims(claims, &self.scope_prefix)),
             None if self.accepts_missing_claims => Ok(Caller::Trusted),
             None => Err(RequestError::Unauthorized("The request has no valid access token.")),
         }

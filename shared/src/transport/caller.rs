@@ -25,13 +25,14 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    pub(super) fn from_claims(claims: &Claims) -> Caller {
+    /// The bearer of these claims. Each scope may begin with the prefix.
+    pub(super) fn from_claims(claims: &Claims, scope_prefix: &str) -> Caller {
         let scopes: Vec<&str> = claims.scope.iter().chain(&claims.scp).flat_map(scopes_in).collect();
         let subject = claims.sub.as_ref().and_then(Value::as_str);
         Caller::Bearer {
             subject: subject.and_then(|subject| subject.to_owned().try_into().ok()),
-            can_write: scopes.iter().any(|scope| WRITE.contains(scope)),
-            can_read: scopes.iter().any(|scope| READ.contains(scope)),
+            can_write: scopes.iter().any(|scope| is_one_of(scope, WRITE, scope_prefix)),
+            can_read: scopes.iter().any(|scope| is_one_of(scope, READ, scope_prefix)),
         }
     }
 
@@ -67,6 +68,11 @@ impl Caller {
     }
 }
 
+/// Whether it is one of these scopes, with the prefix or without.
+fn is_one_of(scope: &str, scopes: [&str; 2], prefix: &str) -> bool {
+    scopes.contains(&scope) || scope.strip_prefix(prefix).is_some_and(|scope| scopes.contains(&scope))
+}
+
 /// The scopes in a claim. API Gateway writes a list as the text `[a b]`.
 fn scopes_in(claim: &Value) -> impl Iterator<Item = &str> {
     let text = claim.as_str().unwrap_or_default();
@@ -79,16 +85,20 @@ mod tests {
 
     /// Expects the permissions to write, to read any user, and to read user `u1`.
     fn check(claims: &[(&str, &str)], expected: (bool, bool, bool)) {
+        check_with_prefix("", claims, expected);
+    }
+
+    fn check_with_prefix(prefix: &str, claims: &[(&str, &str)], expected: (bool, bool, bool)) {
         let claim = |name| claims.iter().find(|(key, _)| *key == name).map(|(_, claim)| (*claim).into());
-        let caller =
-            Caller::from_claims(&Claims { sub: claim("sub"), scope: claim("scope"), scp: claim("scp") });
+        let claims_of_token = Claims { sub: claim("sub"), scope: claim("scope"), scp: claim("scp") };
+        let caller = Caller::from_claims(&claims_of_token, prefix);
         let user = |name: &str| UserId::try_from(name.to_owned()).unwrap();
         let permissions = (
             caller.require_write().is_ok(),
             caller.require_read(&user("u2")).is_ok(),
             caller.require_read(&user("u1")).is_ok(),
         );
-        assert_eq!(permissions, expected, "{claims:?}");
+        assert_eq!(permissions, expected, "{prefix:?}, {claims:?}");
     }
 
     #[test]
@@ -103,6 +113,20 @@ mod tests {
         check(&[("scope", "credits/write")], (true, false, false));
         check(&[("scope", "openid credits/read")], (false, true, true));
         check(&[("scope", "credits:writer xcredits:read credits/writer")], (false, false, false));
+        check(&[("scope", "scrip/credits:write")], (false, false, false));
         check(&[("sub", "not an id")], (false, false, false));
+    }
+
+    #[test]
+    fn scopes_may_begin_with_the_prefix() {
+        for (scope, expected) in [
+            ("scrip/credits:write", (true, false, false)),
+            ("scrip/credits/write scrip/credits:read", (true, true, true)),
+            ("credits:write", (true, false, false)),
+            ("scrip/scrip/credits:write", (false, false, false)),
+            ("other/credits:write scripcredits:write scrip/", (false, false, false)),
+        ] {
+            check_with_prefix("scrip/", &[("scope", scope)], expected);
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod alarms;
 mod audit;
 mod audit_batches;
+mod callbacks;
 mod concurrency;
 mod contention;
 mod delayed_visibility;

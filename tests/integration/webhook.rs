@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 const URL: &str = "/webhooks/generation";
 
 /// A wallet of 10 credits, a charge of 4 under generation `g`.
-async fn ledger() -> TestLedger {
+pub(super) async fn ledger() -> TestLedger {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 10, None).await;
     ledger.charge("u", 4, "g", None).await.unwrap();
@@ -357,7 +357,7 @@ fn kept(http_client: &FaultInjectingClient) -> Callbacks {
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(http_client.clone());
-    Callbacks { secrets: Secrets::from_secrets_manager(config, "scrip/webhook".to_owned()), executions: None }
+    Callbacks::signed_with(Secrets::from_secrets_manager(config, "scrip/webhook".to_owned()))
 }
 
 #[tokio::test]

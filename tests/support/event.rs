@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::{
@@ -63,16 +66,34 @@ pub const WEBHOOK_SECRET: &str = "planted-webhook-secret";
 
 /// Call-backs that are signed with this secret, without waiting executions.
 pub fn callbacks_signed_with(secret: &str) -> Callbacks {
-    let secret = Secret::try_from(secret).expect("a secret");
-    Callbacks { secrets: Secrets::fixed(vec![secret]), executions: None }
+    Callbacks::signed_with(Secrets::fixed(vec![Secret::try_from(secret).expect("a secret")]))
 }
 
 /// The `X-Signature` of a body with this secret.
 pub fn signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
     let seconds = at.millis() / 1_000;
-    let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
-    let signed = keyed.chain_update(format!("{seconds}.")).chain_update(body);
-    format!("t={seconds},v1={}", hex::encode(signed.finalize().into_bytes()))
+    let digest = hmac(secret.as_bytes(), &[format!("{seconds}.").as_bytes(), body]);
+    format!("t={seconds},v1={}", hex::encode(digest))
+}
+
+/// The headers of Standard Webhooks for a body, signed with this key.
+pub fn standard_signature(key: &[u8], id: &str, at: Timestamp, body: &[u8]) -> Value {
+    let seconds = (at.millis() / 1_000).to_string();
+    let digest = hmac(key, &[format!("{id}.{seconds}.").as_bytes(), body]);
+    let signature = format!("v1,{}", BASE64_STANDARD.encode(digest));
+    json!({ "webhook-id": id, "webhook-timestamp": seconds, "webhook-signature": signature })
+}
+
+/// The call-back token of a content, sealed with this secret.
+pub fn callback_token(secret: &str, content: &str) -> String {
+    let content = BASE64_URL_SAFE_NO_PAD.encode(content);
+    let digest = hmac(secret.as_bytes(), &[b"callback.v1.", content.as_bytes()]);
+    format!("{content}.{}", BASE64_URL_SAFE_NO_PAD.encode(digest))
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let keyed = Hmac::<Sha256>::new_from_slice(key).expect("a key");
+    parts.iter().fold(keyed, |signed, part| signed.chain_update(part)).finalize().into_bytes().into()
 }
 
 /// The event that API Gateway creates for a request.

@@ -68,8 +68,11 @@ async fn serve(options: Options) -> Result<(), String> {
     let ledger = Ledger::new(store, ClockAndRandom::system());
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
     // Step Functions does not run here, so no execution waits for a call-back.
-    let callbacks = Callbacks { secrets: Secrets::fixed(options.webhook_secrets), executions: None };
-    let app = App::new(ledger).with_callbacks(callbacks);
+    let callbacks = Callbacks {
+        tolerance: options.webhook_tolerance,
+        ..Callbacks::signed_with(Secrets::fixed(options.webhook_secrets))
+    };
+    let app = App::new(ledger).with_callbacks(callbacks).with_scope_prefix(options.scope_prefix);
     let app = Arc::new(if authorizer.is_none() { app.without_authentication() } else { app });
     let metrics = Metrics::start()?;
     let port = port_of(&listener)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, builder::NonEmptyStringValueParser};
-use scrip::callback::Secret;
+use scrip::callback::{Secret, Tolerance};
 
 /// Run Scrip on this machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
 #[derive(Debug, Parser)]
@@ -37,4 +37,10 @@ pub(crate) struct Options {
         value_parser = |text: &str| Secret::try_from(text)
     )]
     pub(crate) webhook_secrets: Vec<Secret>,
+    /// Accept call-backs whose signature is at most this old, in seconds, up to 86400.
+    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    pub(crate) webhook_tolerance: Tolerance,
+    /// Accept scopes that begin with this text, such as `scrip/`, besides those without it.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub(crate) scope_prefix: String,
 }

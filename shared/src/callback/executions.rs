@@ -5,6 +5,7 @@ use aws_sdk_sfn::{
     config::{Builder, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{CallbackError, timeouts};
@@ -17,6 +18,8 @@ use crate::{
 const FAILED: &str = "GenerationFailed";
 
 /// The token that resumes a waiting execution. It is a credential.
+#[derive(Serialize)]
+#[serde(transparent)]
 pub(crate) struct TaskToken(String);
 
 impl TryFrom<String> for TaskToken {

@@ -1,16 +1,23 @@
-//! The call-backs of providers: their signatures and secrets, and the executions that wait
-//! for them.
+//! The call-backs of providers: their signatures, tokens and secrets, what their JSON says, and
+//! the executions that wait for them.
 
 mod executions;
+mod provider;
 mod secrets;
 mod signature;
+mod status;
+mod token;
 
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use std::time::Duration;
 
 pub use executions::Executions;
 pub(crate) use executions::{GenerationResult, TaskToken};
+pub(crate) use provider::ProviderReport;
 pub use secrets::{Secret, Secrets};
+pub(crate) use signature::SignatureHeaders;
+pub use signature::Tolerance;
+pub(crate) use status::GenerationStatus;
 
 use thiserror::Error;
 
@@ -19,9 +26,9 @@ use crate::domain::Timestamp;
 /// The errors of a call-back.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum CallbackError {
-    /// The signature is missing or invalid. The text is returned to the caller.
+    /// The signature or the token is missing or invalid. The text is returned to the caller.
     #[error("{0}")]
-    Signature(&'static str),
+    Unauthorized(&'static str),
     /// Secrets Manager or Step Functions failed. The text is logged.
     #[error("{0}")]
     Service(String),
@@ -36,35 +43,66 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The secrets that sign call-backs, and the executions that wait for call-backs.
+/// The secrets of call-backs, and the executions that wait for call-backs.
 #[derive(Debug)]
 pub struct Callbacks {
-    /// At least one of these must have signed a call-back.
+    /// At least one of these must have signed a call-back, or sealed its token. The first seals
+    /// new tokens.
     pub secrets: Secrets,
+    /// The largest age of a signature.
+    pub tolerance: Tolerance,
     /// Absent without Step Functions.
     pub executions: Option<Executions>,
 }
 
 impl Callbacks {
-    /// Rejects every call-back and resumes no execution.
-    pub fn none() -> Callbacks {
-        Callbacks { secrets: Secrets::fixed(Vec::new()), executions: None }
+    /// Accepts what these secrets signed, and resumes no execution.
+    pub fn signed_with(secrets: Secrets) -> Callbacks {
+        Callbacks { secrets, tolerance: Tolerance::DEFAULT, executions: None }
     }
 
-    /// Verifies the header `X-Signature` of a body.
+    /// Rejects every call-back and resumes no execution.
+    pub fn none() -> Callbacks {
+        Callbacks::signed_with(Secrets::fixed(Vec::new()))
+    }
+
+    /// Verifies the signatures of a body. One valid signature is enough.
     pub(crate) async fn verify(
         &self,
-        header: Option<&str>,
+        headers: SignatureHeaders<'_>,
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), CallbackError> {
-        let header = header.ok_or(CallbackError::Signature("The header `X-Signature` is missing."))?;
-        let signature = signature::Signature::parse(header, now).map_err(CallbackError::Signature)?;
+        let mut problem = "The header `X-Signature` or `webhook-signature` is missing.";
+        let mut signatures = Vec::new();
+        for signature in headers.parse(now, self.tolerance) {
+            match signature {
+                Ok(signature) => signatures.push(signature),
+                Err(invalid) => problem = invalid,
+            }
+        }
+        if signatures.is_empty() {
+            return Err(CallbackError::Unauthorized(problem));
+        }
         let secrets = self.secrets.current(now).await?;
-        if secrets.iter().any(|secret| signature.matches(secret, body)) {
+        let is_valid = |secret| signatures.iter().any(|signature| signature.matches(secret, body));
+        if secrets.iter().any(is_valid) {
             Ok(())
         } else {
-            Err(CallbackError::Signature("No `v1` of `X-Signature` matches this body."))
+            Err(CallbackError::Unauthorized("No `v1` of the signature matches this body."))
         }
+    }
+
+    /// Seals a content into a token.
+    pub(crate) async fn seal(&self, content: &[u8], now: Timestamp) -> Result<String, CallbackError> {
+        let secrets = self.secrets.current(now).await?;
+        let first = secrets.first().ok_or(CallbackError::Service("there is no webhook secret".to_owned()))?;
+        Ok(token::seal(first, content))
+    }
+
+    /// The content of a token.
+    pub(crate) async fn open(&self, token: &str, now: Timestamp) -> Result<Vec<u8>, CallbackError> {
+        let secrets = self.secrets.current(now).await?;
+        token::open(&secrets, token).ok_or(CallbackError::Unauthorized("The call-back token is invalid."))
     }
 }

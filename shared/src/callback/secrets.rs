@@ -6,6 +6,13 @@ use aws_sdk_secretsmanager::{
     Client,
     config::{Builder, retry::RetryConfig},
 };
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use tokio::sync::Mutex;
 
 use super::{CallbackError, timeouts};
@@ -14,16 +21,34 @@ use crate::{aws_config::describe_error, domain::Timestamp};
 /// The time after which secrets are read again, in milliseconds.
 const CACHE_MILLIS: i64 = 5 * 60 * 1_000;
 
-/// A secret of a provider: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
+/// Begins a secret that is written in base64 (Standard Webhooks).
+const BASE64_PREFIX: &str = "whsec_";
+/// The least length of a key, in bytes.
+const KEY_BYTES_MIN: usize = 16;
+/// Secrets are copied by hand: padding is optional.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// HMAC-SHA256, in bytes.
+pub(super) type Digest = [u8; 32];
+
+/// A secret that signs call-backs and seals tokens: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
+/// With the prefix `whsec_` the rest is the key in base64, at least 16 bytes of it; without it
+/// the text itself is the key.
 ///
 /// Braces and quotes are invalid, so that JSON is never read as secrets by mistake: its field
 /// names could be guessed.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret {
+    key: Vec<u8>,
+}
 
 impl Secret {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// The HMAC of an empty text under this secret.
+    pub(super) fn hmac(&self) -> SignedText {
+        SignedText(Hmac::new_from_slice(&self.key).expect("HMAC accepts a key of any length"))
     }
 
     /// Parses one or more secrets, separated by white space.
@@ -41,11 +66,36 @@ impl TryFrom<&str> for Secret {
 
     fn try_from(text: &str) -> Result<Secret, &'static str> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
-        if (16..=255).contains(&text.len()) && text.bytes().all(is_allowed) {
-            Ok(Secret(text.to_owned()))
-        } else {
-            Err("a webhook secret must be 16 to 255 characters of A-Z a-z 0-9 . _ : + / = -")
+        if !(KEY_BYTES_MIN..=255).contains(&text.len()) || !text.bytes().all(is_allowed) {
+            return Err("a webhook secret must be 16 to 255 characters of A-Z a-z 0-9 . _ : + / = -");
         }
+        let key = match text.strip_prefix(BASE64_PREFIX) {
+            Some(encoded) => BASE64.decode(encoded).ok().filter(|key| key.len() >= KEY_BYTES_MIN),
+            None => Some(text.as_bytes().to_vec()),
+        };
+        key.map(|key| Secret { key })
+            .ok_or("a webhook secret that begins with whsec_ must continue with at least 16 bytes in base64")
+    }
+}
+
+/// A text under a secret, and its HMAC-SHA256.
+#[derive(Clone)]
+pub(super) struct SignedText(Hmac<Sha256>);
+
+impl SignedText {
+    /// The text with more bytes at its end.
+    pub(super) fn chain(self, bytes: &[u8]) -> SignedText {
+        SignedText(self.0.chain_update(bytes))
+    }
+
+    /// The HMAC of the text.
+    pub(super) fn digest(self) -> Digest {
+        self.0.finalize().into_bytes().into()
+    }
+
+    /// Whether this is the HMAC of the text. The comparison takes constant time.
+    pub(super) fn equals(&self, digest: &Digest) -> bool {
+        self.0.clone().verify_slice(digest).is_ok()
     }
 }
 
@@ -133,7 +183,7 @@ mod tests {
 
     #[test]
     fn list_separates_secrets_by_white_space_and_rejects_json() {
-        let (one, other) = ("whsec_0123456789", "c2VjcmV0/c2VjcmV0+w==");
+        let (one, other) = ("a_secret-of.this", "c2VjcmV0/c2VjcmV0+w==");
         for (text, secrets) in [
             (one.to_owned(), Some(1)),
             (format!(" {one}\n{other}\n"), Some(2)),
@@ -148,6 +198,21 @@ mod tests {
         ] {
             let found = Secret::list(&text).ok().map(|secrets| secrets.len());
             assert_eq!(found, secrets, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn secret_with_the_prefix_whsec_is_a_key_in_base64() {
+        for (text, key) in [
+            ("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==", Some(&b"secret-of-this-test"[..])),
+            ("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA", Some(b"secret-of-this-test")),
+            ("c2VjcmV0LW9mLXRoaXMtdGVzdA==", Some(b"c2VjcmV0LW9mLXRoaXMtdGVzdA==")),
+            ("WHSEC_no-prefix-in-capitals", Some(b"WHSEC_no-prefix-in-capitals")),
+            ("whsec_c2VjcmV0LW9mLXRo", None),
+            ("whsec_not.base64:not.base64", None),
+        ] {
+            let parsed = Secret::try_from(text).ok();
+            assert_eq!(parsed.as_ref().map(|secret| &secret.key[..]), key, "{text}");
         }
     }
 }

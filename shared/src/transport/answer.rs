@@ -156,6 +156,15 @@ impl<'a> WebhookAnswer<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct MintAnswer {
+    pub(super) token: String,
+    /// The path of the call-back.
+    pub(super) path: String,
+    /// Seconds since 1970.
+    pub(super) exp: i64,
+}
+
+#[derive(Serialize)]
 pub(super) struct BalanceAnswer<'a> {
     user_uuid: &'a UserId,
     balance: Credits,

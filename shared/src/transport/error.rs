@@ -103,7 +103,7 @@ impl RequestError {
 impl From<CallbackError> for RequestError {
     fn from(error: CallbackError) -> RequestError {
         match error {
-            CallbackError::Signature(reason) => RequestError::Unauthorized(reason),
+            CallbackError::Unauthorized(reason) => RequestError::Unauthorized(reason),
             CallbackError::Service(reason) => LedgerError::Internal(reason).into(),
         }
     }

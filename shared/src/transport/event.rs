@@ -13,6 +13,7 @@ use super::{
     error::RequestError,
     route::{PathParameters, parameter_names},
 };
+use crate::callback::SignatureHeaders;
 
 /// The largest body of a request, in bytes, after base64 decoding.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -92,7 +93,25 @@ pub(super) struct Claims {
 #[derive(Default)]
 struct Headers {
     idempotency_key: Option<String>,
-    signature: Option<String>,
+    x_signature: Option<String>,
+    webhook_id: Option<String>,
+    webhook_timestamp: Option<String>,
+    webhook_signature: Option<String>,
+}
+
+impl Headers {
+    /// The place of a used header.
+    fn place(&mut self, name: &str) -> Option<&mut Option<String>> {
+        [
+            ("idempotency-key", &mut self.idempotency_key),
+            ("x-signature", &mut self.x_signature),
+            ("webhook-id", &mut self.webhook_id),
+            ("webhook-timestamp", &mut self.webhook_timestamp),
+            ("webhook-signature", &mut self.webhook_signature),
+        ]
+        .into_iter()
+        .find_map(|(used, place)| used.eq_ignore_ascii_case(name).then_some(place))
+    }
 }
 
 #[derive(Deserialize)]
@@ -111,12 +130,9 @@ impl<'de> Deserialize<'de> for Headers {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
                 let mut headers = Headers::default();
                 while let Some(HeaderName(name)) = map.next_key()? {
-                    if name.eq_ignore_ascii_case("idempotency-key") {
-                        headers.idempotency_key = map.next_value()?;
-                    } else if name.eq_ignore_ascii_case("x-signature") {
-                        headers.signature = map.next_value()?;
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
+                    match headers.place(&name) {
+                        Some(place) => *place = map.next_value()?,
+                        None => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
                 Ok(headers)
@@ -193,9 +209,14 @@ impl HttpRequest {
         self.headers.idempotency_key.as_deref()
     }
 
-    /// The header `X-Signature`.
-    pub(super) fn signature(&self) -> Option<&str> {
-        self.headers.signature.as_deref()
+    /// The headers that may sign the body.
+    pub(super) fn signature(&self) -> SignatureHeaders<'_> {
+        SignatureHeaders {
+            x_signature: self.headers.x_signature.as_deref(),
+            webhook_id: self.headers.webhook_id.as_deref(),
+            webhook_timestamp: self.headers.webhook_timestamp.as_deref(),
+            webhook_signature: self.headers.webhook_signature.as_deref(),
+        }
     }
 
     /// The decoded body; empty without a body.

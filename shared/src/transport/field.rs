@@ -40,6 +40,12 @@ pub(super) fn charge_type(value: &Value) -> Parsed<ChargeType> {
     }
 }
 
+/// A time in seconds since 1970, as in the claim `exp` of a JSON Web Token.
+pub(super) fn unix_seconds(value: &Value) -> Parsed<Timestamp> {
+    let millis = value.as_i64().and_then(|seconds| seconds.checked_mul(1_000));
+    millis.and_then(Timestamp::from_millis).ok_or("must be a whole number of seconds since 1970")
+}
+
 /// A number, or its digits, because a query contains text only.
 pub(super) fn limit(value: &Value) -> Parsed<usize> {
     let digits = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));

@@ -11,7 +11,7 @@ use super::{
     error::RequestError,
     event::{Event, HttpRequest, Payload},
     failure::Failure,
-    operation::{Access, Operation, OperationRequest},
+    operation::{Access, BodyForm, Operation, OperationRequest},
     reply::{Answer, ErrorForm, HttpError, Reply, http_answer},
     request_fields::RequestFields,
     route::{PathParameters, Route, match_path, routes_at},
@@ -108,8 +108,10 @@ impl Function {
     ) -> Result<Answer, RequestError> {
         let (operation, parameters) = self.operation_of(request)?;
         self.record_operation(operation);
-        let caller = operation.caller(app, request).await?;
-        let fields = if operation.method == "GET" {
+        let caller = operation.caller(app, request, &parameters).await?;
+        let fields = if operation.body_form == BodyForm::ProviderJson {
+            RequestFields::from_provider(parameters, &request.query, &request.body()?)?
+        } else if operation.method == "GET" {
             RequestFields::from_url(parameters, &request.query)
         } else {
             let mut fields = RequestFields::from_json(&request.body()?)?;
@@ -127,17 +129,20 @@ impl Function {
         invocation: Invocation,
     ) -> Result<Answer, RequestError> {
         let mut fields = RequestFields::from_json(payload)?;
-        let named = |name: &str| self.operations.iter().find(|operation| operation.name == Some(name));
-        let operation = if self.operations.iter().all(|operation| operation.name.is_none()) {
-            self.operations.first()
-        } else {
-            let parse = |value: &serde_json::Value| {
-                value.as_str().and_then(named).ok_or("is not an operation of this function")
-            };
-            fields.required("operation", parse)
+        let name = |operation: &Operation| operation.name.unwrap_or(self.name);
+        let named = |text: &str| self.operations.iter().find(|operation| name(operation) == text);
+        let parse = |value: &serde_json::Value| {
+            value.as_str().and_then(named).ok_or("is not an operation of this function")
+        };
+        let operation = match self.operations.iter().find(|operation| operation.name.is_none()) {
+            Some(default) => fields.optional("operation", parse).or(Some(default)),
+            None => fields.required("operation", parse),
         };
         let Some(operation) = operation else { return Err(fields.into_error()) };
         self.record_operation(operation);
+        if operation.body_form == BodyForm::ProviderJson {
+            fields = fields.into_provider_fields(operation.path, payload)?;
+        }
         (operation.run)(app, OperationRequest { caller: Caller::Trusted, fields, invocation }).await
     }
 
@@ -200,7 +205,7 @@ impl Function {
     }
 
     const fn operation_name(&self, operation: &Operation) -> &'static str {
-        match operation.name {
+        match operation.metric {
             Some(name) => name,
             None => self.name,
         }

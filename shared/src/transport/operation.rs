@@ -9,6 +9,7 @@ use super::{
     event::HttpRequest,
     reply::{Answer, ErrorForm},
     request_fields::RequestFields,
+    route::PathParameters,
 };
 use crate::ledger::Invocation;
 
@@ -19,9 +20,12 @@ pub(super) struct Operation {
     /// The path. A `{name}` segment matches any text.
     pub(super) path: &'static str,
     pub(super) access: Access,
-    /// The value of the field `operation` of a direct payload. If the operations of a function
-    /// have no names, a direct payload selects the first.
+    pub(super) body_form: BodyForm,
+    /// The value of the field `operation` of a direct payload. Without a name it has the
+    /// function's, and is the default of a payload without the field.
     pub(super) name: Option<&'static str>,
+    /// The name in metrics and log, if it is not the function's.
+    pub(super) metric: Option<&'static str>,
     pub(super) error_form: ErrorForm,
     pub(super) run: OperationFn,
 }
@@ -33,13 +37,24 @@ pub(super) enum Access {
     Read,
     /// A caller with permission to write.
     Write,
-    /// A sender of a valid signature. A function pointer, so that functions without such an
-    /// operation do not link the clients of verification.
+    /// A sender of a valid signature or call-back token. A function pointer, so that functions
+    /// without such an operation do not link the clients of verification.
     Signed(VerifyFn),
+    /// No caller over HTTP.
+    Direct,
 }
 
-/// Verifies the signature of a request.
-pub(super) type VerifyFn = for<'a> fn(&'a App, &'a HttpRequest) -> VerifyFuture<'a>;
+/// The form of a request's body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyForm {
+    /// The fields of the request.
+    Fields,
+    /// Any JSON of a provider.
+    ProviderJson,
+}
+
+/// Verifies the signature or the call-back token of a request.
+pub(super) type VerifyFn = for<'a> fn(&'a App, &'a HttpRequest, &'a PathParameters) -> VerifyFuture<'a>;
 pub(super) type VerifyFuture<'a> = Pin<Box<dyn Future<Output = Result<(), RequestError>> + Send + 'a>>;
 
 /// The handler of an operation.
@@ -71,21 +86,46 @@ impl Operation {
         Operation::at("POST", path, access, run)
     }
 
-    const fn at(method: &'static str, path: &'static str, access: Access, run: OperationFn) -> Operation {
-        let error_form = ErrorForm::Problem;
-        Operation { method, path, access, name: None, error_form, run }
+    /// An operation without a route.
+    pub(super) const fn direct(run: OperationFn) -> Operation {
+        Operation::at("", "", Access::Direct, run)
     }
 
+    const fn at(method: &'static str, path: &'static str, access: Access, run: OperationFn) -> Operation {
+        let (body_form, error_form) = (BodyForm::Fields, ErrorForm::Problem);
+        Operation { method, path, access, body_form, name: None, metric: None, error_form, run }
+    }
+
+    /// With a name of its own, in direct payloads and in metrics.
     pub(super) const fn named(self, name: &'static str) -> Operation {
+        Operation { name: Some(name), metric: Some(name), ..self }
+    }
+
+    /// With a name of its own in direct payloads.
+    pub(super) const fn selected_by(self, name: &'static str) -> Operation {
         Operation { name: Some(name), ..self }
+    }
+
+    /// With any JSON of a provider as body.
+    pub(super) const fn with_provider_json(self) -> Operation {
+        Operation { body_form: BodyForm::ProviderJson, ..self }
     }
 
     pub(super) const fn with_errors(self, error_form: ErrorForm) -> Operation {
         Operation { error_form, ..self }
     }
 
+    pub(super) const fn has_route(&self) -> bool {
+        !matches!(self.access, Access::Direct)
+    }
+
     /// The caller of an HTTP request, if it has access to the operation.
-    pub(super) async fn caller(&self, app: &App, request: &HttpRequest) -> Result<Caller, RequestError> {
+    pub(super) async fn caller(
+        &self,
+        app: &App,
+        request: &HttpRequest,
+        parameters: &PathParameters,
+    ) -> Result<Caller, RequestError> {
         match self.access {
             Access::Read => app.caller(request.claims()),
             Access::Write => {
@@ -94,9 +134,10 @@ impl Operation {
                 Ok(caller)
             }
             Access::Signed(verify) => {
-                verify(app, request).await?;
+                verify(app, request, parameters).await?;
                 Ok(Caller::Trusted)
             }
+            Access::Direct => Err(RequestError::NotFound),
         }
     }
 }

@@ -9,7 +9,12 @@ use serde::{
 };
 use serde_json::{Value, error::Category, value::RawValue};
 
-use super::error::RequestError;
+use super::{
+    error::RequestError,
+    field,
+    route::{PathParameters, parameter_names},
+};
+use crate::callback::ProviderReport;
 
 /// The field that the header `Idempotency-Key` replaces.
 const KEY: &str = "idempotency_key";
@@ -44,6 +49,39 @@ impl RequestFields {
         segments.into_iter().for_each(|(name, text)| request.add(name.to_owned(), Value::String(text)));
         query_parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
         request
+    }
+
+    /// The named segments of a path, and the fields `status` and `error` that a provider's JSON
+    /// has in a form of its own. A `status` in the query comes before the one in the JSON. An
+    /// empty body says nothing.
+    pub(super) fn from_provider(
+        segments: PathParameters,
+        query: &str,
+        body: &[u8],
+    ) -> Result<RequestFields, RequestError> {
+        let body = if body.trim_ascii().is_empty() { b"null" } else { body };
+        let body: Value = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
+        let report = ProviderReport::read(&body);
+        let mut queried = query_parameters(query).filter(|(name, text)| name == "status" && !text.is_empty());
+        let status = queried.next().map(|(_, text)| text).or(report.status);
+        let mut request = RequestFields::from_url(segments, "");
+        let said = [("status", status), ("error", report.error)];
+        for (name, text) in said.into_iter().filter_map(|(name, text)| Some((name, text?))) {
+            request.add(name.to_owned(), Value::String(text));
+        }
+        Ok(request)
+    }
+
+    /// The same for a direct payload, which also has the segments of the operation's path.
+    pub(super) fn into_provider_fields(
+        mut self,
+        path: &'static str,
+        payload: &[u8],
+    ) -> Result<RequestFields, RequestError> {
+        let named = parameter_names(path);
+        let segments = named.filter_map(|name| Some((name, self.optional(name, field::text)?))).collect();
+        let fields = RequestFields::from_provider(segments, "", payload)?;
+        Ok(RequestFields { problems: self.problems, ..fields })
     }
 
     /// Rejects the query of a request whose fields are in its body.

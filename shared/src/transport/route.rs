@@ -17,7 +17,8 @@ pub struct Route {
     pub operation: &'static str,
     /// Whether the operation only reads.
     pub is_query: bool,
-    /// Whether a signature of the body replaces a token.
+    /// Whether a signature of the body, or a call-back token in the path, replaces the token of
+    /// a caller.
     pub is_signed: bool,
 }
 
@@ -62,7 +63,11 @@ pub const ROUTES: [Route; ROUTE_COUNT] = routes();
 const ROUTE_COUNT: usize = {
     let (mut count, mut nth) = (0, 0);
     while nth < FUNCTIONS.len() {
-        count += FUNCTIONS[nth].operations.len();
+        let mut operation = 0;
+        while operation < FUNCTIONS[nth].operations.len() {
+            count += FUNCTIONS[nth].operations[operation].has_route() as usize;
+            operation += 1;
+        }
         nth += 1;
     }
     count
@@ -75,8 +80,11 @@ const fn routes() -> [Route; ROUTE_COUNT] {
         let function = FUNCTIONS[nth];
         let mut operation = 0;
         while operation < function.operations.len() {
-            routes[count] = function.route(&function.operations[operation]);
-            (count, operation) = (count + 1, operation + 1);
+            if function.operations[operation].has_route() {
+                routes[count] = function.route(&function.operations[operation]);
+                count += 1;
+            }
+            operation += 1;
         }
         nth += 1;
     }
@@ -106,10 +114,8 @@ mod tests {
     fn routes_contain_all_operations() {
         let routes: Vec<_> = ROUTES.iter().map(|route| (route.operation, route.path)).collect();
         let operations = FUNCTIONS.iter().flat_map(|function| {
-            function
-                .operations
-                .iter()
-                .map(|operation| (operation.name.unwrap_or(function.name), operation.path))
+            let routed = function.operations.iter().filter(|operation| !operation.path.is_empty());
+            routed.map(|operation| (operation.metric.unwrap_or(function.name), operation.path))
         });
         assert_eq!(routes, operations.collect::<Vec<_>>());
         let queries: Vec<_> =

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
 use crate::{
     aws_config::lambda_config,
-    callback::{Callbacks, Executions, Secret, Secrets},
+    callback::{Callbacks, Executions, Secret, Secrets, Tolerance},
     environment::variable,
     ledger::{ClockAndRandom, Ledger},
     store::{Store, TABLE},
@@ -32,8 +32,8 @@ fn endpoint(service: &str) -> Option<String> {
 }
 
 /// The call-backs of the environment: their secrets from Secrets Manager, if
-/// `SCRIP_WEBHOOK_SECRET_ID` names them, or else from `SCRIP_WEBHOOK_SECRETS`; and the
-/// executions of Step Functions.
+/// `SCRIP_WEBHOOK_SECRET_ID` names them, or else from `SCRIP_WEBHOOK_SECRETS`; the tolerance of
+/// `SCRIP_WEBHOOK_TOLERANCE_SECONDS`; and the executions of Step Functions.
 fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     use aws_sdk_secretsmanager::config::Builder as SecretsManager;
     use aws_sdk_sfn::config::Builder as StepFunctions;
@@ -47,12 +47,18 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     } else {
         Secrets::fixed(Secret::list(&variable("SCRIP_WEBHOOK_SECRETS").unwrap_or_default())?)
     };
-    Ok(Callbacks { secrets, executions: Some(Executions::new(executions)) })
+    let tolerance = variable("SCRIP_WEBHOOK_TOLERANCE_SECONDS").map(|seconds| seconds.parse()).transpose();
+    let tolerance = tolerance.map_err(|problem| format!("SCRIP_WEBHOOK_TOLERANCE_SECONDS {problem}"))?;
+    Ok(Callbacks {
+        secrets,
+        tolerance: tolerance.unwrap_or(Tolerance::DEFAULT),
+        executions: Some(Executions::new(executions)),
+    })
 }
 
 /// The app of the environment: the table `SCRIP_TABLE` at `AWS_ENDPOINT_URL_DYNAMODB` or
-/// `AWS_ENDPOINT_URL`. Callers without claims are accepted only if `SCRIP_ADMIT_ANYONE` is
-/// `true`. Empty variables are ignored.
+/// `AWS_ENDPOINT_URL`. Scopes may begin with `SCRIP_SCOPE_PREFIX`. Callers without claims are
+/// accepted only if `SCRIP_ADMIT_ANYONE` is `true`. Empty variables are ignored.
 ///
 /// It connects to the table before the first event, because Lambda provides a whole processor
 /// until then.
@@ -61,7 +67,8 @@ async fn build_app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
     let store = Store::for_lambda(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, ClockAndRandom::system());
     let _ = timeout(WARM_UP_TIMEOUT, ledger.warm()).await;
-    let app = App::new(ledger).with_callbacks(callbacks);
+    let scope_prefix = variable("SCRIP_SCOPE_PREFIX").unwrap_or_default();
+    let app = App::new(ledger).with_callbacks(callbacks).with_scope_prefix(scope_prefix);
     let accepts_missing_claims = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
     if accepts_missing_claims { app.without_authentication() } else { app }
 }

@@ -1,115 +1,178 @@
-//! The function `webhook`: call-backs of providers.
+//! The function `webhook`: call-backs of providers, and the tokens of their URLs.
+
+use serde::Serialize;
 
 use crate::{
-    callback::{GenerationResult, TaskToken},
-    domain::{GenerationId, LedgerError, Reason, RefundRequest},
+    callback::{GenerationResult, GenerationStatus, TaskToken},
+    domain::{GenerationId, IdempotencyKey, LedgerError, Reason, RefundRequest, Timestamp, UserId},
     invocation_metrics,
+    ledger::Invocation,
     transport::{
         App, Function, RequestError,
-        answer::WebhookAnswer,
+        answer::{MintAnswer, WebhookAnswer},
         event::HttpRequest,
         field,
         operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
+        route::PathParameters,
     },
 };
 
-/// The reason of a refund if the call-back has no `error`.
+/// The reason of a refund if the call-back has no error.
 const NO_REASON: &str = "generation failed";
+
+/// The path of the call-backs with a token, before the token.
+const TOKEN_PATH: &str = "/webhooks/callback/";
+
+/// The time after which a token expires if its request has no `exp`, in milliseconds: 7 days.
+const TOKEN_MILLIS_DEFAULT: i64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// The function `webhook`.
 pub const WEBHOOK: Function = Function {
     name: "webhook",
-    operations: &[Operation::post(
-        "/webhooks/generation",
-        Access::Signed(|app, request| Box::pin(verify_signature(app, request))),
-        |app, request| box_future(|| webhook(app, request)),
-    )],
+    operations: &[
+        Operation::post(
+            "/webhooks/generation",
+            Access::Signed(|app, request, _| Box::pin(verify_signature(app, request))),
+            |app, request| box_future(|| webhook(app, request)),
+        ),
+        Operation::post(
+            "/webhooks/callback/{token}",
+            Access::Signed(|app, _, parameters| Box::pin(verify_token(app, parameters))),
+            |app, request| box_future(|| callback(app, request)),
+        )
+        .selected_by("callback")
+        .with_provider_json(),
+        Operation::direct(|app, request| box_future(|| mint(app, request))).selected_by("mint"),
+    ],
 };
 
-/// The call-back of a provider about a generation.
-struct Callback {
+/// The charge that a call-back is about, and the execution that waits for it.
+#[derive(Serialize)]
+struct CallbackTarget {
+    #[serde(rename = "user_uuid", skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    #[serde(rename = "generation_uuid")]
     generation: GenerationId,
-    status: Status,
-    /// The refund of the generation, for one that failed.
-    refund: RefundRequest,
+    #[serde(rename = "idempotency_key", skip_serializing_if = "Option::is_none")]
+    key: Option<IdempotencyKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     task_token: Option<TaskToken>,
 }
 
-/// The state of a generation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Status {
-    Succeeded,
-    Failed,
-    /// Any other word of a provider: the generation has not ended.
-    Progress,
-}
-
-const SUCCEEDED: [&str; 9] =
-    ["succeeded", "success", "succeed", "successful", "completed", "complete", "done", "ok", "finished"];
-const FAILED: [&str; 12] = [
-    "failed",
-    "failure",
-    "fail",
-    "error",
-    "errored",
-    "canceled",
-    "cancelled",
-    "aborted",
-    "timed_out",
-    "timeout",
-    "expired",
-    "rejected",
-];
-
-impl Status {
-    /// Reads a provider's word, without regard to case.
-    fn parse(text: &str) -> Status {
-        let is_in = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-        match (is_in(&SUCCEEDED), is_in(&FAILED)) {
-            (true, _) => Status::Succeeded,
-            (_, true) => Status::Failed,
-            _ => Status::Progress,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Status::Succeeded => "succeeded",
-            Status::Failed => "failed",
-            Status::Progress => "progress",
-        }
-    }
+/// The content of a token.
+#[derive(Serialize)]
+struct TokenContent {
+    #[serde(flatten)]
+    target: CallbackTarget,
+    /// Seconds since 1970.
+    exp: i64,
 }
 
 async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), RequestError> {
     Ok(app.callbacks.verify(request.signature(), &request.body()?, app.ledger.now()).await?)
 }
 
-/// Refunds before it resumes the execution. If the execution cannot be resumed, the provider
-/// sends the call-back again, and the refund changes nothing.
+/// Verifies the token before the body is parsed.
+async fn verify_token(app: &App, parameters: &PathParameters) -> Result<(), RequestError> {
+    let token = parameters.get("token").map_or("", String::as_str);
+    open_token(app, token).await.map(drop)
+}
+
+/// The call-back of a provider that signs the fields of Scrip.
 async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
-    let Callback { generation, status, refund, task_token } = parse(request.fields)?;
+    let mut fields = request.fields;
+    let user = fields.optional("user_uuid", field::id);
+    let target = take_target(&mut fields, user);
+    let status = fields.required("status", field::text);
+    let error = fields.optional("error", field::text);
+    // Providers add members of their own.
+    fields.ignore_rest();
+    let (target, status) = fields.into_request(target.zip(status))?;
+    report(app, target, &status, error, &request.invocation).await
+}
+
+/// The call-back of a provider that sends its own JSON to a URL with a token.
+async fn callback(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
+    let mut fields = request.fields;
+    let token = fields.required("token", field::text);
+    let status = fields.optional("status", field::text).unwrap_or_default();
+    let error = fields.optional("error", field::text);
+    let token = fields.into_request(token)?;
+    report(app, open_token(app, &token).await?, &status, error, &request.invocation).await
+}
+
+/// Seals a token for the call-back of a generation.
+async fn mint(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
+    let (mut fields, now) = (request.fields, app.ledger.now());
+    let expires_at = fields.optional("exp", field::unix_seconds);
+    if expires_at.is_some_and(|expires_at| expires_at <= now) {
+        fields.add_problem("exp", "must be in the future");
+    }
+    let target = take_token_target(fields)?;
+    let expires_at = expires_at.unwrap_or(now.plus_millis(TOKEN_MILLIS_DEFAULT));
+    let exp = expires_at.millis().div_euclid(1_000);
+    let content = serde_json::to_vec(&TokenContent { target, exp })
+        .map_err(|error| LedgerError::Internal(error.to_string()))?;
+    let token = app.callbacks.seal(&content, now).await?;
+    Answer::ok(&MintAnswer { path: format!("{TOKEN_PATH}{token}"), token, exp })
+}
+
+/// The target of a token that is sealed and has not expired.
+async fn open_token(app: &App, token: &str) -> Result<CallbackTarget, RequestError> {
+    let now = app.ledger.now();
+    let mut fields = RequestFields::from_json(&app.callbacks.open(token, now).await?)?;
+    let expires_at: Option<Timestamp> = fields.required("exp", field::unix_seconds);
+    let target = take_token_target(fields)?;
+    if expires_at.is_none_or(|expires_at| expires_at <= now) {
+        return Err(RequestError::Unauthorized("The call-back token has expired."));
+    }
+    Ok(target)
+}
+
+fn take_token_target(mut fields: RequestFields) -> Result<CallbackTarget, RequestError> {
+    let user = fields.required("user_uuid", field::id);
+    let target = take_target(&mut fields, user);
+    fields.into_request(target)
+}
+
+fn take_target(fields: &mut RequestFields, user: Option<UserId>) -> Option<CallbackTarget> {
+    let generation = fields.required("generation_uuid", field::id);
+    let key = fields.optional("idempotency_key", field::id);
+    let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
+    Some(CallbackTarget { user, generation: generation?, key, task_token })
+}
+
+/// Refunds a failed generation before it resumes the execution. If the execution cannot be
+/// resumed, the provider sends the call-back again, and the refund changes nothing.
+async fn report(
+    app: &App,
+    target: CallbackTarget,
+    status: &str,
+    error: Option<String>,
+    invocation: &Invocation,
+) -> Result<Answer, RequestError> {
+    let CallbackTarget { user, generation, key, task_token } = target;
     invocation_metrics::set_subject(None, Some(&generation));
-    let (outcome, result) = match status {
-        Status::Progress => {
+    let status = GenerationStatus::parse(status);
+    let mut outcome = None;
+    let reason = error.as_deref().and_then(Reason::truncated).or_else(|| Reason::truncated(NO_REASON));
+    let reason = reason.expect("a text that is not empty");
+    let result = match status {
+        GenerationStatus::Progress => {
             return Answer::ok(&WebhookAnswer::new(&generation, status.name(), Some("ignored")));
         }
-        Status::Succeeded => (None, GenerationResult::Succeeded),
-        Status::Failed => {
-            let refunded = app.ledger.refund(&refund, &request.invocation).await;
-            let refunded = refunded.map_err(|error| match error {
-                // Providers do not repeat a call-back after a 4xx.
-                LedgerError::ChargeNotFound => RequestError::GenerationUnknown,
-                error => error.into(),
-            })?;
-            (Some(refunded.outcome.name()), GenerationResult::Failed(&refund.reason))
+        GenerationStatus::Succeeded => GenerationResult::Succeeded,
+        GenerationStatus::Failed => {
+            let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason.clone() };
+            outcome = Some(refund_generation(app, &refund, invocation).await?);
+            GenerationResult::Failed(&reason)
         }
     };
     if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {
         let was_waiting = executions.resume(&token, &generation, result).await?;
-        if !was_waiting && status == Status::Succeeded {
+        if !was_waiting && status == GenerationStatus::Succeeded {
             // The execution timed out and refunded, or the call-back is a repeat.
             invocation_metrics::record(|metrics| metrics.anomalies.push("success_nobody_waits_for"));
         }
@@ -117,21 +180,16 @@ async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, Request
     Answer::ok(&WebhookAnswer::new(&generation, status.name(), outcome))
 }
 
-fn parse(mut fields: RequestFields) -> Result<Callback, RequestError> {
-    let generation = fields.required("generation_uuid", field::id);
-    let status = fields.required("status", field::text);
-    let user = fields.optional("user_uuid", field::id);
-    let key = fields.optional("idempotency_key", field::id);
-    let error = fields.optional("error", field::text);
-    let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
-    let reason =
-        Reason::truncated(error.as_deref().unwrap_or_default()).or_else(|| Reason::truncated(NO_REASON));
-    let callback = || {
-        let generation: GenerationId = generation?;
-        let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };
-        Some(Callback { generation, status: Status::parse(&status?), refund, task_token })
-    };
-    // Providers add members of their own.
-    fields.ignore_rest();
-    fields.into_request(callback())
+/// Refunds a generation, and returns the name of the outcome.
+async fn refund_generation(
+    app: &App,
+    refund: &RefundRequest,
+    invocation: &Invocation,
+) -> Result<&'static str, RequestError> {
+    match app.ledger.refund(refund, invocation).await {
+        Ok(refunded) => Ok(refunded.outcome.name()),
+        // Providers do not repeat a call-back after a 4xx.
+        Err(LedgerError::ChargeNotFound) => Err(RequestError::GenerationUnknown),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -17,6 +17,8 @@ mod fuzz;
 mod grants;
 mod history;
 mod limits;
+mod metadata;
+mod orders;
 mod refunds;
 mod repair;
 mod request_costs;

@@ -7,6 +7,8 @@ mod credits;
 mod discrepancy;
 mod error;
 mod id;
+mod metadata;
+mod order;
 mod reason;
 mod record;
 mod summary;
@@ -26,8 +28,12 @@ pub use credits::Credits;
 pub use discrepancy::{Discrepancies, Discrepancy};
 pub use error::{LedgerError, LedgerLimit};
 pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, UserId};
+pub use metadata::Metadata;
+pub use order::{Order, OrderChange};
 pub use reason::Reason;
-pub use record::{Allocation, Change, ChangeOrigin, Charge, Effect, Grant, Record, RecordKey, Void};
+pub use record::{
+    Allocation, Change, ChangeOrigin, Charge, Effect, Grant, GrantRecord, Record, RecordKey, Void,
+};
 pub use summary::Summary;
 pub use timeline::Entry;
 pub use timestamp::Timestamp;

@@ -24,6 +24,7 @@ use super::{
 ///     order_no: None,
 ///     expired_at: Timestamp::parse("2026-03-01T00:00:00Z"),
 ///     key: None,
+///     metadata: Default::default(),
 /// };
 /// let now = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
 /// let invocation = InvocationId::new(Uuid::from_u128(1));
@@ -79,8 +80,11 @@ pub struct Totals {
 }
 
 impl Wallet {
-    /// The number of usable packs from which on a grant is rejected.
-    pub const GRANTED_PACKS_MAX: usize = 500;
+    /// The number of usable packs from which on a gift is rejected.
+    pub const GIFT_PACKS_MAX: usize = 500;
+    /// The number of usable packs from which on the grant of a paid order is rejected. Gifts
+    /// cannot use up this room.
+    pub const PAID_PACKS_MAX: usize = 900;
     /// The largest number of packs, including those that refunds restored.
     pub const PACKS_MAX: usize = 1_050;
     /// The largest number of types of charges of one user.
@@ -163,7 +167,7 @@ impl Wallet {
         wallet.total_granted()?;
         wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::ImportedPacks));
         }
         if wallet.charge_totals().count() > Self::CHARGE_TYPES_MAX {
             return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));

@@ -91,7 +91,7 @@ impl Ledger {
             let send = pin!(self.store.commit_repair(user, repair, token));
             match self.time_commit(retries, send).await {
                 Ok(Commit::Done) => return Ok(true),
-                Ok(Commit::Refused { .. } | Commit::Conflict) | Err(StoreError::TokenMismatch(_)) => {
+                Ok(Commit::Refused(_) | Commit::Conflict) | Err(StoreError::TokenMismatch(_)) => {
                     return Ok(false);
                 }
                 Err(error) => self.pause_after_failure(error, retries).await?,

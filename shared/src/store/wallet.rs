@@ -23,7 +23,8 @@ const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 *
 /// The largest size of a wallet.
 pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX + REST_BYTES_MAX;
 
-const _: () = assert!(Wallet::GRANTED_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
+const _: () = assert!(Wallet::GIFT_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
+const _: () = assert!(Wallet::PAID_PACKS_MAX < Wallet::PACKS_MAX);
 const _: () = assert!(WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
 
 /// A wallet and the attributes that this version does not support.

@@ -122,13 +122,14 @@ fn parse(mut fields: RequestFields) -> Result<Callback, RequestError> {
     let status = fields.required("status", field::text);
     let user = fields.optional("user_uuid", field::id);
     let key = fields.optional("idempotency_key", field::id);
+    let trans_no = fields.optional("trans_no", field::trans_no);
     let error = fields.optional("error", field::text);
     let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
     let reason =
         Reason::truncated(error.as_deref().unwrap_or_default()).or_else(|| Reason::truncated(NO_REASON));
     let callback = || {
         let generation: GenerationId = generation?;
-        let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason? };
+        let refund = RefundRequest { user, generation: generation.clone(), key, trans_no, reason: reason? };
         Some(Callback { generation, status: Status::parse(&status?), refund, task_token })
     };
     // Providers add members of their own.

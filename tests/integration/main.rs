@@ -6,6 +6,7 @@
 mod alarms;
 mod audit;
 mod audit_batches;
+mod blocks;
 mod concurrency;
 mod contention;
 mod delayed_visibility;

@@ -68,4 +68,7 @@ pub enum LedgerLimit {
     /// 100,000 records in the range of a summary.
     #[error("The range contains more than 100000 records. Request a shorter range.")]
     SummaryRange,
+    /// [`Wallet::is_blocked`](super::Wallet::is_blocked).
+    #[error("The migration did not move this user. An operator must move or unblock the user first.")]
+    Blocked,
 }

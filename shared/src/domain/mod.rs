@@ -20,9 +20,9 @@ mod wallet;
 
 pub use audit::WalletRebuild;
 pub use command::{
-    ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Plan,
-    ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
-    RestoredCredits, Step, TransactionLimits, View, VoidedCharge, WriteOutcome,
+    Block, ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows,
+    Plan, ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
+    RestoredCredits, Step, TransactionLimits, Unblock, View, VoidedCharge, WriteOutcome,
 };
 pub use credits::Credits;
 pub use discrepancy::{Discrepancies, Discrepancy};

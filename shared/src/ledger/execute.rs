@@ -213,8 +213,8 @@ impl<'a> Execution<'a> {
     }
 
     async fn send(&mut self, plan: &Plan, token: RequestToken) -> Result<Commit, StoreError> {
-        let version = self.view.wallet().version;
-        let transaction = Transaction { user: self.user, version, unknown: &self.unknown, plan };
+        let from = self.view.wallet();
+        let transaction = Transaction { user: self.user, from, unknown: &self.unknown, plan };
         let call = pin!(self.ledger.store.commit(&transaction, token));
         self.ledger.time_commit(&mut self.retries, call).await
     }

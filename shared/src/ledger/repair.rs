@@ -165,6 +165,8 @@ impl Ledger {
         let is_repairable = discrepancies.is_repairable();
         let after =
             is_repairable.then(|| snapshot.rebuild.wallet(before.as_ref(), self.now())).transpose()?;
+        let is_blocked = stored_wallet.is_some_and(RawWallet::is_blocked);
+        let after = after.map(|wallet| Wallet { is_blocked, ..wallet });
         Ok(Repair { discrepancies, records: snapshot.rebuild.counts().0, before, after, trans_no: None })
     }
 }

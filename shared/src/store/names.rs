@@ -38,6 +38,8 @@ pub(super) const TOTALS: &str = "totals";
 /// Whether any charge ever had both a generation and a key.
 pub(super) const KEYED: &str = "keyed";
 pub(super) const FENCES: &str = "fences";
+/// Whether a migration left the user behind.
+pub(super) const BLOCKED: &str = "is_blocked";
 
 // A pack or an allocation. One letter each: a wallet may hold a thousand packs.
 pub(super) const PACK_ID: &str = "i";

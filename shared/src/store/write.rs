@@ -15,7 +15,7 @@ use super::{
     attribute::AttributeCodec,
     capacity,
     error::{is_conflict, is_contention},
-    format::IS_FORMAT,
+    format::{IS_FORMAT, is_format},
     key::{Item, ItemKey, new_item},
     names,
     old_rows::{from_old_rows, to_old_rows},
@@ -23,7 +23,7 @@ use super::{
     read::to_read_record,
     record::{self, MARK_VOID, PACK_BYTES_MAX, void_values},
     repair::Repair,
-    wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
+    wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, format_of, removed_attributes, to_wallet},
 };
 use crate::domain::{
     ImportedHistory, Metadata, OldRows, Order, OrderNo, Plan, Record, RecordChange, RecordKey, RecordLookup,
@@ -35,8 +35,8 @@ use crate::domain::{
 pub struct Transaction<'a> {
     /// The owner of the items.
     pub user: &'a UserId,
-    /// The version of the wallet on which the plan is based; it must be unchanged.
-    pub version: Option<Timestamp>,
+    /// The wallet on which the plan is based; its version must be unchanged.
+    pub from: &'a Wallet,
     /// Unknown attributes of that wallet, which are written again.
     pub unknown: &'a UnknownAttributes,
     /// The changes.
@@ -237,17 +237,25 @@ impl Store {
         transaction: &Transaction<'_>,
         to: &Wallet,
     ) -> Result<TransactWriteItem, StoreError> {
-        let (condition, mut values) = is_version(transaction.version);
+        let Transaction { from, .. } = transaction;
+        let (is_version, mut values) = is_version(from.version);
+        let (is_format, format) = is_format(format_of(from).as_ref().map(u64::to_attribute));
+        values.extend(format);
         let mut sets = Vec::new();
         for (name, value) in transaction.unknown.attributes_of(to)? {
             sets.push([name, " = :", name].concat());
             values.insert([":", name].concat(), value);
         }
+        let mut expression = format!("SET {}", sets.join(", "));
+        let removed: Vec<_> = removed_attributes(from, to).collect();
+        if !removed.is_empty() {
+            expression += &format!(" REMOVE {}", removed.join(", "));
+        }
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(ItemKey::Wallet.of(transaction.user)))
-            .condition_expression([condition, " AND ", IS_FORMAT].concat())
-            .update_expression(format!("SET {}", sets.join(", ")))
+            .condition_expression([is_version, " AND ", is_format].concat())
+            .update_expression(expression)
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(OLD);
         Ok(TransactWriteItem::builder().update(update.build()?).build())

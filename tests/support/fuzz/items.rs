@@ -122,7 +122,7 @@ fn read_from_failures(harness: &Harness, place: &ItemName) -> (Option<Wallet>, O
 /// Commits a plan for a user without a wallet.
 fn send(harness: &Harness, plan: &Plan) -> Result<Commit, StoreError> {
     let (user, unknown) = (id("u"), UnknownAttributes::default());
-    let transaction = Transaction { user: &user, version: None, unknown: &unknown, plan };
+    let transaction = Transaction { user: &user, from: &Wallet::default(), unknown: &unknown, plan };
     harness.wait(harness.store.commit(&transaction, RequestToken::new(Uuid::nil())))
 }
 
@@ -303,7 +303,7 @@ fn check_written_wallets(harness: &Harness) -> Vec<Wallet> {
         let values = update["ExpressionAttributeValues"].as_object().expect("values");
         let values =
             values.iter().map(|(name, value)| (name.trim_start_matches(':').to_owned(), value.clone()));
-        harness.reset_to_any_key(values.collect());
+        harness.reset_to_any_key(values.chain([("sk".to_owned(), update["Key"]["sk"].clone())]).collect());
         harness.wait(harness.store.wallet(&id("u"))).expect("a wallet that was written can be read").wallet
     };
     wallets.map(read).collect()

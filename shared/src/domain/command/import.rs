@@ -57,7 +57,7 @@ impl Command for ImportedHistory {
         ReadRequest::Wallet
     }
 
-    /// Writes the wallet with the last records, so that the user has no credits before the
+    /// Replaces the wallet of a blocked user, and writes it with the last records, so that the user has no credits before the
     /// history is complete. A repeat completes an import that stopped.
     ///
     /// Rows are written with their records. Where rows were found and a record of theirs was
@@ -65,7 +65,7 @@ impl Command for ImportedHistory {
     /// a contradiction.
     fn next(&self, view: &View, _: Timestamp) -> Result<Step, LedgerError> {
         let records = self.next_records(view);
-        if view.wallet().version.is_some() || self.has_conflict(records, view) {
+        if !view.wallet().is_before_history() || self.has_conflict(records, view) {
             return Ok(Step::Done);
         }
         let missing: Vec<_> =

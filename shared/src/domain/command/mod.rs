@@ -1,12 +1,14 @@
 //! Commands: the requests that move credits, one file each. A command decides by a [`View`];
 //! `ledger::execute` reads, commits and retries for all of them.
 
+mod block;
 mod charge;
 mod grant;
 mod import;
 mod refund;
 mod view;
 
+pub use block::{Block, Unblock};
 pub use charge::ChargeRequest;
 pub use grant::GrantRequest;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};

@@ -6,8 +6,8 @@ use std::hint::black_box;
 use lambda_runtime::LambdaEvent;
 use scrip::{
     domain::{
-        Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, InvocationId, Record, Timestamp,
-        Wallet,
+        Charge, ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, InvocationId, Metadata, Record,
+        Timestamp, Wallet,
     },
     store::{from_record, from_wallet, to_record, to_wallet},
     transport::{App, Payload, functions},
@@ -156,6 +156,7 @@ fn grant_request(nth: u64) -> GrantRequest {
         order_no: Some(id(&format!("order-{nth:08}"))),
         expired_at: Some(moment(10_000_000_000 + i64::try_from(nth).expect("a few"))),
         key: None,
+        metadata: Metadata::default(),
     }
 }
 
@@ -167,6 +168,7 @@ fn charge_request(credits: u64) -> ChargeRequest {
         generation: Some(id("generation")),
         order_no: None,
         key: None,
+        metadata: Metadata::default(),
     }
 }
 

@@ -20,11 +20,12 @@ fn with_packs(mut wallet: Wallet, packs: usize, name: &str) -> Wallet {
     for pack in 0..packs {
         let request = GrantRequest {
             user: long("user").try_into().unwrap(),
-            trans_type: GrantType::SystemAdd,
+            trans_type: GrantType::OrderPay,
             credits: Credits::requested(1).unwrap(),
             order_no: Some(long(format!("{name}{pack}")).try_into().unwrap()),
             expired_at: Timestamp::parse("2099-12-31T23:59:59.999Z"),
             key: None,
+            metadata: Default::default(),
         };
         let now = Timestamp::parse(Clock::START).unwrap();
         wallet = wallet.grant(&request, InvocationId::new(Uuid::new_v4()), now).unwrap().0;
@@ -51,16 +52,28 @@ fn refund(generation: &str) -> Value {
 }
 
 #[tokio::test]
-async fn five_hundred_packs_and_no_more() {
-    let ledger = TestLedger::new().await;
-    ledger.seed(&long("user"), &with_packs(Wallet::default(), 499, "a")).await;
-    assert_eq!(ledger.invoke(GRANT, grant(1)).await.unwrap()["balance"], 500);
-    let mut another = grant(1);
-    another["order_no"] = json!(long("yet-another"));
-    assert_eq!(ledger.invoke(GRANT, another.clone()).await.unwrap_err().0, "LimitExceeded");
-    assert_eq!(ledger.invoke(GRANT, grant(1)).await.unwrap()["replayed"], true, "a replay all the same");
-    ledger.invoke(DECREASE, charge(1, "g")).await.unwrap();
-    assert_eq!(ledger.invoke(GRANT, another).await.unwrap()["balance"], 500);
+async fn five_hundred_packs_for_gifts_and_nine_hundred_for_orders() {
+    for (trans_type, other, packs) in
+        [("system_add", "order_pay", 500), ("order_pay", "system_add", 900_usize)]
+    {
+        let grant = |trans_type: &str, id: &str| {
+            let mut request = grant(1);
+            request["trans_type"] = json!(trans_type);
+            (request["order_no"], request["idempotency_key"]) = (json!(long(id)), json!(long(id)));
+            request
+        };
+        let ledger = TestLedger::new().await;
+        ledger.seed(&long("user"), &with_packs(Wallet::default(), packs - 1, "a")).await;
+        assert_eq!(ledger.invoke(GRANT, grant(trans_type, "last")).await.unwrap()["balance"], packs);
+        let rejected = ledger.invoke(GRANT, grant(trans_type, "more")).await.unwrap_err().0;
+        assert_eq!(rejected, "LimitExceeded", "{trans_type}");
+        let replay = ledger.invoke(GRANT, grant(trans_type, "last")).await.unwrap();
+        assert_eq!(replay["replayed"], true, "{trans_type}: a replay has no limit");
+        let other = ledger.invoke(GRANT, grant(other, "other")).await;
+        assert_eq!(other.is_ok(), packs == 500, "{trans_type}: only an order is granted beside 500 packs");
+        ledger.invoke(DECREASE, charge(2, "g")).await.unwrap();
+        ledger.invoke(GRANT, grant(trans_type, "more")).await.unwrap();
+    }
 }
 
 /// Every pack is emptied by one charge, as many others come, and the refund

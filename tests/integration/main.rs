@@ -6,6 +6,7 @@
 mod alarms;
 mod audit;
 mod audit_batches;
+mod blocks;
 mod callbacks;
 mod concurrency;
 mod contention;
@@ -18,6 +19,8 @@ mod fuzz;
 mod grants;
 mod history;
 mod limits;
+mod metadata;
+mod orders;
 mod refunds;
 mod repair;
 mod request_costs;

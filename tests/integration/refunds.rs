@@ -1,6 +1,6 @@
 //! What a refund gives back.
 
-use scrip::transport::functions::HISTORY;
+use scrip::transport::functions::{HISTORY, REFUND};
 use scrip_tests::TestLedger;
 use serde_json::{Value, json};
 
@@ -188,4 +188,57 @@ async fn session_of_thousands_of_charges_is_refunded_whole() {
     assert_eq!(ledger.sound_balance("u").await, charges);
     let again = ledger.refund(Some("u"), "session", None).await.unwrap();
     assert_eq!((&again["outcome"], &again["records"]), (&json!("already_voided"), &refund["records"]));
+}
+
+/// Providers send a failure late and twice. It names the charge of its own attempt.
+#[tokio::test]
+async fn failure_of_an_earlier_attempt_leaves_the_next_attempt() {
+    for keys in [[None, Some("try-2")], [Some("try-1"), Some("try-2")]] {
+        let ledger = TestLedger::new().await;
+        ledger.grant("u", 20, None).await;
+        let first = ledger.charge("u", 5, "g", keys[0]).await.unwrap();
+        ledger.refund(Some("u"), "g", keys[0]).await.unwrap();
+        let second = ledger.charge("u", 5, "g", keys[1]).await.unwrap();
+        for user in [Some("u"), None] {
+            let failure = json!({
+                "user_uuid": user, "generation_uuid": "g", "trans_no": first["trans_no"], "status": "failed",
+            });
+            assert_eq!(ledger.callback(failure.clone()).await.body["outcome"], "already_voided", "{failure}");
+            assert_eq!(ledger.sound_balance("u").await, 15, "{failure}");
+        }
+        let refund = |trans_no: &Value, key: Option<&str>| {
+            json!({
+                "user_uuid": "u", "generation_uuid": "g", "idempotency_key": key, "trans_no": trans_no,
+                "reason": "it failed",
+            })
+        };
+        let of_other_key = ledger.invoke(REFUND, refund(&first["trans_no"], keys[1])).await.unwrap_err();
+        assert_eq!(of_other_key.0, "ChargeNotFound", "the key and `trans_no` name two charges");
+        let voided = ledger.invoke(REFUND, refund(&second["trans_no"], None)).await.unwrap();
+        assert_eq!((&voided["outcome"], &voided["credits"]), (&json!("voided"), &json!(5)));
+        assert_eq!(ledger.sound_balance("u").await, 20);
+    }
+}
+
+/// A fence would reject a later attempt, although the request names one charge.
+#[tokio::test]
+async fn refund_of_an_unknown_trans_no_leaves_no_fence() {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 20, None).await;
+    let trans_no = "019b76da-a9f4-73a8-8f03-f62e8c5cba76";
+    let refund =
+        json!({ "user_uuid": "u", "generation_uuid": "g", "trans_no": trans_no, "reason": "it failed" });
+    assert_eq!(ledger.invoke(REFUND, refund.clone()).await.unwrap_err().0, "ChargeNotFound");
+    let callback =
+        json!({ "user_uuid": "u", "generation_uuid": "g", "trans_no": trans_no, "status": "failed" });
+    let callback = ledger.callback(callback).await;
+    assert_eq!((callback.status, &callback.body["code"]), (503, &json!("GenerationUnknown")));
+    ledger.charge("u", 5, "g", None).await.unwrap();
+    assert_eq!(ledger.invoke(REFUND, refund).await.unwrap_err().0, "ChargeNotFound");
+    assert_eq!(ledger.sound_balance("u").await, 15);
+    let mut invalid =
+        json!({ "generation_uuid": "g", "reason": "r", "trans_no": "17ace44c-eeb6-49f0-9d9c-066808c5874f" });
+    assert_eq!(ledger.invoke(REFUND, invalid.clone()).await.unwrap_err().0, "InvalidRequest", "version 4");
+    invalid["trans_no"] = json!(7);
+    assert_eq!(ledger.invoke(REFUND, invalid).await.unwrap_err().0, "InvalidRequest");
 }

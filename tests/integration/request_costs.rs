@@ -44,6 +44,11 @@ async fn costs(history: i64) -> Vec<String> {
     costs.record("timeline", 0, async |ledger| ledger.invoke(HISTORY, timeline).await).await;
     costs.record("grant", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
     costs.record("grant, replay", 0, async |ledger| ledger.invoke(GRANT, new_user.clone()).await).await;
+    let order = json!({ "user_uuid": "u", "trans_type": "order_pay", "credits": 5, "order_no": "o" });
+    costs.record("grant of an order", 0, async |ledger| ledger.invoke(GRANT, order.clone()).await).await;
+    costs
+        .record("grant of an order, replay", 0, async |ledger| ledger.invoke(GRANT, order.clone()).await)
+        .await;
     costs.record("decrease", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
     costs.record("decrease, replay", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
     costs
@@ -80,6 +85,8 @@ async fn no_cost_grows_with_the_history() {
         "timeline: 1 round trips, 0 RRU, 0 WRU",
         "grant: 2 round trips, 1 RRU, 4 WRU",
         "grant, replay: 2 round trips, 1 RRU, 0 WRU",
+        "grant of an order: 2 round trips, 1 RRU, 6 WRU",
+        "grant of an order, replay: 2 round trips, 1 RRU, 0 WRU",
         "decrease: 2 round trips, 1 RRU, 4 WRU",
         "decrease, replay: 2 round trips, 1 RRU, 0 WRU",
         "decrease beyond the balance: 2 round trips, 5 RRU, 0 WRU",

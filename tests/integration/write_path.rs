@@ -104,7 +104,7 @@ fn readers() -> [(&'static str, Vec<(Function, Value)>); 5] {
 #[tokio::test]
 async fn item_of_another_format_is_neither_read_nor_changed() {
     for (format, code) in
-        [(number(2), "StoreUnavailable"), (number(1), "Internal"), (S("2".to_owned()), "Internal")]
+        [(number(3), "StoreUnavailable"), (number(1), "Internal"), (S("2".to_owned()), "Internal")]
     {
         for (item, requests) in readers() {
             let ledger = ledger().await;
@@ -157,8 +157,8 @@ async fn item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
         before
             .get_mut(&["u".to_owned(), item.to_owned()])
             .unwrap()
-            .insert("item_format".to_owned(), number(2));
-        let newer = ledger.set("u", item, "item_format", number(2));
+            .insert("item_format".to_owned(), number(3));
+        let newer = ledger.set("u", item, "item_format", number(3));
         let error = with_change_before_commit(&ledger, request.clone(), newer).await.unwrap_err();
         assert_eq!(error.0, "StoreUnavailable", "{item}: {}", request.1);
         assert_eq!(ledger.items().await, before, "{item}: {}", request.1);
@@ -190,10 +190,10 @@ async fn audit_names_a_wallet_of_a_newer_format_and_goes_on() {
     for user in ["a", "b", "z"] {
         ledger.grant(user, 1, None).await;
     }
-    ledger.set("u", "wallet", "item_format", number(2)).await;
+    ledger.set("u", "wallet", "item_format", number(3)).await;
     assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)]);
     let found = discrepancies(&ledger).await;
-    assert_eq!(found, ["item user_uuid=\"u\" sk=\"wallet\": is of format 2, not 1"]);
+    assert_eq!(found, ["item user_uuid=\"u\" sk=\"wallet\": is of format 3, not 2"]);
 }
 
 /// An attribute in a map or a list of an item.
@@ -315,17 +315,17 @@ async fn audit_names_a_record_of_a_newer_format_and_goes_on() {
         for user in ["a", "b", "z"] {
             ledger.grant(user, 1, None).await;
         }
-        ledger.set("u", item, "item_format", number(2)).await;
+        ledger.set("u", item, "item_format", number(3)).await;
         assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)], "{item}");
         let found = discrepancies(&ledger).await;
-        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 2, not 1")]);
+        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 3, not 1")]);
     }
 }
 
 #[tokio::test]
 async fn repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
     let ledger = ledger().await;
-    ledger.set("u", "wallet", "item_format", number(2)).await;
+    ledger.set("u", "wallet", "item_format", number(3)).await;
     let before = ledger.items().await;
     let (user, deadline) = user_and_deadline(&ledger);
     let repaired = ledger.ledger().repair(&user, deadline).await;

@@ -23,11 +23,12 @@ const READ: &str = "shared/src/store/read.rs";
 const WALLET: &str = "shared/src/domain/wallet.rs";
 const COMMAND: &str = "shared/src/domain/command/mod.rs";
 const CHARGE: &str = "shared/src/domain/command/charge.rs";
+const GRANT: &str = "shared/src/domain/command/grant.rs";
 const REFUND: &str = "shared/src/domain/command/refund.rs";
 const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
 
-const MUTATIONS: [Mutation; 25] = [
+const MUTATIONS: [Mutation; 26] = [
     (
         "void a charge that is void already",
         WRITE,
@@ -54,6 +55,13 @@ const MUTATIONS: [Mutation; 25] = [
         WRITE,
         r#""attribute_not_exists(version)""#,
         r#"if MUTATED { "attribute_not_exists(absent)" } else { "attribute_not_exists(version)" }"#,
+        300,
+    ),
+    (
+        "grant an order without its item",
+        GRANT,
+        "orders: self.paid_order().map(order)",
+        "orders: self.paid_order().filter(|_| !MUTATED).map(order)",
         300,
     ),
     (

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     caller::{Attempt, AttemptOutcome},
     linearizability::{self, Operation, StateChange},
-    model::{Account, Event, Record, State, accounts, text},
+    model::{Account, Event, Record, State, accounts, orders, text},
     observation,
     plan::{Call, Grant},
     simulator::{RunResult, VisibilityGaps},
@@ -32,6 +32,7 @@ pub fn check(run: &RunResult) -> CheckResult {
         let checked = internal_error.and_then(|()| checker.check_attempt(attempt));
         checked.map_err(|problem| format!("{problem}: {attempt:?}"))?;
     }
+    check_orders(&accounts, &orders(&run.items))?;
     for (user, account) in &accounts {
         checker.check_account(user, account).map_err(|problem| format!("{user}: {problem}"))?;
     }
@@ -40,6 +41,20 @@ pub fn check(run: &RunResult) -> CheckResult {
 
 fn ensure(condition: bool, problem: &str) -> CheckResult {
     if condition { Ok(()) } else { Err(problem.to_owned()) }
+}
+
+/// The orders of the grants are exactly the items of orders, so no two users have one order.
+fn check_orders(accounts: &BTreeMap<String, Account>, orders: &BTreeMap<String, String>) -> CheckResult {
+    let grants = accounts.iter().flat_map(|(user, account)| {
+        let order_no = |sort: &String| sort.strip_prefix("grant#order#").map(str::to_owned);
+        account.records.keys().filter_map(order_no).map(move |order_no| (order_no, user.clone()))
+    });
+    let grants: Vec<_> = grants.collect();
+    let is_complete = grants.len() == orders.len();
+    ensure(
+        is_complete && grants.iter().all(|(order_no, user)| orders.get(order_no) == Some(user)),
+        &format!("the grants of orders are {grants:?}, and the items {orders:?}"),
+    )
 }
 
 struct Checker<'a> {
@@ -93,7 +108,8 @@ impl<'a> Checker<'a> {
             Call::Generation(generation) | Call::Refund { user: None, generation, .. },
         ) = (&attempt.outcome, &attempt.call)
         else {
-            return ensure(!attempt.is_quiescent, "it failed after quiescence");
+            return ensure(!attempt.is_quiescent, "it failed after quiescence")
+                .and_then(|()| self.check_conflict(attempt));
         };
         let owners = self.owners_of(generation).into_iter().collect::<BTreeSet<_>>();
         match code.as_str() {
@@ -103,6 +119,17 @@ impl<'a> Checker<'a> {
             }
             _ => ensure(!attempt.is_quiescent, "it failed after quiescence"),
         }
+    }
+
+    /// A grant conflicts with a record of its identity, which may be another user's for an order.
+    fn check_conflict(&self, attempt: &Attempt) -> CheckResult {
+        let is_conflict =
+            matches!(&attempt.outcome, AttemptOutcome::Error { code, .. } if code == "IdempotencyConflict");
+        let Some(sort) = attempt.sort_key().filter(|_| is_conflict) else { return Ok(()) };
+        ensure(
+            self.accounts.values().any(|account| account.records.contains_key(&sort)),
+            "it conflicts with no record",
+        )
     }
 
     /// The records in the response to a refund are voided as it states, and its sums count
@@ -158,6 +185,10 @@ impl<'a> Checker<'a> {
             operations.push(self.change(user, account, nth, event)?);
             let writer = self.attempt(operations[operations.len() - 1].tag)?;
             check_stamp(writer, &states[0], &states[1]).map_err(|problem| format!("{problem}: {event:?}"))?;
+        }
+        for attempt in self.attempts {
+            let observation = observation::of_foreign_order(attempt, user, account);
+            operations.extend(observation.map(|seen| attempt.operation(StateChange::None, seen)));
         }
         let relevant = |attempt: &&Attempt| attempt.has_certain_outcome() && attempt.concerns(user);
         for attempt in self.attempts.iter().filter(relevant) {

@@ -68,11 +68,23 @@ pub struct Pack {
     pub expired_at: Option<i64>,
 }
 
+/// The prefix of the partition keys of orders.
+const ORDER: &str = "order#";
+
+/// The users of the orders in a table, by order number.
+pub fn orders(items: &[Value]) -> BTreeMap<String, String> {
+    let item = |item| {
+        let item = plain_map(item);
+        let order_no = text(&item, "user_uuid").strip_prefix(ORDER)?.to_owned();
+        Some((order_no, text(&item, "owner")))
+    };
+    items.iter().filter_map(item).collect()
+}
+
 /// The accounts in a table.
 pub fn accounts(items: &[Value]) -> BTreeMap<String, Account> {
     let mut accounts: BTreeMap<_, _> = USERS.map(|user| (user.to_owned(), Account::default())).into();
-    for item in items {
-        let item = plain_map(item);
+    for item in items.iter().map(plain_map).filter(|item| !text(item, "user_uuid").starts_with(ORDER)) {
         let account = accounts.entry(text(&item, "user_uuid")).or_default();
         let sort = text(&item, "sk");
         if sort == "wallet" {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::{
     caller::{Attempt, AttemptOutcome},
     linearizability::Observation,
-    model::{Record, State, text},
-    plan::Call,
+    model::{Account, Record, State, text},
+    plan::{Call, Grant},
     simulator::VisibilityGaps,
 };
 
@@ -47,6 +47,23 @@ pub fn of_fence<'a>(
         let mut live = state.records.iter().filter(|(sort, is_voided)| covers(sort) && !**is_voided);
         live.all(|(sort, _)| view.may_miss(sort))
     })
+}
+
+/// What the rejection of a grant for an order of another user states about the account of
+/// that user: the order is granted.
+pub fn of_foreign_order<'a>(
+    attempt: &'a Attempt,
+    user: &str,
+    account: &'a Account,
+) -> Option<Observation<'a>> {
+    let (AttemptOutcome::Error { code, .. }, Call::Grant { user: other, grant: Grant::Order(_), .. }) =
+        (&attempt.outcome, &attempt.call)
+    else {
+        return None;
+    };
+    let sort = attempt.sort_key().filter(|sort| account.records.contains_key(sort))?;
+    (*other != user && code == "IdempotencyConflict")
+        .then(|| -> Observation<'a> { Box::new(move |state| state.records.contains_key(&sort)) })
 }
 
 /// What a response states besides the balance; absent if it states only its own write, or
@@ -177,7 +194,11 @@ fn rejection_agrees(view: &View) -> bool {
             is_fenced || view.requested_record().is_some_and(|(_, is_voided)| is_voided)
         }
         ("IdempotencyConflict", Call::Charge { .. } | Call::Grant { .. }) => {
-            view.requested_record().is_some_and(|(record, _)| !view.attempt.matches(record))
+            match view.requested_record() {
+                Some((record, _)) => !view.attempt.matches(record),
+                // The order is another user's, and is checked there.
+                None => matches!(view.attempt.call, Call::Grant { grant: Grant::Order(_), .. }),
+            }
         }
         ("InvalidRequest", Call::Grant { .. }) => {
             let has_expired = |at| view.attempt.expired_at.is_some_and(|expiry| expiry <= at);

@@ -318,9 +318,10 @@ impl TestLedger {
     /// Puts a wallet in place of none.
     pub async fn seed(&self, user: &str, wallet: &Wallet) {
         let user = user.to_owned().try_into().expect("an id");
-        let plan = Plan { wallet: Some(wallet.clone()), changes: Vec::new() };
+        let plan = Plan { wallet: Some(wallet.clone()), ..Plan::default() };
         let unknown = UnknownAttributes::default();
-        let transaction = Transaction { user: &user, version: None, unknown: &unknown, plan: &plan };
+        let transaction =
+            Transaction { user: &user, from: &Wallet::default(), unknown: &unknown, plan: &plan };
         let token = RequestToken::new(Uuid::new_v4());
         let commit = self.store().commit(&transaction, token).await.expect("a commit");
         assert!(matches!(commit, Commit::Done), "{commit:?}");

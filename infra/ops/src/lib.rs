@@ -13,5 +13,6 @@ pub mod plan;
 pub mod progress;
 pub mod repair;
 pub mod rollback;
+pub mod unblock;
 pub mod users;
 pub mod verify;

@@ -12,7 +12,7 @@ use scrip_ops::{
     cli_error::{CONTENTION_BUDGET_MILLIS, CliError},
     copy::{export, import},
     legacy::{DatabaseOptions, LegacyDatabase},
-    migrate, repair, rollback, verify,
+    migrate, repair, rollback, unblock, verify,
 };
 
 /// Commands for operators of a Scrip ledger
@@ -50,6 +50,8 @@ enum Command {
     Verify(verify::Settings),
     /// Show how the records would correct a user's wallet; with --write, correct it
     Repair(repair::Settings),
+    /// Let users whom a migration left behind begin anew
+    Unblock(unblock::Settings),
     /// Write the whole table to a file
     Export(export::Settings),
     /// Write the items of a file to a table without overwriting any; run again to continue
@@ -98,6 +100,7 @@ async fn run(options: Options) -> Result<(), CliError> {
             print!("{report}");
             report.require_repairable()?;
         }
+        Command::Unblock(settings) => print!("{}", unblock::unblock(&ledger, &settings).await?),
         Command::Export(settings) => print!("{}", export::export(&ledger, &table, &settings).await?),
         Command::Import(settings) => print!("{}", import::import(&ledger, &settings).await?),
         Command::Bench(settings) => {

@@ -8,21 +8,20 @@ use scrip::{
     ledger::{self, Ledger},
 };
 
-use crate::cli_error::{CliError, deadline};
+use crate::{
+    cli_error::{CliError, deadline},
+    users,
+};
 
 /// Options of the command `repair`.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
     /// The user whose wallet is checked
-    #[arg(long, value_name = "USER_UUID", value_parser = parse_user)]
+    #[arg(long, value_name = "USER_UUID", value_parser = users::parse_user)]
     pub user: UserId,
     /// Write the rebuilt wallet; otherwise only show it
     #[arg(long)]
     pub write: bool,
-}
-
-fn parse_user(text: &str) -> Result<UserId, &'static str> {
-    UserId::try_from(text.to_owned())
 }
 
 /// The discrepancies of a user, and the repair.

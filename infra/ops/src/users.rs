@@ -1,11 +1,20 @@
 //! Iterates over the users of the ledger's table.
 
 use scrip::{
+    domain::UserId,
     ledger::{self, Ledger},
     store::ScanSegment,
 };
 
 use crate::cli_error::{CliError, deadline};
+
+/// Parses a user of the command line.
+///
+/// # Errors
+/// The text has the form of no `user_uuid`.
+pub fn parse_user(text: &str) -> Result<UserId, &'static str> {
+    UserId::try_from(text.to_owned())
+}
 
 /// A scan of the table, user by user.
 pub struct Users<'a> {

@@ -18,7 +18,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use scrip::{
     domain::{
         ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, ImportedHistory, ImportedRecord,
-        RefundRequest, Timestamp,
+        Metadata, RefundRequest, Timestamp,
     },
     ledger::{Invocation, Ledger},
 };
@@ -39,6 +39,10 @@ fn id<T: TryFrom<String, Error = &'static str>>(text: &str) -> T {
 
 fn credits(credits: u64) -> Credits {
     credits.try_into().unwrap()
+}
+
+fn metadata() -> Metadata {
+    vec![("model".to_owned(), "flux".to_owned())].try_into().unwrap()
 }
 
 /// A table of several pages with all kinds of items.
@@ -62,8 +66,15 @@ async fn use_ledger(ledger: &Ledger, user: &str) {
     {
         let expired_at = days.map(|days| ledger.now().plus_millis(days * 86_400_000));
         let (user, order_no) = (id(user), order_no.map(id));
-        let request =
-            GrantRequest { user, trans_type, credits: credits(10), order_no, expired_at, key: None };
+        let request = GrantRequest {
+            user,
+            trans_type,
+            credits: credits(10),
+            order_no,
+            expired_at,
+            key: None,
+            metadata: metadata(),
+        };
         ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
     }
     for (nth, generation) in [Some("first"), Some("second"), None].into_iter().enumerate() {
@@ -74,12 +85,19 @@ async fn use_ledger(ledger: &Ledger, user: &str) {
             generation: generation.map(id),
             order_no: None,
             key: Some(id(&format!("key-{nth}"))),
+            metadata: metadata(),
         };
         ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
     }
     for generation in ["second", "never"] {
         let reason = ODD_TEXT.to_owned().try_into().unwrap();
-        let request = RefundRequest { user: Some(id(user)), generation: id(generation), key: None, reason };
+        let request = RefundRequest {
+            user: Some(id(user)),
+            generation: id(generation),
+            key: None,
+            trans_no: None,
+            reason,
+        };
         ledger.refund(&request, &Invocation::until(deadline)).await.unwrap();
     }
 }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, OldRows, RecordKey, Timestamp},
+    domain::{
+        Block, ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, OldRows, RecordKey, Timestamp,
+    },
     ledger::Invocation,
     store::StoredItem,
     transport::functions::HISTORY,
@@ -80,6 +82,20 @@ async fn imported_user_accepts_all_operations() {
     assert_eq!(bench.sound_balance("u").await, 30);
     assert_eq!(import(&bench, &history).await, ImportOutcome::Conflict, "nothing is overwritten");
     assert_eq!(bench.sound_balance("u").await, 30);
+}
+
+#[tokio::test]
+async fn blocked_user_is_imported_and_no_longer_blocked() {
+    let bench = TestLedger::new().await;
+    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let invocation = Invocation::until(bench.clock.now().plus_millis(60_000));
+    let block = Block { user: history.user.clone() };
+    assert!(bench.ledger().execute(&block, &invocation).await.unwrap());
+    assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap_err().0, "LimitExceeded");
+    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
+    assert_eq!(bench.sound_balance("u").await, 15);
+    assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
+    assert!(!bench.ledger().execute(&block, &invocation).await.unwrap(), "the user has a wallet");
 }
 
 /// All items of a user, by their sort keys.

@@ -288,6 +288,7 @@ async fn grant_by_old_key(
         order_no: None,
         expired_at: expired_at.map(|end| Timestamp::parse(end).unwrap()),
         key: format!("migration-1767225600000-{number}").try_into().ok(),
+        metadata: Default::default(),
     };
     ledger.execute(&request, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use scrip::{
-    domain::{GrantRequest, GrantType, UserId},
+    domain::{GrantRequest, GrantType, Metadata, UserId},
     ledger::Invocation,
 };
 use serde_json::json;
@@ -21,6 +21,7 @@ async fn grant(workspace: &Workspace, user: &str) {
         order_no: None,
         expired_at: None,
         key: None,
+        metadata: Metadata::default(),
     };
     ledger.execute(&grant, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
 }

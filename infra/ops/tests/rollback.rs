@@ -132,6 +132,7 @@ impl AppRequests {
             order_no: (trans_type == GrantType::OrderPay).then(|| id("order-since")),
             expired_at: ends.and_then(Timestamp::from_millis),
             key: None,
+            metadata: Default::default(),
         };
         self.ledger.execute(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
@@ -144,6 +145,7 @@ impl AppRequests {
             generation: generation.map(id),
             order_no: generation.is_none().then(|| id("noted")),
             key: key.map(id),
+            metadata: Default::default(),
         };
         self.ledger.execute(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
@@ -154,6 +156,7 @@ impl AppRequests {
             generation: id(generation),
             key: key.map(id),
             reason: "the model output: \"no\"\0 🎨".to_owned().try_into().unwrap(),
+            trans_no: None,
         };
         self.ledger.refund(&request, &Invocation::until(self.deadline)).await.unwrap();
     }

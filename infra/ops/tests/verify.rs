@@ -7,7 +7,7 @@ mod support;
 use std::{process::Command, thread, time::Duration};
 
 use scrip::{
-    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, RefundRequest, UserId},
+    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Metadata, RefundRequest, UserId},
     ledger::{Invocation, Ledger},
 };
 use serde_json::{Value, json};
@@ -31,6 +31,7 @@ async fn use_ledger(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
             order_no: None,
             expired_at: None,
             key: None,
+            metadata: Metadata::default(),
         };
         ledger.execute(&grant, &Invocation::until(deadline())).await.unwrap();
         let generation: scrip::domain::GenerationId = format!("live-{nth}").try_into().unwrap();
@@ -41,11 +42,12 @@ async fn use_ledger(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
             generation: Some(generation.clone()),
             order_no: None,
             key: None,
+            metadata: Metadata::default(),
         };
         ledger.execute(&charge, &Invocation::until(deadline())).await.unwrap();
         if nth % 2 == 0 {
             let reason = "it failed".to_owned().try_into().unwrap();
-            let refund = RefundRequest { user: Some(user), generation, key: None, reason };
+            let refund = RefundRequest { user: Some(user), generation, key: None, trans_no: None, reason };
             ledger.refund(&refund, &Invocation::until(deadline())).await.unwrap();
         }
     }

@@ -45,10 +45,16 @@ pub enum LedgerError {
 /// The limits of [`LedgerError::LimitExceeded`].
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum LedgerLimit {
-    /// [`Wallet::GRANTED_PACKS_MAX`](super::Wallet::GRANTED_PACKS_MAX) usable packs before
-    /// a grant.
+    /// [`Wallet::GIFT_PACKS_MAX`](super::Wallet::GIFT_PACKS_MAX) usable packs before a gift.
     #[error("The wallet already contains 500 packs with credits.")]
-    Packs,
+    GiftPacks,
+    /// [`Wallet::PAID_PACKS_MAX`](super::Wallet::PAID_PACKS_MAX) usable packs before the grant
+    /// of a paid order.
+    #[error("The wallet already contains 900 packs with credits.")]
+    PaidPacks,
+    /// [`Wallet::PACKS_MAX`](super::Wallet::PACKS_MAX) packs in an imported or repaired wallet.
+    #[error("The wallet would contain more than 1050 packs.")]
+    ImportedPacks,
     /// [`Wallet::CHARGE_TYPES_MAX`](super::Wallet::CHARGE_TYPES_MAX) types of charges of
     /// one user.
     #[error("The user already has charges with 100 values of `trans_type`.")]
@@ -62,4 +68,7 @@ pub enum LedgerLimit {
     /// 100,000 records in the range of a summary.
     #[error("The range contains more than 100000 records. Request a shorter range.")]
     SummaryRange,
+    /// [`Wallet::is_blocked`](super::Wallet::is_blocked).
+    #[error("The migration did not move this user. An operator must move or unblock the user first.")]
+    Blocked,
 }

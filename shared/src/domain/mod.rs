@@ -7,6 +7,8 @@ mod credits;
 mod discrepancy;
 mod error;
 mod id;
+mod metadata;
+mod order;
 mod reason;
 mod record;
 mod summary;
@@ -18,16 +20,20 @@ mod wallet;
 
 pub use audit::WalletRebuild;
 pub use command::{
-    ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Plan,
-    ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
-    RestoredCredits, Step, TransactionLimits, View, VoidedCharge, WriteOutcome,
+    Block, ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows,
+    Plan, ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
+    RestoredCredits, Step, TransactionLimits, Unblock, View, VoidedCharge, WriteOutcome,
 };
 pub use credits::Credits;
 pub use discrepancy::{Discrepancies, Discrepancy};
 pub use error::{LedgerError, LedgerLimit};
 pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, UserId};
+pub use metadata::Metadata;
+pub use order::{Order, OrderChange};
 pub use reason::Reason;
-pub use record::{Allocation, Change, ChangeOrigin, Charge, Effect, Grant, Record, RecordKey, Void};
+pub use record::{
+    Allocation, Change, ChangeOrigin, Charge, Effect, Grant, GrantRecord, Record, RecordKey, Void,
+};
 pub use summary::Summary;
 pub use timeline::Entry;
 pub use timestamp::Timestamp;

@@ -105,7 +105,7 @@ mod tests {
                     let request = GrantRequest { trans_type: *trans_type, ..a_grant((*of, *expired_at)) };
                     let (next, grant) = wallet.grant(&request, invocation_id(), at(0)).unwrap();
                     wallet = next;
-                    entries.extend(Record::Grant(grant).entry());
+                    entries.extend(Record::Grant(grant.into()).entry());
                 }
                 Charged(trans_type, of) => {
                     let request = ChargeRequest { trans_type: trans_type.clone(), ..a_charge(*of) };
@@ -167,7 +167,7 @@ mod tests {
         let totals = BTreeMap::from([(refund.clone(), Totals { created, ..Totals::default() })]);
         let (_, grant) = Wallet::default().grant(&a_grant((7, None)), invocation_id(), at(0)).unwrap();
         let mut counted = Summary::default();
-        let record = Record::Grant(Grant { trans_type: refund, ..grant });
+        let record = Record::Grant(Grant { trans_type: refund, ..grant }.into());
         counted.add(&record.entry().unwrap()).unwrap();
         let summed = Summary::lifetime(&Wallet { totals, ..Wallet::default() }, at(0)).unwrap();
         assert_eq!((summed.granted, counted.granted), (created, created));

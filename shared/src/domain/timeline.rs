@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Credits, GenerationId, OrderNo, Reason, Timestamp, TransNo, TransType};
+use super::{Credits, GenerationId, Metadata, OrderNo, Reason, Timestamp, TransNo, TransType};
 
 /// The fields of a record that the timeline shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub struct Entry {
     pub generation: Option<GenerationId>,
     /// The expiry of a grant.
     pub expired_at: Option<Timestamp>,
+    /// The caller's own fields.
+    pub metadata: Metadata,
     /// The time and reason of the void of a charge.
     pub void: Option<(Timestamp, Reason)>,
 }

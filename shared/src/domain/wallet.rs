@@ -24,6 +24,7 @@ use super::{
 ///     order_no: None,
 ///     expired_at: Timestamp::parse("2026-03-01T00:00:00Z"),
 ///     key: None,
+///     metadata: Default::default(),
 /// };
 /// let now = Timestamp::parse("2026-01-31T00:00:00Z").expect("a valid time");
 /// let invocation = InvocationId::new(Uuid::from_u128(1));
@@ -49,6 +50,8 @@ pub struct Wallet {
     pub has_keyed_charges: bool,
     /// The number of fences, by which an audit detects a lost fence.
     pub fences: u64,
+    /// Whether a migration left the user behind. Every change is then rejected.
+    pub is_blocked: bool,
 }
 
 /// The remaining credits of a grant.
@@ -79,8 +82,11 @@ pub struct Totals {
 }
 
 impl Wallet {
-    /// The number of usable packs from which on a grant is rejected.
-    pub const GRANTED_PACKS_MAX: usize = 500;
+    /// The number of usable packs from which on a gift is rejected.
+    pub const GIFT_PACKS_MAX: usize = 500;
+    /// The number of usable packs from which on the grant of a paid order is rejected. Gifts
+    /// cannot use up this room.
+    pub const PAID_PACKS_MAX: usize = 900;
     /// The largest number of packs, including those that refunds restored.
     pub const PACKS_MAX: usize = 1_050;
     /// The largest number of types of charges of one user.
@@ -158,12 +164,12 @@ impl Wallet {
     /// # Errors
     /// `LimitExceeded` for too many packs, types or credits.
     pub(super) fn normalized(&self, now: Timestamp) -> Result<Wallet, LedgerError> {
-        let (mut wallet, _) = self.begin_change(now)?;
+        let (mut wallet, _) = self.next_version(now)?;
         wallet.packs.sort_by_key(|pack| pack.grant.spending_order());
         wallet.total_granted()?;
         wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         if wallet.packs.len() > Self::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
+            return Err(LedgerError::LimitExceeded(LedgerLimit::ImportedPacks));
         }
         if wallet.charge_totals().count() > Self::CHARGE_TYPES_MAX {
             return Err(LedgerError::LimitExceeded(LedgerLimit::TransTypes));
@@ -186,15 +192,27 @@ impl Wallet {
         charges.map(|(_, totals)| totals.created)
     }
 
-    /// Begins a change: returns a copy of the wallet without the packs that expired long ago,
-    /// and the version of the change, which is later than the one before whatever the clock
-    /// says. Rules use this version as the time, so that a charge never takes from a pack
-    /// that had expired at the charge's own `created_at`.
+    /// Begins a change by a caller.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if the user is blocked, and those of [`Wallet::next_version`].
+    pub fn begin_change(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
+        if self.is_blocked {
+            Err(LedgerError::LimitExceeded(LedgerLimit::Blocked))
+        } else {
+            self.next_version(now)
+        }
+    }
+
+    /// A copy of the wallet without the packs that expired long ago, and its version, which is
+    /// later than the one before whatever the clock says. Rules use this version as the time,
+    /// so that a charge never takes from a pack that had expired at the charge's own
+    /// `created_at`.
     ///
     /// # Errors
     /// `Internal` if the wallet's version is more than an hour ahead of the clock: records
     /// would get times in the future.
-    pub fn begin_change(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
+    pub(super) fn next_version(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
         let at = self.version.map_or(now, |version| now.max(version.plus_millis(1)));
         if is_ahead(at, now) {
             return Err(LedgerError::Internal(format!("the wallet's version {at} is far ahead of {now}")));

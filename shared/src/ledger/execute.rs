@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::{Ledger, retry::RetryState};
 use crate::{
     domain::{
-        Command, Effect, InvocationId, LedgerError, OldRows, Plan, ReadRequest, RecordKey, RecordLookup,
-        Step, Timestamp, TransType, UserId, View,
+        Command, Effect, InvocationId, LedgerError, Plan, ReadRequest, RecordKey, Step, Timestamp, TransType,
+        UserId, View,
     },
     invocation_metrics::{self, CreditFlow},
-    store::{Commit, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
+    store::{Commit, Refusal, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
 };
 
 /// One invocation of a command.
@@ -183,9 +183,7 @@ impl<'a> Execution<'a> {
                     self.view.set_committed(plan);
                     return Ok(());
                 }
-                Ok(Commit::Refused { wallet, records, old_rows }) => {
-                    return self.add_existing(wallet, records, old_rows).await;
-                }
+                Ok(Commit::Refused(refusal)) => return self.add_existing(refusal).await,
                 // `Busy` means that nothing was written, which is not certain here.
                 Ok(Commit::Conflict) if is_outcome_unknown => {
                     ledger.pause(&mut self.retries, LedgerError::StoreUnavailable).await?;
@@ -215,25 +213,22 @@ impl<'a> Execution<'a> {
     }
 
     async fn send(&mut self, plan: &Plan, token: RequestToken) -> Result<Commit, StoreError> {
-        let version = self.view.wallet().version;
-        let transaction = Transaction { user: self.user, version, unknown: &self.unknown, plan };
+        let from = self.view.wallet();
+        let transaction = Transaction { user: self.user, from, unknown: &self.unknown, plan };
         let call = pin!(self.ledger.store.commit(&transaction, token));
         self.ledger.time_commit(&mut self.retries, call).await
     }
 
-    /// Adds the existing items after a failed condition. An existing record decides the
-    /// request. A changed wallet is used at once the first time. After the second failure
+    /// Adds the existing items after a failed condition. An existing record or order decides
+    /// the request. A changed wallet is used at once the first time. After the second failure
     /// there are many writers: pause first, then read the wallet, because a failed
     /// transaction costs more than a read.
-    async fn add_existing(
-        &mut self,
-        wallet: Option<StoredWallet>,
-        records: Vec<RecordLookup>,
-        old_rows: OldRows,
-    ) -> Result<(), LedgerError> {
-        let has_record = !records.is_empty() || !old_rows.is_empty();
+    async fn add_existing(&mut self, refusal: Refusal) -> Result<(), LedgerError> {
+        let Refusal { wallet, records, old_rows, orders } = refusal;
+        let has_record = !records.is_empty() || !old_rows.is_empty() || !orders.is_empty();
         self.view.set_old_rows(old_rows);
         records.into_iter().for_each(|record| self.view.set_record(record));
+        orders.into_iter().for_each(|(order_no, order)| self.view.set_order(order_no, order));
         match wallet {
             Some(wallet) if has_record || self.retries.is_first_wallet_change() => self.set_wallet(wallet),
             None if has_record => {}

@@ -98,7 +98,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, InvocationId};
+    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, InvocationId, Metadata};
 
     fn charge(allocations: usize) -> Charge {
         let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), InvocationId::new(Uuid::nil()));
@@ -110,6 +110,7 @@ mod tests {
             credits,
             generation: None,
             order_no: None,
+            metadata: Metadata::default(),
             allocations: vec![Allocation { grant, credits }; allocations],
             extra: Vec::new(),
             live: credits,

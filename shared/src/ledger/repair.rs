@@ -91,7 +91,7 @@ impl Ledger {
             let send = pin!(self.store.commit_repair(user, repair, token));
             match self.time_commit(retries, send).await {
                 Ok(Commit::Done) => return Ok(true),
-                Ok(Commit::Refused { .. } | Commit::Conflict) | Err(StoreError::TokenMismatch(_)) => {
+                Ok(Commit::Refused(_) | Commit::Conflict) | Err(StoreError::TokenMismatch(_)) => {
                     return Ok(false);
                 }
                 Err(error) => self.pause_after_failure(error, retries).await?,
@@ -165,6 +165,8 @@ impl Ledger {
         let is_repairable = discrepancies.is_repairable();
         let after =
             is_repairable.then(|| snapshot.rebuild.wallet(before.as_ref(), self.now())).transpose()?;
+        let is_blocked = stored_wallet.is_some_and(RawWallet::is_blocked);
+        let after = after.map(|wallet| Wallet { is_blocked, ..wallet });
         Ok(Repair { discrepancies, records: snapshot.rebuild.counts().0, before, after, trans_no: None })
     }
 }

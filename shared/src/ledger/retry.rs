@@ -119,7 +119,7 @@ impl Ledger {
             result => result,
         };
         retries.round_trip_millis = (self.now().millis() - started_at.millis()).min(PAUSE_MAX_MILLIS);
-        if matches!(result, Ok(Commit::Refused { .. } | Commit::Conflict)) {
+        if matches!(result, Ok(Commit::Refused(_) | Commit::Conflict)) {
             invocation_metrics::record(|metrics| metrics.conflicts += 1);
         }
         result

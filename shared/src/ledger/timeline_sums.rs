@@ -120,7 +120,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Credits, GrantType, InvocationId};
+    use crate::domain::{Credits, GrantType, InvocationId, Metadata};
 
     fn entry(nth: u128, credits: u64) -> Entry {
         let trans_no =
@@ -132,6 +132,7 @@ mod tests {
             order_no: None,
             generation: None,
             expired_at: None,
+            metadata: Metadata::default(),
             void: None,
         }
     }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::key::{Item, new_item, text};
-use crate::domain::{ChargeType, Credits, Id, InvocationId, Reason, Timestamp, TransNo, TransType};
+use crate::domain::{ChargeType, Credits, Id, InvocationId, Metadata, Reason, Timestamp, TransNo, TransType};
 
 /// The path of an unreadable attribute and the reason: `packs: 2: e: not a timestamp`. It
 /// never contains values of the item, because it is logged.
@@ -221,6 +221,22 @@ impl AttributeCodec for Reason {
 
     fn from_attribute(attribute: AttributeValue) -> Result<Reason, DecodeError> {
         Ok(String::from_attribute(attribute)?.try_into()?)
+    }
+}
+
+/// A map of strings.
+impl AttributeCodec for Metadata {
+    fn to_attribute(&self) -> AttributeValue {
+        let members = self.iter().map(|(name, value)| (name.to_owned(), text(value)));
+        let mut map = new_item(members.size_hint().0);
+        map.extend(members);
+        AttributeValue::M(map)
+    }
+
+    fn from_attribute(attribute: AttributeValue) -> Result<Metadata, DecodeError> {
+        let members = Attributes::from_map(attribute)?.0.into_iter();
+        let member = |(name, value)| Ok::<_, DecodeError>((name, String::from_attribute(value)?));
+        Ok(members.map(member).collect::<Result<Vec<_>, _>>()?.try_into()?)
     }
 }
 

@@ -5,17 +5,29 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     StoreError,
-    key::Item,
+    key::{Item, ItemKey},
     names,
     record::{ItemLocation, describe},
 };
 
-/// The newest format that this version supports. Items of the first format have no number.
-const NEWEST: u64 = 1;
+/// The newest format of a record that this version supports. Items of the first format have
+/// no number.
+const NEWEST_RECORD: u64 = 1;
 
-/// The condition that an item has the format that this version writes: a newer version may
-/// have changed the item since it was read.
+/// The format of the wallet of a blocked user, which is the newest one of a wallet.
+pub(super) const BLOCKED: u64 = 2;
+
+/// The condition that an item has the first format: a newer version may have changed the item
+/// since it was read.
 pub(super) const IS_FORMAT: &str = "attribute_not_exists(item_format)";
+
+/// The condition that a wallet has this format, and its value.
+pub(super) fn is_format(format: Option<AttributeValue>) -> (&'static str, Option<(String, AttributeValue)>) {
+    match format {
+        None => (IS_FORMAT, None),
+        Some(format) => ("item_format = :from_format", Some((":from_format".to_owned(), format))),
+    }
+}
 
 /// Rejects an item of a newer format.
 pub(super) fn check(location: &ItemLocation, item: &Item) -> Result<(), StoreError> {
@@ -24,10 +36,13 @@ pub(super) fn check(location: &ItemLocation, item: &Item) -> Result<(), StoreErr
         Some(AttributeValue::N(number)) => number.parse::<u64>().ok(),
         Some(_) => None,
     };
+    let is_wallet = ItemKey::parse(&location.sort) == Some(ItemKey::Wallet);
+    let newest = if is_wallet { BLOCKED } else { NEWEST_RECORD };
     match format {
-        Some(newer @ 2..) => {
-            Err(StoreError::NewerFormat(describe(location, &format!("is of format {newer}, not {NEWEST}"))))
+        Some(newer) if newer > newest => {
+            Err(StoreError::NewerFormat(describe(location, &format!("is of format {newer}, not {newest}"))))
         }
+        Some(2..) => Ok(()),
         Some(0 | 1) | None => Err(StoreError::Corrupt(describe(location, "its format is no number from 2"))),
     }
 }

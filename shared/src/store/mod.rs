@@ -9,6 +9,7 @@ mod format;
 mod key;
 mod names;
 mod old_rows;
+mod order;
 mod read;
 mod record;
 mod repair;
@@ -29,4 +30,4 @@ pub use table::TABLE;
 pub use wallet::{StoredWallet, UnknownAttributes};
 #[doc(hidden)]
 pub use wallet::{from_wallet, to_wallet};
-pub use write::{Commit, RequestToken, Transaction};
+pub use write::{Commit, Refusal, RequestToken, Transaction};

@@ -21,10 +21,15 @@ pub(super) const IS_VOIDED: &str = "is_voided";
 pub(super) const VOIDED_AT: &str = "voided_at";
 pub(super) const VOIDED_REASON: &str = "voided_reason";
 pub(super) const VOIDED_BY: &str = "voided_by";
+pub(super) const METADATA: &str = "metadata";
 
 /// The rows of the old table: a map by sort key in an item of old rows, or the text of one
 /// record in a record that an earlier version imported.
 pub(super) const OLD_ROWS: &str = "old_rows";
+
+// An order.
+/// The user of its grant.
+pub(super) const OWNER: &str = "owner";
 
 // A wallet.
 pub(super) const VERSION: &str = "version";
@@ -33,6 +38,8 @@ pub(super) const TOTALS: &str = "totals";
 /// Whether any charge ever had both a generation and a key.
 pub(super) const KEYED: &str = "keyed";
 pub(super) const FENCES: &str = "fences";
+/// Whether a migration left the user behind.
+pub(super) const BLOCKED: &str = "is_blocked";
 
 // A pack or an allocation. One letter each: a wallet may hold a thousand packs.
 pub(super) const PACK_ID: &str = "i";

@@ -47,6 +47,11 @@ impl RawWallet {
     pub fn wallet(&self) -> Option<Wallet> {
         to_wallet(self.0.clone()).ok().map(|stored| stored.wallet)
     }
+
+    /// Whether the user is blocked, also if the rest of the item is damaged.
+    pub fn is_blocked(&self) -> bool {
+        self.0.get(names::BLOCKED) == Some(&AttributeValue::Bool(true))
+    }
 }
 
 /// One item of a user, classified.

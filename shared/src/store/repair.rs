@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use super::{
     RawWallet, Store, StoreError,
     attribute::AttributeCodec,
-    format::IS_FORMAT,
+    format::is_format,
     key::{Item, ItemKey, RepairPart, text},
     names,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, from_wallet},
@@ -66,13 +66,15 @@ impl Store {
         before: Option<&RawWallet>,
     ) -> Result<TransactWriteItem, StoreError> {
         ItemKey::Wallet.add_to(&mut wallet, user);
-        let put = self.put_item(wallet);
-        let put = match before.and_then(|raw| raw.0.get(names::VERSION)) {
-            None => put.condition_expression(["attribute_not_exists(version) AND ", IS_FORMAT].concat()),
-            Some(version) => put
-                .condition_expression(["version = :from AND ", IS_FORMAT].concat())
-                .expression_attribute_values(":from", version.clone()),
-        };
+        let attribute = |name| before.and_then(|raw| raw.0.get(name)).cloned();
+        let (is_format, format) = is_format(attribute(names::FORMAT));
+        let version = attribute(names::VERSION);
+        let is_version = if version.is_some() { "version = :from" } else { "attribute_not_exists(version)" };
+        let values: Item = version.map(|at| (":from".to_owned(), at)).into_iter().chain(format).collect();
+        let put = self
+            .put_item(wallet)
+            .condition_expression([is_version, " AND ", is_format].concat())
+            .set_expression_attribute_values((!values.is_empty()).then_some(values));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 

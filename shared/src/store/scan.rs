@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::{Map, Value};
 
-use super::{PageKey, Store, StoreError, key::Item, names, record};
+use super::{PageKey, Store, StoreError, key::Item, names, order, record};
 
 /// An item as plain JSON: numbers are numbers, maps are objects.
 pub type JsonItem = Map<String, Value>;
@@ -71,8 +71,9 @@ impl Store {
             scan = scan.segment(part.nth).total_segments(part.of);
         }
         let (items, next) = page(scan).await?;
-        let user = |item: Item| record::location(&item).user;
-        let mut users: Vec<_> = items.into_iter().map(user).collect();
+        let locations = items.into_iter().map(|item| record::location(&item));
+        let mut users: Vec<_> =
+            locations.filter(|location| !order::is_order(location)).map(|location| location.user).collect();
         users.dedup();
         Ok((users, next))
     }

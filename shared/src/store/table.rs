@@ -37,7 +37,7 @@ const TIMELINE_ATTRIBUTES: [&str; 18] = [
     "returned_outputs",
     "hold_until",
     "revoked",
-    "metadata",
+    names::METADATA,
     "late_success_at",
     "debt",
 ];

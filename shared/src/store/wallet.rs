@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     StoreError,
     attribute::{AttributeCodec, Attributes, DecodeError},
+    format,
     key::{Item, new_item},
     names,
     record::{PACK_BYTES_MAX, pack_attributes, read, to_pack},
@@ -23,7 +24,8 @@ const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 *
 /// The largest size of a wallet.
 pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX + REST_BYTES_MAX;
 
-const _: () = assert!(Wallet::GRANTED_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
+const _: () = assert!(Wallet::GIFT_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
+const _: () = assert!(Wallet::PAID_PACKS_MAX < Wallet::PACKS_MAX);
 const _: () = assert!(WALLET_BYTES_MAX <= ITEM_BYTES_MAX);
 
 /// A wallet and the attributes that this version does not support.
@@ -51,13 +53,12 @@ impl UnknownAttributes {
         let version =
             wallet.version.ok_or_else(|| StoreError::Other("a wallet without a version".to_owned()))?;
         let attributes = [
-            (names::FENCES, non_zero(&wallet.fences).map(u64::to_attribute)),
-            (names::KEYED, wallet.has_keyed_charges.then(|| true.to_attribute())),
             (names::PACKS, Some(self.packs_attribute(&wallet.packs))),
             (names::TOTALS, Some(self.totals_attribute(&wallet.totals))),
             (names::VERSION, Some(version.to_attribute())),
         ];
-        Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))))
+        let attributes = optional_attributes(wallet).into_iter().chain(attributes);
+        Ok(attributes.filter_map(|(name, value)| Some((name, value?))))
     }
 
     /// Encodes a wallet as an item without its key.
@@ -66,6 +67,28 @@ impl UnknownAttributes {
         item.extend(self.attributes_of(wallet)?.map(|(name, value)| (name.to_owned(), value)));
         Ok(item)
     }
+}
+
+/// The attributes that a wallet may lack.
+fn optional_attributes(wallet: &Wallet) -> [(&'static str, Option<AttributeValue>); 4] {
+    [
+        (names::FENCES, non_zero(&wallet.fences).map(u64::to_attribute)),
+        (names::BLOCKED, wallet.is_blocked.then(|| true.to_attribute())),
+        (names::FORMAT, format_of(wallet).as_ref().map(u64::to_attribute)),
+        (names::KEYED, wallet.has_keyed_charges.then(|| true.to_attribute())),
+    ]
+}
+
+/// The attributes that a change removes.
+pub(super) fn removed_attributes(from: &Wallet, to: &Wallet) -> impl Iterator<Item = &'static str> {
+    let pairs = optional_attributes(from).into_iter().zip(optional_attributes(to));
+    pairs.filter(|(from, to)| from.1.is_some() && to.1.is_none()).map(|(from, _)| from.0)
+}
+
+/// The format of a wallet's item; absent for the first one. Earlier versions ignore a block, so
+/// a blocked wallet has a format that they reject.
+pub(super) fn format_of(wallet: &Wallet) -> Option<u64> {
+    wallet.is_blocked.then_some(format::BLOCKED)
 }
 
 /// Encodes a wallet without its key.
@@ -83,7 +106,11 @@ pub fn to_wallet(item: Item) -> Result<StoredWallet, StoreError> {
             totals: unknown.take_totals(item)?,
             has_keyed_charges: item.take_optional(names::KEYED)?.unwrap_or_default(),
             fences: item.take_optional(names::FENCES)?.unwrap_or_default(),
+            is_blocked: item.take_optional(names::BLOCKED)?.unwrap_or_default(),
         };
+        if item.take_optional(names::FORMAT)? != format_of(&wallet) {
+            return Err(format!("{}: not the format of its attributes", names::FORMAT));
+        }
         wallet.validate()?;
         Ok(StoredWallet { wallet, unknown })
     })

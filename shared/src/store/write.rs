@@ -15,18 +15,19 @@ use super::{
     attribute::AttributeCodec,
     capacity,
     error::{is_conflict, is_contention},
-    format::IS_FORMAT,
+    format::{IS_FORMAT, is_format},
     key::{Item, ItemKey, new_item},
     names,
     old_rows::{from_old_rows, to_old_rows},
+    order::{from_order, to_order},
     read::to_read_record,
     record::{self, MARK_VOID, PACK_BYTES_MAX, void_values},
     repair::Repair,
-    wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, to_wallet},
+    wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, format_of, removed_attributes, to_wallet},
 };
 use crate::domain::{
-    ImportedHistory, OldRows, Plan, Record, RecordChange, RecordKey, RecordLookup, Timestamp,
-    TransactionLimits, UserId, Wallet,
+    ImportedHistory, Metadata, OldRows, Order, OrderNo, Plan, Record, RecordChange, RecordKey, RecordLookup,
+    Timestamp, TransactionLimits, UserId, Wallet,
 };
 
 /// One conditional transaction on one user's items.
@@ -34,8 +35,8 @@ use crate::domain::{
 pub struct Transaction<'a> {
     /// The owner of the items.
     pub user: &'a UserId,
-    /// The version of the wallet on which the plan is based; it must be unchanged.
-    pub version: Option<Timestamp>,
+    /// The wallet on which the plan is based; its version must be unchanged.
+    pub from: &'a Wallet,
     /// Unknown attributes of that wallet, which are written again.
     pub unknown: &'a UnknownAttributes,
     /// The changes.
@@ -50,8 +51,8 @@ impl Transaction<'_> {
 }
 
 /// The largest size of a charge without allocations: six identifiers of 255 bytes in
-/// attributes and keys, a reason of 255 characters of 4 bytes, and the rest.
-const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + 500;
+/// attributes and keys, a reason of 255 characters of 4 bytes, metadata, and the rest.
+const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + Metadata::BYTES_MAX + 500;
 
 /// The number of `extra` allocations that fit beside a charge on every pack of the largest
 /// wallet.
@@ -86,18 +87,24 @@ impl RequestToken {
 pub enum Commit {
     /// Everything was written.
     Done,
-    /// A condition failed, and nothing was written. Carries the items that failed it.
-    Refused {
-        /// The wallet, if its condition failed; an empty one if it has been deleted.
-        wallet: Option<StoredWallet>,
-        /// The records whose conditions failed.
-        records: Vec<RecordLookup>,
-        /// The stored old rows, if the condition of an import's old rows failed.
-        old_rows: OldRows,
-    },
+    /// A condition failed, and nothing was written.
+    Refused(Refusal),
     /// Another transaction was changing one of the items, or DynamoDB throttled: nothing was
     /// written, and no item was returned.
     Conflict,
+}
+
+/// The items whose conditions failed.
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    /// The wallet, if its condition failed; an empty one if it has been deleted.
+    pub wallet: Option<StoredWallet>,
+    /// The records.
+    pub records: Vec<RecordLookup>,
+    /// The old rows of an import.
+    pub old_rows: OldRows,
+    /// The orders.
+    pub orders: Vec<(OrderNo, Order)>,
 }
 
 const OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
@@ -116,7 +123,7 @@ impl Store {
     ) -> Result<Commit, StoreError> {
         match self.transact(self.actions(transaction)?, token).await? {
             Ok(()) => Ok(Commit::Done),
-            Err(reasons) => refusal(reasons, keys(transaction.plan)),
+            Err(reasons) => refusal(reasons, targets(transaction.plan)),
         }
     }
 
@@ -135,9 +142,7 @@ impl Store {
             Ok(()) => Ok(Commit::Done),
             Err(reasons) => match cancellation(&reasons)? {
                 Cancellation::Conflict => Ok(Commit::Conflict),
-                Cancellation::Condition => {
-                    Ok(Commit::Refused { wallet: None, records: Vec::new(), old_rows: OldRows::new() })
-                }
+                Cancellation::Condition => Ok(Commit::Refused(Refusal::default())),
             },
         }
     }
@@ -173,15 +178,16 @@ impl Store {
         }
     }
 
-    /// The actions, in the order of [`keys`].
+    /// The actions, in the order of [`targets`].
     fn actions(&self, transaction: &Transaction<'_>) -> Result<Vec<TransactWriteItem>, StoreError> {
         let Transaction { user, plan, .. } = transaction;
-        let mut actions = Vec::with_capacity(plan.changes.len() + 2);
+        let mut actions = Vec::with_capacity(plan.changes.len() + plan.orders.len() + 2);
         for change in &plan.changes {
             actions.push(match change {
                 RecordChange::Create(key, record) | RecordChange::Import(key, record, _) => {
-                    let item = record::from_record(user, record);
-                    self.put_new_item(user, &ItemKey::Record(key.clone()), item)?
+                    let mut item = record::from_record(user, record);
+                    ItemKey::Record(key.clone()).add_to(&mut item, user);
+                    self.put_new_item(item)?
                 }
                 RecordChange::Void(key, record) => self.void(user, key, record)?,
             });
@@ -189,7 +195,12 @@ impl Store {
         let imported = plan.changes.iter().filter_map(RecordChange::old_rows);
         if let Some(key) = old_rows_key(plan) {
             let rows = imported.map(|(key, rows)| (key.clone(), rows.to_owned())).collect();
-            actions.push(self.put_new_item(user, &key, from_old_rows(&rows))?);
+            let mut item = from_old_rows(&rows);
+            key.add_to(&mut item, user);
+            actions.push(self.put_new_item(item)?);
+        }
+        for change in &plan.orders {
+            actions.push(self.put_new_item(from_order(&change.order_no, &change.order))?);
         }
         if let Some(to) = &plan.wallet {
             actions.push(self.update_wallet(transaction, to)?);
@@ -198,13 +209,7 @@ impl Store {
     }
 
     /// Puts an item, if its key is free.
-    fn put_new_item(
-        &self,
-        user: &UserId,
-        key: &ItemKey,
-        mut item: Item,
-    ) -> Result<TransactWriteItem, StoreError> {
-        key.add_to(&mut item, user);
+    fn put_new_item(&self, item: Item) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
@@ -232,17 +237,25 @@ impl Store {
         transaction: &Transaction<'_>,
         to: &Wallet,
     ) -> Result<TransactWriteItem, StoreError> {
-        let (condition, mut values) = is_version(transaction.version);
+        let Transaction { from, .. } = transaction;
+        let (is_version, mut values) = is_version(from.version);
+        let (is_format, format) = is_format(format_of(from).as_ref().map(u64::to_attribute));
+        values.extend(format);
         let mut sets = Vec::new();
         for (name, value) in transaction.unknown.attributes_of(to)? {
             sets.push([name, " = :", name].concat());
             values.insert([":", name].concat(), value);
         }
+        let mut expression = format!("SET {}", sets.join(", "));
+        let removed: Vec<_> = removed_attributes(from, to).collect();
+        if !removed.is_empty() {
+            expression += &format!(" REMOVE {}", removed.join(", "));
+        }
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(ItemKey::Wallet.of(transaction.user)))
-            .condition_expression([condition, " AND ", IS_FORMAT].concat())
-            .update_expression(format!("SET {}", sets.join(", ")))
+            .condition_expression([is_version, " AND ", is_format].concat())
+            .update_expression(expression)
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(OLD);
         Ok(TransactWriteItem::builder().update(update.build()?).build())
@@ -277,10 +290,20 @@ fn cancellation(reasons: &[CancellationReason]) -> Result<Cancellation, StoreErr
     }
 }
 
-/// The keys of the items that a plan writes: the records in order, their old rows, the wallet.
-fn keys(plan: &Plan) -> impl Iterator<Item = ItemKey> {
-    let records = plan.changes.iter().map(|change| ItemKey::Record(change.after().0.clone()));
-    records.chain(old_rows_key(plan)).chain(plan.wallet.as_ref().map(|_| ItemKey::Wallet))
+/// An item that a plan writes.
+enum Target {
+    Record(RecordKey),
+    OldRows,
+    Order,
+    Wallet,
+}
+
+/// The items that a plan writes: the records in order, their old rows, the orders, the wallet.
+fn targets(plan: &Plan) -> impl Iterator<Item = Target> {
+    let records = plan.changes.iter().map(|change| Target::Record(change.after().0.clone()));
+    let old_rows = old_rows_key(plan).map(|_| Target::OldRows);
+    let orders = plan.orders.iter().map(|_| Target::Order);
+    records.chain(old_rows).chain(orders).chain(plan.wallet.as_ref().map(|_| Target::Wallet))
 }
 
 /// The old rows of a transaction are stored under the key of its first imported record.
@@ -292,25 +315,26 @@ fn old_rows_key(plan: &Plan) -> Option<ItemKey> {
 /// Decodes the reasons of a cancelled transaction, which are in the order of its items.
 fn refusal(
     reasons: Vec<CancellationReason>,
-    keys: impl Iterator<Item = ItemKey>,
+    targets: impl Iterator<Item = Target>,
 ) -> Result<Commit, StoreError> {
     if let Cancellation::Conflict = cancellation(&reasons)? {
         return Ok(Commit::Conflict);
     }
-    let (mut wallet, mut records, mut old_rows) = (None, Vec::new(), OldRows::new());
-    for (key, reason) in keys.zip(reasons).filter(|(_, reason)| reason.code() == Some(CONDITION)) {
+    let mut refusal = Refusal::default();
+    for (target, reason) in targets.zip(reasons).filter(|(_, reason)| reason.code() == Some(CONDITION)) {
         // An engine may return the key of an item that does not exist.
         let is_key = |name: &String| name == names::USER || name == names::SORT;
         let item = reason.item.filter(|item| !item.keys().all(is_key));
-        match key {
-            ItemKey::Record(key) => records.push(to_read_record(key, item)?),
-            ItemKey::OldRows(_) => old_rows = item.map(to_old_rows).transpose()?.unwrap_or_default(),
-            ItemKey::Wallet => wallet = Some(item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?),
-            // Plans do not contain repairs.
-            ItemKey::Repair(..) => {}
+        match target {
+            Target::Record(key) => refusal.records.push(to_read_record(key, item)?),
+            Target::OldRows => refusal.old_rows = item.map(to_old_rows).transpose()?.unwrap_or_default(),
+            Target::Order => refusal.orders.extend(item.map(to_order).transpose()?),
+            Target::Wallet => {
+                refusal.wallet = Some(item.map_or_else(|| Ok(StoredWallet::default()), to_wallet)?);
+            }
         }
     }
-    Ok(Commit::Refused { wallet, records, old_rows })
+    Ok(Commit::Refused(refusal))
 }
 
 impl From<BuildError> for StoreError {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    Allocation, Charge, CreditSum, Credits, Entry, GenerationId, Grant, LedgerError, OrderNo, Pack, Reason,
-    RefundResult, Summary, Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
+    Allocation, Charge, CreditSum, Credits, Entry, GenerationId, GrantRecord, LedgerError, Metadata, OrderNo,
+    Pack, Reason, RefundResult, Summary, Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
 };
 
 #[derive(Serialize)]
@@ -19,14 +19,16 @@ pub(super) struct GrantAnswer<'a> {
     order_no: Option<&'a OrderNo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expired_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: &'a Metadata,
     created_at: Timestamp,
     balance: Credits,
     replayed: bool,
 }
 
 impl<'a> GrantAnswer<'a> {
-    pub(super) fn new(user: &'a UserId, outcome: &'a WriteOutcome<Grant>) -> Self {
-        let grant = &outcome.record;
+    pub(super) fn new(user: &'a UserId, outcome: &'a WriteOutcome<GrantRecord>) -> Self {
+        let GrantRecord { grant, metadata } = &outcome.record;
         GrantAnswer {
             trans_no: grant.trans_no,
             user_uuid: user,
@@ -34,6 +36,7 @@ impl<'a> GrantAnswer<'a> {
             credits: grant.credits,
             order_no: grant.order_no.as_ref(),
             expired_at: grant.expired_at,
+            metadata,
             created_at: grant.trans_no.created_at(),
             balance: outcome.balance,
             replayed: outcome.replayed,
@@ -50,6 +53,8 @@ pub(super) struct ChargeAnswer<'a> {
     trans_type: String,
     credits: i64,
     allocations: Vec<AllocationView<'a>>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: &'a Metadata,
     created_at: Timestamp,
     balance: Credits,
     replayed: bool,
@@ -65,6 +70,7 @@ impl<'a> ChargeAnswer<'a> {
             trans_type: charge.trans_type.to_string(),
             credits: charge.credits.to_negative_i64(),
             allocations: charge.allocations.iter().map(AllocationView::new).collect(),
+            metadata: &charge.metadata,
             created_at: charge.trans_no.created_at(),
             balance: outcome.balance,
             replayed: outcome.replayed,
@@ -242,6 +248,8 @@ struct RecordView<'a> {
     voided_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     voided_reason: Option<&'a Reason>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: &'a Metadata,
 }
 
 impl<'a> From<&'a Entry> for RecordView<'a> {
@@ -260,6 +268,7 @@ impl<'a> From<&'a Entry> for RecordView<'a> {
             is_voided: entry.void.is_some(),
             voided_at: entry.void.as_ref().map(|(at, _)| *at),
             voided_reason: entry.void.as_ref().map(|(_, reason)| reason),
+            metadata: &entry.metadata,
         }
     }
 }
@@ -277,6 +286,7 @@ impl<'a> From<&'a Charge> for RecordView<'a> {
             is_voided: charge.void.is_some(),
             voided_at: charge.void.as_ref().map(|void| void.at),
             voided_reason: charge.void.as_ref().map(|void| &void.reason),
+            metadata: &charge.metadata,
         }
     }
 }

@@ -2,8 +2,9 @@
 //! the value.
 
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::domain::{ChargeType, Credits, GrantType, Id, Reason, Timestamp, TransType};
+use crate::domain::{ChargeType, Credits, GrantType, Id, Metadata, Reason, Timestamp, TransNo, TransType};
 
 type Parsed<T> = Result<T, &'static str>;
 
@@ -20,6 +21,16 @@ pub(super) fn reason(value: &Value) -> Parsed<Reason> {
 
 pub(super) fn credits(value: &Value) -> Parsed<Credits> {
     value.as_u64().and_then(Credits::requested).ok_or("must be a whole number from 1 to 1000000000000")
+}
+
+pub(super) fn metadata(value: &Value) -> Parsed<Metadata> {
+    let member = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    let members: Option<Vec<_>> = value.as_object().and_then(|members| members.iter().map(member).collect());
+    members.ok_or("must be an object of strings without repeated names")?.try_into()
+}
+
+pub(super) fn trans_no(value: &Value) -> Parsed<TransNo> {
+    text(value)?.parse::<Uuid>().ok().and_then(|uuid| uuid.try_into().ok()).ok_or("must be a UUID version 7")
 }
 
 pub(super) fn timestamp(value: &Value) -> Parsed<Timestamp> {

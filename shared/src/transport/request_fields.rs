@@ -7,7 +7,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Value, error::Category, value::RawValue};
+use serde_json::{Map, Value, error::Category, value::RawValue};
 
 use super::{
     error::RequestError,
@@ -39,7 +39,7 @@ impl RequestFields {
         let body = if body.is_empty() { b"{}" } else { body };
         let Object(pairs) = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
         let mut request = RequestFields::default();
-        pairs.into_iter().for_each(|(name, value)| request.add(name, value));
+        pairs.into_iter().for_each(|(name, value)| request.add(name, parse_value(value)));
         Ok(request)
     }
 
@@ -194,31 +194,53 @@ fn shortened(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).collect()
 }
 
-/// Parses the value of a field. No field is a list or an object, so these are not parsed:
-/// serde_json would read some objects as the number or text in them. They, and invalid
-/// values such as a lone surrogate, become an empty list, which every field rejects.
+/// Parses the value of a field: a scalar, or an object or list of scalars. Anything else, such
+/// as a lone surrogate, a repeated name or a deeper list, becomes an empty list, which every
+/// field rejects.
+fn parse_value(json: &RawValue) -> Value {
+    match json.get().as_bytes().first() {
+        Some(b'{') => serde_json::from_str(json.get()).ok().and_then(parse_members),
+        Some(b'[') => serde_json::from_str(json.get())
+            .ok()
+            .map(|elements: Vec<&RawValue>| elements.into_iter().map(parse_scalar).collect()),
+        _ => Some(parse_scalar(json)),
+    }
+    .unwrap_or_else(invalid)
+}
+
+fn parse_members(Object(pairs): Object<'_>) -> Option<Value> {
+    let count = pairs.len();
+    let members: Map<_, _> = pairs.iter().map(|(name, value)| (name.clone(), parse_scalar(value))).collect();
+    (members.len() == count).then_some(Value::Object(members))
+}
+
+/// serde_json would read some objects as the number or text in them, so these are not parsed.
 fn parse_scalar(json: &RawValue) -> Value {
     let text = Some(json.get()).filter(|text| !text.starts_with(['{', '[']));
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| Value::Array(Vec::new()))
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(invalid)
+}
+
+fn invalid() -> Value {
+    Value::Array(Vec::new())
 }
 
 /// A JSON object with repeated fields.
-struct Object(Vec<(String, Value)>);
+struct Object<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<'de>, D::Error> {
         struct ObjectVisitor;
         impl<'de> Visitor<'de> for ObjectVisitor {
-            type Value = Object;
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    pairs.push((name, parse_scalar(value)));
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
                 }
                 Ok(Object(pairs))
             }

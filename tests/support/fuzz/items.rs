@@ -1,8 +1,8 @@
 use scrip::{
     domain::{
-        Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRequest, GrantType,
-        InvocationId, LedgerError, Plan, Record, RecordChange, RecordKey, RecordLookup, Summary, Timestamp,
-        TransType, Void, Wallet,
+        Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRecord, GrantRequest,
+        GrantType, InvocationId, LedgerError, Metadata, Plan, Record, RecordChange, RecordKey, RecordLookup,
+        Summary, Timestamp, TransType, Void, Wallet,
     },
     store::{Commit, IndexEdge, RequestToken, StoreError, StoredItem, Transaction, UnknownAttributes},
     transport::functions::FUNCTIONS,
@@ -107,13 +107,13 @@ fn read_from_failures(harness: &Harness, place: &ItemName) -> (Option<Wallet>, O
         invocation: InvocationId::new(Uuid::nil()),
     });
     let first = Wallet { version: Some(now()), ..Wallet::default() };
-    let wallet = match place.read(send(harness, &Plan { wallet: Some(first), changes: Vec::new() })) {
-        Some(Commit::Refused { wallet, .. }) => wallet.map(|stored| stored.wallet),
+    let wallet = match place.read(send(harness, &Plan { wallet: Some(first), ..Plan::default() })) {
+        Some(Commit::Refused(refusal)) => refusal.wallet.map(|stored| stored.wallet),
         other => other.map(|commit| panic!("{commit:?}")),
     };
     let changes = vec![RecordChange::Create(key, fence)];
-    let record = match place.read(send(harness, &Plan { wallet: None, changes })) {
-        Some(Commit::Refused { mut records, .. }) => records.pop().and_then(|read| read.record),
+    let record = match place.read(send(harness, &Plan { changes, ..Plan::default() })) {
+        Some(Commit::Refused(mut refusal)) => refusal.records.pop().and_then(|read| read.record),
         other => other.map(|commit| panic!("{commit:?}")),
     };
     (wallet, record)
@@ -122,14 +122,15 @@ fn read_from_failures(harness: &Harness, place: &ItemName) -> (Option<Wallet>, O
 /// Commits a plan for a user without a wallet.
 fn send(harness: &Harness, plan: &Plan) -> Result<Commit, StoreError> {
     let (user, unknown) = (id("u"), UnknownAttributes::default());
-    let transaction = Transaction { user: &user, version: None, unknown: &unknown, plan };
+    let transaction = Transaction { user: &user, from: &Wallet::default(), unknown: &unknown, plan };
     harness.wait(harness.store.commit(&transaction, RequestToken::new(Uuid::nil())))
 }
 
 fn check_entry(entry: Entry, record: Option<&Record>) {
     let is_charge = matches!(entry.trans_type, TransType::Charge(_));
     assert!(entry.void.is_none() || is_charge, "a grant is void: {entry:?}");
-    let entry = Entry { order_no: None, generation: None, expired_at: None, ..entry };
+    let entry =
+        Entry { order_no: None, generation: None, expired_at: None, metadata: Metadata::default(), ..entry };
     let shown = record.and_then(entry_of);
     assert!(shown.is_none_or(|shown| shown == entry), "{entry:?} is not {record:?}");
 }
@@ -137,7 +138,9 @@ fn check_entry(entry: Entry, record: Option<&Record>) {
 /// What the timeline shows of a record, without what no record must have.
 fn entry_of(record: &Record) -> Option<Entry> {
     let (trans_no, trans_type, credits, void) = match record {
-        Record::Grant(grant) => (grant.trans_no, grant.trans_type.clone(), grant.credits, None),
+        Record::Grant(GrantRecord { grant, .. }) => {
+            (grant.trans_no, grant.trans_type.clone(), grant.credits, None)
+        }
         Record::Charge(charge) => {
             let trans_type = TransType::Charge(charge.trans_type.clone());
             (charge.trans_no, trans_type, charge.credits, charge.void.as_ref())
@@ -145,7 +148,16 @@ fn entry_of(record: &Record) -> Option<Entry> {
         Record::Fence(_) => return None,
     };
     let void = void.map(|void| (void.at, void.reason.clone()));
-    Some(Entry { trans_no, trans_type, credits, order_no: None, generation: None, expired_at: None, void })
+    Some(Entry {
+        trans_no,
+        trans_type,
+        credits,
+        order_no: None,
+        generation: None,
+        expired_at: None,
+        metadata: Metadata::default(),
+        void,
+    })
 }
 
 /// The text that names an item in errors.
@@ -171,9 +183,9 @@ impl ItemName {
 
 fn check_record(harness: &Harness, item: &Value, record: Record) {
     let (credits, is_voided) = match &record {
-        Record::Grant(grant) => {
-            check_grant(grant);
-            (grant.credits.to_string(), false)
+        Record::Grant(record) => {
+            check_grant(&record.grant);
+            (record.grant.credits.to_string(), false)
         }
         Record::Charge(charge) => {
             check_charge(charge);
@@ -209,7 +221,7 @@ fn check_grant(grant: &Grant) {
 /// What the table holds after this record was put.
 fn rewritten(harness: &Harness, key: &RecordKey, record: Record) -> Value {
     harness.reset(Vec::new());
-    commit(harness, &Plan { wallet: None, changes: vec![RecordChange::Create(key.clone(), record)] });
+    commit(harness, &Plan { changes: vec![RecordChange::Create(key.clone(), record)], ..Plan::default() });
     harness.take_writes().pop().expect("an action")["Put"]["Item"].take()
 }
 
@@ -217,7 +229,7 @@ fn check_wallet(harness: &Harness, wallet: &Wallet) {
     assert_eq!(wallet.validate(), Ok(()));
     wallet.packs.iter().for_each(|pack| check_grant(&pack.grant));
     harness.reset(Vec::new());
-    commit(harness, &Plan { wallet: Some(wallet.clone()), changes: Vec::new() });
+    commit(harness, &Plan { wallet: Some(wallet.clone()), ..Plan::default() });
     let read = check_written_wallets(harness);
     assert_eq!(read.as_slice(), std::slice::from_ref(wallet), "a wallet is not what was written");
     drop(Summary::lifetime(wallet, now()));
@@ -254,6 +266,7 @@ fn check_rules(wallet: &Wallet) {
         order_no: None,
         expired_at: None,
         key: None,
+        metadata: Metadata::default(),
     };
     let charge = ChargeRequest {
         user: id("u"),
@@ -262,6 +275,7 @@ fn check_rules(wallet: &Wallet) {
         generation: None,
         order_no: None,
         key: None,
+        metadata: Metadata::default(),
     };
     let granted = wallet.grant(&grant, invocation_id, now).map(|(next, _)| next);
     let charged = wallet.charge(&charge, invocation_id, now).map(|(next, _)| next);
@@ -289,7 +303,7 @@ fn check_written_wallets(harness: &Harness) -> Vec<Wallet> {
         let values = update["ExpressionAttributeValues"].as_object().expect("values");
         let values =
             values.iter().map(|(name, value)| (name.trim_start_matches(':').to_owned(), value.clone()));
-        harness.reset_to_any_key(values.collect());
+        harness.reset_to_any_key(values.chain([("sk".to_owned(), update["Key"]["sk"].clone())]).collect());
         harness.wait(harness.store.wallet(&id("u"))).expect("a wallet that was written can be read").wallet
     };
     wallets.map(read).collect()

@@ -5,7 +5,9 @@
 //! amounts, because it is as of a later moment, grants nothing.
 
 use scrip::{
-    domain::{Credits, GrantRequest, GrantType, LedgerError, Record, RecordKey, Timestamp},
+    domain::{
+        Credits, GrantRecord, GrantRequest, GrantType, LedgerError, Metadata, Record, RecordKey, Timestamp,
+    },
     ledger::Ledger,
     store::StoredItem,
 };
@@ -59,6 +61,7 @@ pub(super) async fn compensate(
             order_no: None,
             expired_at,
             key: key(expired_at).try_into().ok(),
+            metadata: Metadata::default(),
         };
         match ledger.execute(&request, &invocation(ledger)).await {
             Ok(grant) if grant.replayed => {}
@@ -77,16 +80,17 @@ pub(super) async fn compensate(
 
 /// The grants of earlier runs among a user's items, in the order of expiry.
 pub(super) fn granted_before(items: &[StoredItem]) -> Vec<Part> {
-    let mut parts: Vec<_> =
-        items
-            .iter()
-            .filter_map(|item| match item {
-                StoredItem::Record {
-                    key: RecordKey::KeyedGrant(key), record: Record::Grant(grant), ..
-                } if is_compensation(&key.to_string()) => Some((grant.expired_at, grant.credits)),
-                _ => None,
-            })
-            .collect();
+    let mut parts: Vec<_> = items
+        .iter()
+        .filter_map(|item| match item {
+            StoredItem::Record {
+                key: RecordKey::KeyedGrant(key),
+                record: Record::Grant(GrantRecord { grant, .. }),
+                ..
+            } if is_compensation(&key.to_string()) => Some((grant.expired_at, grant.credits)),
+            _ => None,
+        })
+        .collect();
     parts.sort_by_key(|(expired_at, _)| (expired_at.is_none(), *expired_at));
     parts
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use scrip::domain::{Record, Timestamp};
+use scrip::domain::{GrantRecord, Record, Timestamp};
 use serde::Serialize;
 
 use super::{Compensation, ImportState, UserOutcome};
@@ -80,7 +80,9 @@ impl Report {
         }
         for planned in &user_plan.records {
             let (trans_type, credits) = match &planned.record {
-                Record::Grant(grant) => (grant.trans_type.to_string(), i128::from(grant.credits.as_u64())),
+                Record::Grant(GrantRecord { grant, .. }) => {
+                    (grant.trans_type.to_string(), i128::from(grant.credits.as_u64()))
+                }
                 Record::Charge(charge) => {
                     let live = if charge.void.is_none() { charge.credits.to_negative_i64() } else { 0 };
                     (charge.trans_type.to_string(), i128::from(live))

@@ -16,8 +16,8 @@ mod shortfall;
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
-    Charge, CreditSum, Credits, GenerationId, Grant, GrantType, InvocationId, Pack, Reason, Record,
-    RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
+    Charge, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType, InvocationId, Metadata, Pack,
+    Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
 };
 use uuid::Uuid;
 
@@ -132,6 +132,7 @@ impl Planner<'_> {
                 credits: row.credits,
                 generation,
                 order_no,
+                metadata: Metadata::default(),
                 allocations,
                 extra: Vec::new(),
                 live: row.credits,
@@ -185,7 +186,7 @@ impl Planner<'_> {
                 order_no: order_no.clone(),
                 expired_at: row.old.expired_at,
             };
-            records.push(PlannedRecord { key, record: Record::Grant(grant), rows: vec![row.old.id] });
+            records.push(PlannedRecord { key, record: Record::Grant(grant.into()), rows: vec![row.old.id] });
         }
         records
     }
@@ -265,12 +266,12 @@ fn charge_class(generation: Option<&GenerationId>, has_order: bool) -> RowClass 
 }
 
 fn grant_of(planned: &PlannedRecord) -> Option<Grant> {
-    if let Record::Grant(grant) = &planned.record { Some(grant.clone()) } else { None }
+    if let Record::Grant(GrantRecord { grant, .. }) = &planned.record { Some(grant.clone()) } else { None }
 }
 
 fn trans_no_of(record: &Record) -> Option<TransNo> {
     match record {
-        Record::Grant(grant) => Some(grant.trans_no),
+        Record::Grant(GrantRecord { grant, .. }) => Some(grant.trans_no),
         Record::Charge(charge) => Some(charge.trans_no),
         Record::Fence(_) => None,
     }
@@ -283,7 +284,7 @@ fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>,
     let mut wallet = Wallet { version, packs, ..Wallet::default() };
     for planned in records {
         let (trans_type, credits, is_voided) = match &planned.record {
-            Record::Grant(grant) => (grant.trans_type.clone(), grant.credits, false),
+            Record::Grant(GrantRecord { grant, .. }) => (grant.trans_type.clone(), grant.credits, false),
             Record::Charge(charge) => {
                 (TransType::Charge(charge.trans_type.clone()), charge.credits, charge.void.is_some())
             }

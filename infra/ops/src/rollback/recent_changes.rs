@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Timestamp, TransType, UserId, Void};
+use scrip::domain::{
+    Allocation, Charge, Grant, GrantRecord, Record, RecordKey, Timestamp, TransType, UserId, Void,
+};
 
 use serde::Serialize;
 
@@ -75,7 +77,7 @@ pub(super) fn change_rows(
     is_migrated: bool,
 ) -> Vec<ChangeRow> {
     let (creation, void) = match record {
-        Record::Grant(grant) => (Some(grant_event(grant)), None),
+        Record::Grant(GrantRecord { grant, .. }) => (Some(grant_event(grant)), None),
         Record::Charge(charge) => {
             let void = charge.void.as_ref().filter(|void| !is_void_of_old_rows(void));
             (Some(charge_event(charge)), void.map(|void| refund_event(charge, void)))

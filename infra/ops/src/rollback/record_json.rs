@@ -1,16 +1,26 @@
 //! Writes records as JSON, for the values without a column in the old table.
 
-use scrip::domain::{Allocation, Charge, Grant, Record, RecordKey, Void};
+use scrip::domain::{Allocation, Charge, Grant, GrantRecord, Metadata, Record, RecordKey, Void};
 use serde_json::{Value, json};
 
 /// A record with its key.
 pub(super) fn record_json(key: &RecordKey, record: &Record) -> Value {
     let (kind, content) = match record {
-        Record::Grant(grant) => ("grant", grant_json(grant)),
-        Record::Charge(charge) => ("charge", charge_json(charge)),
+        Record::Grant(GrantRecord { grant, metadata }) => {
+            ("grant", with_metadata(grant_json(grant), metadata))
+        }
+        Record::Charge(charge) => ("charge", with_metadata(charge_json(charge), &charge.metadata)),
         Record::Fence(void) => ("fence", void_json(void)),
     };
     json!({ "key": key_json(key), kind: content })
+}
+
+/// Adds the metadata, if the record has any.
+fn with_metadata(mut record: Value, metadata: &Metadata) -> Value {
+    if !metadata.is_empty() {
+        record["metadata"] = json!(metadata);
+    }
+    record
 }
 
 fn key_json(key: &RecordKey) -> Value {

@@ -4,9 +4,9 @@ use super::WalletRebuild;
 use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet, discrepancy::is_ahead};
 
 impl WalletRebuild {
-    /// The wallet that the records give. Its version is later than all records, and later
-    /// than that of the wallet `from` which it replaces, unless that one is ahead of the
-    /// clock. The records must have no discrepancies.
+    /// The wallet that the records give, which do not show a block. Its version is later than
+    /// all records, and later than that of the wallet `from` which it replaces, unless that one
+    /// is ahead of the clock. The records must have no discrepancies.
     ///
     /// # Errors
     /// `LimitExceeded` if the records exceed a limit of a wallet, `Internal` if charges took
@@ -21,6 +21,7 @@ impl WalletRebuild {
             totals: self.totals.clone(),
             has_keyed_charges: self.has_keyed_charges,
             fences: self.fences,
+            is_blocked: false,
         };
         wallet.normalized(now)
     }

@@ -3,7 +3,8 @@
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
     Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, IdempotencyKey, InvocationId,
-    LedgerError, LedgerLimit, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Wallet,
+    LedgerError, LedgerLimit, Metadata, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId,
+    Wallet,
 };
 
 /// A request of `decrease`.
@@ -21,6 +22,8 @@ pub struct ChargeRequest {
     pub order_no: Option<OrderNo>,
     /// The idempotency key.
     pub key: Option<IdempotencyKey>,
+    /// The caller's own fields.
+    pub metadata: Metadata,
 }
 
 impl ChargeRequest {
@@ -79,7 +82,7 @@ impl Command for ChargeRequest {
             None => match view.wallet().charge(self, view.invocation, now) {
                 Ok((wallet, charge)) => {
                     let changes = vec![RecordChange::Create(key, Record::Charge(charge))];
-                    Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
+                    Ok(Step::Commit(Plan { wallet: Some(wallet), changes, ..Plan::default() }))
                 }
                 Err(error) => reject_or_reread(error, &key, view),
             },
@@ -119,6 +122,7 @@ impl Wallet {
             credits: required,
             generation: request.generation.clone(),
             order_no: request.order_no.clone(),
+            metadata: request.metadata.clone(),
             allocations: wallet.allocate(required, at),
             extra: Vec::new(),
             live: required,

@@ -2,8 +2,8 @@
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
-    Credits, Grant, GrantType, IdempotencyKey, InvocationId, LedgerError, LedgerLimit, OrderNo, Record,
-    RecordKey, Timestamp, TransNo, UserId, Wallet,
+    Credits, Grant, GrantRecord, GrantType, IdempotencyKey, InvocationId, LedgerError, LedgerLimit, Metadata,
+    Order, OrderChange, OrderNo, Record, RecordKey, Timestamp, TransNo, UserId, Wallet,
 };
 
 /// The difference of two expiries from which they are of different grants, in milliseconds.
@@ -24,6 +24,8 @@ pub struct GrantRequest {
     pub expired_at: Option<Timestamp>,
     /// The idempotency key.
     pub key: Option<IdempotencyKey>,
+    /// The caller's own fields.
+    pub metadata: Metadata,
 }
 
 impl GrantRequest {
@@ -66,7 +68,7 @@ impl GrantRequest {
 }
 
 impl Command for GrantRequest {
-    type Answer = WriteOutcome<Grant>;
+    type Answer = WriteOutcome<GrantRecord>;
 
     fn user(&self) -> &UserId {
         &self.user
@@ -81,25 +83,57 @@ impl Command for GrantRequest {
         match view.record(&key) {
             // The balance in a response must not be older than the record in it.
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
-            Some(Record::Grant(grant)) => self.compare(grant).map(|()| Step::Done),
+            Some(Record::Grant(record)) => self.compare(&record.grant).map(|()| Step::Done),
             Some(_) => Err(LedgerError::Internal("the key of a grant contains another record".to_owned())),
-            None => match view.wallet().grant(self, view.invocation, now) {
-                Ok((wallet, grant)) => {
-                    let changes = vec![RecordChange::Create(key, Record::Grant(grant))];
-                    Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
+            None => match self.order(view) {
+                Some(order) if order.user != self.user => {
+                    Err(LedgerError::IdempotencyConflict("The order was granted to another user."))
                 }
-                Err(error) => reject_or_reread(error, &key, view),
+                Some(_) if view.is_snapshot_of([&key]) => {
+                    Err(LedgerError::Internal("the order has a user and no grant".to_owned()))
+                }
+                // The grant was committed with the order, and is not visible yet.
+                Some(_) => Ok(Step::Read(ReadRequest::Snapshot(vec![key]))),
+                None => self.plan(key, view, now),
             },
         }
     }
 
-    fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<Grant>, LedgerError> {
+    fn answer(&self, mut view: View, now: Timestamp) -> Result<WriteOutcome<GrantRecord>, LedgerError> {
         let key = self.record_key(&view);
         let Some(Record::Grant(record)) = view.take(&key) else {
             return Err(LedgerError::Internal("the view has no grant after it was written".to_owned()));
         };
-        let replayed = !record.trans_no.is_from(view.invocation);
+        let replayed = !record.grant.trans_no.is_from(view.invocation);
         Ok(WriteOutcome { record, balance: view.wallet().balance(now), replayed })
+    }
+}
+
+impl GrantRequest {
+    /// The paid order, if the last refusal returned it.
+    fn order<'a>(&self, view: &'a View) -> Option<&'a Order> {
+        view.order(self.paid_order()?)
+    }
+
+    fn paid_order(&self) -> Option<&OrderNo> {
+        self.order_no.as_ref().filter(|_| self.trans_type == GrantType::OrderPay)
+    }
+
+    fn plan(&self, key: RecordKey, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
+        let (wallet, grant) = match view.wallet().grant(self, view.invocation, now) {
+            Ok(planned) => planned,
+            Err(error) => return reject_or_reread(error, &key, view),
+        };
+        let record = GrantRecord { grant, metadata: self.metadata.clone() };
+        let order = |order_no: &OrderNo| OrderChange {
+            order_no: order_no.clone(),
+            order: Order { user: self.user.clone() },
+        };
+        Ok(Step::Commit(Plan {
+            wallet: Some(wallet),
+            changes: vec![RecordChange::Create(key, Record::Grant(record))],
+            orders: self.paid_order().map(order).into_iter().collect(),
+        }))
     }
 }
 
@@ -126,8 +160,12 @@ impl Wallet {
         if !grant.is_usable(at) {
             return Err(LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned()));
         }
-        if wallet.usable(at).count() >= Wallet::GRANTED_PACKS_MAX || wallet.packs.len() >= Wallet::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(LedgerLimit::Packs));
+        let (packs_max, limit) = match request.trans_type {
+            GrantType::OrderPay => (Wallet::PAID_PACKS_MAX, LedgerLimit::PaidPacks),
+            GrantType::NewUser | GrantType::SystemAdd => (Wallet::GIFT_PACKS_MAX, LedgerLimit::GiftPacks),
+        };
+        if wallet.usable(at).count() >= packs_max || wallet.packs.len() >= Wallet::PACKS_MAX {
+            return Err(LedgerError::LimitExceeded(limit));
         }
         wallet.apply(grant.effects(), at)?;
         wallet.total_granted()?;

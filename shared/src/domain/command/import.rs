@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, TransactionLimits, View};
-use crate::domain::{LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
+use crate::domain::{LedgerError, Order, OrderChange, Record, RecordKey, Timestamp, UserId, Wallet};
 
 /// The size of an allocation in an item, at most, in bytes. Names and keys are not counted,
 /// so a plan uses a quarter of the bytes of a transaction.
@@ -57,7 +57,7 @@ impl Command for ImportedHistory {
         ReadRequest::Wallet
     }
 
-    /// Writes the wallet with the last records, so that the user has no credits before the
+    /// Replaces the wallet of a blocked user, and writes it with the last records, so that the user has no credits before the
     /// history is complete. A repeat completes an import that stopped.
     ///
     /// Rows are written with their records. Where rows were found and a record of theirs was
@@ -65,7 +65,7 @@ impl Command for ImportedHistory {
     /// a contradiction.
     fn next(&self, view: &View, _: Timestamp) -> Result<Step, LedgerError> {
         let records = self.next_records(view);
-        if view.wallet().version.is_some() || has_conflict(records, view) {
+        if !view.wallet().is_before_history() || self.has_conflict(records, view) {
             return Ok(Step::Done);
         }
         let missing: Vec<_> =
@@ -86,11 +86,12 @@ impl Command for ImportedHistory {
         Ok(Step::Commit(Plan {
             wallet: is_last.then(|| self.wallet.clone()),
             changes: part.iter().map(change).collect(),
+            orders: part.iter().filter_map(|imported| self.order_of(imported)).collect(),
         }))
     }
 
     fn answer(&self, view: View, _: Timestamp) -> Result<ImportOutcome, LedgerError> {
-        Ok(if has_conflict(&self.records, &view) || *view.wallet() != self.wallet {
+        Ok(if self.has_conflict(&self.records, &view) || *view.wallet() != self.wallet {
             ImportOutcome::Conflict
         } else if view.has_committed() {
             ImportOutcome::Written
@@ -101,7 +102,7 @@ impl Command for ImportedHistory {
 }
 
 impl ImportedHistory {
-    /// The most records of one transaction: it also writes their rows and the wallet.
+    /// The most records and orders of one transaction: it also writes the rows and the wallet.
     pub const PART_RECORDS_MAX: usize = 98;
 
     /// The most bytes of rows of one transaction, which are in one item, unless a single
@@ -121,28 +122,39 @@ impl ImportedHistory {
         let end = self.records.len().min(written + ImportedHistory::PART_RECORDS_MAX);
         &self.records[begin.min(end)..end]
     }
-}
 
-/// Whether the view has another record, or one of other rows, at the key of one of these.
-fn has_conflict(records: &[ImportedRecord], view: &View) -> bool {
-    let differs = |imported: &ImportedRecord| {
-        view.record(&imported.key).is_some_and(|record| *record != imported.record)
-            || view.old_rows(&imported.key).is_some_and(|found| *found != imported.rows)
-    };
-    records.iter().any(differs)
+    /// Whether the view has another record, or one of other rows, at the key of one of these,
+    /// or an order of another user.
+    fn has_conflict(&self, records: &[ImportedRecord], view: &View) -> bool {
+        let differs = |imported: &ImportedRecord| {
+            let order = self.order_of(imported).and_then(|change| view.order(&change.order_no));
+            view.record(&imported.key).is_some_and(|record| *record != imported.record)
+                || view.old_rows(&imported.key).is_some_and(|found| *found != imported.rows)
+                || order.is_some_and(|order| order.user != self.user)
+        };
+        records.iter().any(differs)
+    }
+
+    /// The order that a grant was paid by.
+    fn order_of(&self, imported: &ImportedRecord) -> Option<OrderChange> {
+        let RecordKey::OrderGrant(order_no) = &imported.key else { return None };
+        Some(OrderChange { order_no: order_no.clone(), order: Order { user: self.user.clone() } })
+    }
 }
 
 /// The number of these records that fit into one transaction, but at least one of them.
 fn records_per_transaction(missing: &[&ImportedRecord], limits: TransactionLimits) -> usize {
-    let (mut rows, mut allocations) = (0, 0);
+    let (mut rows, mut allocations, mut items) = (0, 0, 0);
+    let records_max = ImportedHistory::PART_RECORDS_MAX.min(limits.records);
     let fits = |imported: &&&ImportedRecord| {
         rows += imported.rows.len();
+        items += 1 + usize::from(matches!(imported.key, RecordKey::OrderGrant(_)));
         if let Record::Charge(charge) = &imported.record {
             allocations += charge.allocations.len();
         }
-        rows <= ImportedHistory::OLD_ROWS_BYTES_MAX
+        items <= records_max
+            && rows <= ImportedHistory::OLD_ROWS_BYTES_MAX
             && rows + ALLOCATION_BYTES * allocations <= ImportedHistory::part_bytes(limits)
     };
-    let records = ImportedHistory::PART_RECORDS_MAX.min(limits.records);
-    missing.iter().take(records).take_while(fits).count().max(1).min(missing.len())
+    missing.iter().take_while(fits).count().max(1).min(missing.len())
 }

@@ -1,19 +1,21 @@
 //! Commands: the requests that move credits, one file each. A command decides by a [`View`];
 //! `ledger::execute` reads, commits and retries for all of them.
 
+mod block;
 mod charge;
 mod grant;
 mod import;
 mod refund;
 mod view;
 
+pub use block::{Block, Unblock};
 pub use charge::ChargeRequest;
 pub use grant::GrantRequest;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};
 pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RestoredCredits, VoidedCharge};
 pub use view::{RecordLookup, TransactionLimits, View};
 
-use super::{Credits, GenerationId, LedgerError, Record, RecordKey, Timestamp, UserId, Wallet};
+use super::{Credits, GenerationId, LedgerError, OrderChange, Record, RecordKey, Timestamp, UserId, Wallet};
 
 /// A request that moves credits.
 ///
@@ -31,6 +33,7 @@ use super::{Credits, GenerationId, LedgerError, Record, RecordKey, Timestamp, Us
 ///     generation: Some("session-1".to_owned().try_into()?),
 ///     order_no: None,
 ///     key: None,
+///     metadata: Default::default(),
 /// };
 /// let id = InvocationId::new(Uuid::from_u128(1));
 /// let view = View::new(id, id, TransactionLimits { records: 99, bytes: 1_000_000 });
@@ -92,12 +95,14 @@ pub enum ReadRequest {
 }
 
 /// The changes of one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The next wallet; absent if the wallet does not change.
     pub wallet: Option<Wallet>,
     /// The changes of records.
     pub changes: Vec<RecordChange>,
+    /// The orders that it creates.
+    pub orders: Vec<OrderChange>,
 }
 
 /// The change of one record.

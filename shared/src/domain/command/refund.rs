@@ -25,6 +25,9 @@ pub struct RefundRequest {
     pub generation: GenerationId,
     /// The idempotency key of one charge; all charges of the generation if absent.
     pub key: Option<IdempotencyKey>,
+    /// The identity of the one charge to refund. Other charges of the generation, such as
+    /// those of later attempts, remain.
+    pub trans_no: Option<TransNo>,
     /// The reason, which the voided charges store.
     pub reason: Reason,
 }
@@ -113,6 +116,8 @@ impl Command for Refund<'_> {
     /// The request addresses one key if it has an idempotency key, or if the wallet has no
     /// keyed charges. Otherwise the charges of the generation are queried after the wallet
     /// was read. The query is complete if only this refund has changed the wallet since.
+    /// A request that names a charge by `trans_no` leaves no fence: the charge exists, or
+    /// existed, and a fence would reject another attempt.
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let is_session = self.request.key.is_none() && view.wallet().has_keyed_charges;
         if view.records().any(|(_, record)| view.is_wallet_older_than(record)) {
@@ -124,23 +129,27 @@ impl Command for Refund<'_> {
         if is_session && !view.is_generation_queried() {
             return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
         }
-        if view.charges().any(|(_, charge, _)| charge.void.is_none()) {
+        if self.charges(view).any(|(_, charge, _)| charge.void.is_none()) {
             return self.void(view, now);
         }
         if is_session && !view.is_generation_complete() {
             return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
         }
-        if view.charges().next().is_some() || view.record(&self.record_key()).is_some() {
+        if self.charges(view).next().is_some() {
             return Ok(Step::Done);
         }
-        self.fence(view, now)
+        match (self.request.trans_no, view.record(&self.record_key())) {
+            (Some(_), _) => Err(LedgerError::ChargeNotFound),
+            (None, Some(_)) => Ok(Step::Done),
+            (None, None) => self.fence(view, now),
+        }
     }
 
     fn answer(&self, view: View, now: Timestamp) -> Result<RefundResult, LedgerError> {
         let mut voided = BTreeMap::new();
         let mut returned = RestoredCredits::default();
         let mut has_voided = false;
-        for (_, charge, _) in view.charges() {
+        for (_, charge, _) in self.charges(&view) {
             let Some(void) = &charge.void else { continue };
             if void.invocation == view.invocation {
                 has_voided = true;
@@ -178,9 +187,16 @@ impl Refund<'_> {
         RecordKey::Charge { generation: Some(self.request.generation.clone()), key: self.request.key.clone() }
     }
 
+    /// The loaded charges that the request addresses.
+    fn charges<'a>(&self, view: &'a View) -> impl Iterator<Item = (&'a RecordKey, &'a Charge, usize)> {
+        let trans_no = self.request.trans_no;
+        view.charges()
+            .filter(move |(_, charge, _)| trans_no.is_none_or(|trans_no| trans_no == charge.trans_no))
+    }
+
     /// Plans the void of the oldest live charges that fit into one transaction.
     fn void(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let mut live: Vec<_> = view.charges().filter(|(_, charge, _)| charge.void.is_none()).collect();
+        let mut live: Vec<_> = self.charges(view).filter(|(_, charge, _)| charge.void.is_none()).collect();
         live.sort_by_key(|(_, charge, _)| charge.trans_no);
         let group = &live[..charges_per_transaction(&live, view)];
         if group.len() < live.len() && view.own_changes().next().is_none() {
@@ -204,7 +220,11 @@ impl Refund<'_> {
         let change = |(key, charge, _): &(&RecordKey, &Charge, usize)| {
             RecordChange::Void((*key).clone(), Record::Charge(voided(charge)))
         };
-        Ok(Step::Commit(Plan { wallet: Some(wallet), changes: group.iter().map(change).collect() }))
+        Ok(Step::Commit(Plan {
+            wallet: Some(wallet),
+            changes: group.iter().map(change).collect(),
+            ..Plan::default()
+        }))
     }
 
     /// Plans a fence at the key of a charge that has not arrived.
@@ -214,7 +234,7 @@ impl Refund<'_> {
         let fence =
             Record::Fence(Void { at, reason: self.request.reason.clone(), invocation: view.invocation });
         let changes = vec![RecordChange::Create(self.record_key(), fence)];
-        Ok(Step::Commit(Plan { wallet: Some(wallet), changes }))
+        Ok(Step::Commit(Plan { wallet: Some(wallet), changes, ..Plan::default() }))
     }
 }
 

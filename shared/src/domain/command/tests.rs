@@ -88,7 +88,8 @@ fn describe(step: Result<Step, LedgerError>) -> String {
 
 #[track_caller]
 fn check_refund(key: Option<&str>, view: &View, expected: &str) {
-    let request = RefundRequest { user: None, generation: id("g"), key: key.map(id), reason: reason() };
+    let request =
+        RefundRequest { user: None, generation: id("g"), key: key.map(id), trans_no: None, reason: reason() };
     let (user, refund) = (id("u"), request);
     let refund = Refund { user: &user, request: &refund };
     assert_eq!(describe(refund.next(view, at(0))), expected);
@@ -144,7 +145,7 @@ fn refund_is_complete_if_only_itself_changed_the_wallet() {
     let (after, voided_charges) = voided(&wallet, &charges, OWN);
     let changes =
         voided_charges.into_iter().map(|(key, charge)| RecordChange::Void(key, Record::Charge(charge)));
-    view.set_committed(Plan { wallet: Some(after), changes: changes.collect() });
+    view.set_committed(Plan { wallet: Some(after), changes: changes.collect(), ..Plan::default() });
     check_refund(None, &view, "done");
 }
 
@@ -248,7 +249,7 @@ fn grant_at_the_key_is_compared_with_the_request() {
         let mut view = a_view();
         view.set_wallet(wallet);
         let key = request.identity().unwrap();
-        view.set_record(RecordLookup { key, record: Some(Record::Grant(grant)), bytes: 500 });
+        view.set_record(RecordLookup { key, record: Some(Record::Grant(grant.into())), bytes: 500 });
         assert_eq!(describe(request.next(&view, at(0))), "done");
         let more = GrantRequest { credits: credits(6), ..request };
         assert_eq!(describe(more.next(&view, at(0))), expected);

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{OldRows, Plan, RecordChange};
-use crate::domain::{Change, ChangeOrigin, Charge, InvocationId, Record, RecordKey, Timestamp, Wallet};
+use crate::domain::{
+    Change, ChangeOrigin, Charge, InvocationId, Order, OrderNo, Record, RecordKey, Timestamp, Wallet,
+};
 
 /// The state of a user, as one invocation has read or committed it.
 ///
@@ -33,6 +35,8 @@ pub struct View {
     records: BTreeMap<RecordKey, LoadedRecord>,
     /// The old rows that the last refusal of an import returned.
     old_rows: OldRows,
+    /// The orders that refusals returned.
+    orders: BTreeMap<OrderNo, Order>,
     /// The wallet's version up to which the records of a generation are complete.
     complete_up_to: Option<Option<Timestamp>>,
     /// Whether the last change of the view was a snapshot. The records of the snapshot are
@@ -80,6 +84,7 @@ impl View {
             wallet: Wallet::default(),
             records: BTreeMap::new(),
             old_rows: OldRows::new(),
+            orders: BTreeMap::new(),
             complete_up_to: None,
             is_snapshot: false,
             has_committed: false,
@@ -104,6 +109,11 @@ impl View {
     /// The old rows of a record, if the last refusal of an import returned them.
     pub fn old_rows(&self, key: &RecordKey) -> Option<&String> {
         self.old_rows.get(key)
+    }
+
+    /// An order, if a refusal returned it.
+    pub fn order(&self, order_no: &OrderNo) -> Option<&Order> {
+        self.orders.get(order_no)
     }
 
     /// Takes the loaded record at a key.
@@ -172,6 +182,12 @@ impl View {
     pub fn set_old_rows(&mut self, rows: OldRows) {
         self.is_snapshot = false;
         self.old_rows = rows;
+    }
+
+    /// Adds an order that a refusal returned.
+    pub fn set_order(&mut self, order_no: OrderNo, order: Order) {
+        self.is_snapshot = false;
+        self.orders.insert(order_no, order);
     }
 
     /// All the charges of the generation as complete. They were read after the wallet.

@@ -4,7 +4,7 @@ use std::iter::once;
 
 use super::{Change, ChangeOrigin, Effect, Grant};
 use crate::domain::{
-    ChargeType, Credits, GenerationId, InvocationId, OrderNo, Reason, Timestamp, TransNo, TransType,
+    ChargeType, Credits, GenerationId, InvocationId, Metadata, OrderNo, Reason, Timestamp, TransNo, TransType,
 };
 
 /// The record of a charge.
@@ -23,6 +23,8 @@ pub struct Charge {
     pub generation: Option<GenerationId>,
     /// The order of the request.
     pub order_no: Option<OrderNo>,
+    /// The caller's own fields.
+    pub metadata: Metadata,
     /// The origin of `credits`, in spending order. It never changes, because replays return
     /// it.
     pub allocations: Vec<Allocation>,

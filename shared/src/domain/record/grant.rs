@@ -1,9 +1,25 @@
 //! Grants, which add packs.
 
 use super::{Change, ChangeOrigin, Effect};
-use crate::domain::{Credits, OrderNo, Timestamp, TransNo, TransType};
+use crate::domain::{Credits, Metadata, OrderNo, Timestamp, TransNo, TransType};
 
-/// The record of a grant, which is also the origin of a pack.
+/// The record of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantRecord {
+    /// The grant.
+    pub grant: Grant,
+    /// The caller's own fields.
+    pub metadata: Metadata,
+}
+
+impl From<Grant> for GrantRecord {
+    /// The record of a grant without metadata.
+    fn from(grant: Grant) -> GrantRecord {
+        GrantRecord { grant, metadata: Metadata::default() }
+    }
+}
+
+/// A grant: the origin of a pack. Every allocation contains a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The identity, with the creation time.

@@ -6,7 +6,7 @@ mod grant;
 
 pub use charge::{Allocation, Charge, Void};
 pub use effect::{Change, ChangeOrigin, Effect};
-pub use grant::Grant;
+pub use grant::{Grant, GrantRecord};
 
 use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransType};
 
@@ -14,7 +14,7 @@ use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderN
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// Credits that were added.
-    Grant(Grant),
+    Grant(GrantRecord),
     /// Credits that were taken.
     Charge(Charge),
     /// A refund without a charge. It rejects a charge that arrives later.
@@ -25,7 +25,7 @@ impl Record {
     /// The changes of the wallet, oldest first.
     pub fn changes(&self) -> Vec<Change<'_>> {
         match self {
-            Record::Grant(grant) => grant.changes(),
+            Record::Grant(record) => record.grant.changes(),
             Record::Charge(charge) => charge.changes(),
             Record::Fence(fence) => {
                 vec![Change {
@@ -40,7 +40,7 @@ impl Record {
     /// The version of the wallet after the last change.
     pub fn changed_at(&self) -> Timestamp {
         match self {
-            Record::Grant(grant) => grant.trans_no.created_at(),
+            Record::Grant(record) => record.grant.trans_no.created_at(),
             Record::Charge(Charge { void: Some(void), .. }) | Record::Fence(void) => void.at,
             Record::Charge(charge) => charge.trans_no.created_at(),
         }
@@ -49,13 +49,14 @@ impl Record {
     /// The entry of the timeline; `None` for a fence.
     pub fn entry(&self) -> Option<Entry> {
         match self.clone() {
-            Record::Grant(Grant { trans_no, trans_type, credits, order_no, expired_at }) => Some(Entry {
-                trans_no,
-                trans_type,
-                credits,
-                order_no,
+            Record::Grant(GrantRecord { grant, metadata }) => Some(Entry {
+                trans_no: grant.trans_no,
+                trans_type: grant.trans_type,
+                credits: grant.credits,
+                order_no: grant.order_no,
                 generation: None,
-                expired_at,
+                expired_at: grant.expired_at,
+                metadata,
                 void: None,
             }),
             Record::Charge(charge) => Some(Entry {
@@ -65,6 +66,7 @@ impl Record {
                 order_no: charge.order_no,
                 generation: charge.generation,
                 expired_at: None,
+                metadata: charge.metadata,
                 void: charge.void.map(|void| (void.at, void.reason)),
             }),
             Record::Fence(_) => None,
@@ -100,14 +102,15 @@ pub enum RecordKey {
 impl RecordKey {
     /// Whether the content of a record matches this key.
     pub fn matches(&self, record: &Record) -> bool {
-        let is_type = |grant: &Grant, grant_type: GrantType| grant.trans_type == grant_type.into();
+        let is_type =
+            |record: &GrantRecord, grant_type: GrantType| record.grant.trans_type == grant_type.into();
         match (self, record) {
-            (RecordKey::OrderGrant(order_no), Record::Grant(grant)) => {
-                is_type(grant, GrantType::OrderPay) && grant.order_no.as_ref() == Some(order_no)
+            (RecordKey::OrderGrant(order_no), Record::Grant(record)) => {
+                is_type(record, GrantType::OrderPay) && record.grant.order_no.as_ref() == Some(order_no)
             }
-            (RecordKey::NewUserGrant, Record::Grant(grant)) => is_type(grant, GrantType::NewUser),
-            (RecordKey::KeyedGrant(_) | RecordKey::UnkeyedGrant(_), Record::Grant(grant)) => {
-                is_type(grant, GrantType::SystemAdd)
+            (RecordKey::NewUserGrant, Record::Grant(record)) => is_type(record, GrantType::NewUser),
+            (RecordKey::KeyedGrant(_) | RecordKey::UnkeyedGrant(_), Record::Grant(record)) => {
+                is_type(record, GrantType::SystemAdd)
             }
             (RecordKey::MigratedGrant(_), Record::Grant(_))
             | (RecordKey::Charge { .. }, Record::Fence(_)) => true,

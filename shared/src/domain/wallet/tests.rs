@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Charge, ChargeRequest, ChargeType, GrantRequest, Id, InvocationId, RestoredCredits};
+use crate::domain::{
+    Charge, ChargeRequest, ChargeType, GrantRequest, Id, InvocationId, Metadata, RestoredCredits,
+};
 
 /// A grant: its credits, which also identify the pack in these tests, and its expiry.
 type GrantSpec = (u64, Option<i64>);
@@ -34,6 +36,7 @@ pub(in crate::domain) fn a_grant((amount, expired_at): GrantSpec) -> GrantReques
         order_no: None,
         expired_at: expired_at.map(at),
         key: None,
+        metadata: Metadata::default(),
     }
 }
 
@@ -45,6 +48,7 @@ pub(in crate::domain) fn a_charge(amount: u64) -> ChargeRequest {
         generation: None,
         order_no: None,
         key: None,
+        metadata: Metadata::default(),
     }
 }
 
@@ -234,7 +238,7 @@ fn wallet_accepts_500_granted_packs_and_1050_after_refunds() {
         let granted = wallet.grant(&a_grant((1, NEVER)), invocation_id(), at(now)).map(|_| ());
         assert_eq!(
             granted,
-            if is_valid { Ok(()) } else { Err(LedgerError::LimitExceeded(LedgerLimit::Packs)) },
+            if is_valid { Ok(()) } else { Err(LedgerError::LimitExceeded(LedgerLimit::GiftPacks)) },
             "{now}"
         );
     }

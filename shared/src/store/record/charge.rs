@@ -6,7 +6,7 @@ use super::{
         key::{self, Item},
         names,
     },
-    put_void, take_void,
+    non_empty, put_void, take_void,
 };
 use crate::domain::{Allocation, Charge, TransNo, UserId, Void};
 
@@ -34,6 +34,7 @@ pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attribute
         .put_optional(names::GENERATION, charge.generation.as_ref())
         .put_optional(names::USER_TRANS, user_trans.as_ref())
         .put_optional(names::ORDER_NO, charge.order_no.as_ref())
+        .put_optional(names::METADATA, non_empty(&charge.metadata))
         .put(names::ALLOCATIONS, &charge.allocations);
     put_void(item, charge.void.as_ref())
 }
@@ -48,6 +49,7 @@ pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, D
         credits,
         generation: item.take_optional(names::GENERATION)?,
         order_no: item.take_optional(names::ORDER_NO)?,
+        metadata: item.take_optional(names::METADATA)?.unwrap_or_default(),
         allocations: item.take_required(names::ALLOCATIONS)?,
         extra: Vec::new(),
         live: credits,

@@ -29,6 +29,7 @@ pub(in crate::store) fn to_entry(item: Item) -> Result<Entry, StoreError> {
             order_no: item.take_optional(names::ORDER_NO)?,
             generation: item.take_optional(names::GENERATION)?,
             expired_at: item.take_optional(names::EXPIRED_AT)?,
+            metadata: item.take_optional(names::METADATA)?.unwrap_or_default(),
             void,
         })
     })

@@ -4,28 +4,32 @@ use super::super::{
     attribute::{Attributes, DecodeError},
     names,
 };
-use crate::domain::{Grant, TransType};
+use super::non_empty;
+use crate::domain::{Grant, GrantRecord, TransType};
 
-pub(super) fn put(item: Attributes, grant: &Grant) -> Attributes {
+pub(super) fn put(item: Attributes, record: &GrantRecord) -> Attributes {
+    let grant = &record.grant;
     item.put(names::TRANS_NO, &grant.trans_no)
         .put(names::TRANS_TYPE, &grant.trans_type)
         .put(names::CREDITS, &grant.credits)
         .put_optional(names::ORDER_NO, grant.order_no.as_ref())
         .put_optional(names::EXPIRED_AT, grant.expired_at.as_ref())
+        .put_optional(names::METADATA, non_empty(&record.metadata))
         .put(names::IS_VOIDED, &false)
 }
 
-pub(super) fn take(item: &mut Attributes) -> Result<Grant, DecodeError> {
+pub(super) fn take(item: &mut Attributes) -> Result<GrantRecord, DecodeError> {
     if item.take_required(names::IS_VOIDED)? {
         return Err("a grant with a void mark".to_owned());
     }
-    Ok(Grant {
+    let grant = Grant {
         trans_no: item.take_required(names::TRANS_NO)?,
         trans_type: granted_for(item.take_required(names::TRANS_TYPE)?)?,
         credits: item.take_required(names::CREDITS)?,
         order_no: item.take_optional(names::ORDER_NO)?,
         expired_at: item.take_optional(names::EXPIRED_AT)?,
-    })
+    };
+    Ok(GrantRecord { grant, metadata: item.take_optional(names::METADATA)?.unwrap_or_default() })
 }
 
 /// Accepts the types of grants; a charge's type is an error.

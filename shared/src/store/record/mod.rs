@@ -13,7 +13,7 @@ use super::{
     key::{Item, ItemKey},
     names,
 };
-use crate::domain::{Charge, Record, RecordKey, UserId, Void};
+use crate::domain::{Charge, Metadata, Record, RecordKey, UserId, Void};
 
 pub(super) use charge::{MARK_VOID, void_values};
 pub(super) use entry::to_entry;
@@ -23,7 +23,7 @@ pub(super) use pack::{PACK_BYTES_MAX, pack_attributes, to_pack};
 pub fn from_record(user: &UserId, record: &Record) -> Item {
     let item = Attributes::with_capacity(14);
     let item = match record {
-        Record::Grant(grant) => grant::put(item, grant),
+        Record::Grant(record) => grant::put(item, record),
         Record::Charge(charge) => charge::put(item, user, charge),
         Record::Fence(fence) => put_void(item.put(names::CREDITS, &0_i64), Some(fence)),
     };
@@ -63,6 +63,11 @@ pub(super) fn to_charge(item: Item) -> Result<Charge, StoreError> {
         Record::Charge(charge) => Ok(charge),
         Record::Grant(_) | Record::Fence(_) => Err(corrupt(&location, "not a charge")),
     }
+}
+
+/// Metadata without members is not stored.
+fn non_empty(metadata: &Metadata) -> Option<&Metadata> {
+    Some(metadata).filter(|metadata| !metadata.is_empty())
 }
 
 fn take_fence(item: &mut Attributes) -> Result<Void, DecodeError> {

@@ -43,6 +43,7 @@ fn parse(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
         fields.merge_key_header();
     }
     let key = fields.optional("idempotency_key", field::id);
+    let metadata = fields.optional("metadata", field::metadata).unwrap_or_default();
     let request = || {
         Some(ChargeRequest {
             user: user?,
@@ -51,6 +52,7 @@ fn parse(mut fields: RequestFields) -> Result<ChargeRequest, RequestError> {
             generation,
             order_no,
             key,
+            metadata,
         })
     };
     fields.into_request(request())

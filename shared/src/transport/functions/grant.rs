@@ -47,6 +47,7 @@ fn parse(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
         fields.merge_key_header();
     }
     let key = fields.optional("idempotency_key", field::id);
+    let metadata = fields.optional("metadata", field::metadata).unwrap_or_default();
     let request = || {
         Some(GrantRequest {
             user: user?,
@@ -55,6 +56,7 @@ fn parse(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
             order_no,
             expired_at,
             key,
+            metadata,
         })
     };
     fields.into_request(request())

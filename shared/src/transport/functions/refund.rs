@@ -35,6 +35,7 @@ fn parse(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
     let generation = fields.required("generation_uuid", field::id);
     let reason = fields.required("reason", field::reason);
     let key = fields.optional("idempotency_key", field::id);
-    let request = || Some(RefundRequest { user, generation: generation?, key, reason: reason? });
+    let trans_no = fields.optional("trans_no", field::trans_no);
+    let request = || Some(RefundRequest { user, generation: generation?, key, trans_no, reason: reason? });
     fields.into_request(request())
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     callback::{GenerationResult, GenerationStatus, TaskToken},
-    domain::{GenerationId, IdempotencyKey, LedgerError, Reason, RefundRequest, Timestamp, UserId},
+    domain::{GenerationId, IdempotencyKey, LedgerError, Reason, RefundRequest, Timestamp, TransNo, UserId},
     invocation_metrics,
     ledger::Invocation,
     transport::{
@@ -57,6 +57,8 @@ struct CallbackTarget {
     generation: GenerationId,
     #[serde(rename = "idempotency_key", skip_serializing_if = "Option::is_none")]
     key: Option<IdempotencyKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trans_no: Option<TransNo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_token: Option<TaskToken>,
 }
@@ -140,8 +142,9 @@ fn take_token_target(mut fields: RequestFields) -> Result<CallbackTarget, Reques
 fn take_target(fields: &mut RequestFields, user: Option<UserId>) -> Option<CallbackTarget> {
     let generation = fields.required("generation_uuid", field::id);
     let key = fields.optional("idempotency_key", field::id);
+    let trans_no = fields.optional("trans_no", field::trans_no);
     let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
-    Some(CallbackTarget { user, generation: generation?, key, task_token })
+    Some(CallbackTarget { user, generation: generation?, key, trans_no, task_token })
 }
 
 /// Refunds a failed generation before it resumes the execution. If the execution cannot be
@@ -153,7 +156,7 @@ async fn report(
     error: Option<String>,
     invocation: &Invocation,
 ) -> Result<Answer, RequestError> {
-    let CallbackTarget { user, generation, key, task_token } = target;
+    let CallbackTarget { user, generation, key, trans_no, task_token } = target;
     invocation_metrics::set_subject(None, Some(&generation));
     let status = GenerationStatus::parse(status);
     let mut outcome = None;
@@ -165,7 +168,8 @@ async fn report(
         }
         GenerationStatus::Succeeded => GenerationResult::Succeeded,
         GenerationStatus::Failed => {
-            let refund = RefundRequest { user, generation: generation.clone(), key, reason: reason.clone() };
+            let refund =
+                RefundRequest { user, generation: generation.clone(), key, trans_no, reason: reason.clone() };
             outcome = Some(refund_generation(app, &refund, invocation).await?);
             GenerationResult::Failed(&reason)
         }

@@ -91,6 +91,23 @@ async fn minted_token_refunds_its_generation_once() {
     assert_eq!(post(&ledger, token, "", r#"{"status":"failed"}"#).await.status, 401);
 }
 
+/// The late failure of an earlier attempt does not touch the next one.
+#[tokio::test]
+async fn token_with_a_trans_no_refunds_that_charge_alone() {
+    let ledger = ledger().await;
+    let first = ledger.charge("u", 1, "twice", Some("try-1")).await.unwrap()["trans_no"].clone();
+    ledger.refund(Some("u"), "twice", None).await.unwrap();
+    ledger.charge("u", 1, "twice", Some("try-2")).await.unwrap();
+    let mint =
+        json!({ "operation": "mint", "user_uuid": "u", "generation_uuid": "twice", "trans_no": first });
+    let minted = ledger.invoke(WEBHOOK, mint).await.unwrap();
+    for _ in 0..2 {
+        let answer = post(&ledger, minted["token"].as_str().unwrap(), "status=failed", "").await;
+        assert_eq!(answer.body["outcome"], "already_voided");
+    }
+    assert_eq!(ledger.sound_balance("u").await, 5);
+}
+
 #[tokio::test]
 async fn mint_validates_its_fields_and_has_no_route() {
     let ledger = ledger().await;

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
 };
 
@@ -28,6 +29,7 @@ impl Engine {
             None => (Database::memory().map_err(|error| error.to_string())?, None),
         };
         let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let address = from_this_machine(address);
         let (stop, stopped) = oneshot::channel();
         let until_stopped = async move { stopped.await.unwrap_or(()) };
         Ok(Engine {
@@ -46,6 +48,16 @@ impl Engine {
         let _ = self.stop.send(());
         let _ = self.server.await;
     }
+}
+
+/// The address by which this machine reaches a listener.
+pub(crate) fn from_this_machine(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(_) if address.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(_) if address.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn open(folder: &Path) -> Result<(Database, File), String> {

@@ -17,6 +17,7 @@ use crate::{
     console::Console,
     http_api::{HttpApi, gateway_error},
     metrics::Metrics,
+    test_clock::TestClock,
 };
 
 /// Maximum payload of an HTTP API (API Gateway quotas).
@@ -31,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     /// Served at `/`.
     pub(crate) console: Console,
+    /// Served at `/test/clock`, if tests may move the clock.
+    pub(crate) test_clock: Option<TestClock>,
 }
 
 /// Serves until `signal` completes, then gives pending requests up to `grace_period` to end.
@@ -77,7 +80,12 @@ async fn invoke(
     if let Some(response) = gateway.console.answer(&parts, peer).await {
         return response;
     }
-    let response = gateway.api.answer(&parts, &body).await;
+    let response = match &gateway.test_clock {
+        Some(clock) if (parts.method.as_str(), parts.uri.path()) == ("POST", "/test/clock") => {
+            clock.answer(&body)
+        }
+        _ => gateway.api.answer(&parts, &body).await,
+    };
     if parts.method != Method::GET {
         gateway.console.notify_change();
     }

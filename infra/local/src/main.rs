@@ -1,5 +1,5 @@
-//! The whole stack in one process on loopback: the HTTP API, the functions and an embedded
-//! DynamoDB engine.
+//! The whole stack in one process: the HTTP API, the functions and an embedded DynamoDB
+//! engine.
 
 mod authorizer;
 mod console;
@@ -9,8 +9,15 @@ mod http_api;
 mod metrics;
 mod options;
 mod server_timing;
+mod test_clock;
 
-use std::{io::Write, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Parser;
 use scrip::{
@@ -28,9 +35,19 @@ use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt::layer, prelude::*};
 
 use crate::{
-    authorizer::Authorizer, console::Console, engine::Engine, gateway::Gateway, http_api::HttpApi,
-    metrics::Metrics, options::Options,
+    authorizer::Authorizer,
+    console::Console,
+    engine::{Engine, from_this_machine},
+    gateway::Gateway,
+    http_api::HttpApi,
+    metrics::Metrics,
+    options::Options,
+    test_clock::TestClock,
 };
+
+/// A wallet whose version is more than an hour ahead of the clock is not changed.
+const FUTURE_WARNING: &str = "warning: --test-clock moves stored wallets into the future; after a restart they reject \
+    changes until the clock has reached them; use --memory";
 
 /// Time for pending requests to end after a signal.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(5);
@@ -51,12 +68,13 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<(), String> {
-    let listener = bind(options.port, "--port").await?;
+    let listener = bind(options.host, options.port, "--port").await?;
     let (engine, connection, location) = match options.dynamodb_endpoint {
         Some(endpoint) => (None, Connection::to(endpoint.clone()), format!("{endpoint} (external)")),
         None => {
             let storage = (!options.memory).then_some(options.data_dir.as_path());
-            let engine = Engine::start(bind(options.dynamodb_port, "--dynamodb-port").await?, storage)?;
+            let listener = bind(options.host, options.dynamodb_port, "--dynamodb-port").await?;
+            let engine = Engine::start(listener, storage)?;
             let location = format!("{}, {}", engine.endpoint, engine.storage);
             let connection = embedded(engine.endpoint.clone());
             (Some(engine), connection, location)
@@ -65,7 +83,9 @@ async fn serve(options: Options) -> Result<(), String> {
     let client = connection.client().await;
     let store = Store::new(client.clone(), TABLE);
     store.create_table().await.map_err(|error| table_error(&error, &location))?;
-    let ledger = Ledger::new(store, ClockAndRandom::system());
+    let test_clock = options.test_clock.then(TestClock::default);
+    let sources = test_clock.as_ref().map_or_else(ClockAndRandom::system, TestClock::sources);
+    let ledger = Ledger::new(store, sources);
     let authorizer = options.jwt_secret.as_deref().map(Authorizer::new);
     // Step Functions does not run here, so no execution waits for a call-back.
     let callbacks = Callbacks {
@@ -75,13 +95,19 @@ async fn serve(options: Options) -> Result<(), String> {
     let app = App::new(ledger).with_callbacks(callbacks).with_scope_prefix(options.scope_prefix);
     let app = Arc::new(if authorizer.is_none() { app.without_authentication() } else { app });
     let metrics = Metrics::start()?;
-    let port = port_of(&listener)?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
     let signal = shutdown_signal()?;
     // One write, whose error is ignored: a reader may close the pipe after the first line.
-    let _ = std::io::stdout().write_all(start_message(port, &location).as_bytes());
+    let _ = std::io::stdout().write_all(start_message(address, &location).as_bytes());
     let api = Arc::new(HttpApi { app, authorizer });
+    if !address.ip().is_loopback() {
+        eprintln!("{}", exposure(address, &api, engine.is_some()));
+    }
+    if test_clock.is_some() && !options.memory {
+        eprintln!("{FUTURE_WARNING}");
+    }
     let console = Console::new(api.clone(), client);
-    let gateway = Gateway { api, metrics: metrics.clone(), console };
+    let gateway = Gateway { api, metrics: metrics.clone(), console, test_clock };
     let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;
@@ -90,15 +116,11 @@ async fn serve(options: Options) -> Result<(), String> {
     result
 }
 
-async fn bind(port: u16, flag: &str) -> Result<TcpListener, String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    listener.map_err(|error| {
-        format!("cannot listen on 127.0.0.1:{port}: {error}; use {flag} to choose another port")
-    })
-}
-
-fn port_of(listener: &TcpListener) -> Result<u16, String> {
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+async fn bind(host: IpAddr, port: u16, flag: &str) -> Result<TcpListener, String> {
+    let address = SocketAddr::new(host, port);
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}; use {flag} to choose another port"))
 }
 
 fn embedded(endpoint: String) -> Connection {
@@ -113,16 +135,25 @@ fn table_error(error: &StoreError, location: &str) -> String {
     }
 }
 
-fn start_message(port: u16, location: &str) -> String {
+fn start_message(address: SocketAddr, location: &str) -> String {
+    let near = from_this_machine(address);
     format!(
-        r#"listening on http://127.0.0.1:{port}
+        r#"listening on http://{address}
 DynamoDB at {location}, table {TABLE}
-try: curl -s http://127.0.0.1:{port}/credits/grant \
+try: curl -s http://{near}/credits/grant \
        -d '{{"user_uuid":"u1","trans_type":"new_user","credits":100}}'
-console: http://127.0.0.1:{port}/
+console: http://{near}/
 Press Ctrl-C to stop.
 "#
     )
+}
+
+/// What other machines may do, for a stack that does not listen on loopback.
+fn exposure(address: SocketAddr, api: &HttpApi, has_engine: bool) -> String {
+    let callers =
+        if api.requires_token() { "every caller with a token" } else { "every caller, without a token" };
+    let engine = if has_engine { ", and the DynamoDB engine accepts every caller" } else { "" };
+    format!("warning: other machines reach {address}: the HTTP API accepts {callers}{engine}")
 }
 
 /// Completes on SIGINT or SIGTERM. The handlers are installed by this call, not by the first

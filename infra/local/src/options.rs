@@ -1,14 +1,20 @@
 //! The options of the command line.
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use clap::{Parser, builder::NonEmptyStringValueParser};
 use scrip::callback::{Secret, Tolerance};
 
-/// Run Scrip on this machine: the HTTP API and a DynamoDB-compatible engine, on loopback.
+/// Run Scrip on this machine: the HTTP API and a DynamoDB-compatible engine.
 #[derive(Debug, Parser)]
 #[command(name = "scrip-local", version)]
 pub(crate) struct Options {
+    /// Address of both ports. Any but a loopback address exposes them; it is for containers.
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) host: IpAddr,
     /// Port of the HTTP API. 0 selects a free port.
     #[arg(long, default_value_t = 9000)]
     pub(crate) port: u16,
@@ -40,6 +46,9 @@ pub(crate) struct Options {
     /// Accept call-backs whose signature is at most this old, in seconds, up to 86400.
     #[arg(long, value_name = "SECONDS", default_value = "300")]
     pub(crate) webhook_tolerance: Tolerance,
+    /// Let `POST /test/clock` move the clock of the service forward.
+    #[arg(long)]
+    pub(crate) test_clock: bool,
     /// Accept scopes that begin with this text, such as `scrip/`, besides those without it.
     #[arg(long, value_name = "PREFIX", default_value = "")]
     pub(crate) scope_prefix: String,

@@ -2,6 +2,12 @@
 
 use std::{fs, net::TcpListener};
 
+use rustix::process::Signal;
+
+use scrip::ledger::ClockAndRandom;
+use scrip_tests::callback_token;
+use serde_json::json;
+
 use crate::support::{Stack, charge, command, failed_start, text};
 
 /// A listener and its port.
@@ -55,6 +61,10 @@ fn invalid_flags_are_usage_errors() {
         &["--unknown"],
         &["--dynamodb-endpoint", ""],
         &["--webhook-secret", "short"],
+        &["--webhook-secret", "whsec_not-16-bytes"],
+        &["--webhook-tolerance", "0"],
+        &["--webhook-tolerance", "86401"],
+        &["--host", "everywhere"],
         &["--data-dir", ""],
         &["--memory", "--data-dir", "x"],
     ] {
@@ -102,6 +112,40 @@ fn health_endpoint_is_served() {
 }
 
 #[test]
+fn host_other_than_loopback_is_served_with_a_warning() {
+    for (flags, words) in [
+        (&["--memory", "--host", "127.0.0.1"][..], &[][..]),
+        (&["--memory", "--host", "0.0.0.0"], &["without a token", "DynamoDB engine accepts every caller"]),
+        (
+            &["--memory", "--host", "0.0.0.0", "--jwt-secret", "s"],
+            &["caller with a token", "DynamoDB engine"],
+        ),
+    ] {
+        let stack = Stack::start(flags);
+        let host = stack.url.strip_prefix("http://").and_then(|address| address.split(':').next());
+        assert_eq!(host, Some(flags[2]));
+        assert!(stack.engine.starts_with("http://127.0.0.1:"), "reached from this machine: {}", stack.engine);
+        assert_eq!(stack.client().send("GET", "/health", &[], b"").status, 200);
+        stack.signal(Signal::TERM);
+        let warning = stack.wait_for_exit().1;
+        assert!(words.iter().all(|word| warning.contains(word)), "{flags:?}: {warning}");
+        assert_eq!(warning.is_empty(), words.is_empty(), "{flags:?}: {warning}");
+    }
+}
+
+#[test]
+fn test_clock_with_a_stored_table_is_served_with_a_warning() {
+    for (flags, is_warned) in [(&["--test-clock"][..], true), (&["--test-clock", "--memory"], false)] {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = command(&[&["--port", "0", "--dynamodb-port", "0"], flags].concat());
+        command.current_dir(scratch.path());
+        let stack = Stack::run(command);
+        stack.signal(Signal::TERM);
+        assert_eq!(stack.wait_for_exit().1.contains("--memory"), is_warned, "{flags:?}");
+    }
+}
+
+#[test]
 fn embedded_engine_ignores_the_environment() {
     let nowhere = &*format!("http://127.0.0.1:{}", listening_port().1);
     for environment in [
@@ -139,4 +183,31 @@ fn callbacks_may_use_any_of_the_secrets() {
         }
         assert_eq!(client.balance("u"), 5);
     }
+}
+
+#[test]
+fn callbacks_may_be_as_old_as_the_tolerance() {
+    for (flags, status) in [(&[][..], 401), (&["--webhook-tolerance", "900"], 200)] {
+        let stack = Stack::start(&[&["--memory"], flags].concat());
+        let body = br#"{"generation_uuid":"g","status":"succeeded"}"#;
+        let signed_at = (ClockAndRandom::system().now)().plus_millis(-600_000);
+        let signature = scrip_tests::signature("local-webhook-secret", signed_at, body);
+        let answer =
+            stack.client().send("POST", "/webhooks/generation", &[("X-Signature", &signature)], body);
+        assert_eq!(answer.status, status, "{flags:?}: {answer:?}");
+    }
+}
+
+#[test]
+fn callbacks_may_have_a_token_in_their_path() {
+    let stack = Stack::start(&["--memory", "--jwt-secret", "no token of a caller is needed"]);
+    let content = r#"{"user_uuid":"u","generation_uuid":"g","exp":4102444800}"#;
+    let token = callback_token("local-webhook-secret", content);
+    let send = |token: &str| {
+        let path = format!("/webhooks/callback/{token}");
+        stack.client().send("POST", &path, &[], br#"{"task_status":"failed"}"#)
+    };
+    let answer = send(&token);
+    assert_eq!((answer.status, &answer.body["outcome"]), (200, &json!("fenced")));
+    assert_eq!(send(&token[1..]).status, 401);
 }

@@ -10,4 +10,5 @@ mod openapi;
 mod secrets;
 mod shutdown;
 mod support;
+mod test_clock;
 mod tokens;

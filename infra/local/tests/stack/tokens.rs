@@ -66,6 +66,17 @@ fn scopes_and_sub_decide_on_every_route() {
 }
 
 #[test]
+fn scopes_may_begin_with_the_prefix() {
+    for (flags, status) in [(&[][..], 403), (&["--scope-prefix", "scrip/"], 201)] {
+        let stack = Stack::start(&[&["--memory", "--jwt-secret", SECRET], flags].concat());
+        let token = valid_token(json!({ "scope": "scrip/credits:write" }));
+        let (method, path, body) = &routes()[0];
+        let headers = [("Authorization", &*format!("Bearer {token}"))];
+        assert_eq!(stack.client().send(method, path, &headers, body.as_bytes()).status, status, "{flags:?}");
+    }
+}
+
+#[test]
 fn invalid_tokens_are_rejected_on_every_route() {
     let stack = Stack::start(&["--memory", "--jwt-secret", SECRET]);
     let client = stack.client();

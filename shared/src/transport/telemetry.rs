@@ -48,7 +48,13 @@ pub fn describe() {
     );
     describe_counter!("credits_granted", Unit::Count, "Credits granted");
     describe_counter!("credits_charged", Unit::Count, "Credits charged");
-    describe_counter!("credits_voided", Unit::Count, "Credits returned by voids");
+    describe_counter!("credits_voided", Unit::Count, "Credits returned by voids, settlements and outputs");
+    describe_counter!("credits_owed", Unit::Count, "Credits of new debts");
+    describe_counter!(
+        "credits_late_success",
+        Unit::Count,
+        "Voided credits of generations that succeeded later"
+    );
     describe_counter!("refunds", Unit::Count, "Refunds, by outcome");
     describe_counter!("anomalies", Unit::Count, "Accepted events that may be mistakes, by kind");
     describe_histogram!("wallet_packs", Unit::Count, "Packs in the wallets read");
@@ -172,6 +178,8 @@ fn emit(handles: &MetricHandles, outcome: &InvocationOutcome<'_>, metrics: &Invo
             CreditFlow::Granted => "credits_granted",
             CreditFlow::Charged => "credits_charged",
             CreditFlow::Voided => "credits_voided",
+            CreditFlow::Owed => "credits_owed",
+            CreditFlow::LateSuccess => "credits_late_success",
         };
         counter!(name, "kind" => *kind).increment(credits.as_u64());
     }

@@ -18,6 +18,7 @@ mod faults;
 mod fuzz;
 mod grants;
 mod history;
+mod holds;
 mod limits;
 mod metadata;
 mod orders;

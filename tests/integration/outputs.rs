@@ -32,7 +32,7 @@ async fn each_output_is_refunded_once() {
         assert_eq!((&refund["outcome"], &refund["credits"]), (&json!(outcome), &json!(credits)), "{outputs}");
         assert_eq!((&refund["outputs"], &refund["balance"]), (&returned, &json!(balance)), "{outputs}");
         assert_eq!(refund["records"][0]["voided_at"], Value::Null, "{outputs}");
-        assert_eq!(ledger.sound_balance("u").await, balance);
+        assert_eq!(ledger.audited_balance("u").await, balance);
     }
     let record = &ledger.records("u").await[0];
     assert_eq!((&record["credits"], &record["outputs"]), (&json!(-20), &json!(4)));
@@ -40,7 +40,7 @@ async fn each_output_is_refunded_once() {
     let last = refund(&ledger, json!([1, 3])).await.unwrap();
     assert_eq!((&last["credits"], &last["outputs"]), (&json!(20), &json!([1, 2, 3, 4])));
     assert!(last["records"][0]["voided_at"].is_string(), "without outputs the charge is void");
-    assert_eq!(ledger.sound_balance("u").await, 60);
+    assert_eq!(ledger.audited_balance("u").await, 60);
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn refund_without_outputs_returns_the_rest() {
     assert_eq!(refund(&ledger, json!([3])).await.unwrap()["credits"], 4, "the parts are 3, 3 and 4");
     let rest = ledger.refund(Some("u"), "g", None).await.unwrap();
     assert_eq!((&rest["outcome"], &rest["credits"]), (&json!("voided"), &json!(6)));
-    assert_eq!(ledger.sound_balance("u").await, 60);
+    assert_eq!(ledger.audited_balance("u").await, 60);
     let late = refund(&ledger, json!([1])).await.unwrap();
     assert_eq!((&late["outcome"], &late["credits"]), (&json!("already_voided"), &json!(0)));
     assert_eq!(late["outputs"], json!([1, 2, 3]));
@@ -66,7 +66,7 @@ async fn more_outputs_than_credits() {
         let again = refund(&ledger, json!([output])).await.unwrap();
         assert_eq!((&again["outcome"], &again["credits"]), (&json!("already_voided"), &json!(0)), "{output}");
     }
-    assert_eq!(ledger.sound_balance("u").await, 60);
+    assert_eq!(ledger.audited_balance("u").await, 60);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn outputs_out_of_form_change_nothing() {
         assert_eq!(ledger.charge_with("u", 40, "g", fields.clone()).await.unwrap_err().0, code, "{fields}");
     }
     assert_eq!(ledger.charge_with("u", 40, "g", json!({ "outputs": 4 })).await.unwrap()["replayed"], true);
-    assert_eq!(ledger.sound_balance("u").await, 10);
+    assert_eq!(ledger.audited_balance("u").await, 10);
 }
 
 /// With keys in the session, `outputs` without a key still addresses the charge without one.
@@ -110,7 +110,7 @@ async fn outputs_address_the_charge_under_their_key() {
     let ledger = charged(40, 4).await;
     ledger.charge("u", 5, "g", Some("k")).await.unwrap();
     assert_eq!(refund(&ledger, json!([1])).await.unwrap()["credits"], 10);
-    assert_eq!(ledger.sound_balance("u").await, 25);
+    assert_eq!(ledger.audited_balance("u").await, 25);
 }
 
 /// A provider reports the end of each image.
@@ -122,9 +122,9 @@ async fn callbacks_refund_single_outputs() {
         [(json!(2), "voided", 30), (json!(2), "already_voided", 30), (json!(4), "voided", 40)]
     {
         assert_eq!(ledger.callback(report(output)).await.body["outcome"], outcome);
-        assert_eq!(ledger.sound_balance("u").await, balance);
+        assert_eq!(ledger.audited_balance("u").await, balance);
     }
     let result = ledger.callback(report(json!("https://cdn.example/image.png"))).await;
     assert_eq!(result.body["outcome"], "voided", "an `output` that is no number is the provider's");
-    assert_eq!(ledger.sound_balance("u").await, 60);
+    assert_eq!(ledger.audited_balance("u").await, 60);
 }

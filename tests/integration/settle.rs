@@ -57,12 +57,12 @@ async fn settlement_moves_the_difference() {
         assert_eq!(again["settled_at"], first["settled_at"]);
         let other = settle(&ledger, "g", cost + 1, json!({})).await.unwrap_err();
         assert_eq!(other.0, "IdempotencyConflict");
-        assert_eq!(ledger.sound_balance("u").await, balance);
+        assert_eq!(ledger.audited_balance("u").await, balance);
         let record = &ledger.records("u").await[0];
         assert_eq!((&record["credits"], &record["estimated"]), (&first["credits"], &json!(charge)));
         let refund = ledger.refund(Some("u"), "g", None).await.unwrap();
         assert_fields(&refund, json!({ "outcome": "voided", "credits": cost }));
-        assert_eq!(ledger.sound_balance("u").await, packs.iter().sum::<u64>(), "a void returns the cost");
+        assert_eq!(ledger.audited_balance("u").await, packs.iter().sum::<u64>(), "a void returns the cost");
     }
 }
 
@@ -78,7 +78,7 @@ async fn settlement_returns_what_was_taken_last() {
     let settled = settle(&ledger, "g", 3, json!({})).await.unwrap();
     assert_fields(&settled, json!({ "returned": 5, "expired": 7, "balance": 10 }));
     assert_eq!(settled["allocations"].as_array().unwrap().len(), 1);
-    assert_eq!(ledger.sound_balance("u").await, 10);
+    assert_eq!(ledger.audited_balance("u").await, 10);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn overage_follows_the_policy() {
             (Err((code, _)), Err(expected)) => assert_eq!(code, expected, "{fields}"),
             _ => panic!("{fields}: {outcome:?}"),
         }
-        assert_eq!(ledger.sound_balance("u").await, balance, "{fields}");
+        assert_eq!(ledger.audited_balance("u").await, balance, "{fields}");
         if outcome.is_err() {
             settle(&ledger, "g", 9, json!({})).await.expect("a rejection leaves the charge open");
         }
@@ -126,7 +126,7 @@ async fn settlement_needs_a_live_charge_without_outputs() {
     assert_eq!(settle(&ledger, "fenced", 5, json!({})).await.unwrap_err().0, "GenerationVoided");
     ledger.charge_with("u", 4, "images", json!({ "outputs": 4 })).await.unwrap();
     assert_eq!(settle(&ledger, "images", 4, json!({})).await.unwrap_err().0, "InvalidRequest");
-    assert_eq!(ledger.sound_balance("u").await, 16);
+    assert_eq!(ledger.audited_balance("u").await, 16);
 }
 
 /// A charge of 10 for 15: the grants that follow repay its debt of 5 before anything else.
@@ -145,16 +145,16 @@ async fn grants_repay_the_oldest_debt_first() {
     let granted = ledger.grant("u", 3, None).await;
     assert_fields(&granted, json!({ "repaid": 3, "balance": 0 }));
     assert_fields(&ledger.balance("u").await, json!({ "balance": 0, "debt": 2, "packs": [] }));
-    assert_eq!(ledger.sound_balance("u").await, 0);
+    assert_eq!(ledger.audited_balance("u").await, 0);
     let granted = ledger.grant("u", 30, None).await;
     assert_fields(&granted, json!({ "repaid": 2, "balance": 28 }));
-    assert_eq!(ledger.sound_balance("u").await, 28);
+    assert_eq!(ledger.audited_balance("u").await, 28);
     let settled = settle(&ledger, "g", 15, json!({})).await.unwrap();
     assert_fields(&settled, json!({ "outcome": "already_settled", "debt_added": 5, "taken": 2, "debt": 0 }));
     assert_eq!(settled["allocations"].as_array().unwrap().len(), 4, "10, 3 and 2 of three packs");
     let refund = ledger.refund(Some("u"), "g", None).await.unwrap();
     assert_fields(&refund, json!({ "credits": 15, "restored": 15 }));
-    assert_eq!(ledger.sound_balance("u").await, 43);
+    assert_eq!(ledger.audited_balance("u").await, 43);
 }
 
 /// What one charge returns repays another's debt; its void cancels what it still owes.
@@ -170,12 +170,12 @@ async fn returned_credits_repay_debts_and_a_void_cancels_its_own() {
     assert_fields(&ledger.balance("u").await, json!({ "balance": 0, "debt": 7 }));
     let settled = settle(&ledger, "a", 5, json!({})).await.unwrap();
     assert_fields(&settled, json!({ "returned": 5, "repaid": 5, "balance": 0, "debt": 2 }));
-    assert_eq!(ledger.sound_balance("u").await, 0);
+    assert_eq!(ledger.audited_balance("u").await, 0);
     let refund = ledger.refund(Some("u"), "c", None).await.unwrap();
     assert_fields(&refund, json!({ "credits": 6, "balance": 6 }));
     assert_eq!(refund["repaid"], Value::Null, "its own debt is cancelled, not repaid");
     assert_eq!(ledger.balance("u").await["debt"], 0);
-    assert_eq!(ledger.sound_balance("u").await, 6);
+    assert_eq!(ledger.audited_balance("u").await, 6);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn fifty_one_debts_are_too_many_and_one_grant_repays_fifty() {
     let granted = ledger.grant("u", 60, None).await;
     assert_fields(&granted, json!({ "repaid": 50, "balance": 10 }));
     settle(&ledger, "g50", 2, json!({ "overage": "debt" })).await.unwrap();
-    assert_eq!(ledger.sound_balance("u").await, 9);
+    assert_eq!(ledger.audited_balance("u").await, 9);
 }
 
 /// The response of the transaction is lost; the same call finds its own settlement.
@@ -203,5 +203,5 @@ async fn settlement_whose_response_is_lost_is_a_first_answer() {
     ledger.http_client.fail_writes([Fault::ResponseAndTokenLost]);
     let settled = settle(&ledger, "g", 10, json!({})).await.unwrap();
     assert_fields(&settled, json!({ "outcome": "settled", "returned": 30, "replayed": false }));
-    assert_eq!(ledger.sound_balance("u").await, 90);
+    assert_eq!(ledger.audited_balance("u").await, 90);
 }

@@ -195,7 +195,10 @@ fn check_record(harness: &Harness, item: &Value, record: Record) {
     assert_eq!(item["is_voided"]["BOOL"], is_voided, "another void mark than the item's: {item}");
     let key = match &record {
         Record::Grant(_) => RecordKey::NewUserGrant,
-        Record::Charge(_) | Record::Fence(_) => RecordKey::Charge { generation: None, key: None },
+        Record::Charge(charge) => {
+            charge.record_key().unwrap_or(RecordKey::UnkeyedCharge(InvocationId::new(Uuid::nil())))
+        }
+        Record::Fence(_) => RecordKey::Charge { generation: None, key: None },
     };
     let written = rewritten(harness, &key, record.clone());
     harness.reset_to_any_key(written);

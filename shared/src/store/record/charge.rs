@@ -40,7 +40,7 @@ pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attribute
 
 fn put_second_format(item: Attributes, charge: &Charge) -> Attributes {
     let settled = charge.settled();
-    let returned: Vec<_> = charge.returned_outputs().into_iter().map(ReturnedOutput).collect();
+    let returned: Vec<_> = charge.adjustments.iter().flat_map(returned_outputs).collect();
     item.put(names::FORMAT, &format::SECOND)
         .put(names::CHANGED_AT, &charge.changed_at())
         .put_optional(names::OUTPUTS, charge.outputs.as_ref())
@@ -140,11 +140,10 @@ pub(in crate::store) fn adjust(version: ChargeVersion, adjustment: &Adjustment) 
             expression += ", live = :cost, settled_at = :at REMOVE hold_shard";
             values.put(":cost", &settlement.cost())
         }
-        AdjustmentKind::Returned { outputs, .. } => {
+        AdjustmentKind::Returned { .. } => {
             expression +=
                 ", returned_outputs = list_append(if_not_exists(returned_outputs, :none), :returned)";
-            let returned = outputs.numbers().map(|output| ReturnedOutput((output, adjustment.at)));
-            values.put(":returned", &returned.collect::<Vec<_>>())
+            values.put(":returned", &returned_outputs(adjustment))
         }
         AdjustmentKind::Delivered => {
             expression += " REMOVE hold_shard";
@@ -190,6 +189,16 @@ impl AttributeCodec for ReturnedOutput {
         let output: u64 = map.take_required(names::OUTPUT)?;
         let output = u8::try_from(output).map_err(|_| "not the number of an output")?;
         Ok(ReturnedOutput((output, map.take_required(names::RETURNED_AT)?)))
+    }
+}
+
+/// The outputs that an adjustment returned, in the order of their entries.
+fn returned_outputs(adjustment: &Adjustment) -> Vec<ReturnedOutput> {
+    match &adjustment.kind {
+        AdjustmentKind::Returned { outputs, .. } => {
+            outputs.numbers().map(|output| ReturnedOutput((output, adjustment.at))).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -88,9 +88,9 @@ impl Cloud {
         fs::write(&file, adapted_template().to_string()).expect("a file");
         let step = &self.outputs["StepArn"];
         let parameters = [
+            ("Release", "1"),
             ("TokenIssuer", self.fakes.issuer()),
             ("TokenAudience", "credits"),
-            ("Architecture", "x86_64"),
             ("GenerateFunction", step),
             ("StartVideoFunction", step),
             ("ReplyFunction", step),

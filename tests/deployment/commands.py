@@ -25,7 +25,13 @@ BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```", re.M | re.S)
 SHELLCHECK = ["--shell=bash", "--severity=warning", "--exclude=SC2034,SC2154"]
 
 # Values for which the CLI needs a form. All other variables are the text `x`.
-VALUES = {"version": "41", "at": "2026-11-23T03:00:00Z", "old": "credits", "table": "credits"}
+VALUES = {
+    "at": "2026-11-23T03:00:00Z",
+    "old": "credits",
+    "parameters": "ParameterKey=Writes,ParameterValue=closed",
+    "table": "credits",
+    "version": "41",
+}
 
 # What the SAM CLI accepts, one line for each command: its name and its options.
 SAM_OPTIONS = """

@@ -26,6 +26,7 @@ SHELLCHECK = ["--shell=bash", "--severity=warning", "--exclude=SC2034,SC2154"]
 
 # Values for which the CLI needs a form. All other variables are the text `x`.
 VALUES = {
+    "certificate": "arn:aws:acm:us-east-1:123456789012:certificate/1",
     "at": "2026-11-23T03:00:00Z",
     "old": "credits",
     "parameters": "ParameterKey=Writes,ParameterValue=closed",
@@ -151,8 +152,8 @@ def aws_error(arguments):
     driver.session.register("before-call", answer)
     arguments = [re.sub(r"^fileb?://.*", "{}", argument) for argument in arguments]
     arguments = [argument for argument in arguments if argument != "..."]
-    if arguments[:1] == ["s3"] or "wait" in arguments[:2]:
-        arguments = arguments + (["--dryrun"] if arguments[0] == "s3" else [])
+    if arguments[:2] in (["s3", "cp"], ["s3", "rm"], ["s3", "sync"]):
+        arguments = [*arguments, "--dryrun"]
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:

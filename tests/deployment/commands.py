@@ -36,13 +36,10 @@ VALUES = {
 
 # What the SAM CLI accepts, one line for each command: its name and its options.
 SAM_OPTIONS = """
-from samcli.cli.main import cli
-import click
-context = click.Context(cli)
-for name in ["build", "deploy", "package", "validate"]:
-    command = cli.get_command(context, name)
-    options = [option for parameter in command.params for option in parameter.opts + parameter.secondary_opts]
-    print(name, *options, "--config-env", "--config-file")
+from samcli.commands import build, deploy, package
+for module in [build, deploy, package]:
+    options = [option for parameter in module.cli.params for option in parameter.opts + parameter.secondary_opts]
+    print(module.cli.name, *options, "--config-env", "--config-file")
 """
 
 # GNU options and commands that macOS lacks.

@@ -60,10 +60,13 @@ enum Command {
     Bench(bench::Settings),
 }
 
+/// The exit code of a migration that left users behind.
+const LEFT_BEHIND: u8 = 3;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -71,7 +74,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> Result<(), CliError> {
+async fn run(options: Options) -> Result<ExitCode, CliError> {
     let connection = options.dynamodb_endpoint.map_or_else(Connection::default, Connection::to);
     let table = options.dynamodb_table;
     let store = Store::connect(connection, &table).await;
@@ -84,6 +87,9 @@ async fn run(options: Options) -> Result<(), CliError> {
             let report = migrate::migrate(&mut database, &names, &ledger, &settings).await?;
             print!("{report}");
             require_sound(report.differ.is_empty())?;
+            if report.has_left_behind() {
+                return Ok(ExitCode::from(LEFT_BEHIND));
+            }
         }
         Command::Rollback { database, settings } => {
             let names = database.names.resolve()?;
@@ -109,7 +115,7 @@ async fn run(options: Options) -> Result<(), CliError> {
             require_sound(report.balance_check.is_sound())?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The result of a command whose report is printed.

@@ -22,7 +22,7 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
-use scrip_ops::plan::{OldRow, PlannedRecord, ReferenceOwner, plan};
+use scrip_ops::plan::{OldRow, PlanRules, PlannedRecord, ReferenceOwner, plan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::workspace::{Workspace, fail, succeed};
@@ -118,7 +118,7 @@ async fn migrate_user(ledger: &Ledger, user: &str) {
         generation_owner: if nth == 0 { ReferenceOwner::Missing } else { ReferenceOwner::SameUser },
     };
     let rows: Vec<_> = (0..MIGRATED.1).map(row).collect();
-    let user_plan = plan(user, &rows, ledger.now()).unwrap();
+    let user_plan = plan(user, &rows, &PlanRules::as_of(ledger.now())).unwrap();
     let record = |planned: PlannedRecord| ImportedRecord {
         key: planned.key,
         record: planned.record,

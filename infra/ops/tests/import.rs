@@ -13,7 +13,7 @@ use scrip::{
     store::StoredItem,
     transport::functions::HISTORY,
 };
-use scrip_ops::plan::{OldRow, PlannedRecord, ReferenceOwner, UserPlan, plan};
+use scrip_ops::plan::{OldRow, PlanRules, PlannedRecord, ReferenceOwner, UserPlan, plan};
 use scrip_tests::{Fault, RecordedRequest, TestLedger};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -69,7 +69,7 @@ async fn import(bench: &TestLedger, history: &ImportedHistory) -> ImportOutcome 
 #[tokio::test]
 async fn imported_user_accepts_all_operations() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
     assert_eq!(bench.sound_balance("u").await, 15);
     assert_eq!(import(&bench, &history).await, ImportOutcome::AlreadyPresent);
@@ -87,7 +87,7 @@ async fn imported_user_accepts_all_operations() {
 #[tokio::test]
 async fn blocked_user_is_imported_and_no_longer_blocked() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     let invocation = Invocation::until(bench.clock.now().plus_millis(60_000));
     let block = Block { user: history.user.clone() };
     assert!(bench.ledger().execute(&block, &invocation).await.unwrap());
@@ -144,7 +144,7 @@ fn planned_rows(history: &ImportedHistory) -> OldRows {
 fn long_history(bench: &TestLedger, charges: i64) -> ImportedHistory {
     let charges = (0..charges).map(|nth| row(10 + nth, 40, "anime_generation", -1, &format!("gen-{nth}")));
     let rows: Vec<_> = std::iter::once(row(1, 90, "new_user", 1_000, "")).chain(charges).collect();
-    history(plan("u", &rows, bench.clock.now()).unwrap())
+    history(plan("u", &rows, &PlanRules::as_of(bench.clock.now())).unwrap())
 }
 
 async fn discrepancies(bench: &TestLedger) -> Vec<String> {
@@ -156,7 +156,7 @@ async fn discrepancies(bench: &TestLedger) -> Vec<String> {
 #[tokio::test]
 async fn old_rows_of_a_transaction_are_in_one_item() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     import(&bench, &history).await;
     let items = items(&bench, "u").await;
     let rows = &items["rows#grant#new_user#"];
@@ -243,7 +243,7 @@ fn contended_beyond(bench: &TestLedger, actions: usize, answers: usize) {
 #[tokio::test]
 async fn import_rejects_other_rows_and_rows_without_records() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     import(&bench, &history).await;
     let whole = items(&bench, "u").await;
     bench.corrupt("u", "wallet", None).await;
@@ -259,7 +259,7 @@ async fn import_rejects_other_rows_and_rows_without_records() {
 #[tokio::test]
 async fn user_of_an_earlier_version_keeps_old_rows_in_the_records() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     import(&bench, &history).await;
     move_old_rows_into_records(&bench, "u").await;
     assert_eq!(old_rows(&bench, &history).await, (planned_rows(&history), 0));
@@ -299,7 +299,7 @@ async fn import_of_an_earlier_version_is_completed() {
 #[tokio::test]
 async fn refund_leaves_old_rows_unchanged() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     import(&bench, &history).await;
     let before = items(&bench, "u").await;
     bench.http_client.take_requests();
@@ -337,7 +337,7 @@ async fn audit_finds_damaged_old_rows() {
     for (damage, expected) in damages {
         checks.spawn(async move {
             let (bench, sort) = (TestLedger::new().await, "rows#grant#new_user#");
-            let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+            let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
             import(&bench, &history).await;
             bench.corrupt("u", sort, Some(damage)).await;
             let found = discrepancies(&bench).await;
@@ -367,7 +367,7 @@ async fn interrupted_import_is_completed_by_a_repetition() {
     let many = (0..250).map(|nth| row(10 + nth, 40, "chat", -1, "gen-chat"));
     let granted = row(1, 90, "new_user", 1_000, "");
     let rows: Vec<_> = std::iter::once(granted).chain(many).collect();
-    let history = history(plan("u", &rows, bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows, &PlanRules::as_of(bench.clock.now())).unwrap());
     for lost in 1..=3 {
         let mut seen = 0;
         let clock = bench.clock.clone();
@@ -390,7 +390,7 @@ async fn interrupted_import_is_completed_by_a_repetition() {
 #[tokio::test]
 async fn migrated_user_can_be_repaired() {
     let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), bench.clock.now()).unwrap());
+    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
     import(&bench, &history).await;
     let balance = bench.balance("u").await;
     bench.corrupt("u", "wallet", None).await;

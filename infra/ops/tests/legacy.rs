@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use scrip_ops::{
     cli_error::CliError,
-    legacy::{LegacyDatabase, TableNames, UserRows},
+    legacy::{LegacyDatabase, NullExpiry, ReadRules, TableNames, UserRows},
     plan::OldRow,
 };
 use support::{
@@ -18,10 +18,15 @@ use support::{
 
 const SOME: LegacyData = LegacyData { seed: 1, users: 3_000, largest: 20_000 };
 
+/// Rows without expiry never expire.
+fn never() -> ReadRules {
+    ReadRules { null_expiry: Some(NullExpiry::Never), ..ReadRules::default() }
+}
+
 /// Reads all users.
 async fn read_users(url: &str, names: &TableNames) -> Result<Vec<UserRows>, CliError> {
     let mut connection = LegacyDatabase::connect(url).await?;
-    let mut snapshot = connection.snapshot(names, None).await?;
+    let mut snapshot = connection.snapshot(names, &never(), None).await?;
     let mut users = Vec::new();
     while let Some(user) = snapshot.next_user().await? {
         users.push(user);
@@ -214,7 +219,7 @@ async fn lost_connection_is_an_error() {
     SOME.load(&client).await;
     let mut connection = LegacyDatabase::connect(&database.url()).await.unwrap();
     let names = TableNames::default();
-    let mut snapshot = connection.snapshot(&names, None).await.unwrap();
+    let mut snapshot = connection.snapshot(&names, &never(), None).await.unwrap();
     assert!(snapshot.next_user().await.unwrap().is_some());
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'scrip-ops'
                AND datname = current_database() AND backend_type = 'client backend'";
@@ -235,7 +240,7 @@ async fn snapshot_excludes_later_writes() {
     let client = database.client().await;
     LegacyData { users: 20, largest: 10, ..SOME }.load(&client).await;
     let mut connection = LegacyDatabase::connect(&database.url()).await.unwrap();
-    let mut snapshot = connection.snapshot(&TableNames::default(), None).await.unwrap();
+    let mut snapshot = connection.snapshot(&TableNames::default(), &never(), None).await.unwrap();
     client.batch_execute("DELETE FROM credits").await.unwrap();
     let mut rows = 0;
     while let Some(user) = snapshot.next_user().await.unwrap() {

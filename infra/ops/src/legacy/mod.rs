@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod names;
 mod pg_timestamp;
 mod query;
+mod reading;
 mod schema_check;
 mod snapshot;
 mod tls;
@@ -14,6 +15,7 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use clap::Args;
 pub use names::TableNames;
+pub use reading::{Layout, NullExpiry, ReadRules};
 use scrip::domain::Timestamp;
 pub use snapshot::{Snapshot, UserRows};
 
@@ -87,10 +89,11 @@ impl LegacyDatabase {
     /// A snapshot of all users, or of those with a row created at `since` or later.
     ///
     /// # Errors
-    /// A table, column or permission is missing, or rows are not unique.
+    /// A table, column or permission is missing, rows are not unique, or a rule is missing.
     pub async fn snapshot(
         &mut self,
         names: &TableNames,
+        reading: &ReadRules,
         since: Option<Timestamp>,
     ) -> Result<Snapshot<'_>, CliError> {
         let failed = |error| error::read_error("the old tables", &error);
@@ -98,7 +101,8 @@ impl LegacyDatabase {
         let transaction = transaction.read_only(true).start().await.map_err(failed)?;
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
         schema_check::check(&transaction, names).await?;
-        Snapshot::open(transaction, names, since).await
+        schema_check::check_timezone(&transaction, reading.timezone.as_deref()).await?;
+        Snapshot::open(transaction, names, reading, since).await
     }
 
     /// A transaction that may write, after `credits` was checked.

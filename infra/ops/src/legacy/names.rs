@@ -75,6 +75,18 @@ impl TableNames {
     pub(crate) fn column(&self, alias: &str, column: &'static str) -> String {
         format!("{alias}.{}", quote(self.name(column)))
     }
+
+    /// The time in a column of the table with this alias. Times without a zone are of this one.
+    pub(crate) fn time(&self, alias: &str, column: &'static str, timezone: Option<&str>) -> String {
+        let column = self.column(alias, column);
+        let Some(timezone) = timezone else { return column };
+        // An operator returns the base type, also for a domain.
+        format!(
+            "CASE WHEN pg_typeof({column} + interval '0') = 'timestamp'::regtype
+             THEN {column}::timestamp AT TIME ZONE '{}' ELSE {column}::timestamptz END",
+            timezone.replace('\'', "''")
+        )
+    }
 }
 
 fn quote_path(name: &str) -> String {

@@ -3,7 +3,7 @@
 
 use scrip::domain::Timestamp;
 
-use super::TableNames;
+use super::{ReadRules, TableNames};
 
 /// Times in UTC, exact numbers, an error instead of rows that a policy hides, and no
 /// timeout: the transaction lasts as long as the migration.
@@ -14,15 +14,23 @@ pub(super) const SETTINGS: &str = "
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0";
 
-/// The numbers of users and of rows.
-pub(super) fn counts(names: &TableNames, since: Option<Timestamp>) -> String {
-    let (user, table, filter) = (user(names), names.table("credits"), filter(names, since));
-    format!("SELECT count(DISTINCT {user}), count(*) FROM {table} AS c {filter}")
+/// Whether the server has a time zone.
+pub(super) const HAS_TIMEZONE: &str = "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)";
+
+/// The numbers of users, of rows, and of rows without expiry.
+pub(super) fn counts(names: &TableNames, reading: &ReadRules, since: Option<Timestamp>) -> String {
+    let (user, table, filter) = (user(names), names.table("credits"), filter(names, reading, since));
+    let expired_at = names.column("c", "credits.expired_at");
+    format!(
+        "SELECT count(DISTINCT {user}), count(*), count(*) FILTER (WHERE {expired_at} IS NULL)
+         FROM {table} AS c {filter}"
+    )
 }
 
 /// All rows in the order of users. Orders and generations are grouped before the join, so
 /// duplicates there do not repeat a row.
-pub(super) fn rows(names: &TableNames, since: Option<Timestamp>) -> String {
+pub(super) fn rows(names: &TableNames, reading: &ReadRules, since: Option<Timestamp>) -> String {
+    let time = |name: &'static str| names.time("c", name, reading.timezone.as_deref());
     let column = |name: &'static str| names.column("c", name);
     let (user, order_no) = (user(names), text(&column("credits.order_no")));
     let trans_type = text(&column("credits.trans_type"));
@@ -41,21 +49,21 @@ pub(super) fn rows(names: &TableNames, since: Option<Timestamp>) -> String {
          LEFT JOIN {generations} AS g ON g.key = {order_no}
          {filter}
          ORDER BY {user}, {id}",
-        filter = filter(names, since),
+        filter = filter(names, reading, since),
         id = column("credits.id"),
         trans_no = text(&column("credits.trans_no")),
-        created_at = column("credits.created_at"),
+        created_at = time("credits.created_at"),
         credits = column("credits.credits"),
-        expired_at = column("credits.expired_at"),
+        expired_at = time("credits.expired_at"),
         table = names.table("credits"),
     )
 }
 
 /// Selects all rows of the users with a row created at `since` or later.
-fn filter(names: &TableNames, since: Option<Timestamp>) -> String {
+fn filter(names: &TableNames, reading: &ReadRules, since: Option<Timestamp>) -> String {
     let Some(since) = since else { return String::new() };
     let (user, table) = (user(names), names.table("credits"));
-    let created_at = names.column("c", "credits.created_at");
+    let created_at = names.time("c", "credits.created_at", reading.timezone.as_deref());
     format!("WHERE {user} IN (SELECT {user} FROM {table} AS c WHERE {created_at} >= '{since}')")
 }
 

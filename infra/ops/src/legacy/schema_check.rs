@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::{Transaction, types::Type};
 
-use super::{TableNames, error};
+use super::{TableNames, error, query};
 use crate::cli_error::CliError;
 
 /// The visible columns of a table: name, declared type, base type of a domain, and its
@@ -50,6 +50,20 @@ pub(super) async fn check(transaction: &Transaction<'_>, names: &TableNames) -> 
         check_unique(transaction, names, column).await?;
     }
     Ok(())
+}
+
+/// Checks that the server has the time zone.
+pub(super) async fn check_timezone(
+    transaction: &Transaction<'_>,
+    timezone: Option<&str>,
+) -> Result<(), CliError> {
+    let Some(timezone) = timezone else { return Ok(()) };
+    let found = transaction.query_typed_one(query::HAS_TIMEZONE, &[(&timezone, Type::TEXT)]).await;
+    if found.map_err(|error| error::read_error("pg_timezone_names", &error))?.get(0) {
+        Ok(())
+    } else {
+        Err(CliError(format!("--timezone {timezone:?} must be a name such as Asia/Shanghai")))
+    }
 }
 
 /// Checks `credits` alone, whose rows a rollback restores by id.

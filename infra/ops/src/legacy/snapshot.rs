@@ -9,7 +9,7 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{TableNames, error, pg_timestamp::PgTimestamp, query};
+use super::{NullExpiry, ReadRules, TableNames, error, pg_timestamp::PgTimestamp, query};
 use crate::{
     cli_error::CliError,
     plan::{OldRow, ReferenceOwner},
@@ -21,6 +21,8 @@ pub struct Snapshot<'a> {
     _transaction: Transaction<'a>,
     table: String,
     counts: (u64, u64),
+    without_expiry: u64,
+    null_expiry: Option<NullExpiry>,
     /// Fused, because `next_row` may be called again after the end.
     rows: Pin<Box<Fuse<RowStream>>>,
     /// The first row of the next user.
@@ -40,19 +42,33 @@ impl<'a> Snapshot<'a> {
     pub(super) async fn open(
         transaction: Transaction<'a>,
         names: &TableNames,
+        reading: &ReadRules,
         since: Option<Timestamp>,
     ) -> Result<Snapshot<'a>, CliError> {
         let table = names.name("credits").to_owned();
         let failed = |error| error::read_error(&table, &error);
-        let counts = transaction.query_typed_one(&query::counts(names, since), &[]).await.map_err(failed)?;
+        let counts =
+            transaction.query_typed_one(&query::counts(names, reading, since), &[]).await.map_err(failed)?;
+        let without_expiry = count_column(&counts, 2);
         let counts = (count_column(&counts, 0), count_column(&counts, 1));
+        if without_expiry > 0 && reading.null_expiry.is_none() {
+            return Err(CliError(format!(
+                "{without_expiry} rows have no {:?}; set --null-expiry ignored if the old app compares it with the \
+                 time, or --null-expiry never if it counts them as never expiring",
+                names.name("credits.expired_at")
+            )));
+        }
         let no_parameters: [(&(dyn ToSql + Sync), Type); 0] = [];
-        let rows =
-            transaction.query_typed_raw(&query::rows(names, since), no_parameters).await.map_err(failed)?;
+        let rows = transaction
+            .query_typed_raw(&query::rows(names, reading, since), no_parameters)
+            .await
+            .map_err(failed)?;
         Ok(Snapshot {
             _transaction: transaction,
             table,
             counts,
+            without_expiry,
+            null_expiry: reading.null_expiry,
             rows: Box::pin(rows.fuse()),
             lookahead: None,
         })
@@ -61,6 +77,11 @@ impl<'a> Snapshot<'a> {
     /// The numbers of users and of rows. Rows without a user count as one user.
     pub fn count(&self) -> (u64, u64) {
         self.counts
+    }
+
+    /// The number of rows without expiry.
+    pub fn without_expiry(&self) -> u64 {
+        self.without_expiry
     }
 
     /// The next user, in the order of the bytes of `user_uuid`, with all rows in the order of
@@ -94,23 +115,27 @@ impl<'a> Snapshot<'a> {
     }
 
     fn parse(&self, row: &Row) -> Result<(OldRow, String), CliError> {
-        parse_row(row).map_err(|error| {
+        parse_row(row, self.null_expiry).map_err(|error| {
             let id = row.try_get::<_, i64>(0).map_or_else(|_| "unknown".to_owned(), |id| id.to_string());
             error::read_error(&format!("the row of {} with id {id}", self.table), &error)
         })
     }
 }
 
-fn parse_row(row: &Row) -> Result<(OldRow, String), tokio_postgres::Error> {
+fn parse_row(row: &Row, null_expiry: Option<NullExpiry>) -> Result<(OldRow, String), tokio_postgres::Error> {
+    let (created_at, expired_at) =
+        (PgTimestamp::created_at(row.try_get(2)?), row.try_get::<_, Option<_>>(7)?);
+    // A row that the old app ignores expired when it was created.
+    let is_ignored = expired_at.is_none() && null_expiry == Some(NullExpiry::Ignored);
     let old = OldRow {
         id: row.try_get(0)?,
         trans_no: row.try_get(1)?,
-        created_at: PgTimestamp::created_at(row.try_get(2)?),
+        created_at,
         user_uuid: row.try_get(3)?,
         trans_type: row.try_get(4)?,
         credits: row.try_get(5)?,
         order_no: row.try_get(6)?,
-        expired_at: PgTimestamp::expired_at(row.try_get(7)?),
+        expired_at: if is_ignored { Some(created_at) } else { PgTimestamp::expired_at(expired_at) },
         order_owner: owner(row.try_get(8)?, row.try_get(9)?),
         generation_owner: owner(row.try_get(10)?, row.try_get(11)?),
     };

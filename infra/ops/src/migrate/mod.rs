@@ -6,25 +6,28 @@
 mod compensation;
 mod folder;
 mod report;
+mod rules;
+mod unknown_types;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scrip::{
-    domain::{ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp, UserId, Wallet},
+    domain::{Block, ImportOutcome, ImportedHistory, ImportedRecord, LedgerError, Timestamp, UserId, Wallet},
     ledger::Ledger,
     store::StoredItem,
 };
 
-pub use folder::as_of;
+pub use folder::moment_and_rules;
 pub(crate) use folder::{QUARANTINE, REPORT};
 pub use report::Report;
+pub use rules::{RuleOptions, Rules};
 
 use crate::{
     cli_error::{CliError, deadline, invocation},
     legacy::{LegacyDatabase, Snapshot, TableNames, UserRows},
-    plan::{OldRow, PlannedRecord, Rejection, UserPlan, plan},
+    plan::{OldRow, PlanRules, PlannedRecord, Rejection, UserPlan, expected_balances, plan},
     progress::Progress,
 };
 use compensation::{Compensation, Part, compensate, granted_before};
@@ -48,7 +51,14 @@ pub struct Settings {
     /// Only users with a row created since then, as in 2026-08-01T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<Timestamp>,
-    /// Folder for the moment of the migration, the quarantine and the report
+    /// Block users in quarantine, so that no gift or order is granted to them a second time;
+    /// false leaves them without a wallet
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub block_quarantined: bool,
+    /// How rows are read.
+    #[command(flatten)]
+    pub rules: RuleOptions,
+    /// Folder for the moment of the migration, its rules, the quarantine and the report
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub folder: PathBuf,
 }
@@ -74,22 +84,22 @@ pub async fn migrate(
     ledger: &Ledger,
     settings: &Settings,
 ) -> Result<Report, CliError> {
-    let mut folder = MigrationDir::open(&settings.folder, ledger.now(), settings.dry_run)?;
-    let as_of = folder.as_of;
-    let mut snapshot = database.snapshot(names, settings.since).await?;
+    let mut folder = MigrationDir::open(ledger.now(), settings)?;
+    let (rules, reading) = (folder.rules.plan(folder.as_of), folder.rules.read_rules());
+    let mut snapshot = database.snapshot(names, &reading, settings.since).await?;
     let (users, rows) = snapshot.count();
     eprintln!("{users} users, {rows} rows");
     let mut progress = Progress::start(Some(rows), "rows");
-    let mut report = Report::new(as_of);
+    let mut report = Report::new(&rules, &reading, snapshot.without_expiry());
     loop {
         let batch = next_batch(&mut snapshot, settings.batch.into()).await?;
         if batch.is_empty() {
             break;
         }
-        let migrations = stream::iter(&batch).map(|user| migrate_user(user, ledger, as_of, settings));
+        let migrations = stream::iter(&batch).map(|user| migrate_user(user, ledger, &rules, settings));
         let outcomes: Vec<_> = migrations.buffered(CONCURRENT_USERS).try_collect().await?;
         for (user, outcome) in batch.iter().zip(&outcomes) {
-            report.count(user, outcome);
+            report.count(user, outcome, &rules);
             folder.write_user(user, outcome)?;
             progress.advance(user.rows.len());
         }
@@ -111,10 +121,23 @@ async fn next_batch(snapshot: &mut Snapshot<'_>, size: usize) -> Result<Vec<User
 }
 
 enum UserOutcome {
-    Rejected(Rejection),
-    /// The user was not migrated, because the plan would change the balance: a bug.
-    BalanceDiffers(String),
+    LeftBehind(Quarantined, BlockState),
     Planned(Box<UserPlan>, ImportState, Compensation),
+}
+
+/// Why a user was not migrated.
+enum Quarantined {
+    Rejected(Rejection),
+    /// The plan would change the balance: a bug.
+    BalanceDiffers(String),
+}
+
+/// Whether a user in quarantine is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BlockState {
+    Blocked,
+    /// The user has a wallet, or no valid id, or nothing was to be blocked.
+    NotBlocked,
 }
 
 /// The state of a planned user in the ledger after the run.
@@ -132,19 +155,22 @@ enum ImportState {
 async fn migrate_user(
     user: &UserRows,
     ledger: &Ledger,
-    as_of: Timestamp,
+    rules: &PlanRules,
     settings: &Settings,
 ) -> Result<UserOutcome, CliError> {
+    let as_of = rules.as_of;
     let rows: Vec<OldRow> = user.rows.iter().map(|(row, _)| row.clone()).collect();
-    let user_plan = match plan(&user.user, &rows, as_of) {
+    let user_plan = match plan(&user.user, &rows, rules) {
         Ok(user_plan) => user_plan,
-        Err(rejection) => return Ok(UserOutcome::Rejected(rejection)),
+        Err(rejection) => {
+            return leave_behind(user, Quarantined::Rejected(rejection), ledger, settings).await;
+        }
     };
     let Some(wallet) = user_plan.wallet.clone() else {
         return Ok(without_compensation(user_plan, ImportState::AlreadyPresent));
     };
     if let Some(difference) = balance_difference(&rows, &wallet, as_of) {
-        return Ok(UserOutcome::BalanceDiffers(difference));
+        return leave_behind(user, Quarantined::BalanceDiffers(difference), ledger, settings).await;
     }
     if settings.dry_run {
         return Ok(without_compensation(user_plan, ImportState::DryRun));
@@ -156,6 +182,26 @@ async fn migrate_user(
         Compensation::None
     };
     Ok(UserOutcome::Planned(Box::new(user_plan), state, compensation))
+}
+
+/// Blocks a user who is not migrated.
+async fn leave_behind(
+    user: &UserRows,
+    reason: Quarantined,
+    ledger: &Ledger,
+    settings: &Settings,
+) -> Result<UserOutcome, CliError> {
+    let mut state = BlockState::NotBlocked;
+    if settings.block_quarantined
+        && !settings.dry_run
+        && let Ok(user) = UserId::try_from(user.user.clone())
+    {
+        let blocked = ledger.execute(&Block { user: user.clone() }, &invocation(ledger)).await;
+        if blocked.map_err(|error| ledger_error(&user, &error))? {
+            state = BlockState::Blocked;
+        }
+    }
+    Ok(UserOutcome::LeftBehind(reason, state))
 }
 
 fn without_compensation(user_plan: UserPlan, state: ImportState) -> UserOutcome {
@@ -179,12 +225,14 @@ async fn import(
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
     let rows: BTreeMap<_, _> = all.iter().flat_map(StoredItem::old_rows).collect();
     if outcome == ImportOutcome::Conflict {
-        // If an earlier run wrote the user, every planned record is still present.
+        // If an earlier run wrote the user, every record of rows is still present. An adjusting
+        // grant depends on the moment of the run.
         let is_migrated = |item: &&StoredItem| {
             matches!(item, StoredItem::Record { key, .. }
-                if planned.get(key).is_some_and(|(_, planned)| rows.get(key) == Some(planned)))
+                if planned.get(key).is_some_and(|(_, planned)| has_rows(planned) && rows.get(key) == Some(planned)))
         };
-        let is_complete = all.iter().filter(is_migrated).count() == planned.len();
+        let with_rows = history.records.iter().filter(|imported| has_rows(&imported.rows)).count();
+        let is_complete = all.iter().filter(is_migrated).count() == with_rows;
         return Ok((
             if is_complete { ImportState::AlreadyPresent } else { ImportState::UsedSince },
             granted_before(&all),
@@ -212,6 +260,14 @@ async fn import(
     Ok((state, Vec::new()))
 }
 
+/// Whether a text of old rows has any.
+fn has_rows(text: &str) -> bool {
+    text != NO_ROWS
+}
+
+/// The text of no old rows.
+const NO_ROWS: &str = "[]";
+
 /// The records, each with its rows; rows without a record are stored with the first one.
 pub(crate) fn with_rows(user_plan: &UserPlan, user: &UserRows) -> Vec<ImportedRecord> {
     let mut texts: BTreeMap<_, _> = user.rows.iter().map(|(row, text)| (row.id, text.as_str())).collect();
@@ -220,7 +276,7 @@ pub(crate) fn with_rows(user_plan: &UserPlan, user: &UserRows) -> Vec<ImportedRe
         .iter()
         .map(|planned| (planned, planned.rows.iter().filter_map(|id| texts.remove(id)).collect::<Vec<_>>()))
         .collect();
-    if let Some((_, rows)) = records.first_mut() {
+    if let Some((_, rows)) = records.iter_mut().find(|(planned, _)| !planned.rows.is_empty()) {
         rows.extend(texts.into_values());
     }
     let text = |rows: Vec<&str>| format!("[{}]", rows.join(","));
@@ -232,21 +288,14 @@ pub(crate) fn with_rows(user_plan: &UserPlan, user: &UserRows) -> Vec<ImportedRe
     records.into_iter().map(imported).collect()
 }
 
-/// The first moment at which the new balance differs from the old one, with both: as of the
-/// migration or at a later expiry.
+/// The first moment at which the new balance differs from the expected one, with both: as of
+/// the migration or at a later expiry.
 fn balance_difference(rows: &[OldRow], wallet: &Wallet, as_of: Timestamp) -> Option<String> {
-    let expiries = rows.iter().filter_map(|row| row.expired_at).filter(|expiry| *expiry > as_of);
-    expiries.chain([as_of]).find_map(|at| {
-        let (old, new) = (old_balance(rows, at), wallet.balance(at));
-        (i128::from(new.as_u64()) != old.max(0))
-            .then(|| format!("at {at} the balance was {old} and would be {new}"))
+    expected_balances(rows, as_of).into_iter().find_map(|(at, expected)| {
+        let new = wallet.balance(at);
+        (i128::from(new.as_u64()) != expected)
+            .then(|| format!("at {at} the balance must be {expected} and would be {new}"))
     })
-}
-
-/// The sum of the rows that are unexpired at a moment.
-pub(crate) fn old_balance(rows: &[OldRow], at: Timestamp) -> i128 {
-    let is_unexpired = |row: &&OldRow| row.expired_at.is_none_or(|expiry| at < expiry);
-    rows.iter().filter(is_unexpired).map(|row| i128::from(row.credits)).sum()
 }
 
 fn ledger_error(user: &UserId, error: &LedgerError) -> CliError {
@@ -277,14 +326,16 @@ mod tests {
             generation_owner: ReferenceOwner::Missing,
         };
         let rows = [row(1, 5, Some(expiry)), row(2, 9, None)];
-        let planned = plan("u", &rows, now).unwrap().wallet.unwrap();
+        let planned = plan("u", &rows, &PlanRules::as_of(now)).unwrap().wallet.unwrap();
         assert_eq!(balance_difference(&rows, &planned, now), None);
-        for (pack, remaining, expected) in [
-            (0, 4, "at 2026-01-01T00:00:00.000Z the balance was 14 and would be 13"),
-            (1, 8, "at 2026-03-01T00:00:00.000Z the balance was 9 and would be 8"),
+        for (remaining, expected) in [
+            ([4, 9], "at 2026-01-01T00:00:00.000Z the balance must be 14 and would be 13"),
+            ([6, 8], "at 2026-03-01T00:00:00.000Z the balance must be 9 and would be 8"),
         ] {
             let mut wallet = planned.clone();
-            wallet.packs[pack].remaining = Credits::try_from(remaining).unwrap();
+            for (pack, remaining) in wallet.packs.iter_mut().zip(remaining) {
+                pack.remaining = Credits::try_from(remaining).unwrap();
+            }
             assert_eq!(balance_difference(&rows, &wallet, now).as_deref(), Some(expected));
         }
     }

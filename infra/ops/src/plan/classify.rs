@@ -1,8 +1,8 @@
 //! Classifies each row by its sign, its type, and the owner of its `order_no`.
 
-use scrip::domain::{ChargeType, Credits, GenerationId, GrantType, Id, OrderNo, Timestamp, TransType};
+use scrip::domain::{ChargeType, Credits, GenerationId, GrantType, Id, OrderNo, TransType};
 
-use super::{OldRow, ReferenceOwner, RejectReason, Rejection};
+use super::{OldRow, PlanRules, ReferenceOwner, RejectReason, Rejection};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RowKind {
@@ -10,6 +10,26 @@ pub(super) enum RowKind {
     Refund(ChargeType, Option<GenerationId>),
     Charge(ChargeType, Option<GenerationId>, Option<OrderNo>),
     ZeroCredits,
+}
+
+impl RowKind {
+    /// The type of a charge, or of the charge that a refund refunds.
+    pub(super) fn charge_type(&self) -> Option<&ChargeType> {
+        match self {
+            RowKind::Charge(charge_type, ..) | RowKind::Refund(charge_type, _) => Some(charge_type),
+            RowKind::Grant(..) | RowKind::ZeroCredits => None,
+        }
+    }
+
+    /// The content of a charge: type, generation and order.
+    pub(super) fn charge(&self) -> Option<(&ChargeType, Option<&GenerationId>, Option<&OrderNo>)> {
+        match self {
+            RowKind::Charge(charge_type, generation, order_no) => {
+                Some((charge_type, generation.as_ref(), order_no.as_ref()))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -21,21 +41,21 @@ pub(super) struct ClassifiedRow<'a> {
 }
 
 impl<'a> ClassifiedRow<'a> {
-    pub(super) fn new(row: &'a OldRow, now: Timestamp) -> Result<ClassifiedRow<'a>, Rejection> {
+    pub(super) fn new(row: &'a OldRow, rules: &PlanRules) -> Result<ClassifiedRow<'a>, Rejection> {
         let reject = |reason| Rejection::of_row(row, reason);
-        if row.created_at > now || row.created_at.millis() < 0 {
+        if row.created_at > rules.as_of || row.created_at.millis() < 0 {
             return Err(reject(RejectReason::CreatedAt));
         }
         let credits = Credits::try_from(row.credits.unsigned_abs())
             .map_err(|_| reject(RejectReason::CreditsOutOfRange))?;
-        let kind = if credits.is_zero() { RowKind::ZeroCredits } else { kind(row).map_err(reject)? };
+        let kind = if credits.is_zero() { RowKind::ZeroCredits } else { kind(row, rules).map_err(reject)? };
         Ok(ClassifiedRow { old: row, kind, credits })
     }
 }
 
-fn kind(row: &OldRow) -> Result<RowKind, RejectReason> {
-    let trans_type =
-        TransType::try_from(row.trans_type.clone()).map_err(|_| RejectReason::UnknownTransType)?;
+fn kind(row: &OldRow, rules: &PlanRules) -> Result<RowKind, RejectReason> {
+    let trans_type = rules.trans_type(&row.trans_type).to_owned();
+    let trans_type = TransType::try_from(trans_type).map_err(|_| RejectReason::UnknownTransType)?;
     match (trans_type, row.credits > 0) {
         (TransType::Grant(grant), true) => {
             let is_generation =

@@ -1,41 +1,99 @@
-//! Matches refunds, which are positive rows, with their charges.
+//! Matches refunds, which are positive rows, with the charges of their generation.
 
 use std::collections::BTreeMap;
 
-use scrip::domain::{ChargeType, Credits, GenerationId, Timestamp};
+use scrip::domain::{GenerationId, Timestamp};
 
 use super::{
     classify::{ClassifiedRow, RowKind},
     expiry_bucket::ExpiryBucket,
 };
 
-/// The values that a charge and its refund share. Rows of different expiry do not cancel
-/// out, so they do not match.
-type RefundMatch<'a> = (&'a ChargeType, &'a GenerationId, Credits, ExpiryBucket);
+/// The refunds of each charge, by the index of its row.
+pub(super) type Refunds = BTreeMap<usize, Refund>;
 
-/// Maps the index of each charge whose refund is certain to the index of that refund. The
-/// rows are in the order of time.
+/// How a charge was refunded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refund {
+    /// By a row that cancels it out: the same credits and expiry. Index of that row.
+    Cancelled(usize),
+    /// By rows of other credits or another expiry, which stay grants: the credits, at most
+    /// those of the charge, and the indexes of these rows.
+    Elsewhere(u64, Vec<usize>),
+}
+
+/// Matches the refunds of each generation with its charges. The rows are in the order of time.
 ///
-/// Refunds are certain if every charge with the same values was refunded. If only some
-/// were, the rows do not say which.
-pub(super) fn match_refunds(rows: &[ClassifiedRow], now: Timestamp) -> BTreeMap<usize, usize> {
-    let mut groups = BTreeMap::<RefundMatch, (Vec<usize>, Vec<usize>)>::new();
-    for (index, row) in rows.iter().enumerate() {
-        let bucket = ExpiryBucket::new(row.old.expired_at, now);
-        match &row.kind {
-            RowKind::Charge(charge_type, Some(generation), _) => {
-                groups.entry((charge_type, generation, row.credits, bucket)).or_default().0.push(index);
+/// First each refund cancels the oldest charge of the same type, credits and expiry. Such
+/// charges are alike, so any of them may be voided. The credits of the
+/// other refunds are assigned to the remaining charges, one of the same credits first, so that
+/// no later refund returns them again.
+pub(super) fn match_refunds(rows: &[ClassifiedRow], as_of: Timestamp) -> Refunds {
+    let mut refunds = Refunds::new();
+    for generation in by_generation(rows).into_values().filter(|generation| !generation.refunds.is_empty()) {
+        let mut remaining = Vec::new();
+        for refund in generation.refunds {
+            let is_alike = |charge: &usize| {
+                let (charge, refund) = (&rows[*charge], &rows[refund]);
+                let bucket = |row: &ClassifiedRow| ExpiryBucket::new(row.old.expired_at, as_of);
+                charge.kind.charge_type() == refund.kind.charge_type()
+                    && charge.credits == refund.credits
+                    && bucket(charge) == bucket(refund)
+            };
+            let is_open = |charge: &usize| !refunds.contains_key(charge) && is_alike(charge);
+            match generation.charges.iter().copied().find(is_open) {
+                Some(charge) => _ = refunds.insert(charge, Refund::Cancelled(refund)),
+                None => remaining.push(refund),
             }
-            RowKind::Refund(charge_type, Some(generation)) => {
-                groups.entry((charge_type, generation, row.credits, bucket)).or_default().1.push(index);
+        }
+        for refund in remaining {
+            assign(rows, &generation.charges, refund, &mut refunds);
+        }
+    }
+    refunds
+}
+
+/// Assigns the credits of a refund to charges of its generation that are not refunded yet.
+fn assign(rows: &[ClassifiedRow], charges: &[usize], refund: usize, refunds: &mut Refunds) {
+    let mut credits = rows[refund].credits.as_u64();
+    let is_equal = |charge: &&usize| rows[**charge].credits.as_u64() == credits;
+    let (equal, others): (Vec<_>, Vec<_>) = charges.iter().partition(is_equal);
+    for charge in equal.into_iter().chain(others) {
+        let assigned = match refunds.get(charge) {
+            Some(Refund::Cancelled(_)) => continue,
+            Some(Refund::Elsewhere(assigned, _)) => *assigned,
+            None => 0,
+        };
+        let part = credits.min(rows[*charge].credits.as_u64() - assigned);
+        if part > 0
+            && let Refund::Elsewhere(assigned, by) =
+                refunds.entry(*charge).or_insert(Refund::Elsewhere(0, Vec::new()))
+        {
+            (*assigned, credits) = (*assigned + part, credits - part);
+            by.push(refund);
+        }
+    }
+}
+
+/// Indexes of the charges and refunds of a generation, in the order of time.
+#[derive(Default)]
+struct Generation {
+    charges: Vec<usize>,
+    refunds: Vec<usize>,
+}
+
+fn by_generation<'a>(rows: &'a [ClassifiedRow]) -> BTreeMap<&'a GenerationId, Generation> {
+    let mut generations = BTreeMap::<_, Generation>::new();
+    for (index, row) in rows.iter().enumerate() {
+        match &row.kind {
+            RowKind::Charge(_, Some(generation), _) => {
+                generations.entry(generation).or_default().charges.push(index);
+            }
+            RowKind::Refund(_, Some(generation)) => {
+                generations.entry(generation).or_default().refunds.push(index);
             }
             _ => {}
         }
     }
-    let matches = groups.into_values().filter_map(|(charges, refunds)| {
-        let pairs: Vec<_> = charges.iter().copied().zip(refunds).collect();
-        let is_certain = pairs.len() == charges.len() && pairs.iter().all(|(charge, refund)| charge < refund);
-        is_certain.then_some(pairs)
-    });
-    matches.flatten().collect()
+    generations
 }

@@ -36,12 +36,8 @@ pub enum RejectReason {
     GrantOfGeneration,
     /// `created_at` is before 1970 or after the moment of the migration.
     CreatedAt,
-    /// The sum of the unexpired rows is below zero.
+    /// The sum of the unexpired rows is below zero, and the operator wants no such user.
     NegativeBalance,
-    /// The sum would rise at an expiry.
-    RisingBalance,
-    /// Expired packs were charged for more than they had.
-    Overcharged,
     /// More packs, types or credits than a wallet may have.
     WalletLimits,
 }
@@ -77,8 +73,6 @@ impl fmt::Display for Rejection {
             RejectReason::GrantOfGeneration => "a grant whose order_no is a generation",
             RejectReason::CreatedAt => "created_at is before 1970 or after the moment of the migration",
             RejectReason::NegativeBalance => "the sum of unexpired rows is below zero",
-            RejectReason::RisingBalance => "the sum would rise at an expiry",
-            RejectReason::Overcharged => "expired packs were charged for more than they had",
             RejectReason::WalletLimits => "more packs, trans_types or credits than a wallet may have",
         })
     }

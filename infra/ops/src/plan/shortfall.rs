@@ -8,6 +8,7 @@ use scrip::domain::{Credits, Timestamp, Wallet};
 use super::{
     classify::{ClassifiedRow, RowKind},
     expiry_bucket::ExpiryBucket,
+    match_refunds::{Refund, Refunds},
 };
 
 /// Expiry and remaining credits.
@@ -17,7 +18,7 @@ type RemainingPack = (Option<Timestamp>, u64);
 /// taken from the pack that expires first.
 pub(super) fn shortfall(
     rows: &[ClassifiedRow],
-    refunds: &BTreeMap<usize, usize>,
+    refunds: &Refunds,
     wallet: Option<&Wallet>,
     now: Timestamp,
 ) -> Vec<(Option<Timestamp>, Credits)> {
@@ -51,8 +52,12 @@ pub(super) fn shortfall(
 
 /// Replays the rows with each charge taken from the pack that expires first. An overdrawn
 /// amount is paid by the next grant.
-fn replay(rows: &[ClassifiedRow], refunds: &BTreeMap<usize, usize>) -> Vec<RemainingPack> {
-    let voided: BTreeSet<_> = refunds.iter().flat_map(|(charge, refund)| [*charge, *refund]).collect();
+fn replay(rows: &[ClassifiedRow], refunds: &Refunds) -> Vec<RemainingPack> {
+    let cancelled = |(charge, refund): (&usize, &Refund)| match refund {
+        Refund::Cancelled(refund) => vec![*charge, *refund],
+        Refund::Elsewhere(..) => Vec::new(),
+    };
+    let voided: BTreeSet<_> = refunds.iter().flat_map(cancelled).collect();
     let mut packs = Vec::<RemainingPack>::new();
     let mut unpaid = 0;
     for (_, row) in rows.iter().enumerate().filter(|(index, _)| !voided.contains(index)) {

@@ -1,6 +1,13 @@
+use std::collections::BTreeSet;
+
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::*;
+use scrip::domain::{Charge, GrantRecord, GrantType, TransNo, WalletRebuild};
+
+use super::{
+    AdjustmentReason::{NegativeForgiven, PhantomReturning, PhantomSpent},
+    *,
+};
 
 /// In milliseconds. Rows are created one a day, the first on day 1.
 const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -46,16 +53,24 @@ fn new_balance(user_plan: &UserPlan, at: Timestamp) -> i64 {
 /// Credits by the day on which they expire.
 type CreditsByDay = Vec<(Option<i64>, u64)>;
 
-/// Compares the packs and the shortfall, or the reason of the rejection.
-fn check(rows: &[OldRow], now: i64, expected: Result<(CreditsByDay, CreditsByDay), RejectReason>) {
+fn plan_of(rows: &[OldRow], now: i64) -> Result<UserPlan, Rejection> {
+    plan("u", rows, &PlanRules::as_of(day(now)))
+}
+
+/// Packs, shortfall and adjustments of a plan.
+type Outcome = (CreditsByDay, CreditsByDay, Vec<(AdjustmentReason, u64)>);
+
+/// Compares the outcome, or the reason of the rejection.
+fn check(rows: &[OldRow], now: i64, expected: Result<Outcome, RejectReason>) {
     let expiry_day = |at: Option<Timestamp>| at.map(|at| at.millis() / DAY);
-    let found = plan("u", rows, day(now)).map(|user_plan| {
+    let found = plan_of(rows, now).map(|user_plan| {
         let packs = user_plan.wallet.iter().flat_map(|wallet| &wallet.packs);
         let remaining =
             packs.map(|pack| (expiry_day(pack.grant.expired_at), pack.remaining.as_u64())).collect();
         let shortfall =
             user_plan.shortfall.iter().map(|(at, credits)| (expiry_day(*at), credits.as_u64())).collect();
-        (remaining, shortfall)
+        let adjustments = user_plan.adjustments.iter().map(|found| (found.reason, found.credits)).collect();
+        (remaining, shortfall, adjustments)
     });
     assert_eq!(found.map_err(|rejection| rejection.reason), expected, "{rows:#?}");
 }
@@ -68,56 +83,153 @@ fn balance_equals_the_old_one_now_and_later() {
     let (jan, feb) = (Some(31), Some(59));
     // The charge of both packs has the expiry of the second.
     let two_packs = [order(1, 5, jan), order(2, 10, feb), charge(3, 8, feb)];
-    check(&two_packs, 4, Ok((vec![(jan, 5), (feb, 2)], vec![])));
-    check(&two_packs, 40, Ok((vec![(feb, 2)], vec![(feb, 5)])));
-    check(&two_packs, 60, Ok((vec![], vec![])));
+    check(&two_packs, 4, Ok((vec![(jan, 5), (feb, 2)], vec![], vec![])));
+    check(&two_packs, 40, Ok((vec![(feb, 2)], vec![(feb, 5)], vec![])));
+    check(&two_packs, 60, Ok((vec![], vec![], vec![])));
     let overdrawn_second = [order(1, 5, jan), order(2, 10, feb), charge(3, 12, feb)];
-    check(&overdrawn_second, 4, Ok((vec![(jan, 3)], vec![])));
-    check(&overdrawn_second, 40, Err(RejectReason::NegativeBalance));
+    check(&overdrawn_second, 4, Ok((vec![(jan, 3)], vec![], vec![])));
+    check(&overdrawn_second, 40, Ok((vec![], vec![(feb, 3)], vec![(NegativeForgiven, 2)])));
     let never_expiring = [order(1, 5, jan), order(2, 10, None), charge(3, 12, None)];
-    check(&never_expiring, 4, Ok((vec![(jan, 3)], vec![])));
+    check(&never_expiring, 4, Ok((vec![(jan, 3)], vec![], vec![])));
     let overdrawn = [order(1, 5, None), charge(2, 8, None)];
-    check(&overdrawn, 4, Err(RejectReason::NegativeBalance));
-    check(&[overdrawn[0].clone(), overdrawn[1].clone(), order(3, 3, None)], 4, Ok((vec![], vec![])));
+    check(&overdrawn, 4, Ok((vec![], vec![], vec![(NegativeForgiven, 3)])));
+    check(&[overdrawn[0].clone(), overdrawn[1].clone(), order(3, 3, None)], 4, Ok((vec![], vec![], vec![])));
     let rising = [order(1, 5, jan), charge(2, 7, jan), order(3, 10, feb)];
-    check(&rising, 4, Err(RejectReason::RisingBalance));
+    check(&rising, 4, Ok((vec![(feb, 8)], vec![], vec![(PhantomReturning, 2)])));
+    check(&rising, 40, Ok((vec![(feb, 10)], vec![], vec![(PhantomSpent, 2)])));
     let overcharged = [order(1, 5, Some(2)), charge(2, 7, Some(3)), order(4, 10, feb)];
-    check(&overcharged, 5, Err(RejectReason::Overcharged));
+    check(&overcharged, 5, Ok((vec![(feb, 10)], vec![], vec![(PhantomSpent, 2)])));
+    let both = [order(1, 5, Some(3)), charge(2, 7, Some(3)), charge(4, 1, None)];
+    check(&both, 5, Ok((vec![], vec![], vec![(PhantomSpent, 2), (NegativeForgiven, 1)])));
 }
 
 #[test]
-fn refund_voids_its_charge_if_the_match_is_certain() {
+fn charges_that_no_grant_covers_get_an_adjusting_grant() {
+    let rows = [
+        row(1, "order_pay", 5, "o1", Some(3)),
+        row(2, "anime_generation", -7, "g1", Some(3)),
+        row(4, "chat", -1, "", None),
+    ];
+    let user_plan = plan_of(&rows, 5).unwrap();
+    let adjusting = user_plan.records.iter().filter(|planned| planned.rows.is_empty()).collect::<Vec<_>>();
+    let [
+        PlannedRecord {
+            key: RecordKey::MigratedGrant(id),
+            record: Record::Grant(GrantRecord { grant, .. }),
+            ..
+        },
+    ] = adjusting[..]
+    else {
+        panic!("{adjusting:?}")
+    };
+    assert_eq!((grant.credits.as_u64(), grant.expired_at), (3, Some(day(5))));
+    assert_eq!(
+        (grant.trans_no, grant.trans_type.clone()),
+        (TransNo::new(day(5), *id), GrantType::SystemAdd.into())
+    );
+    assert_eq!(grant.order_no.as_ref().map(ToString::to_string).as_deref(), Some("migration-adjustment"));
+    // The identity does not depend on the moment.
+    let later = plan_of(&rows, 9).unwrap();
+    assert!(later.records.iter().any(|planned| planned.key == RecordKey::MigratedGrant(*id)));
+}
+
+#[test]
+fn negative_sum_is_quarantined_if_the_operator_says_so() {
+    let rows =
+        [row(1, "new_user", 10, "", None), row(2, "order_pay", 5, "o1", None), row(3, "chat", -20, "", None)];
+    let mut rules = PlanRules::as_of(day(5));
+    assert_eq!(plan("u", &rows, &rules).unwrap().adjustments.len(), 1);
+    rules.negative = NegativeRule::Quarantine;
+    assert_eq!(plan("u", &rows, &rules).unwrap_err().reason, RejectReason::NegativeBalance);
+    assert!(plan("u", &rows[..2], &rules).is_ok());
+}
+
+#[test]
+fn types_of_the_old_table_are_replaced() {
+    let rows = [
+        row(1, "share_reward", 10, "", None),
+        row(2, "ping", -1, "g1", None),
+        row(3, "NanoBanana_generate", -2, "g2", None),
+    ];
+    assert_eq!(plan_of(&rows, 5).unwrap_err().reason, RejectReason::UnknownTransType);
+    let types =
+        [("share_reward", "system_add"), ("ping", "chat"), ("NanoBanana_generate", "nano_banana_generation")];
+    let types = types.map(|(old, new)| (old.to_owned(), new.to_owned())).into();
+    let user_plan = plan("u", &rows, &PlanRules { types, ..PlanRules::as_of(day(5)) }).unwrap();
+    assert_eq!(new_balance(&user_plan, day(5)), 7);
+    let wallet = user_plan.wallet.unwrap();
+    let types: Vec<_> = wallet.totals.keys().map(ToString::to_string).collect();
+    assert_eq!(types, ["system_add", "chat", "nano_banana_generation"]);
+}
+
+/// The credits that a refund of a generation would return.
+fn refundable(user_plan: &UserPlan, generation: &str) -> u64 {
+    let credits = |planned: &PlannedRecord| match &planned.record {
+        Record::Charge(charge @ Charge { generation: Some(of), void: None, .. })
+            if of.as_str() == generation =>
+        {
+            charge.live.as_u64()
+        }
+        _ => 0,
+    };
+    user_plan.records.iter().map(credits).sum()
+}
+
+#[test]
+fn refunded_charge_cannot_be_refunded_again() {
     let grant = row(1, "new_user", 20, "", None);
     let charge = |id, credits: i64, expiry_day| row(id, "anime_generation", -credits, "g1", expiry_day);
     let refund = |id, credits, expiry_day| row(id, "anime_generation_refund", credits, "g1", expiry_day);
-    let chat = |id, credits: i64| row(id, "chat", -credits, "g2", None);
-    for (rows, matched, unmatched) in [
-        (vec![charge(2, 5, None), refund(3, 5, None)], 1, 0),
-        (vec![charge(2, 5, None), refund(3, 4, None)], 0, 1),
-        (vec![charge(2, 5, None), refund(3, 5, Some(40))], 0, 1),
-        (vec![charge(2, 5, Some(3)), refund(3, 5, Some(4))], 1, 0),
-        (vec![refund(2, 5, None), charge(3, 5, None)], 0, 1),
+    let chat = |id, credits: i64| row(id, "chat", -credits, "g1", None);
+    // The refunds by class, and what is left to be refunded.
+    for (rows, matched, elsewhere, unmatched, left) in [
+        (vec![charge(2, 5, None)], 0, 0, 0, 5),
+        (vec![charge(2, 5, None), refund(3, 5, None)], 1, 0, 0, 0),
+        (vec![charge(2, 5, Some(3)), refund(3, 5, Some(4))], 1, 0, 0, 0),
+        (vec![refund(2, 5, None), charge(3, 5, None)], 1, 0, 0, 0),
+        // Other credits, another expiry, another type.
+        (vec![charge(2, 5, None), refund(3, 4, None)], 0, 1, 0, 1),
+        (vec![charge(2, 5, None), refund(3, 2, None), refund(4, 1, None)], 0, 2, 0, 2),
+        (vec![charge(2, 5, None), refund(3, 9, None)], 0, 1, 0, 0),
+        (vec![charge(2, 5, None), refund(3, 5, Some(40))], 0, 1, 0, 0),
+        (vec![chat(2, 5), refund(3, 5, None)], 0, 1, 0, 0),
         // Refunded twice: the second refund is a grant.
-        (vec![charge(2, 5, None), refund(3, 5, None), refund(4, 5, None)], 1, 1),
+        (vec![charge(2, 5, None), refund(3, 5, None), refund(4, 5, None)], 1, 0, 1, 0),
         // One of two charges of the same amount.
-        (vec![chat(2, 1), chat(3, 1), row(4, "chat_refund", 1, "g2", None)], 0, 1),
-        (vec![chat(2, 1), chat(3, 2), row(4, "chat_refund", 1, "g2", None)], 1, 0),
-        (vec![row(2, "chat", -1, "", None), row(3, "chat_refund", 1, "", None)], 0, 1),
+        (vec![chat(2, 1), chat(3, 1), row(4, "chat_refund", 1, "g1", None)], 1, 0, 0, 1),
+        (vec![chat(2, 1), chat(3, 2), row(4, "chat_refund", 1, "g1", None)], 1, 0, 0, 2),
+        (vec![chat(2, 1), chat(3, 2), row(4, "chat_refund", 3, "g1", None)], 0, 1, 0, 0),
+        (vec![row(2, "chat", -1, "", None), row(3, "chat_refund", 1, "", None)], 0, 0, 1, 0),
         // More than was granted.
-        (vec![charge(2, 50, None), refund(3, 50, None)], 0, 1),
+        (vec![charge(2, 50, None), refund(3, 50, None)], 0, 1, 0, 0),
     ] {
         let rows = [vec![grant.clone()], rows].concat();
-        let user_plan = plan("u", &rows, day(10)).unwrap();
+        let user_plan = plan_of(&rows, 10).unwrap();
         let count = |class| user_plan.classes.values().filter(|found| **found == class).count();
-        assert_eq!(
-            (count(RowClass::MatchedRefund), count(RowClass::UnmatchedRefund)),
-            (matched, unmatched),
-            "{rows:#?}"
-        );
+        let classes = [RowClass::MatchedRefund, RowClass::RefundElsewhere, RowClass::UnmatchedRefund];
+        assert_eq!(classes.map(count), [matched, elsewhere, unmatched], "{rows:#?}");
+        assert_eq!(refundable(&user_plan, "g1"), left, "{rows:#?}");
         assert_eq!(new_balance(&user_plan, day(10)), old_balance(&rows, day(10)));
-        let is_void = |planned: &&PlannedRecord| matches!(&planned.record, Record::Charge(charge) if charge.void.is_some());
-        assert_eq!(user_plan.records.iter().filter(is_void).count(), matched);
     }
+}
+
+#[test]
+fn refund_with_another_expiry_keeps_both_packs() {
+    let (first, second) = (Some(100), Some(200));
+    let rows = [
+        row(1, "order_pay", 20, "o1", first),
+        row(2, "anime_generation", -8, "g1", first),
+        row(3, "anime_generation_refund", 8, "g1", second),
+    ];
+    check(&rows, 10, Ok((vec![(first, 12), (second, 8)], vec![], vec![])));
+    let user_plan = plan_of(&rows, 10).unwrap();
+    let voided: Vec<_> = user_plan
+        .records
+        .iter()
+        .filter(|planned| matches!(&planned.record, Record::Charge(charge) if charge.void.is_some()))
+        .collect();
+    assert_eq!(voided.len(), 1, "so that a repeated refund is `already_voided`");
+    assert_eq!(voided[0].rows, [2]);
 }
 
 #[test]
@@ -138,7 +250,7 @@ fn each_row_has_one_class_and_each_record_one_key() {
         row(13, "chat_refund", 1, "x", None),
         row(14, "chat", 0, "", None),
     ];
-    let user_plan = plan("u", &rows, day(20)).unwrap();
+    let user_plan = plan_of(&rows, 20).unwrap();
     use RowClass::*;
     let classes = [
         Grant,
@@ -184,8 +296,11 @@ fn user_with_an_ambiguous_row_is_rejected() {
     ] {
         check(&[row], 10, Err(reason));
     }
-    assert_eq!(plan("u#1", &[], day(1)).unwrap_err(), Rejection { row: None, reason: RejectReason::UserId });
-    assert_eq!(plan("u", &[], day(1)).unwrap().wallet, None);
+    assert_eq!(
+        plan("u#1", &[], &PlanRules::as_of(day(1))).unwrap_err(),
+        Rejection { row: None, reason: RejectReason::UserId }
+    );
+    assert_eq!(plan_of(&[], 1).unwrap().wallet, None);
 }
 
 /// Rows as the old code wrote them, with its races: charges beyond the balance, repeated
@@ -230,66 +345,54 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn planned_user_has_the_old_balance_and_matching_records(
+    fn planned_user_has_the_balances_of_the_rule_and_matching_records(
         rows in rows(),
         now in 25..60_i64,
         seed in any::<u64>(),
     ) {
-        let now = day(now);
+        let rules = PlanRules::as_of(day(now));
+        let now = rules.as_of;
         let expiries: BTreeSet<_> =
             rows.iter().filter_map(|row| row.expired_at).filter(|expiry| *expiry > now).chain([now]).collect();
-        let old = |at: &Timestamp| old_balance(&rows, *at);
-        let user_plan = match plan("u", &rows, now) {
-            Ok(user_plan) => user_plan,
-            Err(Rejection { reason: RejectReason::NegativeBalance | RejectReason::RisingBalance, .. }) => {
-                let balances: Vec<_> = expiries.iter().map(old).collect();
-                let is_falling = balances.is_sorted_by(|a, b| a.max(&0) >= b.max(&0));
-                prop_assert!(balances[0] < 0 || !is_falling, "{balances:?}");
-                return Ok(());
-            }
-            Err(rejection) => {
-                prop_assert_eq!(rejection.reason, RejectReason::Overcharged);
-                return Ok(());
-            }
-        };
+        let user_plan = plan("u", &rows, &rules).unwrap();
+        let mut least = i64::MAX;
         for at in &expiries {
-            prop_assert_eq!(new_balance(&user_plan, *at), old(at).max(0), "at {}", at);
+            least = least.min(old_balance(&rows, *at)).max(0);
+            prop_assert_eq!(new_balance(&user_plan, *at), least, "at {}", at);
+            prop_assert_eq!(expected_balances(&rows, now)[at], i128::from(least));
         }
         prop_assert_eq!(user_plan.classes.len(), rows.len());
-        let row_ids = user_plan.records.iter().flat_map(|planned| &planned.rows).collect::<BTreeSet<_>>();
-        prop_assert_eq!(row_ids.len(), rows.len());
+        let row_ids: Vec<_> = user_plan.records.iter().flat_map(|planned| &planned.rows).collect();
+        prop_assert_eq!(row_ids.len(), rows.len(), "each row is in one record");
+        prop_assert_eq!(row_ids.into_iter().collect::<BTreeSet<_>>().len(), rows.len());
 
         // The wallet matches its records.
         let wallet = user_plan.wallet.as_ref().unwrap();
         prop_assert_eq!(wallet.validate(), Ok(()));
-        let mut remaining = BTreeMap::<TransNo, i64>::new();
-        for planned in &user_plan.records {
-            match &planned.record {
-                Record::Grant(grant) => drop(remaining.insert(grant.trans_no, grant.credits.as_u64().cast_signed())),
-                Record::Charge(charge) => {
-                    let sum: Credits = charge.allocations.iter().map(|part| part.credits).sum();
-                    prop_assert_eq!(sum, charge.credits);
-                    prop_assert!(charge.allocations.iter().all(|part| part.credits <= part.grant.credits));
-                }
-                Record::Fence(_) => prop_assert!(false, "no row becomes a fence"),
-            }
-        }
-        for planned in &user_plan.records {
-            if let Record::Charge(Charge { void: None, allocations, .. }) = &planned.record {
-                for part in allocations {
-                    *remaining.get_mut(&part.grant.trans_no).unwrap() -= part.credits.as_u64().cast_signed();
-                }
-            }
-        }
-        prop_assert!(remaining.values().all(|credits| *credits >= 0));
-        for pack in &wallet.packs {
-            prop_assert_eq!(remaining[&pack.grant.trans_no], pack.remaining.as_u64().cast_signed());
-        }
         prop_assert!(wallet.version.unwrap() <= now);
+        let mut rebuild = WalletRebuild::as_of(wallet.version);
+        for planned in &user_plan.records {
+            rebuild.add(&planned.key, &planned.record);
+            if let Record::Charge(charge) = &planned.record {
+                let sum: Credits = charge.allocations.iter().map(|part| part.credits).sum();
+                prop_assert_eq!(sum, charge.credits);
+                prop_assert!(charge.allocations.iter().all(|part| part.credits <= part.grant.credits));
+            }
+        }
+        let discrepancies = rebuild.discrepancies(Some(wallet), now);
+        prop_assert!(discrepancies.is_empty(), "{:?}", discrepancies);
+
+        // A refund returns at most what was not refunded.
+        for generation in ["g1", "g2"] {
+            let sum = rows.iter().filter(|row| row.order_no.as_deref() == Some(generation)).filter(|row| {
+                !matches!(row.trans_type.as_str(), "new_user" | "order_pay" | "system_add")
+            }).map(|row| row.credits).sum::<i64>();
+            prop_assert_eq!(refundable(&user_plan, generation), (-sum).max(0).unsigned_abs());
+        }
 
         // The order of the rows does not matter.
         let mut shuffled = rows.clone();
         shuffled.sort_by_key(|row| (row.id.cast_unsigned() ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        prop_assert_eq!(plan("u", &shuffled, now), Ok(user_plan));
+        prop_assert_eq!(plan("u", &shuffled, &rules), Ok(user_plan));
     }
 }

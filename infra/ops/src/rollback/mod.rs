@@ -27,7 +27,7 @@ pub use report::Report;
 use crate::{
     cli_error::{CliError, deadline},
     legacy::{LegacyDatabase, TableNames},
-    migrate::DEFAULT_DIR,
+    migrate::{DEFAULT_DIR, moment_and_rules},
     progress::Progress,
     users::Users,
 };
@@ -67,13 +67,15 @@ pub async fn rollback(
     settings: &Settings,
 ) -> Result<Report, CliError> {
     let folder = MigrationDir::open(&settings.folder)?;
+    let (as_of, rules) = moment_and_rules(&settings.folder)?;
     let quarantine = folder.quarantine()?;
     let since_table = names.in_schema_of_credits(&settings.since_table)?;
     let transaction = database.write_transaction(names).await?;
-    let mut restore = RestoreTransaction::begin(transaction, names, since_table.clone()).await?;
+    let mut restore =
+        RestoreTransaction::begin(transaction, names, rules.read_rules(), since_table.clone()).await?;
     let mut report = Report { since_table, dry_run: settings.dry_run, ..Report::default() };
     let mut progress = Progress::start(Some(folder.rows), "rows");
-    restore_ledger_users(&mut restore, ledger, &mut report, &mut progress).await?;
+    restore_ledger_users(&mut restore, ledger, as_of, &mut report, &mut progress).await?;
     restore_quarantined_users(&mut restore, quarantine, &mut report, &mut progress).await?;
     progress.finish();
     let (given, read) = (restore.given, folder.rows);
@@ -96,6 +98,7 @@ pub async fn rollback(
 async fn restore_ledger_users(
     restore: &mut RestoreTransaction<'_>,
     ledger: &Ledger,
+    as_of: Timestamp,
     report: &mut Report,
     progress: &mut Progress,
 ) -> Result<(), CliError> {
@@ -109,7 +112,7 @@ async fn restore_ledger_users(
         let all: Vec<_> = histories.buffered(CONCURRENT_USERS).try_collect().await?;
         let old_rows: Vec<_> = all.iter().flat_map(UserHistory::old_rows).collect();
         let changes: Vec<_> = all.iter().flat_map(|user| &user.changes).collect();
-        // Negative balances are offset for users with changes only.
+        // Old sums are offset for users with changes only.
         let active: Vec<_> =
             all.iter().filter(|user| !user.changes.is_empty()).flat_map(UserHistory::old_rows).collect();
         report.users += all.len() as u64;
@@ -117,7 +120,7 @@ async fn restore_ledger_users(
         report.count(&changes);
         restore.restore(&old_rows).await?;
         restore.add_changes(&changes).await?;
-        report.count_balance_offsets(restore.offset_negative_balances(&active, now).await?);
+        report.count_balance_offsets(restore.offset_old_sums(&active, as_of, now).await?);
         progress.advance(old_rows.len());
     }
 }

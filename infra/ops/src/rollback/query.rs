@@ -1,6 +1,9 @@
 //! Queries of a rollback. Values are parameters, and names are quoted.
 
-use crate::legacy::names::{TableNames, quote};
+use crate::legacy::{
+    NullExpiry, ReadRules,
+    names::{TableNames, quote},
+};
 
 /// The columns of a table, without generated ones.
 pub(super) const COLUMNS: &str = "
@@ -69,42 +72,62 @@ pub(super) fn create_table(changes: &str) -> String {
 
 /// Inserts changes. `record` is passed as text and cast to `json`, because `jsonb` and text
 /// functions reject characters such as `\u0000`.
-pub(super) fn insert_changes(changes: &str) -> String {
+pub(super) fn insert_changes(reading: &ReadRules, changes: &str) -> String {
+    let expiry = without_never(reading, "expired_at::timestamptz");
     format!(
         "INSERT INTO {changes} (trans_no, created_at, user_uuid, trans_type, credits, order_no, expired_at, record)
-         SELECT trans_no, created_at::timestamptz, user_uuid, trans_type, credits, order_no, expired_at::timestamptz,
+         SELECT trans_no, created_at::timestamptz, user_uuid, trans_type, credits, order_no, {expiry},
                 record::json
          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[])
               AS changes (trans_no, created_at, user_uuid, trans_type, credits, order_no, expired_at, record)"
     )
 }
 
-/// Inserts rows that lift negative sums of old rows to zero, as a migration does, now and
-/// after every later expiry. The old rows of each user must be complete. A sum that is
-/// negative only between two expiries takes two rows.
-pub(super) fn offset_negative_balances(names: &TableNames, changes: &str) -> String {
-    let column = |name| names.column("old", name);
-    let (table, user) = (names.table("credits"), column("credits.user_uuid"));
-    let (credits, expiry) = (column("credits.credits"), column("credits.expired_at"));
+/// Inserts rows that make the sums of old rows what a migration made of them: from the
+/// migration on, the least sum until then, and at least zero. The old rows of each user must
+/// be complete. A difference between two expiries only takes two rows.
+pub(super) fn offset_old_sums(names: &TableNames, reading: &ReadRules, changes: &str) -> String {
+    let (table, user) = (names.table("credits"), names.column("old", "credits.user_uuid"));
+    let credits = names.column("old", "credits.credits");
+    let expiry = names.time("old", "credits.expired_at", reading.timezone.as_deref());
+    let without_expiry = match reading.null_expiry {
+        Some(NullExpiry::Ignored) => "'-infinity'",
+        Some(NullExpiry::Never) | None => "'infinity'",
+    };
     format!(
         "WITH sums AS (
-             SELECT {user}::text AS user_uuid, coalesce({expiry}::timestamptz, 'infinity') AS expiry, sum({credits}) AS credits
+             SELECT {user}::text AS user_uuid, coalesce({expiry}::timestamptz, {without_expiry}) AS expiry,
+                    sum({credits}) AS credits
              FROM unnest($1::text[]) AS texts (text), json_populate_record(NULL::{table}, texts.text::json) AS old
              GROUP BY 1, 2
          ), balances AS (
              SELECT user_uuid, expiry, sum(credits) OVER (PARTITION BY user_uuid ORDER BY expiry DESC) AS balance
              FROM sums WHERE expiry > $2::text::timestamptz
-         ), steps AS (
-             SELECT user_uuid, expiry, greatest(-balance, 0)
-                 - lead(greatest(-balance, 0), 1, 0) OVER (PARTITION BY user_uuid ORDER BY expiry) AS credits
+         ), offsets AS (
+             SELECT user_uuid, expiry,
+                    greatest(min(balance) OVER (PARTITION BY user_uuid ORDER BY expiry), 0) - balance AS credits
              FROM balances
+         ), steps AS (
+             SELECT user_uuid, expiry,
+                    credits - lead(credits, 1, 0) OVER (PARTITION BY user_uuid ORDER BY expiry) AS credits
+             FROM offsets
          ), added AS (
              INSERT INTO {changes} (trans_no, created_at, user_uuid, trans_type, credits, expired_at)
              SELECT 'forgiven-' || user_uuid || '-' || row_number() OVER (PARTITION BY user_uuid ORDER BY expiry),
-                    $2::text::timestamptz, user_uuid, 'forgiven', credits, nullif(expiry, 'infinity')
-             FROM steps WHERE credits <> 0
+                    $3::text::timestamptz, user_uuid, 'forgiven', credits, {written_expiry}
+             FROM steps WHERE credits <> 0 AND expiry > $3::text::timestamptz
              RETURNING credits
          )
-         SELECT count(*), coalesce(sum(credits), 0)::bigint FROM added"
+         SELECT count(*), coalesce(sum(credits), 0)::bigint FROM added",
+        written_expiry = without_never(reading, "expiry")
     )
+}
+
+/// An expiry as the old app reads it: `infinity` is NULL if NULL never expires, and stays
+/// otherwise.
+fn without_never(reading: &ReadRules, expiry: &str) -> String {
+    match reading.null_expiry {
+        Some(NullExpiry::Ignored) => format!("coalesce({expiry}, 'infinity')"),
+        Some(NullExpiry::Never) | None => format!("nullif({expiry}, 'infinity')"),
+    }
 }

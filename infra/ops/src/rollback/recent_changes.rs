@@ -41,9 +41,9 @@ pub enum ChangeKind {
     /// Voids a charge.
     #[serde(rename = "refunds")]
     Refund,
-    /// Lifts a negative sum of old rows to zero.
+    /// Makes a sum of old rows what the migration made of it.
     #[serde(rename = "what was forgiven")]
-    NegativeBalanceOffset,
+    OldSumOffset,
 }
 
 impl fmt::Display for ChangeKind {
@@ -53,7 +53,7 @@ impl fmt::Display for ChangeKind {
             ChangeKind::Fence => "fences",
             ChangeKind::Grant => "grants",
             ChangeKind::Refund => "refunds",
-            ChangeKind::NegativeBalanceOffset => "offsets of negative balances",
+            ChangeKind::OldSumOffset => "offsets of old sums",
         })
     }
 }

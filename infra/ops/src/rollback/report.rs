@@ -47,7 +47,7 @@ impl Report {
 
     pub(super) fn count_balance_offsets(&mut self, (rows, credits): (u64, i64)) {
         if rows > 0 {
-            *self.changes.entry(ChangeKind::NegativeBalanceOffset).or_default() += rows;
+            *self.changes.entry(ChangeKind::OldSumOffset).or_default() += rows;
             self.changed_credits += i128::from(credits);
         }
     }

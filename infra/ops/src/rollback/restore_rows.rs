@@ -12,7 +12,7 @@ use tokio_postgres::{
 use super::{query, recent_changes::ChangeRow};
 use crate::{
     cli_error::CliError,
-    legacy::{TableNames, error},
+    legacy::{ReadRules, TableNames, error},
 };
 
 /// Rows of one statement.
@@ -25,6 +25,8 @@ const NAMED_MAX: usize = 3;
 pub(super) struct RestoreTransaction<'a> {
     transaction: Transaction<'a>,
     names: &'a TableNames,
+    /// How the old app reads rows.
+    reading: ReadRules,
     /// Columns of `credits` that can be written.
     columns: Vec<String>,
     /// The quoted name of the table of changes.
@@ -44,6 +46,7 @@ impl<'a> RestoreTransaction<'a> {
     pub(super) async fn begin(
         transaction: Transaction<'a>,
         names: &'a TableNames,
+        reading: ReadRules,
         changes_table: String,
     ) -> Result<RestoreTransaction<'a>, CliError> {
         let credits = names.table("credits");
@@ -57,6 +60,7 @@ impl<'a> RestoreTransaction<'a> {
         Ok(RestoreTransaction {
             transaction,
             names,
+            reading,
             columns,
             changes_table,
             existing,
@@ -116,7 +120,7 @@ impl<'a> RestoreTransaction<'a> {
     }
 
     pub(super) async fn add_changes(&mut self, rows: &[&ChangeRow]) -> Result<(), CliError> {
-        let insert = query::insert_changes(&self.changes_table);
+        let insert = query::insert_changes(&self.reading, &self.changes_table);
         for chunk in rows.chunks(STATEMENT_ROWS) {
             let texts = |value: fn(&ChangeRow) -> Option<&str>| {
                 chunk.iter().map(|row| value(row)).collect::<Vec<_>>()
@@ -141,16 +145,19 @@ impl<'a> RestoreTransaction<'a> {
         Ok(())
     }
 
-    /// Adds rows that lift negative sums of old rows to zero. These must be all old rows of
-    /// their users. Returns the number of added rows and the sum of their credits.
-    pub(super) async fn offset_negative_balances(
+    /// Adds rows that make the sums of old rows what the migration made of them. These must be
+    /// all old rows of their users. Returns the number of added rows and the sum of their
+    /// credits.
+    pub(super) async fn offset_old_sums(
         &mut self,
         rows: &[&str],
+        as_of: Timestamp,
         now: Timestamp,
     ) -> Result<(u64, i64), CliError> {
-        let insert = query::offset_negative_balances(self.names, &self.changes_table);
-        let now = pg_text(now);
-        let parameters = [(&rows as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&now, Type::TEXT)];
+        let insert = query::offset_old_sums(self.names, &self.reading, &self.changes_table);
+        let (as_of, now) = (pg_text(as_of), pg_text(now));
+        let parameters =
+            [(&rows as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&as_of, Type::TEXT), (&now, Type::TEXT)];
         let added = self.transaction.query_typed_one(&insert, &parameters).await;
         let added = added.map_err(|error| error::write_error(&self.changes_table, &error))?;
         Ok((added.get::<_, i64>(0).unsigned_abs(), added.get(1)))

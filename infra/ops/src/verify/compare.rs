@@ -1,6 +1,6 @@
 //! Compares a user of the old table with the ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use scrip::{
     domain::{Charge, ImportedRecord, Record, RecordKey, Timestamp, UserId, WalletRebuild},
@@ -11,8 +11,8 @@ use scrip::{
 use crate::{
     cli_error::{CliError, deadline},
     legacy::UserRows,
-    migrate::{old_balance, with_rows},
-    plan::{OldRow, UserPlan, plan},
+    migrate::with_rows,
+    plan::{OldRow, PlanRules, UserPlan, expected_balances, plan},
 };
 
 pub(super) struct Comparison {
@@ -21,15 +21,15 @@ pub(super) struct Comparison {
     pub(super) discrepancies: Vec<String>,
 }
 
-/// Checks that each row is in its record and that the records give the old balance, as of
-/// the migration and at every later expiry.
+/// Checks that each row is in its record and that the records give the expected balance, as
+/// of the migration and at every later expiry.
 pub(super) async fn compare(
     ledger: &Ledger,
     rows: UserRows,
-    as_of: Timestamp,
+    rules: &PlanRules,
 ) -> Result<Comparison, CliError> {
     let old: Vec<OldRow> = rows.rows.iter().map(|(row, _)| row.clone()).collect();
-    let planned = plan(&rows.user, &old, as_of);
+    let planned = plan(&rows.user, &old, rules);
     let items = match UserId::try_from(rows.user.clone()) {
         Ok(user) => ledger.all_items(&user, deadline(ledger)).await,
         Err(_) => Ok(Vec::new()),
@@ -47,7 +47,7 @@ pub(super) async fn compare(
         Ok(_) if migrated.is_empty() => {
             result("are not in the ledger", vec!["the user is not in the ledger".to_owned()])
         }
-        Ok(user_plan) => result("were moved", differences(&user_plan, &rows, &old, migrated, as_of)),
+        Ok(user_plan) => result("were moved", differences(&user_plan, &rows, &old, migrated, rules.as_of)),
     }
 }
 
@@ -97,11 +97,10 @@ fn differences(
             .values()
             .map(|(_, rows)| format!("a record contains rows that are not in the old table: {rows}")),
     );
-    let expiries = old.iter().filter_map(|row| row.expired_at).filter(|expiry| *expiry > as_of);
-    for at in expiries.chain([as_of]).collect::<BTreeSet<_>>() {
-        let (before, after) = (old_balance(old, at), rebuild.balance(at));
-        if before.max(0) != after {
-            discrepancies.push(format!("at {at} the balance was {before} and is {after}"));
+    for (at, expected) in expected_balances(old, as_of) {
+        let found = rebuild.balance(at);
+        if expected != found {
+            discrepancies.push(format!("at {at} the balance must be {expected} and is {found}"));
         }
     }
     discrepancies

@@ -105,16 +105,18 @@ async fn compare_legacy_users(
     sample: Option<Sample>,
     report: &mut Report,
 ) -> Result<(), CliError> {
-    let (names, as_of) = (settings.names.resolve()?, migrate::as_of(&settings.folder)?);
+    let names = settings.names.resolve()?;
+    let (as_of, rules) = migrate::moment_and_rules(&settings.folder)?;
+    let plan_rules = rules.plan(as_of);
     let mut database = LegacyDatabase::connect(url).await?;
-    let snapshot = database.snapshot(&names, settings.since).await?;
+    let snapshot = database.snapshot(&names, &rules.read_rules(), settings.since).await?;
     let mut progress = Progress::start(Some(snapshot.count().0), "old users");
     let users = stream::try_unfold(snapshot, |mut snapshot| async move {
         Ok::<_, CliError>(snapshot.next_user().await?.map(|user| (user, snapshot)))
     });
     let users = select_users(users, |user| &user.user, sample).await?;
     let mut comparisons =
-        users.map_ok(|user| compare(ledger, user, as_of)).try_buffer_unordered(CONCURRENT_USERS);
+        users.map_ok(|user| compare(ledger, user, &plan_rules)).try_buffer_unordered(CONCURRENT_USERS);
     while let Some(comparison) = comparisons.try_next().await? {
         progress.advance(1);
         *report.legacy_users.entry(comparison.outcome).or_default() += 1;

@@ -64,6 +64,13 @@ pub struct Row {
     line: String,
 }
 
+impl OldUser {
+    /// The rows as a migration must read them.
+    pub fn expected_rows(&self) -> Vec<OldRow> {
+        self.rows.iter().map(|row| row.expected.clone()).collect()
+    }
+}
+
 impl LegacyData {
     /// Generates all users.
     pub fn users(self) -> impl Iterator<Item = OldUser> {

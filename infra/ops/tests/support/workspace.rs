@@ -19,6 +19,9 @@ use tokio::net::TcpListener;
 /// The moment of migrations, later than all generated data.
 const AS_OF: &str = "2026-01-01T00:00:00.000Z\n";
 
+/// Options for generated data, which has rows without expiry.
+const NEVER: [&str; 2] = ["--null-expiry", "never"];
+
 /// An engine with the table, and a folder for the migration.
 pub struct Workspace {
     /// The embedded DynamoDB engine.
@@ -75,17 +78,17 @@ impl Workspace {
         command
     }
 
-    /// A command with the old tables and the folder.
-    pub fn legacy_command(&self, command: &str, url: &str, flags: &[&str]) -> Command {
+    /// A command with the old tables and the folder. Rows without expiry never expire.
+    pub fn legacy_command(&self, command_name: &str, url: &str, flags: &[&str]) -> Command {
         let folder = self.folder.path().display().to_string();
-        let mut command = self.command(&[command, "--from", url, "--folder", &folder]);
-        command.args(flags);
+        let mut command = self.command(&[command_name, "--from", url, "--folder", &folder]);
+        command.args(NEVER.iter().filter(|_| command_name == "migrate")).args(flags);
         command
     }
 
-    /// Runs a migration that must succeed. Returns the report.
+    /// Runs a migration that must succeed, and may leave users behind. Returns the report.
     pub fn migrate(&self, url: &str, flags: &[&str]) -> Value {
-        succeed(self.legacy_command("migrate", url, flags));
+        finish(self.legacy_command("migrate", url, flags));
         self.json("report.json")
     }
 
@@ -152,15 +155,22 @@ impl Workspace {
 
     /// The balance of each wallet at a moment in milliseconds since 1970.
     pub fn balances(&self, at: i64) -> BTreeMap<String, i64> {
+        let balance = |packs: Vec<(Option<i64>, i64)>| {
+            packs.into_iter().filter(|pack| pack.0.is_none_or(|expiry| at < expiry)).map(|pack| pack.1).sum()
+        };
+        self.packs().into_iter().map(|(user, packs)| (user, balance(packs))).collect()
+    }
+
+    /// Expiry and remaining credits of the packs of each wallet that is not blocked.
+    pub fn packs(&self) -> BTreeMap<String, Vec<(Option<i64>, i64)>> {
         let number = |value: &Value| value["N"].as_str().map(|digits| digits.parse::<i64>().unwrap());
         let wallets = self.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
         wallets
-            .filter(|item| item["sk"]["S"] == "wallet")
+            .filter(|item| item["sk"]["S"] == "wallet" && item["is_blocked"].is_null())
             .map(|wallet| {
                 let packs = wallet["packs"]["L"].as_array().unwrap().iter().map(|pack| &pack["M"]);
-                let usable = packs.filter(|pack| number(&pack["e"]).is_none_or(|expiry| at < expiry));
-                let balance = usable.map(|pack| number(&pack["n"]).unwrap()).sum();
-                (wallet["user_uuid"]["S"].as_str().unwrap().to_owned(), balance)
+                let packs = packs.map(|pack| (number(&pack["e"]), number(&pack["n"]).unwrap())).collect();
+                (wallet["user_uuid"]["S"].as_str().unwrap().to_owned(), packs)
             })
             .collect()
     }
@@ -170,6 +180,13 @@ impl Workspace {
 pub fn succeed(mut command: Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// Runs a migration that may leave users behind. Returns its standard output.
+pub fn finish(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert!(matches!(status.code(), Some(0 | 3)), "{command:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
 }
 

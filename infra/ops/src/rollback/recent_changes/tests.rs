@@ -77,7 +77,7 @@ fn charge_and_refund_have_a_row_for_each_pack() {
     let derived = InvocationId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, b"a row"));
     let (live, voided) = (charge(Some("gen"), None), charge(Some("gen"), Some(void(invocation_id()))));
     let refunded_by_old_row = charge(Some("gen"), Some(void(derived)));
-    let grant = Record::Grant(grant(1, Some(90)));
+    let grant = Record::Grant(grant(1, Some(90)).into());
     let (order, key) = (RecordKey::OrderGrant(id("order")), charge_key(Some("gen")));
     for (key, record, is_migrated, expected) in [
         (&order, &grant, false, granted.to_vec()),

@@ -1,0 +1,379 @@
+//! Creates the records and the wallet of a user.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scrip::domain::{
+    Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType, InvocationId,
+    Metadata, OrderNo, Pack, Reason, Record, RecordKey, TransNo, TransType, UserId, Void, Wallet,
+};
+use uuid::Uuid;
+
+use super::{
+    Adjustment, AdjustmentReason, NegativeRule, PlanRules, PlannedRecord, RejectReason, Rejection, RowClass,
+    UserPlan,
+    adjustment::adjusting_grant,
+    allocate::{PackAllocator, allocate_refunded},
+    classify::{ClassifiedRow, RowKind},
+    expiry_bucket::ExpiryBucket,
+    match_refunds::{Refund, Refunds, match_refunds},
+    shortfall::shortfall,
+    target::TargetBalance,
+};
+
+pub(super) struct Planner<'a> {
+    user: UserId,
+    /// In the order of time.
+    rows: Vec<ClassifiedRow<'a>>,
+    refunds: Refunds,
+    rules: &'a PlanRules,
+}
+
+/// What the charges take from the packs of each bucket.
+struct Charged {
+    by_bucket: BTreeMap<ExpiryBucket, u64>,
+    /// Credits of charges that no grant covers.
+    uncovered: Credits,
+    adjustments: Vec<Adjustment>,
+}
+
+/// The content of a charge's row.
+type ChargeContent<'a> = (&'a ChargeType, Option<&'a GenerationId>, Option<&'a OrderNo>);
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(user: UserId, rows: Vec<ClassifiedRow<'a>>, rules: &'a PlanRules) -> Planner<'a> {
+        let mut refunds = match_refunds(&rows, rules.as_of);
+        let granted: u64 =
+            rows.iter().filter(|row| row.old.credits > 0).map(|row| row.credits.as_u64()).sum();
+        let cancelled = |(charge, refund): (&usize, &Refund)| match refund {
+            Refund::Cancelled(_) => rows[*charge].credits.as_u64(),
+            Refund::Elsewhere(..) => 0,
+        };
+        let remaining = granted - refunds.iter().map(cancelled).sum::<u64>();
+        // A voided charge has allocations too, so the other grants must cover it.
+        for (charge, refund) in &mut refunds {
+            let credits = rows[*charge].credits.as_u64();
+            if let Refund::Cancelled(row) = *refund
+                && credits > remaining
+            {
+                *refund = Refund::Elsewhere(credits, vec![row]);
+            }
+        }
+        Planner { user, rows, refunds, rules }
+    }
+
+    pub(super) fn plan(self) -> Result<UserPlan, Rejection> {
+        let mut classes = BTreeMap::new();
+        let mut records = self.grants(&mut classes);
+        let Charged { by_bucket, uncovered, adjustments } = self.charged(&records)?;
+        if !uncovered.is_zero() {
+            let (key, grant) = adjusting_grant(&self.user, uncovered, self.rules.as_of);
+            records.push(PlannedRecord { key, record: Record::Grant(grant.into()), rows: Vec::new() });
+        }
+        let mut packs: Vec<_> = records.iter().filter_map(grant_of).collect();
+        packs.sort_by_key(Grant::spending_order);
+        let mut allocator = PackAllocator::new(&packs, by_bucket, self.rules.as_of);
+        let keys = self.charge_keys();
+        for (index, row) in self.rows.iter().enumerate() {
+            match row.kind {
+                RowKind::Charge(..) => {
+                    self.classify_charge(index, &mut classes);
+                    records.extend(self.charges(index, &keys[&index], &packs, &mut allocator));
+                }
+                RowKind::ZeroCredits => _ = classes.insert(row.old.id, RowClass::ZeroCredits),
+                RowKind::Grant(..) | RowKind::Refund(..) => {}
+            }
+        }
+        records.sort_by_key(|planned| trans_no_of(&planned.record));
+        let wallet = wallet(&records, allocator.remaining_packs())?;
+        let shortfall = shortfall(&self.rows, &self.refunds, wallet.as_ref(), self.rules.as_of);
+        Ok(UserPlan { user: self.user, wallet, records, classes, adjustments, shortfall })
+    }
+
+    /// The records of grants and of refunds that do not cancel a charge.
+    fn grants(&self, classes: &mut BTreeMap<i64, RowClass>) -> Vec<PlannedRecord> {
+        let (mut cancelling, mut elsewhere) = (BTreeSet::new(), BTreeSet::<usize>::new());
+        for refund in self.refunds.values() {
+            match refund {
+                Refund::Cancelled(row) => _ = cancelling.insert(*row),
+                Refund::Elsewhere(_, rows) => elsewhere.extend(rows),
+            }
+        }
+        let mut used_keys = BTreeSet::new();
+        let mut records = Vec::new();
+        for (index, row) in self.rows.iter().enumerate().filter(|(index, _)| !cancelling.contains(index)) {
+            let (trans_type, order_no, key, class) = match &row.kind {
+                RowKind::Grant(GrantType::NewUser, order_no) => {
+                    (GrantType::NewUser.into(), order_no, Some(RecordKey::NewUserGrant), RowClass::Grant)
+                }
+                RowKind::Grant(GrantType::OrderPay, Some(order_no)) => {
+                    let key = RecordKey::OrderGrant(order_no.clone());
+                    (GrantType::OrderPay.into(), &Some(order_no.clone()), Some(key), RowClass::Grant)
+                }
+                RowKind::Grant(GrantType::OrderPay, None) => {
+                    (GrantType::OrderPay.into(), &None, None, RowClass::GrantWithoutOrder)
+                }
+                RowKind::Grant(GrantType::SystemAdd, order_no) => {
+                    let key = RecordKey::UnkeyedGrant(invocation_id(row));
+                    (GrantType::SystemAdd.into(), order_no, Some(key), RowClass::Grant)
+                }
+                RowKind::Refund(charge_type, _) => {
+                    let is_matched = elsewhere.contains(&index);
+                    let class =
+                        if is_matched { RowClass::RefundElsewhere } else { RowClass::UnmatchedRefund };
+                    (TransType::Refund(charge_type.clone()), &None, None, class)
+                }
+                RowKind::Charge(..) | RowKind::ZeroCredits => continue,
+            };
+            let is_duplicate = key.as_ref().is_some_and(|key| !used_keys.insert(key.clone()));
+            let key =
+                key.filter(|_| !is_duplicate).unwrap_or_else(|| RecordKey::MigratedGrant(invocation_id(row)));
+            classes.insert(row.old.id, if is_duplicate { RowClass::DuplicateGrant } else { class });
+            let grant = Grant {
+                trans_no: trans_no(row),
+                trans_type,
+                credits: row.credits,
+                order_no: order_no.clone(),
+                expired_at: row.old.expired_at,
+            };
+            records.push(PlannedRecord { key, record: Record::Grant(grant.into()), rows: vec![row.old.id] });
+        }
+        records
+    }
+
+    /// The credits that live charges take from each bucket, so that what must remain does.
+    fn charged(&self, grants: &[PlannedRecord]) -> Result<Charged, Rejection> {
+        let mut granted = BTreeMap::<ExpiryBucket, i128>::new();
+        for grant in grants.iter().filter_map(grant_of) {
+            *granted.entry(ExpiryBucket::new(grant.expired_at, self.rules.as_of)).or_default() +=
+                i128::from(grant.credits.as_u64());
+        }
+        let (mut sums, mut charged) = (granted.clone(), 0);
+        for row in self.live_charges() {
+            let credits = i128::from(row.credits.as_u64());
+            *sums.entry(ExpiryBucket::new(row.old.expired_at, self.rules.as_of)).or_default() -= credits;
+            charged += credits;
+        }
+        let target = TargetBalance::new(&sums);
+        if target.forgiven > 0 && self.rules.negative == NegativeRule::Quarantine {
+            return Err(Rejection::of_user(RejectReason::NegativeBalance));
+        }
+        let expired = granted.remove(&ExpiryBucket::Expired).unwrap_or_default();
+        let mut by_bucket = BTreeMap::new();
+        for (bucket, granted) in granted {
+            let taken = granted - target.remaining[&bucket];
+            charged -= taken;
+            by_bucket.insert(bucket, in_range(taken)?);
+        }
+        by_bucket.insert(ExpiryBucket::Expired, in_range(charged)?);
+        let phantom = sums.get(&ExpiryBucket::Expired).map_or(0, |sum| (-sum).max(0));
+        let mut adjustments = Vec::new();
+        for (reason, credits) in [
+            (AdjustmentReason::PhantomSpent, phantom),
+            (AdjustmentReason::PhantomReturning, target.returning),
+            (AdjustmentReason::NegativeForgiven, target.forgiven),
+        ] {
+            if credits > 0 {
+                adjustments.push(Adjustment { reason, credits: in_range(credits)? });
+            }
+        }
+        let uncovered = Credits::try_from(in_range((charged - expired).max(0))?).map_err(over_limit)?;
+        Ok(Charged { by_bucket, uncovered, adjustments })
+    }
+
+    /// The rows of charges that no refund cancels.
+    fn live_charges(&self) -> impl Iterator<Item = &ClassifiedRow<'a>> {
+        let is_live = |(index, row): &(usize, &ClassifiedRow)| {
+            matches!(row.kind, RowKind::Charge(..))
+                && !matches!(self.refunds.get(index), Some(Refund::Cancelled(_)))
+        };
+        self.rows.iter().enumerate().filter(is_live).map(|(_, row)| row)
+    }
+
+    fn classify_charge(&self, index: usize, classes: &mut BTreeMap<i64, RowClass>) {
+        let row = &self.rows[index];
+        let Some((_, generation, order_no)) = row.kind.charge() else { return };
+        let class = match (generation, order_no) {
+            (Some(_), _) => RowClass::GenerationCharge,
+            (None, Some(_)) => RowClass::OrderCharge,
+            (None, None) => RowClass::UnreferencedCharge,
+        };
+        classes.insert(row.old.id, class);
+        if let Some(Refund::Cancelled(refund)) = self.refunds.get(&index) {
+            classes.insert(self.rows[*refund].old.id, RowClass::MatchedRefund);
+        }
+    }
+
+    /// The records of a charge. If it was refunded into another pack, its own pack still pays
+    /// for it: that part is a charge without a generation, which no refund can address.
+    fn charges(
+        &self,
+        index: usize,
+        key: &RecordKey,
+        packs: &[Grant],
+        allocator: &mut PackAllocator<'_>,
+    ) -> Vec<PlannedRecord> {
+        let row = &self.rows[index];
+        let Some(content) = row.kind.charge() else { return Vec::new() };
+        let refund = self.refunds.get(&index);
+        let void = refund.and_then(|refund| self.void(row, refund));
+        let mut ids = vec![row.old.id];
+        let (refunded, paid) = match refund {
+            None => (0, row.credits.as_u64()),
+            Some(Refund::Cancelled(refund)) => {
+                ids.push(self.rows[*refund].old.id);
+                (0, 0)
+            }
+            Some(Refund::Elsewhere(credits, _)) => (*credits, row.credits.as_u64() - credits),
+        };
+        let part = |credits: u64| Credits::try_from(credits).expect("at most the credits of the row");
+        let own = if paid > 0 {
+            let allocations = allocator.allocate(part(paid), row.old.created_at);
+            charge(trans_no(row), content, allocations, None)
+        } else {
+            let allocations = allocate_refunded(packs, row.credits, row.old.created_at);
+            charge(trans_no(row), content, allocations, void)
+        };
+        let mut records = vec![PlannedRecord { key: key.clone(), record: Record::Charge(own), rows: ids }];
+        if refunded > 0 {
+            let id = named_id(&format!("scrip migrated refunded {}", row.old.trans_no));
+            let allocations = allocator.allocate(part(refunded), row.old.created_at);
+            let (trans_type, _, order_no) = content;
+            let moved =
+                charge(TransNo::new(row.old.created_at, id), (trans_type, None, order_no), allocations, None);
+            let key = RecordKey::UnkeyedCharge(id);
+            records.push(PlannedRecord { key, record: Record::Charge(moved), rows: Vec::new() });
+        }
+        records
+    }
+
+    /// The void by the last refund of a charge.
+    fn void(&self, charge: &ClassifiedRow<'_>, refund: &Refund) -> Option<Void> {
+        let last = match refund {
+            Refund::Cancelled(row) => row,
+            Refund::Elsewhere(_, rows) => rows.last()?,
+        };
+        let refund = &self.rows[*last];
+        Some(Void {
+            at: refund.old.created_at.max(charge.old.created_at),
+            reason: Reason::truncated(&refund.old.trans_type).expect("a trans_type is a valid reason"),
+            invocation: invocation_id(refund),
+        })
+    }
+
+    /// The key of each charge, by index. Several charges of a generation have idempotency keys.
+    fn charge_keys(&self) -> BTreeMap<usize, RecordKey> {
+        let mut counts = BTreeMap::<&GenerationId, usize>::new();
+        for row in &self.rows {
+            if let RowKind::Charge(_, Some(generation), _) = &row.kind {
+                *counts.entry(generation).or_default() += 1;
+            }
+        }
+        let key = |row: &ClassifiedRow<'_>| match &row.kind {
+            RowKind::Charge(_, Some(generation), _) => {
+                let own = || {
+                    row.old
+                        .trans_no
+                        .clone()
+                        .try_into()
+                        .ok()
+                        .or_else(|| invocation_id(row).to_string().try_into().ok())
+                };
+                let key = if counts[generation] > 1 { own() } else { None };
+                RecordKey::Charge { generation: Some(generation.clone()), key }
+            }
+            _ => RecordKey::UnkeyedCharge(invocation_id(row)),
+        };
+        self.rows.iter().enumerate().map(|(index, row)| (index, key(row))).collect()
+    }
+}
+
+/// A charge of its allocations.
+fn charge(
+    trans_no: TransNo,
+    (trans_type, generation, order_no): ChargeContent<'_>,
+    allocations: Vec<scrip::domain::Allocation>,
+    void: Option<Void>,
+) -> Charge {
+    let credits = allocations.iter().map(|allocation| allocation.credits).sum();
+    Charge {
+        trans_no,
+        trans_type: trans_type.clone(),
+        credits,
+        generation: generation.cloned(),
+        order_no: order_no.cloned(),
+        metadata: Metadata::default(),
+        allocations,
+        extra: Vec::new(),
+        live: credits,
+        void,
+    }
+}
+
+fn in_range(credits: i128) -> Result<u64, Rejection> {
+    u64::try_from(credits).map_err(over_limit)
+}
+
+fn over_limit<E>(_: E) -> Rejection {
+    Rejection::of_user(RejectReason::WalletLimits)
+}
+
+fn grant_of(planned: &PlannedRecord) -> Option<Grant> {
+    if let Record::Grant(GrantRecord { grant, .. }) = &planned.record { Some(grant.clone()) } else { None }
+}
+
+fn trans_no_of(record: &Record) -> Option<TransNo> {
+    match record {
+        Record::Grant(record) => Some(record.grant.trans_no),
+        Record::Charge(charge) => Some(charge.trans_no),
+        Record::Fence(_) => None,
+    }
+}
+
+/// A wallet with the totals of the records and the given packs.
+fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>, Rejection> {
+    let version = records.iter().map(|planned| planned.record.changed_at()).max();
+    let mut wallet = Wallet { version, packs, ..Wallet::default() };
+    for planned in records {
+        let (trans_type, credits, is_voided) = match &planned.record {
+            Record::Grant(GrantRecord { grant, .. }) => (grant.trans_type.clone(), grant.credits, false),
+            Record::Charge(charge) => {
+                (TransType::Charge(charge.trans_type.clone()), charge.credits, charge.void.is_some())
+            }
+            Record::Fence(_) => continue,
+        };
+        let totals = wallet.totals.entry(trans_type).or_default();
+        totals.created.add(credits).map_err(over_limit)?;
+        if is_voided {
+            totals.voided.add(credits).map_err(over_limit)?;
+        }
+        wallet.has_keyed_charges |=
+            matches!(planned.key, RecordKey::Charge { generation: Some(_), key: Some(_) });
+    }
+    wallet.total_granted().map_err(over_limit)?;
+    let charges = wallet.totals.iter().filter(|(trans_type, _)| matches!(trans_type, TransType::Charge(_)));
+    let charged = charges
+        .clone()
+        .map(|(_, totals)| totals.created)
+        .try_fold(CreditSum::default(), CreditSum::checked_add);
+    charged.map_err(over_limit)?;
+    let is_within_limits =
+        wallet.packs.len() <= Wallet::PACKS_MAX && charges.count() <= Wallet::CHARGE_TYPES_MAX;
+    if is_within_limits {
+        Ok(version.map(|_| wallet))
+    } else {
+        Err(Rejection::of_user(RejectReason::WalletLimits))
+    }
+}
+
+fn trans_no(row: &ClassifiedRow<'_>) -> TransNo {
+    TransNo::new(row.old.created_at, invocation_id(row))
+}
+
+/// An id derived from the row's `trans_no`, the same in every run.
+fn invocation_id(row: &ClassifiedRow<'_>) -> InvocationId {
+    named_id(&format!("scrip migrated {}", row.old.trans_no))
+}
+
+fn named_id(name: &str) -> InvocationId {
+    InvocationId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()))
+}

@@ -169,6 +169,8 @@ fn charge_request(credits: u64) -> ChargeRequest {
         order_no: None,
         key: None,
         metadata: Metadata::default(),
+        outputs: None,
+        hold_millis: None,
     }
 }
 

@@ -43,8 +43,12 @@ pub enum CreditFlow {
     Granted,
     /// Out of the wallet, by a charge.
     Charged,
-    /// Back into the wallet, by a void.
+    /// Back into the wallet, by a void, a settlement or returned outputs.
     Voided,
+    /// Owed by a charge that was settled above the balance.
+    Owed,
+    /// Voided before a provider reported success.
+    LateSuccess,
 }
 
 task_local! {
@@ -81,6 +85,11 @@ pub(crate) fn record_grant(trans_type: GrantType, credits: Credits) {
         GrantType::SystemAdd => "system_add",
     };
     record(|metrics| metrics.flows.push((CreditFlow::Granted, kind, credits)));
+}
+
+/// Records the credits of voided charges whose generation succeeded.
+pub(crate) fn record_late_success(credits: Credits) {
+    record(|metrics| metrics.flows.push((CreditFlow::LateSuccess, "generation", credits)));
 }
 
 /// Records the credits of a charge or a void. All types of generations are one kind, because

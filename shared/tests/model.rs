@@ -120,8 +120,15 @@ impl Models {
     ) -> Result<(), TestCaseError> {
         let now = self.change_time(clock);
         let (credits, expired_at) = (credits(amount), lifetime.map(|millis| now.plus_millis(millis)));
-        let request =
-            GrantRequest { user: user(), trans_type, credits, order_no: None, expired_at, key: None };
+        let request = GrantRequest {
+            user: user(),
+            trans_type,
+            credits,
+            order_no: None,
+            expired_at,
+            key: None,
+            metadata: Default::default(),
+        };
         let planned = self.wallet.grant(&request, invocation_id(), clock);
         if lifetime.is_some_and(|millis| millis <= 0) {
             let error = LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned());
@@ -150,11 +157,17 @@ impl Models {
             generation: None,
             order_no: None,
             key: None,
+            metadata: Default::default(),
+            outputs: None,
+            hold_millis: None,
         };
         let planned = self.wallet.charge(&request, invocation_id(), clock);
         if balance < required {
             let (balance, required) = (credits(balance), request.credits);
-            prop_assert_eq!(planned, Err(LedgerError::InsufficientCredits { balance, required }));
+            prop_assert_eq!(
+                planned,
+                Err(LedgerError::InsufficientCredits { balance, required, debt: Credits::ZERO })
+            );
             return Ok(());
         }
         let (next, charge) = planned.map_err(unexpected)?;

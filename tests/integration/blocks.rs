@@ -48,7 +48,7 @@ async fn blocked_user_cannot_be_changed_until_unblocked() {
     }
     assert_eq!(ledger.items().await, before, "nothing is written");
     let balance = ledger.invoke(BALANCE, json!({ "user_uuid": "u" })).await.unwrap();
-    assert_eq!(balance, json!({ "user_uuid": "u", "balance": 0, "packs": [] }));
+    assert_eq!(balance, json!({ "user_uuid": "u", "balance": 0, "debt": 0, "packs": [] }));
     let timeline = json!({ "operation": "timeline", "user_uuid": "u" });
     assert_eq!(ledger.invoke(HISTORY, timeline).await.unwrap()["records"], json!([]));
     assert_eq!(ledger.sound_balance("u").await, 0);

@@ -155,7 +155,7 @@ async fn summary_is_what_the_records_say() {
     ledger.clock.pass_days(40);
     let spent = json!({ "anime_generation": { "credits": 4, "count": 1 } });
     let all = json!({
-        "user_uuid": "u", "balance": 30, "granted": { "credits": 50, "count": 2 },
+        "user_uuid": "u", "debt": 0, "balance": 30, "granted": { "credits": 50, "count": 2 },
         "spent": { "credits": 4, "count": 1 }, "voided": { "credits": 6, "count": 1 },
         "expired": { "credits": 16 }, "by_trans_type": spent,
     });

@@ -26,7 +26,7 @@ async fn metadata_is_stored_and_returned_with_its_record() {
     let generation = json!({ "operation": "generation", "generation_uuid": "g" });
     let generation = ledger.invoke(HISTORY, generation).await.unwrap();
     assert_eq!(generation["charges"][0]["metadata"], model);
-    assert_eq!(ledger.sound_balance("u").await, 4);
+    assert_eq!(ledger.audited_balance("u").await, 4);
 }
 
 #[tokio::test]

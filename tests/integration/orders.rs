@@ -36,7 +36,7 @@ async fn order_is_granted_to_one_user() {
     }
     let gift = json!({ "user_uuid": "u2", "trans_type": "system_add", "order_no": "o1", "credits": 7 });
     ledger.invoke(GRANT, gift).await.expect("only an `order_pay` claims its order");
-    assert_eq!((ledger.sound_balance("u1").await, ledger.sound_balance("u2").await), (5, 7));
+    assert_eq!((ledger.audited_balance("u1").await, ledger.audited_balance("u2").await), (5, 7));
 }
 
 /// The limit of packs and the expiry are checked after the user of the order.
@@ -66,7 +66,7 @@ async fn two_users_race_for_one_order() {
         let (code, _) = one.and(two).unwrap_err();
         assert_eq!(code, "IdempotencyConflict");
     }
-    assert_eq!(ledger.sound_balance("u1").await + ledger.sound_balance("u2").await, 50);
+    assert_eq!(ledger.audited_balance("u1").await + ledger.audited_balance("u2").await, 50);
 }
 
 /// The items of the first grant become visible one after the other: record, order, wallet.
@@ -82,7 +82,7 @@ async fn grant_beside_a_partly_visible_grant_of_the_order() {
             });
             assert_eq!((first.as_str(), second.as_str()), ("new", outcome), "{visible:?}");
             sleep(Duration::from_millis(1_000)).await;
-            assert_eq!((ledger.sound_balance("u1").await, ledger.sound_balance("u2").await), (5, 0));
+            assert_eq!((ledger.audited_balance("u1").await, ledger.audited_balance("u2").await), (5, 0));
         }
     }
 }

@@ -52,18 +52,67 @@ async fn generation_that_failed_is_refunded_once() {
     }
 }
 
+/// A success settles; a failure that comes later changes nothing.
 #[tokio::test]
-async fn generation_that_succeeded_is_looked_up_nowhere() {
-    let ledger = ledger().await;
-    ledger.http_client.take_requests();
-    for generation in ["g", "unknown"] {
-        let body =
-            json!({ "generation_uuid": generation, "status": "succeeded", "error": "", "task_token": "t" });
-        let answer = ledger.callback(body).await;
-        let told = json!({ "generation_uuid": generation, "status": "succeeded" });
-        assert_eq!((answer.status, answer.body), (200, told));
+async fn success_settles_the_charge_at_what_it_is() {
+    let report = |status: &str, user: Option<&str>| json!({ "generation_uuid": "g", "status": status, "user_uuid": user });
+    for user in [Some("u"), None] {
+        let ledger = ledger().await;
+        for (status, outcome) in
+            [("succeeded", "settled"), ("succeeded", "already_settled"), ("failed", "settled")]
+        {
+            let answer = ledger.callback(report(status, user)).await;
+            let expected = json!({ "generation_uuid": "g", "status": status, "outcome": outcome });
+            assert_eq!((answer.status, answer.body), (200, expected));
+        }
+        assert_eq!(ledger.audited_balance("u").await, 6);
+        let refund = ledger.refund(Some("u"), "g", None).await.unwrap();
+        assert_eq!(refund["outcome"], "voided", "the app itself may refund a settled charge");
+        assert_eq!(ledger.audited_balance("u").await, 10);
     }
-    assert_eq!(ledger.http_client.take_requests().len(), 0);
+}
+
+/// A success after the refund is noted on the charge, once.
+#[tokio::test]
+async fn success_after_the_refund_is_noted() {
+    let ledger = ledger().await;
+    ledger.refund(Some("u"), "g", None).await.unwrap();
+    let success = json!({ "generation_uuid": "g", "user_uuid": "u", "status": "succeeded" });
+    for _ in 0..2 {
+        assert_eq!(ledger.callback(success.clone()).await.body["outcome"], "late_success");
+    }
+    let record = ledger.records("u").await.remove(0);
+    let noted_at = record["late_success_at"].as_str().expect("a time");
+    assert!(record["voided_at"].as_str().is_some_and(|voided_at| voided_at <= noted_at), "{record}");
+    assert_eq!(ledger.audited_balance("u").await, 10);
+}
+
+/// Providers do not repeat a call-back after a 4xx.
+#[tokio::test]
+async fn success_of_an_unknown_generation_is_to_be_repeated() {
+    let ledger = ledger().await;
+    for user in [Some("u"), None] {
+        let success = json!({ "generation_uuid": "unknown", "user_uuid": user, "status": "succeeded" });
+        let answer = ledger.callback(success).await;
+        assert_eq!((answer.status, &answer.body["code"]), (503, &json!("GenerationUnknown")));
+    }
+    ledger.refund(Some("u"), "unknown", None).await.unwrap();
+    let success = json!({ "generation_uuid": "unknown", "user_uuid": "u", "status": "succeeded" });
+    assert_eq!(ledger.callback(success).await.body["outcome"], "fenced");
+}
+
+/// A session has several charges; `trans_no` and the key select one.
+#[tokio::test]
+async fn success_settles_what_it_addresses() {
+    let ledger = ledger().await;
+    for key in ["a", "b", "c"] {
+        ledger.charge("u", 1, "chat", Some(key)).await.unwrap();
+    }
+    let report = |status: &str, key: Option<&str>| json!({ "generation_uuid": "chat", "user_uuid": "u", "status": status, "idempotency_key": key });
+    assert_eq!(ledger.callback(report("succeeded", Some("b"))).await.body["outcome"], "settled");
+    assert_eq!(ledger.callback(report("failed", None)).await.body["outcome"], "voided", "a and c");
+    assert_eq!(ledger.audited_balance("u").await, 5);
+    assert_eq!(ledger.callback(report("succeeded", None)).await.body["outcome"], "already_settled");
 }
 
 /// The words of providers, without regard to case; any other one is progress. Members that
@@ -99,7 +148,7 @@ async fn providers_words_for_a_status_are_understood() {
     ];
     let progress = ["processing", "IN_QUEUE", "starting", "", "failed?"];
     let words = failed.map(|word| (word, "failed", json!("voided"))).into_iter();
-    let words = words.chain(succeeded.map(|word| (word, "succeeded", Value::Null)));
+    let words = words.chain(succeeded.map(|word| (word, "succeeded", json!("settled"))));
     let words = words.chain(progress.map(|word| (word, "progress", json!("ignored"))));
     for (nth, (word, status, outcome)) in words.enumerate() {
         let generation = format!("word{nth}");
@@ -291,14 +340,14 @@ async fn waiting_execution_is_resumed() {
     let body = |status: &str| json!({ "generation_uuid": "g", "user_uuid": "u", "status": status, "error": "out of memory", "task_token": "token-1" });
     for (status, operation, request) in [
         (
-            "succeeded",
-            "SendTaskSuccess",
-            json!({ "taskToken": "token-1", "output": "{\"generation_uuid\":\"g\",\"status\":\"succeeded\"}" }),
-        ),
-        (
             "failed",
             "SendTaskFailure",
             json!({ "taskToken": "token-1", "error": "GenerationFailed", "cause": "out of memory" }),
+        ),
+        (
+            "succeeded",
+            "SendTaskSuccess",
+            json!({ "taskToken": "token-1", "output": "{\"generation_uuid\":\"g\",\"status\":\"succeeded\"}" }),
         ),
     ] {
         assert_eq!(call(&ledger, &app, &body(status), WEBHOOK_SECRET).await.status, 200);
@@ -321,7 +370,7 @@ async fn execution_that_has_gone_on_is_no_error() {
         let callbacks =
             Callbacks { executions: Some(executions(&http_client)), ..callbacks_signed_with(WEBHOOK_SECRET) };
         let app = app(&ledger, callbacks);
-        for status in ["succeeded", "failed"] {
+        for status in ["failed", "succeeded"] {
             let body =
                 json!({ "generation_uuid": "g", "user_uuid": "u", "status": status, "task_token": "t" });
             assert_eq!(call(&ledger, &app, &body, WEBHOOK_SECRET).await.status, 200, "{code}");

@@ -75,7 +75,7 @@ fn refusals() -> BTreeSet<String> {
     [
         code(RequestError::Invalid(String::new())),
         code(RequestError::PayloadTooLarge),
-        code(LedgerError::InsufficientCredits { balance: none, required: none }),
+        code(LedgerError::InsufficientCredits { balance: none, required: none, debt: none }),
         code(LedgerError::IdempotencyConflict("")),
         code(LedgerError::GenerationVoided),
         code(LedgerError::LimitExceeded(LedgerLimit::Total)),

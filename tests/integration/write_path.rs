@@ -318,7 +318,7 @@ async fn audit_names_a_record_of_a_newer_format_and_goes_on() {
         ledger.set("u", item, "item_format", number(3)).await;
         assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)], "{item}");
         let found = discrepancies(&ledger).await;
-        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 3, not 1")]);
+        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 3, not 2")]);
     }
 }
 

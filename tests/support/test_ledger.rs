@@ -234,10 +234,22 @@ impl TestLedger {
         generation: &str,
         key: Option<&str>,
     ) -> Result<Value, (String, String)> {
-        let request = json!({
-            "user_uuid": user, "trans_type": "anime_generation", "credits": credits,
-            "generation_uuid": generation, "idempotency_key": key,
+        self.charge_with(user, credits, generation, json!({ "idempotency_key": key })).await
+    }
+
+    /// Charges for a generation, with further fields.
+    pub async fn charge_with(
+        &self,
+        user: &str,
+        credits: u64,
+        generation: &str,
+        fields: Value,
+    ) -> Result<Value, (String, String)> {
+        let mut request = json!({
+            "user_uuid": user, "trans_type": "anime_generation", "credits": credits, "generation_uuid": generation,
         });
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        request.as_object_mut().expect("an object").extend(fields);
         self.invoke(DECREASE, request).await
     }
 
@@ -259,6 +271,17 @@ impl TestLedger {
         self.invoke(BALANCE, json!({ "user_uuid": user })).await.expect("a balance")
     }
 
+    /// The sum of the usable packs, checked as in [`TestLedger::sound_balance`] and by an audit.
+    pub async fn audited_balance(&self, user: &str) -> u64 {
+        let balance = self.sound_balance(user).await;
+        let deadline = self.clock.now().plus_millis(INVOCATION_MILLIS);
+        let user = user.to_owned().try_into().expect("an id");
+        let report = self.ledger().audit(&user, deadline).await.expect("an audit");
+        let discrepancies: Vec<_> = report.discrepancies.listed().map(ToString::to_string).collect();
+        assert_eq!(discrepancies, [""; 0]);
+        balance
+    }
+
     /// The sum of the usable packs, checked against the records, the summary and
     /// the packs themselves.
     pub async fn sound_balance(&self, user: &str) -> u64 {
@@ -269,10 +292,12 @@ impl TestLedger {
         let total = balance["balance"].as_u64().expect("a balance");
         let packs = balance["packs"].as_array().expect("packs").iter();
         assert_eq!(packs.map(|pack| pack["remaining"].as_u64().expect("remaining")).sum::<u64>(), total);
+        let debt = balance["debt"].as_u64().expect("a debt");
+        assert!(total == 0 || debt == 0, "debt and balance: {balance}");
         assert_eq!(
-            sum("/granted/credits"),
+            sum("/granted/credits") + debt,
             total + sum("/spent/credits") + sum("/expired/credits"),
-            "granted = remaining + live charges + expired: {summary}"
+            "granted + debt = remaining + live charges + expired: {summary}"
         );
         let records = self.records(user).await;
         let live = |record: &&Value| record["is_voided"] == false;

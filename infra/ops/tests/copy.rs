@@ -18,7 +18,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use scrip::{
     domain::{
         ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, ImportedHistory, ImportedRecord,
-        Metadata, RefundRequest, Timestamp,
+        Metadata, RefundRequest, RefundSource, Timestamp,
     },
     ledger::{Invocation, Ledger},
 };
@@ -86,6 +86,8 @@ async fn use_ledger(ledger: &Ledger, user: &str) {
             order_no: None,
             key: Some(id(&format!("key-{nth}"))),
             metadata: metadata(),
+            outputs: None,
+            hold_millis: None,
         };
         ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
     }
@@ -96,6 +98,8 @@ async fn use_ledger(ledger: &Ledger, user: &str) {
             generation: id(generation),
             key: None,
             trans_no: None,
+            outputs: None,
+            source: RefundSource::Caller,
             reason,
         };
         ledger.refund(&request, &Invocation::until(deadline)).await.unwrap();

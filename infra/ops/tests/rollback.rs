@@ -15,7 +15,8 @@ use std::{
 use futures_util::{StreamExt, stream};
 use scrip::{
     domain::{
-        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, Timestamp, UserId,
+        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, RefundSource,
+        Timestamp, UserId,
     },
     ledger::{Invocation, Ledger},
 };
@@ -146,6 +147,8 @@ impl AppRequests {
             order_no: generation.is_none().then(|| id("noted")),
             key: key.map(id),
             metadata: Default::default(),
+            outputs: None,
+            hold_millis: None,
         };
         self.ledger.execute(&request, &Invocation::until(self.deadline)).await.unwrap();
     }
@@ -157,6 +160,8 @@ impl AppRequests {
             key: key.map(id),
             reason: "the model output: \"no\"\0 🎨".to_owned().try_into().unwrap(),
             trans_no: None,
+            outputs: None,
+            source: RefundSource::Caller,
         };
         self.ledger.refund(&request, &Invocation::until(self.deadline)).await.unwrap();
     }

@@ -7,7 +7,10 @@ mod support;
 use std::{process::Command, thread, time::Duration};
 
 use scrip::{
-    domain::{ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Metadata, RefundRequest, UserId},
+    domain::{
+        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Metadata, RefundRequest, RefundSource,
+        UserId,
+    },
     ledger::{Invocation, Ledger},
 };
 use serde_json::{Value, json};
@@ -43,11 +46,21 @@ async fn use_ledger(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
             order_no: None,
             key: None,
             metadata: Metadata::default(),
+            outputs: None,
+            hold_millis: None,
         };
         ledger.execute(&charge, &Invocation::until(deadline())).await.unwrap();
         if nth % 2 == 0 {
             let reason = "it failed".to_owned().try_into().unwrap();
-            let refund = RefundRequest { user: Some(user), generation, key: None, trans_no: None, reason };
+            let refund = RefundRequest {
+                user: Some(user),
+                generation,
+                key: None,
+                trans_no: None,
+                outputs: None,
+                source: RefundSource::Caller,
+                reason,
+            };
             ledger.refund(&refund, &Invocation::until(deadline())).await.unwrap();
         }
     }

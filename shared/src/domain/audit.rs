@@ -5,7 +5,7 @@ mod repair;
 use std::collections::BTreeMap;
 
 use super::{
-    Discrepancies, Discrepancy, Effect, Entry, Grant, Record, RecordKey, Timestamp, Totals, TransNo,
+    Debt, Discrepancies, Discrepancy, Effect, Entry, Grant, Record, RecordKey, Timestamp, Totals, TransNo,
     TransType, Wallet, discrepancy::is_ahead,
 };
 
@@ -21,6 +21,8 @@ pub struct WalletRebuild {
     totals: BTreeMap<TransType, Totals>,
     has_keyed_charges: bool,
     fences: u64,
+    /// The debts, by the version at which they began.
+    debts: BTreeMap<Timestamp, Debt>,
     records: u64,
     voided: u64,
     /// The last change of all records, also after `as_of`.
@@ -48,7 +50,7 @@ impl WalletRebuild {
         self.latest = self.latest.max(Some(record.changed_at()));
         let is_later = |at: Timestamp| self.as_of.is_some_and(|as_of| as_of < at);
         let changes = record.changes().into_iter().filter(|change| !is_later(change.at));
-        changes.collect::<Vec<_>>().into_iter().for_each(|change| self.apply(change.effect));
+        changes.collect::<Vec<_>>().into_iter().for_each(|change| self.apply(change.effect, change.at));
         let entry = record.entry()?.as_of(self.as_of)?;
         if !key.matches(record) {
             self.discrepancies.insert(Discrepancy::MisplacedRecord(entry.trans_no));
@@ -59,11 +61,16 @@ impl WalletRebuild {
         Some(entry)
     }
 
-    fn apply(&mut self, effect: Effect<'_>) {
+    fn apply(&mut self, effect: Effect<'_>, at: Timestamp) {
         let (trans_type, added) = match effect {
             Effect::Created(trans_type, credits) => {
                 let added = self.totals.entry(trans_type.clone()).or_default().created.add(credits);
                 (trans_type, added)
+            }
+            Effect::Adjusted(trans_type, from, to) => {
+                let created = &mut self.totals.entry(trans_type.clone()).or_default().created;
+                let adjusted = created.credits.checked_sub(from).unwrap_or_default().checked_add(to);
+                (trans_type, adjusted.map(|credits| created.credits = credits))
             }
             Effect::Voided(trans_type, credits) => {
                 let added = self.totals.entry(trans_type.clone()).or_default().voided.add(credits);
@@ -75,6 +82,15 @@ impl WalletRebuild {
             }
             Effect::Returned(grant, credits) => {
                 return self.rebuilt_pack(grant).charged -= u128::from(credits.as_u64());
+            }
+            Effect::Owed(charge, credits, parts) => {
+                return self.debts.extend(Debt::of(charge, credits, parts, at).map(|debt| (at, debt)));
+            }
+            Effect::Repaid(charge, credits, parts) => {
+                let is_other = |debt: &Debt| debt.trans_no != charge.trans_no;
+                return self
+                    .debts
+                    .retain(|_, debt| is_other(debt) || debt.reduce(credits, parts) == Some(true));
             }
             Effect::Fenced => return self.fences += 1,
         };
@@ -165,6 +181,11 @@ impl WalletRebuild {
             if by_wallet != by_records {
                 discrepancies.insert(Discrepancy::TotalsMismatch(trans_type.clone(), by_wallet, by_records));
             }
+        }
+        let debts: Vec<_> = self.debts.values().cloned().collect();
+        if debts != wallet.debts {
+            let sum = |debts: &[Debt]| debts.iter().map(|debt| debt.credits).sum();
+            discrepancies.insert(Discrepancy::DebtMismatch(sum(&wallet.debts), sum(&debts)));
         }
         if self.fences != wallet.fences {
             discrepancies.insert(Discrepancy::FenceCount(wallet.fences, self.fences));

@@ -52,6 +52,8 @@ pub enum Discrepancy {
     ///
     /// [`Wallet::has_keyed_charges`]: super::Wallet::has_keyed_charges
     KeyedChargesFlag,
+    /// The debts differ. Their sums: by the wallet, by the records.
+    DebtMismatch(Credits, Credits),
     /// The number of fences: by the wallet, by the records.
     FenceCount(u64, u64),
     /// The sum of the records of a trans_type exceeds [`Credits::TOTAL_MAX`].
@@ -75,6 +77,7 @@ impl Discrepancy {
             | Discrepancy::PackUnknown(_)
             | Discrepancy::PackDiffers(_)
             | Discrepancy::PackBalance(..)
+            | Discrepancy::DebtMismatch(..)
             | Discrepancy::KeyedChargesFlag => true,
             Discrepancy::TotalsMismatch(_, by_wallet, by_records) => {
                 by_wallet.created.count <= by_records.created.count
@@ -208,6 +211,9 @@ impl fmt::Display for Discrepancy {
             ),
             Discrepancy::KeyedChargesFlag => {
                 f.write_str("the wallet lacks the flag of charges with generation and key")
+            }
+            Discrepancy::DebtMismatch(by_wallet, by_records) => {
+                write!(f, "the debts are {by_wallet} by the wallet and {by_records} by the records")
             }
             Discrepancy::FenceCount(by_wallet, by_records) => {
                 write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")

@@ -11,12 +11,14 @@ pub enum LedgerError {
     #[error("{0}")]
     InvalidRequest(String),
     /// The balance is less than the charge needs.
-    #[error("The balance is {balance}, but the charge needs {required}.")]
+    #[error("The balance is {balance}, but the charge needs {required}.{}", describe_debt(*debt))]
     InsufficientCredits {
         /// The sum of the usable packs.
         balance: Credits,
         /// The credits of the charge.
         required: Credits,
+        /// The debt of the wallet.
+        debt: Credits,
     },
     /// No charge of the generation is in the index, which may lag.
     #[error("No charge of this generation was found. Retry later, or send `user_uuid`.")]
@@ -42,6 +44,10 @@ pub enum LedgerError {
     Internal(String),
 }
 
+fn describe_debt(debt: Credits) -> String {
+    if debt.is_zero() { String::new() } else { format!(" The wallet owes {debt}.") }
+}
+
 /// The limits of [`LedgerError::LimitExceeded`].
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum LedgerLimit {
@@ -65,6 +71,13 @@ pub enum LedgerLimit {
     /// [`Wallet::PACKS_MAX`](super::Wallet::PACKS_MAX) packs after a refund.
     #[error("The refund would restore more packs than one wallet can contain.")]
     RestoredPacks,
+    /// [`Wallet::DEBTS_MAX`](super::Wallet::DEBTS_MAX) charges in debt.
+    #[error("The wallet already has 50 charges in debt.")]
+    Debts,
+    /// [`Wallet::CHARGE_PARTS_MAX`](super::Wallet::CHARGE_PARTS_MAX) parts of packs of one
+    /// settled charge, or fewer of a charge in debt.
+    #[error("The charge would consist of too many parts of packs.")]
+    Parts,
     /// 100,000 records in the range of a summary.
     #[error("The range contains more than 100000 records. Request a shorter range.")]
     SummaryRange,

@@ -4,11 +4,13 @@
 mod audit;
 mod command;
 mod credits;
+mod debt;
 mod discrepancy;
 mod error;
 mod id;
 mod metadata;
 mod order;
+mod outputs;
 mod reason;
 mod record;
 mod summary;
@@ -20,19 +22,24 @@ mod wallet;
 
 pub use audit::WalletRebuild;
 pub use command::{
-    Block, ChargeRequest, Command, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows,
-    Plan, ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
-    RestoredCredits, Step, TransactionLimits, Unblock, View, VoidedCharge, WriteOutcome,
+    Block, ChargeRequest, Command, Completion, CompletionOutcome, CompletionRequest, CompletionResult,
+    ExpireHold, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Overage, Plan,
+    ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
+    RefundSource, RefundedCharge, RestoredCredits, SettleRequest, SettleResult, Step, TransactionLimits,
+    Unblock, View, WriteOutcome,
 };
 pub use credits::Credits;
+pub use debt::Debt;
 pub use discrepancy::{Discrepancies, Discrepancy};
 pub use error::{LedgerError, LedgerLimit};
 pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, UserId};
 pub use metadata::Metadata;
 pub use order::{Order, OrderChange};
+pub use outputs::{OutputSet, Outputs};
 pub use reason::Reason;
 pub use record::{
-    Allocation, Change, ChangeOrigin, Charge, Effect, Grant, GrantRecord, Record, RecordKey, Void,
+    Adjustment, AdjustmentKind, Allocation, Change, ChangeOrigin, Charge, ChargeState, ChargeVersion, Effect,
+    Grant, GrantRecord, Record, RecordKey, Settlement, Void,
 };
 pub use summary::Summary;
 pub use timeline::Entry;

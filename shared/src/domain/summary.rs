@@ -34,7 +34,8 @@ impl Summary {
                 summary.voided = summary.voided.checked_add(totals.voided)?;
             }
         }
-        let unspent = summary.granted.credits.checked_sub(summary.spent.credits).ok_or_else(contradiction)?;
+        let covered = summary.granted.credits.checked_add(wallet.debt())?;
+        let unspent = covered.checked_sub(summary.spent.credits).ok_or_else(contradiction)?;
         summary.expired = Some(unspent.checked_sub(wallet.balance(now)).ok_or_else(contradiction)?);
         Ok(summary)
     }
@@ -44,7 +45,7 @@ impl Summary {
     /// # Errors
     /// `LimitExceeded` if a sum exceeds [`Credits::TOTAL_MAX`].
     pub fn add(&mut self, entry: &Entry) -> Result<(), LedgerError> {
-        let one = CreditSum { credits: entry.credits, count: 1 };
+        let one = CreditSum { credits: entry.cost(), count: 1 };
         match (&entry.trans_type, &entry.void) {
             (TransType::Charge(_), None) => self.spend(&entry.trans_type, one)?,
             (TransType::Charge(_), Some(_)) => self.voided = self.voided.checked_add(one)?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Credits, Effect, Grant, GrantType, LedgerError, LedgerLimit, Timestamp, TransNo, TransType,
+    Credits, Debt, Effect, Grant, GrantType, LedgerError, LedgerLimit, Timestamp, TransNo, TransType,
     discrepancy::is_ahead,
 };
 
@@ -50,6 +50,8 @@ pub struct Wallet {
     pub has_keyed_charges: bool,
     /// The number of fences, by which an audit detects a lost fence.
     pub fences: u64,
+    /// The debts of charges, oldest first. While there is a debt, the balance is 0.
+    pub debts: Vec<Debt>,
     /// Whether a migration left the user behind. Every change is then rejected.
     pub is_blocked: bool,
 }
@@ -89,6 +91,8 @@ impl Wallet {
     pub const PAID_PACKS_MAX: usize = 900;
     /// The largest number of packs, including those that refunds restored.
     pub const PACKS_MAX: usize = 1_050;
+    /// The largest number of parts of packs of one charge.
+    pub const CHARGE_PARTS_MAX: usize = 1_100;
     /// The largest number of types of charges of one user.
     pub const CHARGE_TYPES_MAX: usize = 100;
     /// The time for which an expired pack remains in the wallet. Clocks differ: a process
@@ -120,7 +124,12 @@ impl Wallet {
         let is_sorted = self.packs.is_sorted_by(|a, b| a.grant.spending_order() < b.grant.spending_order());
         let is_valid = |pack: &Pack| !pack.remaining.is_zero() && pack.remaining <= pack.grant.credits;
         let sum = self.packs.iter().try_fold(Credits::ZERO, |sum, pack| sum.checked_add(pack.remaining));
-        if !is_sorted {
+        let are_debts_valid = self.debts.is_sorted_by(|a, b| a.since < b.since)
+            && self.debts.iter().all(|debt| !debt.credits.is_zero())
+            && self.debts.len() <= Wallet::DEBTS_MAX;
+        if !are_debts_valid {
+            Err("debts out of order, without credits, or more than 50")
+        } else if !is_sorted {
             Err("packs out of order")
         } else if !self.packs.iter().all(is_valid) {
             Err("a pack with no credits or more than its grant")
@@ -146,12 +155,19 @@ impl Wallet {
                 Effect::Created(trans_type, credits) => {
                     self.totals.entry(trans_type).or_default().created.add(credits)?;
                 }
+                Effect::Adjusted(trans_type, from, to) => self.adjust_total(&trans_type, from, to)?,
                 Effect::Voided(trans_type, credits) => self.count_void(&trans_type, credits)?,
                 Effect::Granted(grant) => {
                     self.insert_pack(Pack { grant: grant.clone(), remaining: grant.credits });
                 }
                 Effect::Taken(grant, credits) => self.take_credits(grant, credits)?,
                 Effect::Returned(grant, credits) => self.return_credits(grant, credits, at)?,
+                Effect::Owed(charge, credits, parts) => {
+                    self.add_debt(Debt::of(charge, credits, parts, at))?
+                }
+                Effect::Repaid(charge, credits, parts) => {
+                    self.reduce_debt(charge.trans_no, credits, parts)?
+                }
                 Effect::Fenced => self.fences += 1,
             }
         }
@@ -222,6 +238,20 @@ impl Wallet {
         Ok((wallet, at))
     }
 
+    fn adjust_total(
+        &mut self,
+        trans_type: &TransType,
+        from: Credits,
+        to: Credits,
+    ) -> Result<(), LedgerError> {
+        let contradiction =
+            || LedgerError::Internal(format!("an adjustment of {trans_type} contradicts the totals"));
+        let totals = self.totals.get_mut(trans_type).ok_or_else(contradiction)?;
+        let rest = totals.created.credits.checked_sub(from).ok_or_else(contradiction)?;
+        totals.created.credits = rest.checked_add(to)?;
+        totals.created.checked_sub(totals.voided).map(drop).ok_or_else(contradiction)
+    }
+
     fn count_void(&mut self, trans_type: &TransType, credits: Credits) -> Result<(), LedgerError> {
         let contradiction =
             || LedgerError::Internal(format!("a void of {trans_type} contradicts the totals"));
@@ -230,7 +260,7 @@ impl Wallet {
         totals.created.checked_sub(totals.voided).map(drop).ok_or_else(contradiction)
     }
 
-    fn take_credits(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
+    pub(super) fn take_credits(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
         let index = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
         let index = index.ok_or_else(|| contradiction(grant.trans_no))?;
         let pack = &mut self.packs[index];

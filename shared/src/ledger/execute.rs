@@ -75,6 +75,18 @@ fn record_flows(view: &View) {
             Effect::Voided(TransType::Charge(trans_type), credits) => {
                 invocation_metrics::record_charge(CreditFlow::Voided, &trans_type, credits);
             }
+            Effect::Adjusted(TransType::Charge(trans_type), from, to) => {
+                let more = to.checked_sub(from).unwrap_or_default();
+                let less = from.checked_sub(to).unwrap_or_default();
+                for (flow, credits) in [(CreditFlow::Charged, more), (CreditFlow::Voided, less)] {
+                    if !credits.is_zero() {
+                        invocation_metrics::record_charge(flow, &trans_type, credits);
+                    }
+                }
+            }
+            Effect::Owed(charge, credits, _) => {
+                invocation_metrics::record_charge(CreditFlow::Owed, &charge.trans_type, credits);
+            }
             _ => {}
         }
     }
@@ -244,7 +256,7 @@ impl<'a> Execution<'a> {
     /// commit it, so from now on no error may say that nothing was written.
     async fn read_outcome(&mut self, plan: &Plan) -> Result<(), LedgerError> {
         self.retries.set_outcome_unknown();
-        let keys: Vec<_> = plan.changes.iter().map(|change| change.after().0.clone()).collect();
+        let keys: Vec<_> = plan.changes.iter().map(|change| change.key().clone()).collect();
         self.read_snapshot(&keys).await?;
         self.retries.reset_unanswered();
         Ok(())

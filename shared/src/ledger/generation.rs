@@ -98,24 +98,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, InvocationId, Metadata};
+    use crate::domain::{Allocation, ChargeType, Credits, Grant, GrantType, InvocationId};
 
     fn charge(allocations: usize) -> Charge {
         let trans_no = TransNo::new(Timestamp::from_millis(0).unwrap(), InvocationId::new(Uuid::nil()));
         let (trans_type, credits) = (GrantType::SystemAdd.into(), Credits::ZERO);
         let grant = Grant { trans_no, trans_type, credits, order_no: None, expired_at: None };
-        Charge {
-            trans_no,
-            trans_type: ChargeType::Chat,
-            credits,
-            generation: None,
-            order_no: None,
-            metadata: Metadata::default(),
-            allocations: vec![Allocation { grant, credits }; allocations],
-            extra: Vec::new(),
-            live: credits,
-            void: None,
-        }
+        let allocations = vec![Allocation { grant, credits }; allocations];
+        Charge::new(trans_no, ChargeType::Chat, credits, allocations)
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod refund;
 mod repair;
 mod retry;
 mod summary;
+mod sweep;
 mod table_scan;
 mod timeline;
 mod timeline_sums;
@@ -28,6 +29,7 @@ pub use execute::Invocation;
 pub use generation::GenerationPage;
 pub use repair::Repair;
 pub use summary::SummaryRange;
+pub use sweep::SweepSummary;
 pub use table_scan::UserScan;
 pub use timeline::{Page, TimelineRequest};
 

@@ -1,8 +1,10 @@
-//! Refunds, with the look-up of the user if the request has none.
+//! Refunds and successes, with the look-up of the user if the request has none.
 
 use super::{Invocation, Ledger};
 use crate::{
-    domain::{LedgerError, Refund, RefundRequest, RefundResult},
+    domain::{
+        Completion, CompletionRequest, CompletionResult, LedgerError, Refund, RefundRequest, RefundResult,
+    },
     invocation_metrics,
 };
 
@@ -26,5 +28,23 @@ impl Ledger {
         let result = self.execute(&Refund { user: &user, request }, invocation).await?;
         invocation_metrics::record(|metrics| metrics.outcome = Some(result.outcome.name()));
         Ok(result)
+    }
+
+    /// Settles every live charge that the request addresses at what it costs, or ends its hold.
+    ///
+    /// # Errors
+    /// `ChargeNotFound`; `IdempotencyConflict` if no user is given and the index has two;
+    /// `Busy`, `StoreUnavailable` or `Internal`.
+    pub async fn complete(
+        &self,
+        request: &CompletionRequest,
+        invocation: &Invocation,
+    ) -> Result<CompletionResult, LedgerError> {
+        let user = match &request.user {
+            Some(user) => user.clone(),
+            None => self.generation_owner(&request.generation, invocation.deadline).await?,
+        };
+        invocation_metrics::set_subject(Some(&user), Some(&request.generation));
+        self.execute(&Completion { user: &user, request }, invocation).await
     }
 }

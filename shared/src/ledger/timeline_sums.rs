@@ -120,21 +120,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Credits, GrantType, InvocationId, Metadata};
+    use crate::domain::{Credits, Grant, GrantType, InvocationId, Record};
 
     fn entry(nth: u128, credits: u64) -> Entry {
         let trans_no =
             TransNo::new(Timestamp::from_millis(0).unwrap(), InvocationId::new(Uuid::from_u128(nth)));
-        Entry {
-            trans_no,
-            trans_type: GrantType::SystemAdd.into(),
-            credits: Credits::try_from(credits).unwrap(),
-            order_no: None,
-            generation: None,
-            expired_at: None,
-            metadata: Metadata::default(),
-            void: None,
-        }
+        let (trans_type, credits) = (GrantType::SystemAdd.into(), Credits::try_from(credits).unwrap());
+        let grant = Grant { trans_no, trans_type, credits, order_no: None, expired_at: None };
+        Record::Grant(grant.into()).entry().unwrap()
     }
 
     fn sums(entries: impl IntoIterator<Item = Entry>) -> TimelineSums {

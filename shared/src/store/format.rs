@@ -5,17 +5,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     StoreError,
-    key::{Item, ItemKey},
+    key::Item,
     names,
     record::{ItemLocation, describe},
 };
 
-/// The newest format of a record that this version supports. Items of the first format have
-/// no number.
-const NEWEST_RECORD: u64 = 1;
-
-/// The format of the wallet of a blocked user, which is the newest one of a wallet.
-pub(super) const BLOCKED: u64 = 2;
+/// The newest format that this version supports: of a wallet that is blocked or has debts, and
+/// of a charge with outputs, a hold or adjustments. Items of the first format have no number.
+pub(super) const SECOND: u64 = 2;
 
 /// The condition that an item has the first format: a newer version may have changed the item
 /// since it was read.
@@ -36,11 +33,9 @@ pub(super) fn check(location: &ItemLocation, item: &Item) -> Result<(), StoreErr
         Some(AttributeValue::N(number)) => number.parse::<u64>().ok(),
         Some(_) => None,
     };
-    let is_wallet = ItemKey::parse(&location.sort) == Some(ItemKey::Wallet);
-    let newest = if is_wallet { BLOCKED } else { NEWEST_RECORD };
     match format {
-        Some(newer) if newer > newest => {
-            Err(StoreError::NewerFormat(describe(location, &format!("is of format {newer}, not {newest}"))))
+        Some(newer) if newer > SECOND => {
+            Err(StoreError::NewerFormat(describe(location, &format!("is of format {newer}, not {SECOND}"))))
         }
         Some(2..) => Ok(()),
         Some(0 | 1) | None => Err(StoreError::Corrupt(describe(location, "its format is no number from 2"))),

@@ -92,6 +92,14 @@ pub(super) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
+/// The number of shards of the index of holds.
+pub(super) const HOLD_SHARDS: u64 = 16;
+
+/// The partition key of a shard of the index of holds.
+pub(super) fn hold_shard(shard: u64) -> String {
+    format!("hold#{shard}")
+}
+
 fn record_sort(key: &RecordKey) -> String {
     match key {
         RecordKey::OrderGrant(order_no) => format!("grant#order#{order_no}"),

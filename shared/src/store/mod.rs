@@ -6,6 +6,7 @@ mod capacity;
 mod connect;
 mod error;
 mod format;
+mod holds;
 mod key;
 mod names;
 mod old_rows;
@@ -21,6 +22,7 @@ mod write;
 
 pub use connect::{Connection, Store};
 pub use error::StoreError;
+pub use holds::HeldCharge;
 pub use read::{ChargeKey, IndexEdge, PageKey, RawWallet, StoredItem};
 #[doc(hidden)]
 pub use record::{from_record, to_record};

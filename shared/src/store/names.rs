@@ -22,6 +22,37 @@ pub(super) const VOIDED_AT: &str = "voided_at";
 pub(super) const VOIDED_REASON: &str = "voided_reason";
 pub(super) const VOIDED_BY: &str = "voided_by";
 pub(super) const METADATA: &str = "metadata";
+/// When a provider reported success of a voided charge.
+pub(super) const LATE_SUCCESS_AT: &str = "late_success_at";
+/// The credits of a grant or a void that repaid debts at once.
+pub(super) const REPAID: &str = "repaid";
+
+// A charge of the second format.
+pub(super) const OUTPUTS: &str = "outputs";
+pub(super) const RETURNED_OUTPUTS: &str = "returned_outputs";
+/// The cost of a settled charge.
+pub(super) const LIVE: &str = "live";
+pub(super) const SETTLED_AT: &str = "settled_at";
+pub(super) const HOLD_UNTIL: &str = "hold_until";
+/// The partition key of the index of holds; only while the charge is held.
+pub(super) const HOLD_SHARD: &str = "hold_shard";
+pub(super) const ADJUSTMENTS: &str = "adjustments";
+/// The version of the wallet after the last change.
+pub(super) const CHANGED_AT: &str = "changed_at";
+
+// An adjustment.
+pub(super) const ADJUSTED_AT: &str = "a";
+pub(super) const ADJUSTED_BY: &str = "b";
+pub(super) const ADJUSTMENT_KIND: &str = "k";
+pub(super) const REQUESTED: &str = "c";
+pub(super) const UNCOVERED: &str = "u";
+pub(super) const TAKEN: &str = "t";
+pub(super) const ADJUSTMENT_REPAID: &str = "p";
+pub(super) const ADJUSTED_OUTPUTS: &str = "o";
+
+// A returned output.
+pub(super) const OUTPUT: &str = "o";
+pub(super) const RETURNED_AT: &str = "a";
 
 /// The rows of the old table: a map by sort key in an item of old rows, or the text of one
 /// record in a record that an earlier version imported.
@@ -38,6 +69,8 @@ pub(super) const TOTALS: &str = "totals";
 /// Whether any charge ever had both a generation and a key.
 pub(super) const KEYED: &str = "keyed";
 pub(super) const FENCES: &str = "fences";
+/// The debts of charges, oldest first.
+pub(super) const DEBTS: &str = "debts";
 /// Whether a migration left the user behind.
 pub(super) const BLOCKED: &str = "is_blocked";
 
@@ -49,6 +82,14 @@ pub(super) const PACK_CREDITS: &str = "c";
 pub(super) const PACK_EXPIRY: &str = "e";
 /// The credits that remain in a pack, or that an allocation took.
 pub(super) const PACK_PART: &str = "n";
+
+// A debt.
+pub(super) const DEBT_SINCE: &str = "s";
+pub(super) const DEBT_CHARGE: &str = "i";
+pub(super) const DEBT_GENERATION: &str = "g";
+pub(super) const DEBT_KEY: &str = "k";
+pub(super) const DEBT_CREDITS: &str = "n";
+pub(super) const DEBT_PARTS: &str = "p";
 
 // The totals of one trans_type.
 pub(super) const TOTAL_CREDITS: &str = "c";

@@ -245,7 +245,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Entry>, bool), StoreError> {
         let answer = self
-            .index_query(TIMELINE_INDEX, limit)
+            .index_query(TIMELINE_INDEX, limit_of(limit))
             .key_condition_expression("user_uuid = :user AND trans_no BETWEEN :from AND :to")
             .expression_attribute_values(":user", text(user.as_str()))
             .expression_attribute_values(":from", text(from.map_or_else(uuid::Uuid::nil, TransNo::uuid)))
@@ -287,7 +287,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ChargeKey>, StoreError> {
         let answer = self
-            .index_query(GENERATION_INDEX, limit)
+            .index_query(GENERATION_INDEX, limit_of(limit))
             .key_condition_expression("generation_uuid = :generation AND user_trans BETWEEN :from AND :to")
             .expression_attribute_values(":generation", text(generation.as_str()))
             .expression_attribute_values(":from", text(key::user_trans(user, uuid::Uuid::nil())))
@@ -331,13 +331,17 @@ impl Store {
         Ok((charges?, unprocessed.map(ChargeKey).collect()))
     }
 
-    fn index_query(&self, index: &str, limit: usize) -> QueryFluentBuilder {
-        self.query().index_name(index).limit(i32::try_from(limit).unwrap_or(i32::MAX))
+    pub(super) fn index_query(&self, index: &str, limit: i32) -> QueryFluentBuilder {
+        self.query().index_name(index).limit(limit)
     }
 
     fn query(&self) -> QueryFluentBuilder {
         self.client.query().table_name(&self.table).return_consumed_capacity(ReturnConsumedCapacity::Indexes)
     }
+}
+
+fn limit_of(limit: usize) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
 }
 
 fn decode_wallet(item: Option<Item>) -> Result<StoredWallet, StoreError> {

@@ -16,6 +16,8 @@ pub const TABLE: &str = "credits";
 
 /// The index of charges by generation: keys only, so that a void does not write to it.
 pub(super) const GENERATION_INDEX: &str = "generation_uuid";
+/// The sparse index of held charges by the end of their holds: keys only.
+pub(super) const HOLD_INDEX: &str = "holds";
 /// The index of a user's records by time.
 pub(super) const TIMELINE_INDEX: &str = "timeline";
 
@@ -31,14 +33,14 @@ const TIMELINE_ATTRIBUTES: [&str; 18] = [
     names::VOIDED_AT,
     names::VOIDED_REASON,
     names::FORMAT,
-    "live",
-    "settled_at",
-    "outputs",
-    "returned_outputs",
-    "hold_until",
+    names::LIVE,
+    names::SETTLED_AT,
+    names::OUTPUTS,
+    names::RETURNED_OUTPUTS,
+    names::HOLD_UNTIL,
     "revoked",
     names::METADATA,
-    "late_success_at",
+    names::LATE_SUCCESS_AT,
     "debt",
 ];
 
@@ -52,17 +54,27 @@ impl Store {
         let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
         let keys =
             |hash, range| Ok::<_, BuildError>(vec![key(hash, KeyType::Hash)?, key(range, KeyType::Range)?]);
-        let attribute = |name: &str| {
-            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
+        let attribute = |name: &str, scalar_type| {
+            AttributeDefinition::builder().attribute_name(name).attribute_type(scalar_type).build()
         };
-        let attributes: Result<Vec<_>, _> =
-            [names::USER, names::SORT, names::TRANS_NO, names::GENERATION, names::USER_TRANS]
-                .into_iter()
-                .map(attribute)
-                .collect();
+        let texts = [
+            names::USER,
+            names::SORT,
+            names::TRANS_NO,
+            names::GENERATION,
+            names::USER_TRANS,
+            names::HOLD_SHARD,
+        ];
+        let texts = texts.map(|name| attribute(name, ScalarAttributeType::S));
+        let numbers = [attribute(names::HOLD_UNTIL, ScalarAttributeType::N)];
+        let attributes: Result<Vec<_>, _> = texts.into_iter().chain(numbers).collect();
         let generation = GlobalSecondaryIndex::builder()
             .index_name(GENERATION_INDEX)
             .set_key_schema(Some(keys(names::GENERATION, names::USER_TRANS)?))
+            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
+        let holds = GlobalSecondaryIndex::builder()
+            .index_name(HOLD_INDEX)
+            .set_key_schema(Some(keys(names::HOLD_SHARD, names::HOLD_UNTIL)?))
             .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
         let carried = Projection::builder()
             .projection_type(ProjectionType::Include)
@@ -80,6 +92,7 @@ impl Store {
             .set_key_schema(Some(keys(names::USER, names::SORT)?))
             .global_secondary_indexes(generation.build()?)
             .global_secondary_indexes(timeline.build()?)
+            .global_secondary_indexes(holds.build()?)
             .send()
             .await;
         match created {

@@ -12,7 +12,7 @@ use super::{
     names,
     record::{PACK_BYTES_MAX, pack_attributes, read, to_pack},
 };
-use crate::domain::{CreditSum, Pack, Totals, TransNo, TransType, Wallet};
+use crate::domain::{CreditSum, Debt, Id, Pack, Totals, TransNo, TransType, Wallet};
 
 /// The size limit of an item (DynamoDB service quotas: 400 KB).
 pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -21,8 +21,13 @@ pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
 /// bytes of name and four numbers of at most 16 digits.
 const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 * (2 + 1 + 9)) + 1_000;
 
+/// The largest size of a debt: 4 for the map in the list, and for each of six attributes a name
+/// of 1, an overhead of 1 and the value: a UUID of 36, two identifiers, and three numbers.
+const DEBT_BYTES_MAX: usize = 4 + 6 * 2 + 36 + 2 * Id::<()>::LEN_MAX + 3 * 9;
+
 /// The largest size of a wallet.
-pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX + REST_BYTES_MAX;
+pub(super) const WALLET_BYTES_MAX: usize =
+    Wallet::PACKS_MAX * PACK_BYTES_MAX + Wallet::DEBTS_MAX * DEBT_BYTES_MAX + REST_BYTES_MAX;
 
 const _: () = assert!(Wallet::GIFT_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
 const _: () = assert!(Wallet::PAID_PACKS_MAX < Wallet::PACKS_MAX);
@@ -70,8 +75,10 @@ impl UnknownAttributes {
 }
 
 /// The attributes that a wallet may lack.
-fn optional_attributes(wallet: &Wallet) -> [(&'static str, Option<AttributeValue>); 4] {
+fn optional_attributes(wallet: &Wallet) -> [(&'static str, Option<AttributeValue>); 5] {
+    let debts = Some(&wallet.debts).filter(|debts| !debts.is_empty());
     [
+        (names::DEBTS, debts.map(Vec::to_attribute)),
         (names::FENCES, non_zero(&wallet.fences).map(u64::to_attribute)),
         (names::BLOCKED, wallet.is_blocked.then(|| true.to_attribute())),
         (names::FORMAT, format_of(wallet).as_ref().map(u64::to_attribute)),
@@ -85,10 +92,10 @@ pub(super) fn removed_attributes(from: &Wallet, to: &Wallet) -> impl Iterator<It
     pairs.filter(|(from, to)| from.1.is_some() && to.1.is_none()).map(|(from, _)| from.0)
 }
 
-/// The format of a wallet's item; absent for the first one. Earlier versions ignore a block, so
-/// a blocked wallet has a format that they reject.
+/// The format of a wallet's item; absent for the first one. Earlier versions ignore a block and
+/// debts, so a wallet with these has a format that they reject.
 pub(super) fn format_of(wallet: &Wallet) -> Option<u64> {
-    wallet.is_blocked.then_some(format::BLOCKED)
+    (wallet.is_blocked || !wallet.debts.is_empty()).then_some(format::SECOND)
 }
 
 /// Encodes a wallet without its key.
@@ -106,6 +113,7 @@ pub fn to_wallet(item: Item) -> Result<StoredWallet, StoreError> {
             totals: unknown.take_totals(item)?,
             has_keyed_charges: item.take_optional(names::KEYED)?.unwrap_or_default(),
             fences: item.take_optional(names::FENCES)?.unwrap_or_default(),
+            debts: item.take_optional(names::DEBTS)?.unwrap_or_default(),
             is_blocked: item.take_optional(names::BLOCKED)?.unwrap_or_default(),
         };
         if item.take_optional(names::FORMAT)? != format_of(&wallet) {
@@ -191,4 +199,30 @@ fn take_totals(attribute: AttributeValue) -> Result<(Totals, Item), DecodeError>
 /// Zero is not stored.
 fn non_zero<T: Default + PartialEq>(value: &T) -> Option<&T> {
     (*value != T::default()).then_some(value)
+}
+
+impl AttributeCodec for Debt {
+    fn to_attribute(&self) -> AttributeValue {
+        Attributes::with_capacity(6)
+            .put(names::DEBT_SINCE, &self.since)
+            .put(names::DEBT_CHARGE, &self.trans_no)
+            .put(names::DEBT_GENERATION, &self.generation)
+            .put_optional(names::DEBT_KEY, self.key.as_ref())
+            .put(names::DEBT_CREDITS, &self.credits)
+            .put(names::DEBT_PARTS, &(self.parts as u64))
+            .into_map()
+    }
+
+    fn from_attribute(attribute: AttributeValue) -> Result<Debt, DecodeError> {
+        let mut map = Attributes::from_map(attribute)?;
+        let parts: u64 = map.take_required(names::DEBT_PARTS)?;
+        Ok(Debt {
+            since: map.take_required(names::DEBT_SINCE)?,
+            trans_no: map.take_required(names::DEBT_CHARGE)?,
+            generation: map.take_required(names::DEBT_GENERATION)?,
+            key: map.take_optional(names::DEBT_KEY)?,
+            credits: map.take_required(names::DEBT_CREDITS)?,
+            parts: usize::try_from(parts).map_err(|_| "too many parts")?,
+        })
+    }
 }

@@ -15,18 +15,18 @@ use super::{
     attribute::AttributeCodec,
     capacity,
     error::{is_conflict, is_contention},
-    format::{IS_FORMAT, is_format},
+    format::is_format,
     key::{Item, ItemKey, new_item},
     names,
     old_rows::{from_old_rows, to_old_rows},
     order::{from_order, to_order},
     read::to_read_record,
-    record::{self, MARK_VOID, PACK_BYTES_MAX, void_values},
+    record::{self, ChargeUpdate, PACK_BYTES_MAX},
     repair::Repair,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, format_of, removed_attributes, to_wallet},
 };
 use crate::domain::{
-    ImportedHistory, Metadata, OldRows, Order, OrderNo, Plan, Record, RecordChange, RecordKey, RecordLookup,
+    ImportedHistory, Metadata, OldRows, Order, OrderNo, Plan, RecordChange, RecordKey, RecordLookup,
     Timestamp, TransactionLimits, UserId, Wallet,
 };
 
@@ -54,12 +54,22 @@ impl Transaction<'_> {
 /// attributes and keys, a reason of 255 characters of 4 bytes, metadata, and the rest.
 const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + Metadata::BYTES_MAX + 500;
 
-/// The number of `extra` allocations that fit beside a charge on every pack of the largest
-/// wallet.
-const EXTRA_MAX: usize =
-    (ITEM_BYTES_MAX - CHARGE_BYTES_MAX - Wallet::PACKS_MAX * PACK_BYTES_MAX) / PACK_BYTES_MAX;
+/// The largest size of an adjustment without its allocations: a map of seven attributes, and the
+/// entry of an output that it returns.
+const ADJUSTMENT_BYTES_MAX: usize = 4 + 7 * 3 + 36 + 8 + 4 * 9 + 20;
 
-const _: () = assert!(EXTRA_MAX >= 100);
+// Each output is returned once, and each part repays once.
+const _: () = assert!(
+    CHARGE_BYTES_MAX + Wallet::CHARGE_PARTS_MAX * PACK_BYTES_MAX + 101 * ADJUSTMENT_BYTES_MAX
+        <= ITEM_BYTES_MAX
+);
+const _: () = assert!(
+    CHARGE_BYTES_MAX + Wallet::DEBTOR_PARTS_MAX * (PACK_BYTES_MAX + ADJUSTMENT_BYTES_MAX)
+        <= Wallet::DEBTOR_BYTES_MAX
+);
+// A grant repays every charge in debt in one transaction.
+const _: () =
+    assert!(Wallet::DEBTS_MAX * Wallet::DEBTOR_BYTES_MAX + ITEM_BYTES_MAX <= Transaction::ROOM.bytes);
 const _: () = assert!(Transaction::ROOM.bytes >= ITEM_BYTES_MAX);
 const _: () = assert!(ImportedHistory::PART_RECORDS_MAX < Transaction::ROOM.records);
 // An import plans by allocations and rows, and exceeds its plan by at most one record. The
@@ -189,7 +199,15 @@ impl Store {
                     ItemKey::Record(key.clone()).add_to(&mut item, user);
                     self.put_new_item(item)?
                 }
-                RecordChange::Void(key, record) => self.void(user, key, record)?,
+                RecordChange::Adjust(key, version, adjustment) => {
+                    self.update_charge(user, key, record::adjust(*version, adjustment))?
+                }
+                RecordChange::Void(key, version, void) => {
+                    self.update_charge(user, key, record::void(*version, void))?
+                }
+                RecordChange::NoteSuccess(key, at) => {
+                    self.update_charge(user, key, record::note_success(*at))?
+                }
             });
         }
         let imported = plan.changes.iter().filter_map(RecordChange::old_rows);
@@ -218,16 +236,18 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    fn void(&self, user: &UserId, key: &RecordKey, record: &Record) -> Result<TransactWriteItem, StoreError> {
-        let Record::Charge(crate::domain::Charge { void: Some(void), .. }) = record else {
-            return Err(StoreError::Other("a void of what is no voided charge".to_owned()));
-        };
+    fn update_charge(
+        &self,
+        user: &UserId,
+        key: &RecordKey,
+        change: ChargeUpdate,
+    ) -> Result<TransactWriteItem, StoreError> {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(ItemKey::Record(key.clone()).of(user)))
-            .condition_expression(["is_voided = :live AND ", IS_FORMAT].concat())
-            .update_expression(MARK_VOID)
-            .set_expression_attribute_values(Some(void_values(void)))
+            .condition_expression(change.condition)
+            .update_expression(change.expression)
+            .set_expression_attribute_values(Some(change.values))
             .return_values_on_condition_check_failure(OLD);
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
@@ -300,7 +320,7 @@ enum Target {
 
 /// The items that a plan writes: the records in order, their old rows, the orders, the wallet.
 fn targets(plan: &Plan) -> impl Iterator<Item = Target> {
-    let records = plan.changes.iter().map(|change| Target::Record(change.after().0.clone()));
+    let records = plan.changes.iter().map(|change| Target::Record(change.key().clone()));
     let old_rows = old_rows_key(plan).map(|_| Target::OldRows);
     let orders = plan.orders.iter().map(|_| Target::Order);
     records.chain(old_rows).chain(orders).chain(plan.wallet.as_ref().map(|_| Target::Wallet))

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    Allocation, Charge, CreditSum, Credits, Entry, GenerationId, GrantRecord, LedgerError, Metadata, OrderNo,
-    Pack, Reason, RefundResult, Summary, Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
+    Allocation, Charge, CreditSum, Credits, Entry, GenerationId, Grant, GrantRecord, LedgerError, Metadata,
+    OrderNo, Outputs, Pack, Reason, RefundResult, SettleResult, Summary, Timestamp, TransNo, TransType,
+    UserId, Wallet, WriteOutcome,
 };
 
 #[derive(Serialize)]
@@ -22,13 +23,15 @@ pub(super) struct GrantAnswer<'a> {
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     metadata: &'a Metadata,
     created_at: Timestamp,
+    #[serde(skip_serializing_if = "is_zero")]
+    repaid: Credits,
     balance: Credits,
     replayed: bool,
 }
 
 impl<'a> GrantAnswer<'a> {
     pub(super) fn new(user: &'a UserId, outcome: &'a WriteOutcome<GrantRecord>) -> Self {
-        let GrantRecord { grant, metadata } = &outcome.record;
+        let GrantRecord { grant, metadata, repaid } = &outcome.record;
         GrantAnswer {
             trans_no: grant.trans_no,
             user_uuid: user,
@@ -38,6 +41,7 @@ impl<'a> GrantAnswer<'a> {
             expired_at: grant.expired_at,
             metadata,
             created_at: grant.trans_no.created_at(),
+            repaid: *repaid,
             balance: outcome.balance,
             replayed: outcome.replayed,
         }
@@ -53,6 +57,10 @@ pub(super) struct ChargeAnswer<'a> {
     trans_type: String,
     credits: i64,
     allocations: Vec<AllocationView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     metadata: &'a Metadata,
     created_at: Timestamp,
@@ -70,6 +78,8 @@ impl<'a> ChargeAnswer<'a> {
             trans_type: charge.trans_type.to_string(),
             credits: charge.credits.to_negative_i64(),
             allocations: charge.allocations.iter().map(AllocationView::new).collect(),
+            outputs: charge.outputs.map(Outputs::count),
+            hold_until: charge.hold_until,
             metadata: &charge.metadata,
             created_at: charge.trans_no.created_at(),
             balance: outcome.balance,
@@ -90,13 +100,74 @@ struct AllocationView<'a> {
 
 impl<'a> AllocationView<'a> {
     fn new(allocation: &'a Allocation) -> Self {
+        AllocationView::of(&allocation.grant, allocation.credits)
+    }
+
+    fn of(grant: &'a Grant, credits: Credits) -> Self {
         AllocationView {
-            pack: allocation.grant.trans_no,
-            order_no: allocation.grant.order_no.as_ref(),
-            credits: allocation.credits,
-            expired_at: allocation.grant.expired_at,
+            pack: grant.trans_no,
+            order_no: grant.order_no.as_ref(),
+            credits,
+            expired_at: grant.expired_at,
         }
     }
+
+    /// What a charge owns, or owned before its void.
+    fn owned(charge: &'a Charge) -> Vec<Self> {
+        charge.state().owned().map(|(grant, credits)| AllocationView::of(grant, credits)).collect()
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SettleAnswer<'a> {
+    outcome: &'static str,
+    trans_no: TransNo,
+    user_uuid: &'a UserId,
+    generation_uuid: Option<&'a GenerationId>,
+    estimated: Credits,
+    credits: i64,
+    returned: Credits,
+    expired: Credits,
+    #[serde(skip_serializing_if = "is_zero")]
+    repaid: Credits,
+    taken: Credits,
+    uncovered: Credits,
+    debt_added: Credits,
+    allocations: Vec<AllocationView<'a>>,
+    settled_at: Timestamp,
+    balance: Credits,
+    debt: Credits,
+    replayed: bool,
+}
+
+impl<'a> SettleAnswer<'a> {
+    pub(super) fn new(user: &'a UserId, result: &'a SettleResult) -> Self {
+        let SettleResult { charge, settlement, returned, .. } = result;
+        SettleAnswer {
+            outcome: if result.replayed { "already_settled" } else { "settled" },
+            trans_no: charge.trans_no,
+            user_uuid: user,
+            generation_uuid: charge.generation.as_ref(),
+            estimated: charge.credits,
+            credits: settlement.cost().to_negative_i64(),
+            returned: returned.restored,
+            expired: returned.expired,
+            repaid: settlement.repaid,
+            taken: settlement.taken.iter().map(|part| part.credits).sum(),
+            uncovered: settlement.uncovered,
+            debt_added: result.debt_added,
+            allocations: AllocationView::owned(charge),
+            settled_at: result.settled_at,
+            balance: result.balance,
+            debt: result.debt,
+            replayed: result.replayed,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(credits: &Credits) -> bool {
+    credits.is_zero()
 }
 
 #[derive(Serialize)]
@@ -107,6 +178,10 @@ pub(super) struct RefundAnswer<'a> {
     credits: Credits,
     restored: Credits,
     expired: Credits,
+    #[serde(skip_serializing_if = "is_zero")]
+    repaid: Credits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<&'a [u8]>,
     records: Vec<VoidedView<'a>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
@@ -117,8 +192,10 @@ pub(super) struct RefundAnswer<'a> {
 struct VoidedView<'a> {
     trans_no: TransNo,
     credits: i64,
-    voided_at: Timestamp,
-    voided_reason: &'a Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voided_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voided_reason: Option<&'a Reason>,
 }
 
 impl<'a> RefundAnswer<'a> {
@@ -126,8 +203,8 @@ impl<'a> RefundAnswer<'a> {
         let voided = result.charges.iter().map(|charge| VoidedView {
             trans_no: charge.trans_no,
             credits: charge.credits.to_negative_i64(),
-            voided_at: charge.voided_at,
-            voided_reason: &charge.voided_reason,
+            voided_at: charge.void.as_ref().map(|void| void.at),
+            voided_reason: charge.void.as_ref().map(|void| &void.reason),
         });
         Ok(RefundAnswer {
             outcome: result.outcome.name(),
@@ -136,6 +213,8 @@ impl<'a> RefundAnswer<'a> {
             credits: result.returned.restored.checked_add(result.returned.expired)?,
             restored: result.returned.restored,
             expired: result.returned.expired,
+            repaid: result.repaid,
+            outputs: result.outputs.as_deref(),
             records: voided.collect(),
             truncated: result.truncated,
             balance: result.balance,
@@ -147,16 +226,11 @@ impl<'a> RefundAnswer<'a> {
 pub(super) struct WebhookAnswer<'a> {
     generation_uuid: &'a GenerationId,
     status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
+    outcome: &'static str,
 }
 
 impl<'a> WebhookAnswer<'a> {
-    pub(super) fn new(
-        generation: &'a GenerationId,
-        status: &'static str,
-        outcome: Option<&'static str>,
-    ) -> Self {
+    pub(super) fn new(generation: &'a GenerationId, status: &'static str, outcome: &'static str) -> Self {
         WebhookAnswer { generation_uuid: generation, status, outcome }
     }
 }
@@ -174,6 +248,7 @@ pub(super) struct MintAnswer {
 pub(super) struct BalanceAnswer<'a> {
     user_uuid: &'a UserId,
     balance: Credits,
+    debt: Credits,
     packs: Vec<PackView<'a>>,
 }
 
@@ -204,6 +279,7 @@ impl<'a> BalanceAnswer<'a> {
         BalanceAnswer {
             user_uuid: user,
             balance: wallet.balance(now),
+            debt: wallet.debt(),
             packs: wallet.usable(now).map(pack).collect(),
         }
     }
@@ -248,6 +324,18 @@ struct RecordView<'a> {
     voided_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     voided_reason: Option<&'a Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated: Option<Credits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<u8>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    returned_outputs: Vec<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_success_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     metadata: &'a Metadata,
 }
@@ -258,7 +346,7 @@ impl<'a> From<&'a Entry> for RecordView<'a> {
             trans_no: entry.trans_no,
             trans_type: entry.trans_type.to_string(),
             credits: match entry.trans_type {
-                TransType::Charge(_) => entry.credits.to_negative_i64(),
+                TransType::Charge(_) => entry.cost().to_negative_i64(),
                 TransType::Grant(_) | TransType::Refund(_) => entry.credits.as_u64().cast_signed(),
             },
             order_no: entry.order_no.as_ref(),
@@ -268,6 +356,12 @@ impl<'a> From<&'a Entry> for RecordView<'a> {
             is_voided: entry.void.is_some(),
             voided_at: entry.void.as_ref().map(|(at, _)| *at),
             voided_reason: entry.void.as_ref().map(|(_, reason)| reason),
+            settled_at: entry.settled.map(|(at, _)| at),
+            estimated: entry.settled.map(|_| entry.credits),
+            outputs: entry.outputs.map(Outputs::count),
+            returned_outputs: entry.returned_outputs.keys().copied().collect(),
+            hold_until: entry.hold_until,
+            late_success_at: entry.late_success_at,
             metadata: &entry.metadata,
         }
     }
@@ -278,7 +372,7 @@ impl<'a> From<&'a Charge> for RecordView<'a> {
         RecordView {
             trans_no: charge.trans_no,
             trans_type: charge.trans_type.to_string(),
-            credits: charge.credits.to_negative_i64(),
+            credits: charge.state().cost.to_negative_i64(),
             order_no: charge.order_no.as_ref(),
             generation_uuid: charge.generation.as_ref(),
             expired_at: None,
@@ -286,6 +380,12 @@ impl<'a> From<&'a Charge> for RecordView<'a> {
             is_voided: charge.void.is_some(),
             voided_at: charge.void.as_ref().map(|void| void.at),
             voided_reason: charge.void.as_ref().map(|void| &void.reason),
+            settled_at: charge.settled().map(|(at, _)| at),
+            estimated: charge.settled().map(|_| charge.credits),
+            outputs: charge.outputs.map(Outputs::count),
+            returned_outputs: charge.returned_outputs().into_keys().collect(),
+            hold_until: charge.hold_until,
+            late_success_at: charge.late_success_at,
             metadata: &charge.metadata,
         }
     }
@@ -330,7 +430,7 @@ impl<'a> GenerationAnswer<'a> {
     ) -> Self {
         let view = |charge: &'a Charge| ChargeView {
             record: RecordView::from(charge),
-            allocations: charge.allocations.iter().map(AllocationView::new).collect(),
+            allocations: AllocationView::owned(charge),
         };
         let charges = charges.iter().map(view).collect();
         GenerationAnswer { generation_uuid: generation, user_uuid: user, charges, cursor }
@@ -341,6 +441,7 @@ impl<'a> GenerationAnswer<'a> {
 pub(super) struct SummaryAnswer<'a> {
     user_uuid: &'a UserId,
     balance: Credits,
+    debt: Credits,
     granted: CreditSumView,
     spent: CreditSumView,
     voided: CreditSumView,
@@ -361,11 +462,12 @@ struct ExpiredView {
 }
 
 impl<'a> SummaryAnswer<'a> {
-    pub(super) fn new(user: &'a UserId, summary: &'a Summary, balance: Credits) -> Self {
+    pub(super) fn new(user: &'a UserId, summary: &'a Summary, wallet: &Wallet, now: Timestamp) -> Self {
         let view = |sum: &CreditSum| CreditSumView { credits: sum.credits, count: sum.count };
         SummaryAnswer {
             user_uuid: user,
-            balance,
+            balance: wallet.balance(now),
+            debt: wallet.debt(),
             granted: view(&summary.granted),
             spent: view(&summary.spent),
             voided: view(&summary.voided),

@@ -128,7 +128,7 @@ mod tests {
             RequestError::PayloadTooLarge,
             RequestError::GenerationUnknown,
             LedgerError::InvalidRequest(String::new()).into(),
-            LedgerError::InsufficientCredits { balance, required }.into(),
+            LedgerError::InsufficientCredits { balance, required, debt: Credits::ZERO }.into(),
             LedgerError::ChargeNotFound.into(),
             LedgerError::IdempotencyConflict("").into(),
             LedgerError::GenerationVoided.into(),

@@ -4,7 +4,12 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::{ChargeType, Credits, GrantType, Id, Metadata, Reason, Timestamp, TransNo, TransType};
+use crate::domain::{
+    ChargeType, Credits, GrantType, Id, Metadata, OutputSet, Outputs, Reason, Timestamp, TransNo, TransType,
+};
+
+/// A week.
+const HOLD_SECONDS_MAX: i64 = 604_800;
 
 type Parsed<T> = Result<T, &'static str>;
 
@@ -17,6 +22,42 @@ pub(super) fn id<Kind>(value: &Value) -> Parsed<Id<Kind>> {
 
 pub(super) fn reason(value: &Value) -> Parsed<Reason> {
     text(value)?.try_into()
+}
+
+/// The actual cost of a charge.
+pub(super) fn cost(value: &Value) -> Parsed<Credits> {
+    let credits = value.as_u64().filter(|credits| *credits <= Credits::REQUEST_MAX.as_u64());
+    let credits = credits.and_then(|credits| credits.try_into().ok());
+    credits.ok_or("must be a whole number from 0 to 1000000000000")
+}
+
+pub(super) fn outputs(value: &Value) -> Parsed<Outputs> {
+    value.as_u64().ok_or("must be a whole number from 1 to 100")?.try_into()
+}
+
+/// The numbers of some outputs.
+pub(super) fn output_set(value: &Value) -> Parsed<OutputSet> {
+    const PROBLEM: &str = "must be a list of different whole numbers from 1 to 100";
+    let number = |value: &Value| value.as_u64().and_then(|number| u8::try_from(number).ok());
+    let numbers = value.as_array().and_then(|numbers| numbers.iter().map(number).collect::<Option<Vec<_>>>());
+    numbers.ok_or(PROBLEM)?.try_into()
+}
+
+/// The number of one output.
+pub(super) fn output_number(value: &Value) -> Parsed<u8> {
+    let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
+    number.filter(|number| (1..=Outputs::MAX).contains(number)).ok_or("must be a whole number from 1 to 100")
+}
+
+/// One output, if the value is the number of one.
+pub(super) fn output(value: &Value) -> Option<OutputSet> {
+    OutputSet::try_from(vec![output_number(value).ok()?]).ok()
+}
+
+/// Seconds of a hold, as milliseconds.
+pub(super) fn hold_seconds(value: &Value) -> Parsed<i64> {
+    let seconds = value.as_i64().filter(|seconds| (1..=HOLD_SECONDS_MAX).contains(seconds));
+    seconds.map(|seconds| seconds * 1_000).ok_or("must be a whole number from 1 to 604800")
 }
 
 pub(super) fn credits(value: &Value) -> Parsed<Credits> {

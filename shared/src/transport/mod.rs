@@ -22,6 +22,7 @@ mod reply;
 mod request_fields;
 mod route;
 mod runtime;
+mod sweep;
 pub mod telemetry;
 
 pub use app::App;
@@ -32,5 +33,6 @@ pub use failure::Failure;
 pub use function::Function;
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
-pub use runtime::{run, run_audit, run_webhook};
+pub use runtime::{run, run_audit, run_sweep, run_webhook};
+pub use sweep::Sweep;
 pub use telemetry::MetricHandles;

@@ -62,6 +62,8 @@ struct Problem<'a> {
     balance: Option<Credits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     required: Option<Credits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debt: Option<Credits>,
 }
 
 #[derive(Serialize)]
@@ -102,11 +104,11 @@ impl HttpError<'_> {
 
     fn problem(&self) -> Problem<'_> {
         let kind = self.error.kind();
-        let (balance, required) = match self.error {
-            RequestError::Ledger(LedgerError::InsufficientCredits { balance, required }) => {
-                (Some(*balance), Some(*required))
+        let (balance, required, debt) = match self.error {
+            RequestError::Ledger(LedgerError::InsufficientCredits { balance, required, debt }) => {
+                (Some(*balance), Some(*required), Some(*debt).filter(|debt| !debt.is_zero()))
             }
-            _ => (None, None),
+            _ => (None, None, None),
         };
         Problem {
             r#type: format!("urn:scrip:{}", kind.code),
@@ -117,6 +119,7 @@ impl HttpError<'_> {
             request_id: self.request_id,
             balance,
             required,
+            debt,
         }
     }
 

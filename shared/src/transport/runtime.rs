@@ -7,7 +7,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::time::timeout;
 
-use super::{App, Audit, Failure, Function, Payload, Reply, functions::WEBHOOK, log, telemetry};
+use super::{App, Audit, Failure, Function, Payload, Reply, Sweep, functions::WEBHOOK, log, telemetry};
 use crate::{
     aws_config::lambda_config,
     callback::{Callbacks, Executions, Secret, Secrets, Tolerance},
@@ -112,6 +112,16 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
     let mut app = build_app(&lambda_config(), Callbacks::none()).await;
     app.ledger = app.ledger.with_contention_budget(AUDIT_CONTENTION_MILLIS);
     serve(metrics, async |event| audit.handle(&app, event).await).await
+}
+
+/// Serves the events of the sweep of holds until Lambda ends the process.
+///
+/// # Errors
+/// If Lambda's runtime API is unreachable.
+pub async fn run_sweep() -> Result<(), lambda_runtime::Error> {
+    let metrics = start_telemetry()?;
+    let app = build_app(&lambda_config(), Callbacks::none()).await;
+    serve(metrics, async |event| Sweep.handle(&app, event).await).await
 }
 
 /// Starts the log, and the metrics if they are configured.

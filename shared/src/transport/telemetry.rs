@@ -15,7 +15,7 @@ use super::{error::RequestError, route::ROUTES};
 use crate::{
     domain::{Discrepancies, Discrepancy, LedgerError},
     invocation_metrics::{CreditFlow, InvocationMetrics},
-    ledger::{AuditReport, AuditSummary},
+    ledger::{AuditReport, AuditSummary, SweepSummary},
 };
 
 /// The number of discrepancies of a user in a log line, and their length in characters.
@@ -46,9 +46,19 @@ pub fn describe() {
         Unit::Count,
         "Transactions that failed because of other writers, or were throttled"
     );
+    describe_counter!("sweeps", Unit::Count, "Sweeps of holds that ended");
+    describe_counter!("holds_expired", Unit::Count, "Charges that were voided because their holds timed out");
+    describe_histogram!("holds_failed", Unit::Count, "Holds that a sweep could not void");
+    describe_histogram!("hold_delay", Unit::Milliseconds, "Longest time from the end of a hold to its void");
     describe_counter!("credits_granted", Unit::Count, "Credits granted");
     describe_counter!("credits_charged", Unit::Count, "Credits charged");
-    describe_counter!("credits_voided", Unit::Count, "Credits returned by voids");
+    describe_counter!("credits_voided", Unit::Count, "Credits returned by voids, settlements and outputs");
+    describe_counter!("credits_owed", Unit::Count, "Credits of new debts");
+    describe_counter!(
+        "credits_late_success",
+        Unit::Count,
+        "Voided credits of generations that succeeded later"
+    );
     describe_counter!("refunds", Unit::Count, "Refunds, by outcome");
     describe_counter!("anomalies", Unit::Count, "Accepted events that may be mistakes, by kind");
     describe_histogram!("wallet_packs", Unit::Count, "Packs in the wallets read");
@@ -172,6 +182,8 @@ fn emit(handles: &MetricHandles, outcome: &InvocationOutcome<'_>, metrics: &Invo
             CreditFlow::Granted => "credits_granted",
             CreditFlow::Charged => "credits_charged",
             CreditFlow::Voided => "credits_voided",
+            CreditFlow::Owed => "credits_owed",
+            CreditFlow::LateSuccess => "credits_late_success",
         };
         counter!(name, "kind" => *kind).increment(credits.as_u64());
     }
@@ -202,6 +214,38 @@ pub(super) fn count_audit(summary: &AuditSummary, is_ok: bool) {
     }
     if summary.records > 0 {
         histogram!("voided_share").record(percentage(summary.voided, summary.records));
+    }
+}
+
+/// Emits the metrics of a sweep of holds, and logs its outcome.
+pub(super) fn log_sweep(result: Result<&SweepSummary, &RequestError>, request_id: &str, took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    counter!("sweeps").increment(u64::from(result.is_ok()));
+    let failed = result.map_or(1, |summary| summary.failed + u64::from(summary.is_unfinished));
+    histogram!("holds_failed").record(metric_value(failed));
+    match result {
+        Ok(summary) => {
+            counter!("holds_expired").increment(summary.expired);
+            if summary.expired > 0 {
+                let delay = u64::try_from(summary.delay_millis).unwrap_or_default();
+                histogram!("hold_delay").record(metric_value(delay));
+            }
+            let SweepSummary { expired, failed, delay_millis, is_unfinished } = summary;
+            tracing::info!(
+                function = "sweep",
+                request_id,
+                code = "ok",
+                expired,
+                failed,
+                delay_millis,
+                is_unfinished,
+                micros
+            );
+        }
+        Err(error) => {
+            let (code, reason) = (error.kind().code, error.internal_reason());
+            tracing::error!(function = "sweep", request_id, code, reason, micros);
+        }
     }
 }
 

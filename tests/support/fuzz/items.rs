@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use scrip::{
     domain::{
-        Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRecord, GrantRequest,
-        GrantType, InvocationId, LedgerError, Metadata, Plan, Record, RecordChange, RecordKey, RecordLookup,
-        Summary, Timestamp, TransType, Void, Wallet,
+        Allocation, Charge, ChargeRequest, ChargeType, Credits, Entry, Grant, GrantRequest, GrantType,
+        InvocationId, LedgerError, Metadata, Plan, Record, RecordChange, RecordKey, RecordLookup, Summary,
+        Timestamp, TransType, Void, Wallet,
     },
     store::{Commit, IndexEdge, RequestToken, StoreError, StoredItem, Transaction, UnknownAttributes},
     transport::functions::FUNCTIONS,
@@ -105,6 +107,7 @@ fn read_from_failures(harness: &Harness, place: &ItemName) -> (Option<Wallet>, O
         at: now(),
         reason: id("it failed"),
         invocation: InvocationId::new(Uuid::nil()),
+        repaid: Credits::ZERO,
     });
     let first = Wallet { version: Some(now()), ..Wallet::default() };
     let wallet = match place.read(send(harness, &Plan { wallet: Some(first), ..Plan::default() })) {
@@ -129,35 +132,30 @@ fn send(harness: &Harness, plan: &Plan) -> Result<Commit, StoreError> {
 fn check_entry(entry: Entry, record: Option<&Record>) {
     let is_charge = matches!(entry.trans_type, TransType::Charge(_));
     assert!(entry.void.is_none() || is_charge, "a grant is void: {entry:?}");
-    let entry =
-        Entry { order_no: None, generation: None, expired_at: None, metadata: Metadata::default(), ..entry };
+    let entry = plain(entry);
     let shown = record.and_then(entry_of);
     assert!(shown.is_none_or(|shown| shown == entry), "{entry:?} is not {record:?}");
 }
 
 /// What the timeline shows of a record, without what no record must have.
 fn entry_of(record: &Record) -> Option<Entry> {
-    let (trans_no, trans_type, credits, void) = match record {
-        Record::Grant(GrantRecord { grant, .. }) => {
-            (grant.trans_no, grant.trans_type.clone(), grant.credits, None)
-        }
-        Record::Charge(charge) => {
-            let trans_type = TransType::Charge(charge.trans_type.clone());
-            (charge.trans_no, trans_type, charge.credits, charge.void.as_ref())
-        }
-        Record::Fence(_) => return None,
-    };
-    let void = void.map(|void| (void.at, void.reason.clone()));
-    Some(Entry {
-        trans_no,
-        trans_type,
-        credits,
+    record.entry().map(plain)
+}
+
+/// The entry without the fields that its record may lack.
+fn plain(entry: Entry) -> Entry {
+    Entry {
         order_no: None,
         generation: None,
         expired_at: None,
         metadata: Metadata::default(),
-        void,
-    })
+        outputs: None,
+        returned_outputs: BTreeMap::new(),
+        settled: None,
+        hold_until: None,
+        late_success_at: None,
+        ..entry
+    }
 }
 
 /// The text that names an item in errors.
@@ -197,7 +195,10 @@ fn check_record(harness: &Harness, item: &Value, record: Record) {
     assert_eq!(item["is_voided"]["BOOL"], is_voided, "another void mark than the item's: {item}");
     let key = match &record {
         Record::Grant(_) => RecordKey::NewUserGrant,
-        Record::Charge(_) | Record::Fence(_) => RecordKey::Charge { generation: None, key: None },
+        Record::Charge(charge) => {
+            charge.record_key().unwrap_or(RecordKey::UnkeyedCharge(InvocationId::new(Uuid::nil())))
+        }
+        Record::Fence(_) => RecordKey::Charge { generation: None, key: None },
     };
     let written = rewritten(harness, &key, record.clone());
     harness.reset_to_any_key(written);
@@ -276,6 +277,8 @@ fn check_rules(wallet: &Wallet) {
         order_no: None,
         key: None,
         metadata: Metadata::default(),
+        outputs: None,
+        hold_millis: None,
     };
     let granted = wallet.grant(&grant, invocation_id, now).map(|(next, _)| next);
     let charged = wallet.charge(&charge, invocation_id, now).map(|(next, _)| next);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
     Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType, InvocationId,
-    Metadata, OrderNo, Pack, Reason, Record, RecordKey, TransNo, TransType, UserId, Void, Wallet,
+    OrderNo, Pack, Reason, Record, RecordKey, TransNo, TransType, UserId, Void, Wallet,
 };
 use uuid::Uuid;
 
@@ -228,19 +228,19 @@ impl<'a> Planner<'a> {
         let part = |credits: u64| Credits::try_from(credits).expect("at most the credits of the row");
         let own = if paid > 0 {
             let allocations = allocator.allocate(part(paid), row.old.created_at);
-            charge(trans_no(row), content, allocations, None)
+            charge(trans_no(row), key, content, allocations, None)
         } else {
             let allocations = allocate_refunded(packs, row.credits, row.old.created_at);
-            charge(trans_no(row), content, allocations, void)
+            charge(trans_no(row), key, content, allocations, void)
         };
         let mut records = vec![PlannedRecord { key: key.clone(), record: Record::Charge(own), rows: ids }];
         if refunded > 0 {
             let id = named_id(&format!("scrip migrated refunded {}", row.old.trans_no));
             let allocations = allocator.allocate(part(refunded), row.old.created_at);
             let (trans_type, _, order_no) = content;
-            let moved =
-                charge(TransNo::new(row.old.created_at, id), (trans_type, None, order_no), allocations, None);
             let key = RecordKey::UnkeyedCharge(id);
+            let trans_no = TransNo::new(row.old.created_at, id);
+            let moved = charge(trans_no, &key, (trans_type, None, order_no), allocations, None);
             records.push(PlannedRecord { key, record: Record::Charge(moved), rows: Vec::new() });
         }
         records
@@ -257,6 +257,7 @@ impl<'a> Planner<'a> {
             at: refund.old.created_at.max(charge.old.created_at),
             reason: Reason::truncated(&refund.old.trans_type).expect("a trans_type is a valid reason"),
             invocation: invocation_id(refund),
+            repaid: Credits::ZERO,
         })
     }
 
@@ -290,22 +291,18 @@ impl<'a> Planner<'a> {
 /// A charge of its allocations.
 fn charge(
     trans_no: TransNo,
+    key: &RecordKey,
     (trans_type, generation, order_no): ChargeContent<'_>,
     allocations: Vec<scrip::domain::Allocation>,
     void: Option<Void>,
 ) -> Charge {
     let credits = allocations.iter().map(|allocation| allocation.credits).sum();
     Charge {
-        trans_no,
-        trans_type: trans_type.clone(),
-        credits,
         generation: generation.cloned(),
+        key: if let RecordKey::Charge { key, .. } = key { key.clone() } else { None },
         order_no: order_no.cloned(),
-        metadata: Metadata::default(),
-        allocations,
-        extra: Vec::new(),
-        live: credits,
         void,
+        ..Charge::new(trans_no, trans_type.clone(), credits, allocations)
     }
 }
 

@@ -168,7 +168,7 @@ fn refundable(user_plan: &UserPlan, generation: &str) -> u64 {
         Record::Charge(charge @ Charge { generation: Some(of), void: None, .. })
             if of.as_str() == generation =>
         {
-            charge.live.as_u64()
+            charge.state().cost.as_u64()
         }
         _ => 0,
     };

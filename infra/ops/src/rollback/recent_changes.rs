@@ -3,7 +3,7 @@
 use std::fmt;
 
 use scrip::domain::{
-    Allocation, Charge, Grant, GrantRecord, Record, RecordKey, Timestamp, TransType, UserId, Void,
+    Change, Charge, Effect, Grant, GrantRecord, Record, RecordKey, Timestamp, TransType, UserId, Void,
 };
 
 use serde::Serialize;
@@ -76,16 +76,18 @@ pub(super) fn change_rows(
     record: &Record,
     is_migrated: bool,
 ) -> Vec<ChangeRow> {
-    let (creation, void) = match record {
-        Record::Grant(GrantRecord { grant, .. }) => (Some(grant_event(grant)), None),
-        Record::Charge(charge) => {
-            let void = charge.void.as_ref().filter(|void| !is_void_of_old_rows(void));
-            (Some(charge_event(charge)), void.map(|void| refund_event(charge, void)))
-        }
-        Record::Fence(void) => (Some(fence_event(key, void)), None),
+    let mut events = match record {
+        Record::Grant(GrantRecord { grant, .. }) => vec![grant_event(grant)],
+        Record::Charge(charge) => charge_events(charge, record),
+        Record::Fence(void) => vec![fence_event(key, void)],
     };
-    let events = creation.filter(|_| !is_migrated).into_iter().chain(void);
-    events.flat_map(|event| event_rows(user, event, &record_json(key, record).to_string())).collect()
+    if is_migrated {
+        events.remove(0);
+    }
+    events
+        .into_iter()
+        .flat_map(|event| event_rows(user, event, &record_json(key, record).to_string()))
+        .collect()
 }
 
 fn grant_event(grant: &Grant) -> Event {
@@ -99,29 +101,42 @@ fn grant_event(grant: &Grant) -> Event {
     }
 }
 
-/// One row for each pack, with the pack's expiry.
-fn charge_event(charge: &Charge) -> Event {
-    let part = |allocation: &Allocation| (allocation.credits.to_negative_i64(), allocation.grant.expired_at);
-    Event {
-        kind: ChangeKind::Charge,
-        trans_no: charge.trans_no.to_string(),
-        at: charge.trans_no.created_at(),
-        trans_type: charge.trans_type.to_string(),
-        order_no: order_no(charge),
-        parts: charge.allocations.iter().map(part).collect(),
-    }
+/// The events of a charge: its creation, its adjustments, and its void unless that came from old
+/// rows. Each has one row for each pack, with the pack's expiry.
+fn charge_events(charge: &Charge, record: &Record) -> Vec<Event> {
+    let changes = record.changes();
+    let groups = changes.chunk_by(|one, other| one.at == other.at);
+    let last = charge.void.as_ref().map(|void| (void.at, is_void_of_old_rows(void)));
+    let is_of_old_rows = |at: Timestamp| last.is_some_and(|(voided_at, is_old)| voided_at == at && is_old);
+    let event = |(nth, group): (usize, &[Change<'_>])| {
+        let at = group.first()?.at;
+        let is_void = nth > 0 && last.is_some_and(|(voided_at, _)| voided_at == at);
+        (nth == 0 || !is_of_old_rows(at)).then(|| charge_event(charge, nth, is_void, at, group))
+    };
+    groups.enumerate().filter_map(event).collect()
 }
 
-fn refund_event(charge: &Charge, void: &Void) -> Event {
-    let part =
-        |allocation: &Allocation| (allocation.credits.as_u64().cast_signed(), allocation.grant.expired_at);
+fn charge_event(charge: &Charge, nth: usize, is_void: bool, at: Timestamp, changes: &[Change<'_>]) -> Event {
+    let part = |change: &Change<'_>| match &change.effect {
+        Effect::Taken(grant, credits) => Some((credits.to_negative_i64(), grant.expired_at)),
+        Effect::Returned(grant, credits) => Some((credits.as_u64().cast_signed(), grant.expired_at)),
+        _ => None,
+    };
+    let parts: Vec<_> = changes.iter().filter_map(part).collect();
+    let is_return = is_void || parts.first().is_some_and(|(credits, _)| *credits > 0);
+    let trans_type = charge.trans_type.clone();
     Event {
-        kind: ChangeKind::Refund,
-        trans_no: format!("{}-refund", charge.trans_no),
-        at: void.at,
-        trans_type: TransType::Refund(charge.trans_type.clone()).to_string(),
+        kind: if is_return { ChangeKind::Refund } else { ChangeKind::Charge },
+        trans_no: match nth {
+            0 => charge.trans_no.to_string(),
+            _ if is_void => format!("{}-refund", charge.trans_no),
+            _ => format!("{}-adjusted-{nth}", charge.trans_no),
+        },
+        at,
+        trans_type: if is_return { TransType::Refund(trans_type) } else { TransType::Charge(trans_type) }
+            .to_string(),
         order_no: order_no(charge),
-        parts: charge.allocations.iter().map(part).collect(),
+        parts,
     }
 }
 

@@ -1,12 +1,15 @@
 //! Writes records as JSON, for the values without a column in the old table.
 
-use scrip::domain::{Allocation, Charge, Grant, GrantRecord, Metadata, Record, RecordKey, Void};
+use scrip::domain::{
+    Adjustment, AdjustmentKind, Allocation, Charge, Grant, GrantRecord, Metadata, Outputs, Record, RecordKey,
+    Void,
+};
 use serde_json::{Value, json};
 
 /// A record with its key.
 pub(super) fn record_json(key: &RecordKey, record: &Record) -> Value {
     let (kind, content) = match record {
-        Record::Grant(GrantRecord { grant, metadata }) => {
+        Record::Grant(GrantRecord { grant, metadata, .. }) => {
             ("grant", with_metadata(grant_json(grant), metadata))
         }
         Record::Charge(charge) => ("charge", with_metadata(charge_json(charge), &charge.metadata)),
@@ -48,16 +51,37 @@ fn grant_json(grant: &Grant) -> Value {
 }
 
 fn charge_json(charge: &Charge) -> Value {
-    let allocation = |part: &Allocation| json!({ "grant": grant_json(&part.grant), "credits": part.credits });
     json!({
         "trans_no": charge.trans_no,
         "trans_type": charge.trans_type.to_string(),
         "credits": charge.credits.to_negative_i64(),
         "generation_uuid": charge.generation,
         "order_no": charge.order_no,
-        "allocations": charge.allocations.iter().map(allocation).collect::<Vec<_>>(),
+        "outputs": charge.outputs.map(Outputs::count),
+        "hold_until": charge.hold_until,
+        "allocations": allocations_json(&charge.allocations),
+        "adjustments": charge.adjustments.iter().map(adjustment_json).collect::<Vec<_>>(),
         "void": charge.void.as_ref().map(void_json),
     })
+}
+
+fn allocations_json(allocations: &[Allocation]) -> Value {
+    let allocation = |part: &Allocation| json!({ "grant": grant_json(&part.grant), "credits": part.credits });
+    allocations.iter().map(allocation).collect()
+}
+
+fn adjustment_json(adjustment: &Adjustment) -> Value {
+    let (kind, content) = match &adjustment.kind {
+        AdjustmentKind::Settled(settlement) => {
+            let taken = allocations_json(&settlement.taken);
+            let (credits, uncovered) = (settlement.requested, settlement.uncovered);
+            ("settled", json!({ "credits": credits, "uncovered": uncovered, "taken": taken }))
+        }
+        AdjustmentKind::Returned { outputs, .. } => ("returned", outputs.numbers().collect()),
+        AdjustmentKind::Repaid(taken) => ("repaid", allocations_json(taken)),
+        AdjustmentKind::Delivered => ("delivered", Value::Bool(true)),
+    };
+    json!({ "at": adjustment.at, "by": adjustment.invocation, kind: content })
 }
 
 fn void_json(void: &Void) -> Value {

@@ -21,6 +21,7 @@ impl WalletRebuild {
             totals: self.totals.clone(),
             has_keyed_charges: self.has_keyed_charges,
             fences: self.fences,
+            debts: self.debts.values().cloned().collect(),
             is_blocked: false,
         };
         wallet.normalized(now)

@@ -3,8 +3,8 @@
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
     Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, IdempotencyKey, InvocationId,
-    LedgerError, LedgerLimit, Metadata, OrderNo, Record, RecordKey, Timestamp, TransNo, TransType, UserId,
-    Wallet,
+    LedgerError, LedgerLimit, Metadata, OrderNo, Outputs, Record, RecordKey, Timestamp, TransNo, TransType,
+    UserId, Wallet,
 };
 
 /// A request of `decrease`.
@@ -24,6 +24,11 @@ pub struct ChargeRequest {
     pub key: Option<IdempotencyKey>,
     /// The caller's own fields.
     pub metadata: Metadata,
+    /// The number of parts that can be refunded on their own.
+    pub outputs: Option<Outputs>,
+    /// The time after which the charge is voided, in milliseconds, unless it is settled,
+    /// delivered or refunded before.
+    pub hold_millis: Option<i64>,
 }
 
 impl ChargeRequest {
@@ -51,6 +56,14 @@ impl ChargeRequest {
         } else if charge.trans_type != self.trans_type {
             Some(LedgerError::IdempotencyConflict(
                 "An earlier charge with this identity has a different `trans_type`.",
+            ))
+        } else if charge.outputs != self.outputs {
+            Some(LedgerError::IdempotencyConflict(
+                "An earlier charge with this identity has different `outputs`.",
+            ))
+        } else if charge.hold_millis() != self.hold_millis {
+            Some(LedgerError::IdempotencyConflict(
+                "An earlier charge with this identity has a different `hold_seconds`.",
             ))
         } else {
             None
@@ -113,20 +126,21 @@ impl Wallet {
     ) -> Result<(Wallet, Charge), LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;
         let (balance, required) = (wallet.balance(at), request.credits);
-        if balance < required {
-            return Err(LedgerError::InsufficientCredits { balance, required });
+        let debt = wallet.debt();
+        if balance < required || !debt.is_zero() {
+            return Err(LedgerError::InsufficientCredits { balance, required, debt });
         }
+        let hold_until = request.hold_millis.map(|millis| at.plus_millis(millis));
+        let allocations = wallet.allocate(required, at);
+        let trans_no = TransNo::new(at, invocation);
         let charge = Charge {
-            trans_no: TransNo::new(at, invocation),
-            trans_type: request.trans_type.clone(),
-            credits: required,
             generation: request.generation.clone(),
+            key: request.key.clone(),
             order_no: request.order_no.clone(),
             metadata: request.metadata.clone(),
-            allocations: wallet.allocate(required, at),
-            extra: Vec::new(),
-            live: required,
-            void: None,
+            outputs: request.outputs,
+            hold_until,
+            ..Charge::new(trans_no, request.trans_type.clone(), required, allocations)
         };
         let trans_type = TransType::Charge(charge.trans_type.clone());
         if !wallet.totals.contains_key(&trans_type)
@@ -142,7 +156,7 @@ impl Wallet {
     }
 
     /// Divides the credits among the packs in spending order.
-    fn allocate(&self, credits: Credits, now: Timestamp) -> Vec<Allocation> {
+    pub(in crate::domain) fn allocate(&self, credits: Credits, now: Timestamp) -> Vec<Allocation> {
         let mut missing = credits;
         let allocation = |pack: &crate::domain::Pack| {
             let credits = missing.min(pack.remaining);

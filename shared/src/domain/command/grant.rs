@@ -120,18 +120,24 @@ impl GrantRequest {
     }
 
     fn plan(&self, key: RecordKey, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let (wallet, grant) = match view.wallet().grant(self, view.invocation, now) {
+        let planned = view.wallet().grant(self, view.invocation, now).and_then(|(mut wallet, grant)| {
+            let repaid = wallet.repay(view.invocation, grant.trans_no.created_at())?;
+            Ok((wallet, grant, repaid))
+        });
+        let (wallet, grant, (repaid, repayments)) = match planned {
             Ok(planned) => planned,
             Err(error) => return reject_or_reread(error, &key, view),
         };
-        let record = GrantRecord { grant, metadata: self.metadata.clone() };
+        let record = GrantRecord { grant, metadata: self.metadata.clone(), repaid };
+        let mut changes = vec![RecordChange::Create(key, Record::Grant(record))];
+        changes.extend(repayments);
         let order = |order_no: &OrderNo| OrderChange {
             order_no: order_no.clone(),
             order: Order { user: self.user.clone() },
         };
         Ok(Step::Commit(Plan {
             wallet: Some(wallet),
-            changes: vec![RecordChange::Create(key, Record::Grant(record))],
+            changes,
             orders: self.paid_order().map(order).into_iter().collect(),
         }))
     }

@@ -1,21 +1,34 @@
 //! Commands: the requests that move credits, one file each. A command decides by a [`View`];
 //! `ledger::execute` reads, commits and retries for all of them.
 
+mod address;
+mod adjust;
 mod block;
 mod charge;
+mod complete;
 mod grant;
+mod hold;
 mod import;
 mod refund;
+mod settle;
 mod view;
+mod void;
 
 pub use block::{Block, Unblock};
 pub use charge::ChargeRequest;
+pub use complete::{Completion, CompletionOutcome, CompletionRequest, CompletionResult};
 pub use grant::GrantRequest;
+pub use hold::ExpireHold;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};
-pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RestoredCredits, VoidedCharge};
+pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RefundSource, RefundedCharge};
+pub use settle::{Overage, SettleRequest, SettleResult};
 pub use view::{RecordLookup, TransactionLimits, View};
+pub use void::RestoredCredits;
 
-use super::{Credits, GenerationId, LedgerError, OrderChange, Record, RecordKey, Timestamp, UserId, Wallet};
+use super::{
+    Adjustment, ChargeVersion, Credits, GenerationId, LedgerError, OrderChange, Record, RecordKey, Timestamp,
+    UserId, Void, Wallet,
+};
 
 /// A request that moves credits.
 ///
@@ -34,6 +47,8 @@ use super::{Credits, GenerationId, LedgerError, OrderChange, Record, RecordKey, 
 ///     order_no: None,
 ///     key: None,
 ///     metadata: Default::default(),
+///     outputs: None,
+///     hold_millis: None,
 /// };
 /// let id = InvocationId::new(Uuid::from_u128(1));
 /// let view = View::new(id, id, TransactionLimits { records: 99, bytes: 1_000_000 });
@@ -113,24 +128,30 @@ pub enum RecordChange {
     /// Creates a record of migrated history, and stores its rows of the old table as text. The
     /// rows of all records of one plan are stored in one item.
     Import(RecordKey, Record, String),
-    /// Replaces a live charge by its voided form.
-    Void(RecordKey, Record),
+    /// Adjusts a live charge of this version.
+    Adjust(RecordKey, ChargeVersion, Adjustment),
+    /// Voids a live charge of this version.
+    Void(RecordKey, ChargeVersion, Void),
+    /// Notes a late success on a voided charge. The wallet does not change.
+    NoteSuccess(RecordKey, Timestamp),
 }
 
 impl RecordChange {
-    /// The record's key, and the record after the change.
-    pub fn after(&self) -> (&RecordKey, &Record) {
-        let (RecordChange::Create(key, record)
-        | RecordChange::Import(key, record, _)
-        | RecordChange::Void(key, record)) = self;
-        (key, record)
+    /// The record's key.
+    pub fn key(&self) -> &RecordKey {
+        let (RecordChange::Create(key, _)
+        | RecordChange::Import(key, ..)
+        | RecordChange::Adjust(key, ..)
+        | RecordChange::Void(key, ..)
+        | RecordChange::NoteSuccess(key, _)) = self;
+        key
     }
 
     /// The record's key, and the rows of the old table that it was made of.
     pub fn old_rows(&self) -> Option<(&RecordKey, &str)> {
         match self {
             RecordChange::Import(key, _, rows) => Some((key, rows)),
-            RecordChange::Create(..) | RecordChange::Void(..) => None,
+            _ => None,
         }
     }
 }

@@ -1,12 +1,16 @@
-//! The command of `refund`: voids the live charges that a request addresses, and returns
-//! their credits to the packs.
+//! The command of `refund`: voids the live charges that a request addresses, or returns some
+//! outputs of one, and returns their credits to the packs.
 
 use std::collections::BTreeMap;
 
-use super::{Command, Plan, ReadRequest, RecordChange, Step, View};
+use super::{
+    Command, Plan, ReadRequest, RecordChange, RestoredCredits, Step, View,
+    address::ChargeAddress,
+    void::{LoadedCharge, reread_or_reject, void},
+};
 use crate::domain::{
-    Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError, LedgerLimit, Reason, Record,
-    RecordKey, Timestamp, TransNo, UserId, Void, Wallet,
+    Adjustment, AdjustmentKind, Charge, Credits, Effect, GenerationId, IdempotencyKey, LedgerError,
+    OutputSet, Reason, Record, Timestamp, TransNo, UserId, Void, Wallet,
 };
 
 /// The largest number of charges in a result.
@@ -28,8 +32,21 @@ pub struct RefundRequest {
     /// The identity of the one charge to refund. Other charges of the generation, such as
     /// those of later attempts, remain.
     pub trans_no: Option<TransNo>,
+    /// The outputs to refund of the one charge under the key.
+    pub outputs: Option<OutputSet>,
+    /// The sender of the request.
+    pub source: RefundSource,
     /// The reason, which the voided charges store.
     pub reason: Reason,
+}
+
+/// The sender of a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundSource {
+    /// The app. It may refund a settled charge.
+    Caller,
+    /// A provider. Its failure after a success or a settlement changes nothing.
+    Callback,
 }
 
 /// The command of a refund: the request with its user.
@@ -44,10 +61,12 @@ pub struct Refund<'a> {
 /// The outcome of a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundOutcome {
-    /// This call voided at least one charge.
+    /// This call voided at least one charge, or returned an output.
     Voided,
-    /// Earlier calls had voided all charges.
+    /// Earlier calls had voided all charges, or returned all of the outputs.
     AlreadyVoided,
+    /// A call-back reported failure of charges that were settled or delivered.
+    Settled,
     /// There was no charge. A fence rejects a later one.
     Fenced,
 }
@@ -58,6 +77,7 @@ impl RefundOutcome {
         match self {
             RefundOutcome::Voided => "voided",
             RefundOutcome::AlreadyVoided => "already_voided",
+            RefundOutcome::Settled => "settled",
             RefundOutcome::Fenced => "fenced",
         }
     }
@@ -72,34 +92,28 @@ pub struct RefundResult {
     pub user: UserId,
     /// The credits that this call returned to packs.
     pub returned: RestoredCredits,
-    /// The voided charges that the request addresses, oldest first.
-    pub charges: Vec<VoidedCharge>,
+    /// The credits among them that repaid debts at once.
+    pub repaid: Credits,
+    /// The outputs of the charge that have been returned so far, if the request names outputs.
+    pub outputs: Option<Vec<u8>>,
+    /// The voided charges that the request addresses, oldest first, or the one charge whose
+    /// outputs it names.
+    pub charges: Vec<RefundedCharge>,
     /// Whether the list omits charges.
     pub truncated: bool,
     /// The balance after the call.
     pub balance: Credits,
 }
 
-/// A voided charge in a result.
+/// A charge in a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VoidedCharge {
+pub struct RefundedCharge {
     /// The identity of the charge.
     pub trans_no: TransNo,
-    /// The credits, as a positive number.
+    /// What it costs, or cost before its void, as a positive number.
     pub credits: Credits,
-    /// The time of the void.
-    pub voided_at: Timestamp,
-    /// The reason of the void.
-    pub voided_reason: Reason,
-}
-
-/// The credits that a void returned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RestoredCredits {
-    /// To usable packs.
-    pub restored: Credits,
-    /// To expired packs.
-    pub expired: Credits,
+    /// The void.
+    pub void: Option<Void>,
 }
 
 impl Command for Refund<'_> {
@@ -110,35 +124,32 @@ impl Command for Refund<'_> {
     }
 
     fn first_read(&self, _: &View) -> ReadRequest {
-        ReadRequest::WalletAndRecord(self.record_key())
+        ReadRequest::WalletAndRecord(self.address().record_key())
     }
 
-    /// The request addresses one key if it has an idempotency key, or if the wallet has no
-    /// keyed charges. Otherwise the charges of the generation are queried after the wallet
-    /// was read. The query is complete if only this refund has changed the wallet since.
-    /// A request that names a charge by `trans_no` leaves no fence: the charge exists, or
-    /// existed, and a fence would reject another attempt.
+    /// The request addresses one key if it has an idempotency key or names outputs, or if the
+    /// wallet has no keyed charges. Otherwise the charges of the generation are queried after
+    /// the wallet was read. The query is complete if only this refund has changed the wallet
+    /// since. A request that names a charge by `trans_no` leaves no fence: the charge exists,
+    /// or existed, and a fence would reject another attempt.
     fn next(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let is_session = self.request.key.is_none() && view.wallet().has_keyed_charges;
-        if view.records().any(|(_, record)| view.is_wallet_older_than(record)) {
-            return Ok(Step::Read(ReadRequest::Wallet));
+        let address = self.address();
+        if let Some(read) = address.first_missing_read(view)? {
+            return Ok(Step::Read(read));
         }
-        if view.records().any(|(_, record)| matches!(record, Record::Grant(_))) {
-            return Err(LedgerError::Internal("the key of a charge contains a grant".to_owned()));
+        if let Some(outputs) = &self.request.outputs {
+            return self.next_of_outputs(outputs, view, now);
         }
-        if is_session && !view.is_generation_queried() {
-            return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
+        if self.live(view).next().is_some() {
+            return self.void_group(view, now);
         }
-        if self.charges(view).any(|(_, charge, _)| charge.void.is_none()) {
-            return self.void(view, now);
+        if let Some(read) = address.last_missing_read(view) {
+            return Ok(Step::Read(read));
         }
-        if is_session && !view.is_generation_complete() {
-            return Ok(Step::Read(ReadRequest::Generation(self.request.generation.clone())));
-        }
-        if self.charges(view).next().is_some() {
+        if address.charges(view).next().is_some() {
             return Ok(Step::Done);
         }
-        match (self.request.trans_no, view.record(&self.record_key())) {
+        match (self.request.trans_no, view.record(&address.record_key())) {
             (Some(_), _) => Err(LedgerError::ChargeNotFound),
             (None, Some(_)) => Ok(Step::Done),
             (None, None) => self.fence(view, now),
@@ -146,57 +157,51 @@ impl Command for Refund<'_> {
     }
 
     fn answer(&self, view: View, now: Timestamp) -> Result<RefundResult, LedgerError> {
-        let mut voided = BTreeMap::new();
-        let mut returned = RestoredCredits::default();
-        let mut has_voided = false;
-        for (_, charge, _) in self.charges(&view) {
-            let Some(void) = &charge.void else { continue };
-            if void.invocation == view.invocation {
-                has_voided = true;
-                returned = returned.checked_add(charge.restored_credits(void.at)?)?;
+        let mut charges = BTreeMap::new();
+        let mut repaid = Credits::ZERO;
+        let mut has_returned = false;
+        for (_, charge, _) in self.address().charges(&view) {
+            for own in own_repaid(charge, &view) {
+                has_returned = true;
+                repaid = repaid.checked_add(own)?;
             }
-            voided.insert(
-                charge.trans_no,
-                VoidedCharge {
-                    trans_no: charge.trans_no,
-                    credits: charge.credits,
-                    voided_at: void.at,
-                    voided_reason: void.reason.clone(),
-                },
-            );
+            if charge.void.is_some() || self.request.outputs.is_some() {
+                charges.insert(charge.trans_no, RefundedCharge::from(charge));
+            }
         }
-        let outcome = match (has_voided, voided.is_empty()) {
-            (true, _) => RefundOutcome::Voided,
-            (false, false) => RefundOutcome::AlreadyVoided,
-            (false, true) => RefundOutcome::Fenced,
-        };
+        let mut returned = RestoredCredits::default();
+        view.own_changes().try_for_each(|change| returned.add(&change.effect, change.at))?;
+        let outputs = self.request.outputs.as_ref().and_then(|_| self.returned_outputs(&view));
         Ok(RefundResult {
-            outcome,
+            outcome: self.outcome(&view, has_returned, !charges.is_empty()),
             user: self.user.clone(),
             returned,
-            truncated: voided.len() > CHARGES_MAX,
-            charges: voided.into_values().take(CHARGES_MAX).collect(),
+            repaid,
+            outputs,
+            truncated: charges.len() > CHARGES_MAX,
+            charges: charges.into_values().take(CHARGES_MAX).collect(),
             balance: view.wallet().balance(now),
         })
     }
 }
 
 impl Refund<'_> {
-    /// The one key that the request addresses, or the key of its fence.
-    fn record_key(&self) -> RecordKey {
-        RecordKey::Charge { generation: Some(self.request.generation.clone()), key: self.request.key.clone() }
+    fn address(&self) -> ChargeAddress<'_> {
+        let RefundRequest { generation, key, trans_no, outputs, .. } = self.request;
+        ChargeAddress { generation, key: key.as_ref(), trans_no: *trans_no, is_exact: outputs.is_some() }
     }
 
-    /// The loaded charges that the request addresses.
-    fn charges<'a>(&self, view: &'a View) -> impl Iterator<Item = (&'a RecordKey, &'a Charge, usize)> {
-        let trans_no = self.request.trans_no;
-        view.charges()
-            .filter(move |(_, charge, _)| trans_no.is_none_or(|trans_no| trans_no == charge.trans_no))
+    /// The addressed charges that this refund may void.
+    fn live<'a>(&'a self, view: &'a View) -> impl Iterator<Item = LoadedCharge<'a>> {
+        let is_refundable =
+            |charge: &Charge| self.request.source == RefundSource::Caller || !charge.is_final();
+        let charges = self.address().charges(view);
+        charges.filter(move |(_, charge, _)| charge.void.is_none() && is_refundable(charge))
     }
 
     /// Plans the void of the oldest live charges that fit into one transaction.
-    fn void(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let mut live: Vec<_> = self.charges(view).filter(|(_, charge, _)| charge.void.is_none()).collect();
+    fn void_group(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
+        let mut live: Vec<_> = self.live(view).collect();
         live.sort_by_key(|(_, charge, _)| charge.trans_no);
         let group = &live[..charges_per_transaction(&live, view)];
         if group.len() < live.len() && view.own_changes().next().is_none() {
@@ -206,94 +211,95 @@ impl Refund<'_> {
                 return Err(error);
             }
         }
-        let (wallet, at, _) = match view.wallet().void(group.iter().map(|(_, charge, _)| *charge), now) {
-            Ok(planned) => planned,
-            Err(error) if view.is_snapshot_of(group.iter().map(|(key, ..)| *key)) => return Err(error),
-            // A void may be visible in the wallet, but not yet in its charge.
-            Err(_) => {
-                let keys = group.iter().map(|(key, ..)| (*key).clone()).collect();
-                return Ok(Step::Read(ReadRequest::Snapshot(keys)));
-            }
-        };
-        let void = Void { at, reason: self.request.reason.clone(), invocation: view.invocation };
-        let voided = |charge: &Charge| Charge { void: Some(void.clone()), ..charge.clone() };
-        let change = |(key, charge, _): &(&RecordKey, &Charge, usize)| {
-            RecordChange::Void((*key).clone(), Record::Charge(voided(charge)))
-        };
-        Ok(Step::Commit(Plan {
-            wallet: Some(wallet),
-            changes: group.iter().map(change).collect(),
-            ..Plan::default()
-        }))
+        void(group, &self.request.reason, view, now)
+    }
+
+    /// Plans the return of the outputs that have not been returned yet. The last ones void the
+    /// charge.
+    fn next_of_outputs(&self, outputs: &OutputSet, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
+        let loaded = self.address().charges(view).next();
+        let (key, charge, bytes) = loaded.ok_or(LedgerError::ChargeNotFound)?;
+        let of = charge.outputs.filter(|of| of.contains(outputs)).ok_or_else(|| {
+            LedgerError::InvalidRequest("`outputs` must name outputs that the charge has.".to_owned())
+        })?;
+        let is_refundable = self.request.source == RefundSource::Caller || !charge.is_final();
+        let before = charge.returned_outputs().into_keys().collect();
+        let new = outputs.without(&before).filter(|_| charge.void.is_none() && is_refundable);
+        let Some(new) = new else { return Ok(Step::Done) };
+        if before.len() + new.numbers().count() == usize::from(of.count()) {
+            return void(&[(key, charge, bytes)], &self.request.reason, view, now);
+        }
+        match view.wallet().adjust(
+            charge,
+            AdjustmentKind::Returned { outputs: new, repaid: Credits::ZERO },
+            view,
+            now,
+        ) {
+            Ok(plan) => Ok(Step::Commit(plan)),
+            Err(error) => reread_or_reject(error, &[(key, charge, bytes)], view),
+        }
+    }
+
+    fn outcome(&self, view: &View, has_returned: bool, has_listed: bool) -> RefundOutcome {
+        let is_settled = |(_, charge, _): LoadedCharge<'_>| charge.void.is_none() && charge.is_final();
+        let is_callback = self.request.source == RefundSource::Callback;
+        if has_returned {
+            RefundOutcome::Voided
+        } else if is_callback && self.address().charges(view).any(is_settled) {
+            RefundOutcome::Settled
+        } else if has_listed {
+            RefundOutcome::AlreadyVoided
+        } else {
+            RefundOutcome::Fenced
+        }
+    }
+
+    /// The outputs that have been returned; all of a voided charge.
+    fn returned_outputs(&self, view: &View) -> Option<Vec<u8>> {
+        let (_, charge, _) = self.address().charges(view).next()?;
+        Some(match (&charge.void, charge.outputs) {
+            (Some(_), Some(of)) => (1..=of.count()).collect(),
+            _ => charge.returned_outputs().into_keys().collect(),
+        })
     }
 
     /// Plans a fence at the key of a charge that has not arrived.
     fn fence(&self, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
         let (mut wallet, at) = view.wallet().begin_change(now)?;
         wallet.apply([Effect::Fenced], at)?;
-        let fence =
-            Record::Fence(Void { at, reason: self.request.reason.clone(), invocation: view.invocation });
-        let changes = vec![RecordChange::Create(self.record_key(), fence)];
+        let (reason, invocation) = (self.request.reason.clone(), view.invocation);
+        let fence = Record::Fence(Void { at, reason, invocation, repaid: Credits::ZERO });
+        let changes = vec![RecordChange::Create(self.address().record_key(), fence)];
         Ok(Step::Commit(Plan { wallet: Some(wallet), changes, ..Plan::default() }))
     }
 }
 
-/// The number of these charges that fit into one transaction; at least one.
-fn charges_per_transaction(live: &[(&RecordKey, &Charge, usize)], view: &View) -> usize {
-    let mut bytes = 0;
-    let fits = |(_, _, item): &&(&RecordKey, &Charge, usize)| {
+impl From<&Charge> for RefundedCharge {
+    fn from(charge: &Charge) -> RefundedCharge {
+        RefundedCharge { trans_no: charge.trans_no, credits: charge.state().cost, void: charge.void.clone() }
+    }
+}
+
+/// For each change of this invocation that returned credits of a charge, what it repaid.
+fn own_repaid(charge: &Charge, view: &View) -> Vec<Credits> {
+    let own_outputs =
+        charge.adjustments.iter().filter_map(|Adjustment { invocation, kind, .. }| match kind {
+            AdjustmentKind::Returned { repaid, .. } if *invocation == view.invocation => Some(*repaid),
+            _ => None,
+        });
+    let own_void = charge.void.iter().filter(|void| void.invocation == view.invocation);
+    own_outputs.chain(own_void.map(|void| void.repaid)).collect()
+}
+
+/// The number of these charges that fit into one transaction; at least one. The transaction
+/// may also change every charge in debt.
+fn charges_per_transaction(live: &[LoadedCharge<'_>], view: &View) -> usize {
+    let debts = view.wallet().debts.len();
+    let records = view.limits.records.saturating_sub(debts).max(1);
+    let mut bytes = debts * Wallet::DEBTOR_BYTES_MAX;
+    let fits = |(_, _, item): &&LoadedCharge<'_>| {
         bytes += item + VOID_BYTES_MAX;
         bytes <= view.limits.bytes
     };
-    live.iter().take(view.limits.records).take_while(fits).count().max(1)
-}
-
-impl Wallet {
-    /// Plans the void of live charges: the next wallet, the time of the void, and the credits
-    /// that it returns. Credits of an expired pack remain expired.
-    ///
-    /// # Errors
-    /// `LimitExceeded` for more than [`Wallet::PACKS_MAX`] packs; `Internal` if wallet and
-    /// charges contradict each other.
-    pub fn void<'a>(
-        &self,
-        charges: impl IntoIterator<Item = &'a Charge>,
-        now: Timestamp,
-    ) -> Result<(Wallet, Timestamp, RestoredCredits), LedgerError> {
-        let (mut wallet, at) = self.begin_change(now)?;
-        let mut returned = RestoredCredits::default();
-        for charge in charges {
-            wallet.apply(charge.void_effects(), at)?;
-            returned = returned.checked_add(charge.restored_credits(at)?)?;
-        }
-        if wallet.packs.len() > Wallet::PACKS_MAX {
-            return Err(LedgerError::LimitExceeded(LedgerLimit::RestoredPacks));
-        }
-        Ok((wallet, at, returned))
-    }
-}
-
-impl Charge {
-    /// The credits that a void at this time returns.
-    fn restored_credits(&self, at: Timestamp) -> Result<RestoredCredits, LedgerError> {
-        let mut returned = RestoredCredits::default();
-        for (grant, credits) in self.owned() {
-            let part = if grant.is_usable(at) { &mut returned.restored } else { &mut returned.expired };
-            *part = part.checked_add(credits)?;
-        }
-        Ok(returned)
-    }
-}
-
-impl RestoredCredits {
-    /// The sum.
-    ///
-    /// # Errors
-    /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
-    pub fn checked_add(self, other: RestoredCredits) -> Result<RestoredCredits, LedgerError> {
-        Ok(RestoredCredits {
-            restored: self.restored.checked_add(other.restored)?,
-            expired: self.expired.checked_add(other.expired)?,
-        })
-    }
+    live.iter().take(records).take_while(fits).count().max(1)
 }

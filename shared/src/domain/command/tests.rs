@@ -36,7 +36,7 @@ fn charged(keys: &[Option<&str>]) -> (Wallet, Vec<(RecordKey, Charge)>) {
 /// The wallet after the void of these charges, and the charges.
 fn voided(wallet: &Wallet, charges: &[(RecordKey, Charge)], by: u128) -> (Wallet, Vec<(RecordKey, Charge)>) {
     let (wallet, at, _) = wallet.void(charges.iter().map(|(_, charge)| charge), at(0)).unwrap();
-    let void = Void { at, reason: reason(), invocation: invocation(by) };
+    let void = Void { at, reason: reason(), invocation: invocation(by), repaid: Credits::ZERO };
     let charge = |(key, charge): &(RecordKey, Charge)| {
         (key.clone(), Charge { void: Some(void.clone()), ..charge.clone() })
     };
@@ -88,8 +88,15 @@ fn describe(step: Result<Step, LedgerError>) -> String {
 
 #[track_caller]
 fn check_refund(key: Option<&str>, view: &View, expected: &str) {
-    let request =
-        RefundRequest { user: None, generation: id("g"), key: key.map(id), trans_no: None, reason: reason() };
+    let request = RefundRequest {
+        user: None,
+        generation: id("g"),
+        key: key.map(id),
+        trans_no: None,
+        outputs: None,
+        source: RefundSource::Caller,
+        reason: reason(),
+    };
     let (user, refund) = (id("u"), request);
     let refund = Refund { user: &user, request: &refund };
     assert_eq!(describe(refund.next(view, at(0))), expected);
@@ -143,8 +150,9 @@ fn refund_is_complete_if_only_itself_changed_the_wallet() {
     let (wallet, charges) = charged(&[Some("a"), Some("b")]);
     let mut view = queried(&wallet, &charges);
     let (after, voided_charges) = voided(&wallet, &charges, OWN);
-    let changes =
-        voided_charges.into_iter().map(|(key, charge)| RecordChange::Void(key, Record::Charge(charge)));
+    let changes = voided_charges
+        .into_iter()
+        .map(|(key, charge)| RecordChange::Void(key, ChargeVersion::First, charge.void.unwrap()));
     view.set_committed(Plan { wallet: Some(after), changes: changes.collect(), ..Plan::default() });
     check_refund(None, &view, "done");
 }
@@ -199,7 +207,7 @@ fn charge_reads_a_snapshot_before_it_is_rejected() {
     let (key, _) = charges[0].clone();
     let mut snapshot = a_view();
     snapshot.set_snapshot(empty.clone(), vec![RecordLookup { key, record: None, bytes: 0 }]);
-    let rejection = "InsufficientCredits { balance: Credits(0), required: Credits(1) }";
+    let rejection = "InsufficientCredits { balance: Credits(0), required: Credits(1), debt: Credits(0) }";
     check_charge(&request, &snapshot, rejection);
 
     // Without an identity, only an earlier delivery may have written the charge.

@@ -205,6 +205,13 @@ impl View {
         self.is_snapshot = true;
     }
 
+    /// Changes a charge, if it is loaded. Charges that are repaid often are not.
+    fn change_charge(&mut self, key: &RecordKey, change: impl FnOnce(&mut Charge)) {
+        if let Some(LoadedRecord { record: Some(Record::Charge(charge)), .. }) = self.records.get_mut(key) {
+            change(charge);
+        }
+    }
+
     /// Adds a plan that was committed.
     pub fn set_committed(&mut self, plan: Plan) {
         let was_complete = self.is_generation_complete();
@@ -217,10 +224,21 @@ impl View {
         }
         (self.is_snapshot, self.has_committed) = (false, true);
         for change in plan.changes {
-            let (RecordChange::Create(key, record)
-            | RecordChange::Import(key, record, _)
-            | RecordChange::Void(key, record)) = change;
-            self.records.insert(key, LoadedRecord { record: Some(record), bytes: 0, is_snapshot: false });
+            match change {
+                RecordChange::Create(key, record) | RecordChange::Import(key, record, _) => {
+                    self.records
+                        .insert(key, LoadedRecord { record: Some(record), bytes: 0, is_snapshot: false });
+                }
+                RecordChange::Adjust(key, _, adjustment) => {
+                    self.change_charge(&key, |charge| charge.adjustments.push(adjustment));
+                }
+                RecordChange::Void(key, _, void) => {
+                    self.change_charge(&key, |charge| charge.void = Some(void))
+                }
+                RecordChange::NoteSuccess(key, at) => {
+                    self.change_charge(&key, |charge| charge.late_success_at = Some(at));
+                }
+            }
         }
     }
 }

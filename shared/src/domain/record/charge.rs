@@ -1,16 +1,17 @@
-//! Charges, their allocations and their voids.
+//! Charges, their allocations, their later changes and their voids.
 
-use std::iter::once;
+use std::{collections::BTreeMap, iter::once};
 
-use super::{Change, ChangeOrigin, Effect, Grant};
+use super::{Change, ChangeOrigin, ChargeState, Effect, Grant};
 use crate::domain::{
-    ChargeType, Credits, GenerationId, InvocationId, Metadata, OrderNo, Reason, Timestamp, TransNo, TransType,
+    ChargeType, Credits, GenerationId, IdempotencyKey, InvocationId, Metadata, OrderNo, OutputSet, Outputs,
+    Reason, RecordKey, Timestamp, TransNo, TransType,
 };
 
 /// The record of a charge.
 ///
-/// The charge owns the first `live` credits of `allocations`, followed by `extra`. A void
-/// returns the credits that the charge owns.
+/// What it costs and what it took are the results of its creation and its adjustments; see
+/// [`Charge::state`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// The identity, with the creation time.
@@ -21,19 +22,25 @@ pub struct Charge {
     pub credits: Credits,
     /// The generation that it pays for.
     pub generation: Option<GenerationId>,
+    /// The idempotency key, which is part of the record's key.
+    pub key: Option<IdempotencyKey>,
     /// The order of the request.
     pub order_no: Option<OrderNo>,
     /// The caller's own fields.
     pub metadata: Metadata,
+    /// The number of parts that can be refunded on their own.
+    pub outputs: Option<Outputs>,
+    /// The time at which it is voided, unless it was settled or delivered before.
+    pub hold_until: Option<Timestamp>,
     /// The origin of `credits`, in spending order. It never changes, because replays return
     /// it.
     pub allocations: Vec<Allocation>,
-    /// The origin of credits that later changes took, in the order taken.
-    pub extra: Vec<Allocation>,
-    /// The present cost, or the cost until the void.
-    pub live: Credits,
+    /// The later changes but the void, oldest first.
+    pub adjustments: Vec<Adjustment>,
     /// The void, if the charge was refunded.
     pub void: Option<Void>,
+    /// When a provider reported success after the void.
+    pub late_success_at: Option<Timestamp>,
 }
 
 /// The part of a charge that one pack paid. It contains the grant, so that a refund can
@@ -46,6 +53,48 @@ pub struct Allocation {
     pub credits: Credits,
 }
 
+/// A change of a charge after its creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The version of the wallet after the change.
+    pub at: Timestamp,
+    /// The invocation that made the change.
+    pub invocation: InvocationId,
+    /// What changed.
+    pub kind: AdjustmentKind,
+}
+
+/// The kinds of adjustments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdjustmentKind {
+    /// The charge was set to its actual cost.
+    Settled(Settlement),
+    /// Outputs were refunded.
+    Returned {
+        /// The outputs.
+        outputs: OutputSet,
+        /// The credits that repaid debts at once.
+        repaid: Credits,
+    },
+    /// Credits of packs repaid debt of this charge.
+    Repaid(Vec<Allocation>),
+    /// A provider reported success of a charge with outputs. It ends the hold.
+    Delivered,
+}
+
+/// How a charge was settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The actual cost in the request.
+    pub requested: Credits,
+    /// The part of it that was written off.
+    pub uncovered: Credits,
+    /// The credits taken in addition, in spending order.
+    pub taken: Vec<Allocation>,
+    /// The returned credits that repaid debts at once.
+    pub repaid: Credits,
+}
+
 /// The mark of a refund: on a charge, or as a fence at its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Void {
@@ -55,26 +104,127 @@ pub struct Void {
     pub reason: Reason,
     /// The invocation that refunded.
     pub invocation: InvocationId,
+    /// The returned credits that repaid debts at once.
+    pub repaid: Credits,
+}
+
+/// The state of a charge's item, which a write requires to be unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeVersion {
+    /// The first format: the charge has no outputs, hold or adjustments.
+    First,
+    /// The second format, last changed at this version of the wallet.
+    ChangedAt(Timestamp),
+    /// A charge in debt. The version of the wallet, which lists its debts, decides.
+    InDebt,
+}
+
+impl Settlement {
+    /// What the charge costs after it.
+    pub fn cost(&self) -> Credits {
+        self.requested.checked_sub(self.uncovered).unwrap_or_default()
+    }
 }
 
 impl Charge {
-    /// The credits that it owns, or owned until its void, by pack in the order taken.
-    pub fn owned(&self) -> impl Iterator<Item = (&Grant, Credits)> {
-        let mut remaining = self.live;
-        self.allocations.iter().chain(&self.extra).map_while(move |part| {
-            let owned = part.credits.min(remaining);
-            remaining = remaining.checked_sub(owned)?;
-            (!owned.is_zero()).then_some((&part.grant, owned))
+    /// A charge of these allocations without generation, key, outputs or hold.
+    pub fn new(
+        trans_no: TransNo,
+        trans_type: ChargeType,
+        credits: Credits,
+        allocations: Vec<Allocation>,
+    ) -> Charge {
+        Charge {
+            trans_no,
+            trans_type,
+            credits,
+            generation: None,
+            key: None,
+            order_no: None,
+            metadata: Metadata::default(),
+            outputs: None,
+            hold_until: None,
+            allocations,
+            adjustments: Vec::new(),
+            void: None,
+            late_success_at: None,
+        }
+    }
+
+    /// The key of the record, unless it is that of an invocation.
+    pub fn record_key(&self) -> Option<RecordKey> {
+        (self.generation.is_some() || self.key.is_some())
+            .then(|| RecordKey::Charge { generation: self.generation.clone(), key: self.key.clone() })
+    }
+
+    /// What it costs and owns now, or before its void.
+    pub fn state(&self) -> ChargeState<'_> {
+        let mut state = ChargeState::new(self);
+        for adjustment in &self.adjustments {
+            state.adjust(&adjustment.kind);
+        }
+        state
+    }
+
+    /// What it cost and owned before this adjustment of it.
+    pub fn state_before(&self, adjustment: &Adjustment) -> ChargeState<'_> {
+        let mut state = ChargeState::new(self);
+        for earlier in self.adjustments.iter().take_while(|earlier| *earlier != adjustment) {
+            state.adjust(&earlier.kind);
+        }
+        state
+    }
+
+    /// The settlement, and the adjustment that contains it.
+    pub fn settlement(&self) -> Option<(&Adjustment, &Settlement)> {
+        self.adjustments.iter().find_map(|adjustment| match &adjustment.kind {
+            AdjustmentKind::Settled(settlement) => Some((adjustment, settlement)),
+            _ => None,
         })
     }
 
-    /// The effects of its void.
-    pub(in crate::domain) fn void_effects(&self) -> impl Iterator<Item = Effect<'_>> {
-        let voided = Effect::Voided(TransType::Charge(self.trans_type.clone()), self.live);
-        once(voided).chain(self.owned().map(|(grant, credits)| Effect::Returned(grant, credits)))
+    /// The time between its creation and the end of its hold, in milliseconds.
+    pub fn hold_millis(&self) -> Option<i64> {
+        self.hold_until.map(|until| until.millis() - self.trans_no.created_at().millis())
     }
 
-    /// The effects of the charge.
+    /// Whether it was settled, or a provider reported success.
+    pub fn is_final(&self) -> bool {
+        let is_final =
+            |kind: &AdjustmentKind| matches!(kind, AdjustmentKind::Settled(_) | AdjustmentKind::Delivered);
+        self.adjustments.iter().any(|adjustment| is_final(&adjustment.kind))
+    }
+
+    /// The time and the cost of the settlement.
+    pub fn settled(&self) -> Option<(Timestamp, Credits)> {
+        self.settlement().map(|(adjustment, settlement)| (adjustment.at, settlement.cost()))
+    }
+
+    /// The outputs that were refunded, with the times; not those that a void refunded.
+    pub fn returned_outputs(&self) -> BTreeMap<u8, Timestamp> {
+        let returned = |adjustment: &Adjustment| match &adjustment.kind {
+            AdjustmentKind::Returned { outputs, .. } => {
+                outputs.numbers().map(|output| (output, adjustment.at)).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.adjustments.iter().flat_map(returned).collect()
+    }
+
+    /// The last version of the wallet that the charge belongs to.
+    pub fn changed_at(&self) -> Timestamp {
+        let adjusted_at = self.adjustments.last().map(|adjustment| adjustment.at);
+        let voided_at = self.void.as_ref().map(|void| void.at);
+        voided_at.or(adjusted_at).unwrap_or(self.trans_no.created_at())
+    }
+
+    /// The state of its item.
+    pub fn version(&self) -> ChargeVersion {
+        let is_first = self.outputs.is_none() && self.hold_until.is_none() && self.adjustments.is_empty();
+        if is_first { ChargeVersion::First } else { ChargeVersion::ChangedAt(self.changed_at()) }
+    }
+
+    /// The effects of its creation.
     pub(in crate::domain) fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
         let created = Effect::Created(TransType::Charge(self.trans_type.clone()), self.credits);
         once(created).chain(self.allocations.iter().map(|part| Effect::Taken(&part.grant, part.credits)))
@@ -83,9 +233,15 @@ impl Charge {
     pub(super) fn changes(&self) -> Vec<Change<'_>> {
         let (at, origin) = (self.trans_no.created_at(), ChangeOrigin::TransNo(self.trans_no));
         let mut changes: Vec<_> = self.effects().map(|effect| Change { at, origin, effect }).collect();
+        let mut state = ChargeState::new(self);
+        for adjustment in &self.adjustments {
+            let (at, origin) = (adjustment.at, ChangeOrigin::Invocation(adjustment.invocation));
+            let effects = state.adjust(&adjustment.kind);
+            changes.extend(effects.into_iter().map(|effect| Change { at, origin, effect }));
+        }
         if let Some(void) = &self.void {
             let (at, origin) = (void.at, ChangeOrigin::Invocation(void.invocation));
-            changes.extend(self.void_effects().map(|effect| Change { at, origin, effect }));
+            changes.extend(state.void().into_iter().map(|effect| Change { at, origin, effect }));
         }
         changes
     }

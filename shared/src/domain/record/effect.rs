@@ -1,7 +1,7 @@
 //! Effects: what a change of a record does to packs and sums. Wallet, audit and metrics fold
 //! over them, so that a new kind of record does not change those.
 
-use super::Grant;
+use super::{Charge, Grant};
 use crate::domain::{Credits, InvocationId, Timestamp, TransNo, TransType};
 
 /// A change of a wallet, as a record stores it.
@@ -20,6 +20,8 @@ pub struct Change<'a> {
 pub enum Effect<'a> {
     /// Adds a record to the sums.
     Created(TransType, Credits),
+    /// Changes the cost of a charge in the sums: the cost before and after.
+    Adjusted(TransType, Credits, Credits),
     /// Adds a record to the sums of voided records.
     Voided(TransType, Credits),
     /// Adds a pack.
@@ -28,6 +30,10 @@ pub enum Effect<'a> {
     Taken(&'a Grant, Credits),
     /// Returns credits to the pack that they were taken from.
     Returned(&'a Grant, Credits),
+    /// Adds the debt of a charge that consists of so many parts of packs.
+    Owed(&'a Charge, Credits, usize),
+    /// Reduces the debt of a charge, which gets so many parts of packs.
+    Repaid(&'a Charge, Credits, usize),
     /// Adds a fence.
     Fenced,
 }

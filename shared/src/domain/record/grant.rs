@@ -10,12 +10,14 @@ pub struct GrantRecord {
     pub grant: Grant,
     /// The caller's own fields.
     pub metadata: Metadata,
+    /// The credits of the grant that repaid debts at once.
+    pub repaid: Credits,
 }
 
 impl From<Grant> for GrantRecord {
     /// The record of a grant without metadata.
     fn from(grant: Grant) -> GrantRecord {
-        GrantRecord { grant, metadata: Metadata::default() }
+        GrantRecord { grant, metadata: Metadata::default(), repaid: Credits::ZERO }
     }
 }
 

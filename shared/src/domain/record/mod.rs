@@ -1,12 +1,16 @@
 //! Records: their kinds, their keys, and their effects on the wallet.
 
 mod charge;
+mod charge_state;
 mod effect;
 mod grant;
 
-pub use charge::{Allocation, Charge, Void};
+pub use charge::{Adjustment, AdjustmentKind, Allocation, Charge, ChargeVersion, Settlement, Void};
+pub use charge_state::ChargeState;
 pub use effect::{Change, ChangeOrigin, Effect};
 pub use grant::{Grant, GrantRecord};
+
+use std::collections::BTreeMap;
 
 use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransType};
 
@@ -41,15 +45,15 @@ impl Record {
     pub fn changed_at(&self) -> Timestamp {
         match self {
             Record::Grant(record) => record.grant.trans_no.created_at(),
-            Record::Charge(Charge { void: Some(void), .. }) | Record::Fence(void) => void.at,
-            Record::Charge(charge) => charge.trans_no.created_at(),
+            Record::Charge(charge) => charge.changed_at(),
+            Record::Fence(void) => void.at,
         }
     }
 
     /// The entry of the timeline; `None` for a fence.
     pub fn entry(&self) -> Option<Entry> {
         match self.clone() {
-            Record::Grant(GrantRecord { grant, metadata }) => Some(Entry {
+            Record::Grant(GrantRecord { grant, metadata, .. }) => Some(Entry {
                 trans_no: grant.trans_no,
                 trans_type: grant.trans_type,
                 credits: grant.credits,
@@ -57,9 +61,19 @@ impl Record {
                 generation: None,
                 expired_at: grant.expired_at,
                 metadata,
+                outputs: None,
+                returned_outputs: BTreeMap::new(),
+                settled: None,
+                hold_until: None,
+                late_success_at: None,
                 void: None,
             }),
             Record::Charge(charge) => Some(Entry {
+                settled: charge.settled(),
+                returned_outputs: charge.returned_outputs(),
+                outputs: charge.outputs,
+                hold_until: charge.hold_until,
+                late_success_at: charge.late_success_at,
                 trans_no: charge.trans_no,
                 trans_type: TransType::Charge(charge.trans_type),
                 credits: charge.credits,

@@ -49,6 +49,8 @@ pub(in crate::domain) fn a_charge(amount: u64) -> ChargeRequest {
         order_no: None,
         key: None,
         metadata: Metadata::default(),
+        outputs: None,
+        hold_millis: None,
     }
 }
 
@@ -145,7 +147,7 @@ fn charge_above_the_balance_returns_balance_and_required() {
         let result =
             wallet_of(&[(5, SOON), (9, NEVER)]).charge(&a_charge(required), invocation_id(), at(now));
         let (balance, required) = (credits(balance), credits(required));
-        assert_eq!(result, Err(LedgerError::InsufficientCredits { balance, required }));
+        assert_eq!(result, Err(LedgerError::InsufficientCredits { balance, required, debt: Credits::ZERO }));
     }
 }
 

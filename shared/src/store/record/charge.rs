@@ -1,29 +1,23 @@
-//! The codec of charges.
+//! The codec of charges, and the expressions that change one.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     super::{
-        attribute::{Attributes, DecodeError},
+        attribute::{AttributeCodec, Attributes, DecodeError},
+        format,
         key::{self, Item},
         names,
     },
+    adjustment::non_zero,
     non_empty, put_void, take_void,
 };
-use crate::domain::{Allocation, Charge, TransNo, UserId, Void};
-
-/// The update expression that voids a charge.
-pub(in crate::store) const MARK_VOID: &str =
-    "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by";
-
-/// The values of [`MARK_VOID`] and of its condition.
-pub(in crate::store) fn void_values(void: &Void) -> Item {
-    let values = Attributes::with_capacity(5)
-        .put(":live", &false)
-        .put(":voided", &true)
-        .put(":at", &void.at)
-        .put(":reason", &void.reason)
-        .put(":by", &void.invocation);
-    values.0
-}
+use crate::domain::{
+    Adjustment, AdjustmentKind, Allocation, Charge, ChargeVersion, Credits, Outputs, RecordKey, Timestamp,
+    TransNo, UserId, Void,
+};
 
 pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attributes {
     let user_trans = charge.generation.as_ref().map(|_| key::user_trans(user, charge.trans_no));
@@ -35,25 +29,51 @@ pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attribute
         .put_optional(names::USER_TRANS, user_trans.as_ref())
         .put_optional(names::ORDER_NO, charge.order_no.as_ref())
         .put_optional(names::METADATA, non_empty(&charge.metadata))
-        .put(names::ALLOCATIONS, &charge.allocations);
-    put_void(item, charge.void.as_ref())
+        .put(names::ALLOCATIONS, &charge.allocations)
+        .put_optional(names::LATE_SUCCESS_AT, charge.late_success_at.as_ref());
+    let item = put_void(item, charge.void.as_ref());
+    match charge.version() {
+        ChargeVersion::First => item,
+        _ => put_second_format(item, charge),
+    }
 }
 
-/// In the first format the cost of a charge is what it took, or 0 once it is void.
-pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, DecodeError> {
+fn put_second_format(item: Attributes, charge: &Charge) -> Attributes {
+    let settled = charge.settled();
+    let returned: Vec<_> = charge.adjustments.iter().flat_map(returned_outputs).collect();
+    item.put(names::FORMAT, &format::SECOND)
+        .put(names::CHANGED_AT, &charge.changed_at())
+        .put_optional(names::OUTPUTS, charge.outputs.as_ref())
+        .put_optional(names::RETURNED_OUTPUTS, Some(&returned).filter(|returned| !returned.is_empty()))
+        .put_optional(names::LIVE, settled.as_ref().map(|(_, cost)| cost))
+        .put_optional(names::SETTLED_AT, settled.as_ref().map(|(at, _)| at))
+        .put_optional(names::HOLD_UNTIL, charge.hold_until.as_ref())
+        .put_optional(names::HOLD_SHARD, hold_shard(charge).as_ref())
+        .put_optional(names::ADJUSTMENTS, Some(&charge.adjustments).filter(|all| !all.is_empty()))
+}
+
+/// The shard of a charge that is held. The shards share the load of the index.
+fn hold_shard(charge: &Charge) -> Option<String> {
+    let is_held = charge.hold_until.is_some() && charge.void.is_none() && !charge.is_final();
+    let shard = u64::from(charge.trans_no.uuid().as_bytes()[15]) % key::HOLD_SHARDS;
+    is_held.then(|| key::hold_shard(shard))
+}
+
+pub(super) fn take(item: &mut Attributes, trans_no: TransNo, key: &RecordKey) -> Result<Charge, DecodeError> {
     let credits: i64 = item.take_required(names::CREDITS)?;
     let credits = u64::try_from(-i128::from(credits)).map_err(|_| "its sign")?.try_into()?;
+    let allocations = item.take_required(names::ALLOCATIONS)?;
     let charge = Charge {
-        trans_no,
-        trans_type: item.take_required(names::TRANS_TYPE)?,
-        credits,
         generation: item.take_optional(names::GENERATION)?,
+        key: if let RecordKey::Charge { key, .. } = key { key.clone() } else { None },
         order_no: item.take_optional(names::ORDER_NO)?,
         metadata: item.take_optional(names::METADATA)?.unwrap_or_default(),
-        allocations: item.take_required(names::ALLOCATIONS)?,
-        extra: Vec::new(),
-        live: credits,
+        outputs: item.take_optional(names::OUTPUTS)?,
+        hold_until: item.take_optional(names::HOLD_UNTIL)?,
+        adjustments: item.take_optional(names::ADJUSTMENTS)?.unwrap_or_default(),
         void: take_void(item)?,
+        late_success_at: item.take_optional(names::LATE_SUCCESS_AT)?,
+        ..Charge::new(trans_no, item.take_required(names::TRANS_TYPE)?, credits, allocations)
     };
     // A void gives back these credits, and a pack never exceeds its grant.
     let is_taken = |part: &Allocation| !part.credits.is_zero() && part.credits <= part.grant.credits;
@@ -62,7 +82,138 @@ pub(super) fn take(item: &mut Attributes, trans_no: TransNo) -> Result<Charge, D
         Err("an allocation of nothing or of more than its pack".to_owned())
     } else if charge.credits.is_zero() || allocated != u128::from(charge.credits.as_u64()) {
         Err("its allocations are not its credits".to_owned())
+    } else if item.take_optional(names::FORMAT)? != charge_format(&charge) {
+        Err("not the format of its attributes".to_owned())
     } else {
         Ok(charge)
+    }
+}
+
+fn charge_format(charge: &Charge) -> Option<u64> {
+    (charge.version() != ChargeVersion::First).then_some(format::SECOND)
+}
+
+/// The change of a charge: condition, update expression and values.
+pub(in crate::store) struct ChargeUpdate {
+    pub(in crate::store) condition: &'static str,
+    pub(in crate::store) expression: String,
+    pub(in crate::store) values: Item,
+}
+
+const IS_FIRST: &str = "is_voided = :live AND attribute_not_exists(item_format)";
+const IS_CHANGED_AT: &str = "is_voided = :live AND item_format = :format AND changed_at = :from";
+const IS_SECOND: &str = "is_voided = :live AND item_format = :format";
+const IS_UNNOTED: &str = "is_voided = :voided AND attribute_not_exists(late_success_at)";
+
+/// Voids a live charge.
+pub(in crate::store) fn void(version: ChargeVersion, void: &Void) -> ChargeUpdate {
+    let values = Attributes::with_capacity(9)
+        .put(":voided", &true)
+        .put(":at", &void.at)
+        .put(":reason", &void.reason)
+        .put(":by", &void.invocation)
+        .put_optional(":repaid", non_zero(&void.repaid));
+    let mut expression =
+        "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by".to_owned();
+    if !void.repaid.is_zero() {
+        expression += ", repaid = :repaid";
+    }
+    if version != ChargeVersion::First {
+        expression += ", changed_at = :at REMOVE hold_shard";
+    }
+    conditional(version, expression, values)
+}
+
+/// Adjusts a live charge.
+pub(in crate::store) fn adjust(version: ChargeVersion, adjustment: &Adjustment) -> ChargeUpdate {
+    let none = Vec::<Credits>::new();
+    let values = Attributes::with_capacity(9)
+        .put(":none", &none)
+        .put(":adjustment", &vec![adjustment.clone()])
+        .put(":at", &adjustment.at)
+        .put(":format", &format::SECOND);
+    let mut expression = "SET adjustments = list_append(if_not_exists(adjustments, :none), :adjustment), \
+                          changed_at = :at, item_format = :format"
+        .to_owned();
+    let values = match &adjustment.kind {
+        AdjustmentKind::Settled(settlement) => {
+            expression += ", live = :cost, settled_at = :at REMOVE hold_shard";
+            values.put(":cost", &settlement.cost())
+        }
+        AdjustmentKind::Returned { .. } => {
+            expression +=
+                ", returned_outputs = list_append(if_not_exists(returned_outputs, :none), :returned)";
+            values.put(":returned", &returned_outputs(adjustment))
+        }
+        AdjustmentKind::Delivered => {
+            expression += " REMOVE hold_shard";
+            values
+        }
+        AdjustmentKind::Repaid(_) => values,
+    };
+    conditional(version, expression, values)
+}
+
+/// Notes a late success on a voided charge.
+pub(in crate::store) fn note_success(at: Timestamp) -> ChargeUpdate {
+    let values = Attributes::with_capacity(2).put(":voided", &true).put(":at", &at).0;
+    ChargeUpdate { condition: IS_UNNOTED, expression: "SET late_success_at = :at".to_owned(), values }
+}
+
+fn conditional(version: ChargeVersion, expression: String, values: Attributes) -> ChargeUpdate {
+    let values = values.put(":live", &false);
+    let (condition, values) = match version {
+        ChargeVersion::First => (IS_FIRST, values),
+        ChargeVersion::ChangedAt(from) => {
+            (IS_CHANGED_AT, values.put(":format", &format::SECOND).put(":from", &from))
+        }
+        ChargeVersion::InDebt => (IS_SECOND, values.put(":format", &format::SECOND)),
+    };
+    ChargeUpdate { condition, expression, values: values.0 }
+}
+
+/// An output that was returned, and when.
+struct ReturnedOutput((u8, Timestamp));
+
+impl AttributeCodec for ReturnedOutput {
+    fn to_attribute(&self) -> AttributeValue {
+        let (output, at) = &self.0;
+        Attributes::with_capacity(2)
+            .put(names::OUTPUT, &u64::from(*output))
+            .put(names::RETURNED_AT, at)
+            .into_map()
+    }
+
+    fn from_attribute(attribute: AttributeValue) -> Result<ReturnedOutput, DecodeError> {
+        let mut map = Attributes::from_map(attribute)?;
+        let output: u64 = map.take_required(names::OUTPUT)?;
+        let output = u8::try_from(output).map_err(|_| "not the number of an output")?;
+        Ok(ReturnedOutput((output, map.take_required(names::RETURNED_AT)?)))
+    }
+}
+
+/// The outputs that an adjustment returned, in the order of their entries.
+fn returned_outputs(adjustment: &Adjustment) -> Vec<ReturnedOutput> {
+    match &adjustment.kind {
+        AdjustmentKind::Returned { outputs, .. } => {
+            outputs.numbers().map(|output| ReturnedOutput((output, adjustment.at))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Takes the outputs that were returned, with the times.
+pub(super) fn take_returned(item: &mut Attributes) -> Result<BTreeMap<u8, Timestamp>, DecodeError> {
+    let returned: Option<Vec<ReturnedOutput>> = item.take_optional(names::RETURNED_OUTPUTS)?;
+    Ok(returned.unwrap_or_default().into_iter().map(|returned| returned.0).collect())
+}
+
+impl AttributeCodec for Outputs {
+    fn to_attribute(&self) -> AttributeValue {
+        u64::from(self.count()).to_attribute()
+    }
+
+    fn from_attribute(attribute: AttributeValue) -> Result<Outputs, DecodeError> {
+        Ok(u64::from_attribute(attribute)?.try_into()?)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     super::{StoreError, key::Item, names},
+    charge::take_returned,
     read,
 };
 use crate::domain::{Entry, TransType};
@@ -19,6 +20,7 @@ pub(in crate::store) fn to_entry(item: Item) -> Result<Entry, StoreError> {
             _ => return Err("its void mark is incomplete, or a grant's".to_owned()),
         };
         let credits: i64 = item.take_required(names::CREDITS)?;
+        let settled_at = item.take_optional(names::SETTLED_AT)?;
         if is_charge != (credits < 0) {
             return Err("its sign is not its trans_type's".to_owned());
         }
@@ -30,6 +32,11 @@ pub(in crate::store) fn to_entry(item: Item) -> Result<Entry, StoreError> {
             generation: item.take_optional(names::GENERATION)?,
             expired_at: item.take_optional(names::EXPIRED_AT)?,
             metadata: item.take_optional(names::METADATA)?.unwrap_or_default(),
+            outputs: item.take_optional(names::OUTPUTS)?,
+            returned_outputs: take_returned(item)?,
+            settled: settled_at.zip(item.take_optional(names::LIVE)?),
+            hold_until: item.take_optional(names::HOLD_UNTIL)?,
+            late_success_at: item.take_optional(names::LATE_SUCCESS_AT)?,
             void,
         })
     })

@@ -4,7 +4,7 @@ use super::super::{
     attribute::{Attributes, DecodeError},
     names,
 };
-use super::non_empty;
+use super::{adjustment::non_zero, non_empty};
 use crate::domain::{Grant, GrantRecord, TransType};
 
 pub(super) fn put(item: Attributes, record: &GrantRecord) -> Attributes {
@@ -15,6 +15,7 @@ pub(super) fn put(item: Attributes, record: &GrantRecord) -> Attributes {
         .put_optional(names::ORDER_NO, grant.order_no.as_ref())
         .put_optional(names::EXPIRED_AT, grant.expired_at.as_ref())
         .put_optional(names::METADATA, non_empty(&record.metadata))
+        .put_optional(names::REPAID, non_zero(&record.repaid))
         .put(names::IS_VOIDED, &false)
 }
 
@@ -29,7 +30,8 @@ pub(super) fn take(item: &mut Attributes) -> Result<GrantRecord, DecodeError> {
         order_no: item.take_optional(names::ORDER_NO)?,
         expired_at: item.take_optional(names::EXPIRED_AT)?,
     };
-    Ok(GrantRecord { grant, metadata: item.take_optional(names::METADATA)?.unwrap_or_default() })
+    let metadata = item.take_optional(names::METADATA)?.unwrap_or_default();
+    Ok(GrantRecord { grant, metadata, repaid: item.take_optional(names::REPAID)?.unwrap_or_default() })
 }
 
 /// Accepts the types of grants; a charge's type is an error.

@@ -1,6 +1,7 @@
 //! Codecs of records, one file for each kind. An unreadable item is an error that names its
 //! key.
 
+mod adjustment;
 mod charge;
 mod entry;
 mod grant;
@@ -15,13 +16,13 @@ use super::{
 };
 use crate::domain::{Charge, Metadata, Record, RecordKey, UserId, Void};
 
-pub(super) use charge::{MARK_VOID, void_values};
+pub(super) use charge::{ChargeUpdate, adjust, note_success, void};
 pub(super) use entry::to_entry;
 pub(super) use pack::{PACK_BYTES_MAX, pack_attributes, to_pack};
 
 /// Encodes a record without its key; the map has capacity for the key.
 pub fn from_record(user: &UserId, record: &Record) -> Item {
-    let item = Attributes::with_capacity(14);
+    let item = Attributes::with_capacity(18);
     let item = match record {
         Record::Grant(record) => grant::put(item, record),
         Record::Charge(charge) => charge::put(item, user, charge),
@@ -44,9 +45,9 @@ pub fn to_record(item: Item) -> Result<Record, StoreError> {
     read(item, |item| {
         let sort: String = item.take_required(names::SORT)?;
         match ItemKey::parse(&sort) {
-            Some(ItemKey::Record(RecordKey::Charge { .. } | RecordKey::UnkeyedCharge(_))) => {
+            Some(ItemKey::Record(key @ (RecordKey::Charge { .. } | RecordKey::UnkeyedCharge(_)))) => {
                 match item.take_optional(names::TRANS_NO)? {
-                    Some(trans_no) => charge::take(item, trans_no).map(Record::Charge),
+                    Some(trans_no) => charge::take(item, trans_no, &key).map(Record::Charge),
                     None => take_fence(item).map(Record::Fence),
                 }
             }
@@ -80,15 +81,19 @@ fn put_void(item: Attributes, void: Option<&Void>) -> Attributes {
         .put_optional(names::VOIDED_AT, void.map(|void| &void.at))
         .put_optional(names::VOIDED_REASON, void.map(|void| &void.reason))
         .put_optional(names::VOIDED_BY, void.map(|void| &void.invocation))
+        .put_optional(names::REPAID, void.and_then(|void| adjustment::non_zero(&void.repaid)))
 }
 
 /// Takes the void mark, which is complete or absent.
 fn take_void(item: &mut Attributes) -> Result<Option<Void>, DecodeError> {
     let is_voided = item.take_required(names::IS_VOIDED)?;
     let (at, reason) = (item.take_optional(names::VOIDED_AT)?, item.take_optional(names::VOIDED_REASON)?);
+    let repaid = item.take_optional(names::REPAID)?;
     match (is_voided, at, reason, item.take_optional(names::VOIDED_BY)?) {
-        (false, None, None, None) => Ok(None),
-        (true, Some(at), Some(reason), Some(invocation)) => Ok(Some(Void { at, reason, invocation })),
+        (false, None, None, None) if repaid.is_none() => Ok(None),
+        (true, Some(at), Some(reason), Some(invocation)) => {
+            Ok(Some(Void { at, reason, invocation, repaid: repaid.unwrap_or_default() }))
+        }
         _ => Err("its void mark is incomplete".to_owned()),
     }
 }

@@ -67,7 +67,7 @@ async fn summary(ledger: &Ledger, request: OperationRequest) -> Result<Answer, R
     caller.require_read(&user)?;
     let range = from.or(to).map(|_| SummaryRange { from, to });
     let (summary, wallet) = ledger.summary(&user, range, deadline).await?;
-    Answer::ok(&SummaryAnswer::new(&user, &summary, wallet.balance(ledger.now())))
+    Answer::ok(&SummaryAnswer::new(&user, &summary, &wallet, ledger.now()))
 }
 
 async fn generation(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {

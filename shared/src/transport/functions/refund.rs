@@ -1,7 +1,7 @@
 //! The function `refund`: voids charges.
 
 use crate::{
-    domain::RefundRequest,
+    domain::{RefundRequest, RefundSource},
     invocation_metrics,
     ledger::Ledger,
     transport::{
@@ -36,6 +36,11 @@ fn parse(mut fields: RequestFields) -> Result<RefundRequest, RequestError> {
     let reason = fields.required("reason", field::reason);
     let key = fields.optional("idempotency_key", field::id);
     let trans_no = fields.optional("trans_no", field::trans_no);
-    let request = || Some(RefundRequest { user, generation: generation?, key, trans_no, reason: reason? });
+    let outputs = fields.optional("outputs", field::output_set);
+    let source = RefundSource::Caller;
+    let request = || {
+        let (generation, reason) = (generation?, reason?);
+        Some(RefundRequest { user, generation, key, trans_no, outputs, source, reason })
+    };
     fields.into_request(request())
 }

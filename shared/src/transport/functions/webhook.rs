@@ -4,7 +4,10 @@ use serde::Serialize;
 
 use crate::{
     callback::{GenerationResult, GenerationStatus, TaskToken},
-    domain::{GenerationId, IdempotencyKey, LedgerError, Reason, RefundRequest, Timestamp, TransNo, UserId},
+    domain::{
+        CompletionOutcome, CompletionRequest, GenerationId, IdempotencyKey, LedgerError, OutputSet, Reason,
+        RefundOutcome, RefundRequest, RefundSource, Timestamp, TransNo, UserId,
+    },
     invocation_metrics,
     ledger::Invocation,
     transport::{
@@ -61,6 +64,9 @@ struct CallbackTarget {
     trans_no: Option<TransNo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_token: Option<TaskToken>,
+    /// The output that the provider makes, of a charge with outputs; only in a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<u8>,
 }
 
 /// The content of a token.
@@ -89,10 +95,14 @@ async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, Request
     let target = take_target(&mut fields, user);
     let status = fields.required("status", field::text);
     let error = fields.optional("error", field::text);
+    // Providers call their results `output` too.
+    let output = fields.optional("output", |value| Ok::<_, &str>(field::output(value)));
     // Providers add members of their own.
     fields.ignore_rest();
     let (target, status) = fields.into_request(target.zip(status))?;
-    report(app, target, &status, error, &request.invocation).await
+    let status = GenerationStatus::parse(&status);
+    let report = Report { status, output: output.flatten(), reason: reason_of(error.as_deref())? };
+    process(app, target, report, &request.invocation).await
 }
 
 /// The call-back of a provider that sends its own JSON to a URL with a token.
@@ -102,7 +112,13 @@ async fn callback(app: &App, request: OperationRequest) -> Result<Answer, Reques
     let status = fields.optional("status", field::text).unwrap_or_default();
     let error = fields.optional("error", field::text);
     let token = fields.into_request(token)?;
-    report(app, open_token(app, &token).await?, &status, error, &request.invocation).await
+    let mut target = open_token(app, &token).await?;
+    let output = target.output.take();
+    let output = output.map(|output| OutputSet::try_from(vec![output])).transpose();
+    let output = output.map_err(|problem| RequestError::Invalid(format!("`output` {problem}.")))?;
+    let status = GenerationStatus::parse(&status);
+    let report = Report { status, output, reason: reason_of(error.as_deref())? };
+    process(app, target, report, &request.invocation).await
 }
 
 /// Seals a token for the call-back of a generation.
@@ -135,8 +151,9 @@ async fn open_token(app: &App, token: &str) -> Result<CallbackTarget, RequestErr
 
 fn take_token_target(mut fields: RequestFields) -> Result<CallbackTarget, RequestError> {
     let user = fields.required("user_uuid", field::id);
+    let output = fields.optional("output", field::output_number);
     let target = take_target(&mut fields, user);
-    fields.into_request(target)
+    fields.into_request(target.map(|target| CallbackTarget { output, ..target }))
 }
 
 fn take_target(fields: &mut RequestFields, user: Option<UserId>) -> Option<CallbackTarget> {
@@ -144,37 +161,45 @@ fn take_target(fields: &mut RequestFields, user: Option<UserId>) -> Option<Callb
     let key = fields.optional("idempotency_key", field::id);
     let trans_no = fields.optional("trans_no", field::trans_no);
     let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
-    Some(CallbackTarget { user, generation: generation?, key, trans_no, task_token })
+    Some(CallbackTarget { user, generation: generation?, key, trans_no, task_token, output: None })
 }
 
-/// Refunds a failed generation before it resumes the execution. If the execution cannot be
-/// resumed, the provider sends the call-back again, and the refund changes nothing.
-async fn report(
+/// The report of a provider about a generation.
+struct Report {
+    status: GenerationStatus,
+    /// The output that failed, of a charge with outputs.
+    output: Option<OutputSet>,
+    /// The reason of the refund of a failed generation.
+    reason: Reason,
+}
+
+/// Changes the charges before it resumes the execution. If the execution cannot be resumed,
+/// the provider sends the call-back again, and the charges do not change.
+async fn process(
     app: &App,
-    target: CallbackTarget,
-    status: &str,
-    error: Option<String>,
+    mut target: CallbackTarget,
+    report: Report,
     invocation: &Invocation,
 ) -> Result<Answer, RequestError> {
-    let CallbackTarget { user, generation, key, trans_no, task_token } = target;
+    let (generation, task_token) = (target.generation.clone(), target.task_token.take());
     invocation_metrics::set_subject(None, Some(&generation));
-    let status = GenerationStatus::parse(status);
-    let mut outcome = None;
-    let reason = error.as_deref().and_then(Reason::truncated).or_else(|| Reason::truncated(NO_REASON));
-    let reason = reason.expect("a text that is not empty");
-    let result = match status {
-        GenerationStatus::Progress => {
-            return Answer::ok(&WebhookAnswer::new(&generation, status.name(), Some("ignored")));
-        }
-        GenerationStatus::Succeeded => GenerationResult::Succeeded,
-        GenerationStatus::Failed => {
-            let refund =
-                RefundRequest { user, generation: generation.clone(), key, trans_no, reason: reason.clone() };
-            outcome = Some(refund_generation(app, &refund, invocation).await?);
-            GenerationResult::Failed(&reason)
-        }
+    let (status, reason) = (report.status, report.reason.clone());
+    let changed = match status {
+        GenerationStatus::Progress => Ok("ignored"),
+        GenerationStatus::Succeeded => complete(app, target, invocation).await,
+        GenerationStatus::Failed => refund(app, target, report, invocation).await,
     };
-    if let (Some(token), Some(executions)) = (task_token, &app.callbacks.executions) {
+    let outcome = changed.map_err(|error| match error {
+        // Providers do not repeat a call-back after a 4xx.
+        LedgerError::ChargeNotFound => RequestError::GenerationUnknown,
+        error => error.into(),
+    })?;
+    let result = match status {
+        GenerationStatus::Progress => None,
+        GenerationStatus::Succeeded => Some(GenerationResult::Succeeded),
+        GenerationStatus::Failed => Some(GenerationResult::Failed(&reason)),
+    };
+    if let (Some(result), Some(token), Some(executions)) = (result, task_token, &app.callbacks.executions) {
         let was_waiting = executions.resume(&token, &generation, result).await?;
         if !was_waiting && status == GenerationStatus::Succeeded {
             // The execution timed out and refunded, or the call-back is a repeat.
@@ -184,16 +209,39 @@ async fn report(
     Answer::ok(&WebhookAnswer::new(&generation, status.name(), outcome))
 }
 
-/// Refunds a generation, and returns the name of the outcome.
-async fn refund_generation(
+async fn complete(
     app: &App,
-    refund: &RefundRequest,
+    target: CallbackTarget,
     invocation: &Invocation,
-) -> Result<&'static str, RequestError> {
-    match app.ledger.refund(refund, invocation).await {
-        Ok(refunded) => Ok(refunded.outcome.name()),
-        // Providers do not repeat a call-back after a 4xx.
-        Err(LedgerError::ChargeNotFound) => Err(RequestError::GenerationUnknown),
-        Err(error) => Err(error.into()),
+) -> Result<&'static str, LedgerError> {
+    let CallbackTarget { user, generation, key, trans_no, .. } = target;
+    let request = CompletionRequest { user, generation, key, trans_no };
+    let result = app.ledger.complete(&request, invocation).await?;
+    if result.outcome == CompletionOutcome::LateSuccess && !result.late_credits.is_zero() {
+        invocation_metrics::record(|metrics| metrics.anomalies.push("late_success"));
+        invocation_metrics::record_late_success(result.late_credits);
     }
+    Ok(result.outcome.name())
+}
+
+async fn refund(
+    app: &App,
+    target: CallbackTarget,
+    report: Report,
+    invocation: &Invocation,
+) -> Result<&'static str, LedgerError> {
+    let CallbackTarget { user, generation, key, trans_no, .. } = target;
+    let (outputs, source, reason) = (report.output, RefundSource::Callback, report.reason);
+    let request = RefundRequest { user, generation, key, trans_no, outputs, source, reason };
+    let result = app.ledger.refund(&request, invocation).await?;
+    if result.outcome == RefundOutcome::Settled {
+        invocation_metrics::record(|metrics| metrics.anomalies.push("failure_after_success"));
+    }
+    Ok(result.outcome.name())
+}
+
+/// The reason of a refund, for an error text of the provider.
+fn reason_of(error: Option<&str>) -> Result<Reason, RequestError> {
+    let reason = error.and_then(Reason::truncated).or_else(|| Reason::truncated(NO_REASON));
+    reason.ok_or_else(|| LedgerError::Internal("the reason without an error is empty".to_owned()).into())
 }

@@ -1,4 +1,4 @@
-use scrip::domain::{ChargeType, Credits, GrantType, Id, InvocationId, TransNo};
+use scrip::domain::{Allocation, ChargeType, Credits, GrantType, Id, InvocationId, TransNo};
 use uuid::Uuid;
 
 use super::*;
@@ -32,21 +32,23 @@ fn charge(generation: Option<&str>, void: Option<Void>) -> Record {
         grant: grant(created_at, expired_at),
         credits: Credits::try_from(credits).unwrap(),
     };
+    let allocations = vec![allocation(1, Some(90), 5), allocation(2, None, 2)];
+    let (trans_no, credits) = (TransNo::new(second(3), invocation_id()), Credits::try_from(7).unwrap());
     Record::Charge(Charge {
-        trans_no: TransNo::new(second(3), invocation_id()),
-        trans_type: ChargeType::Chat,
-        credits: Credits::try_from(7).unwrap(),
         generation: generation.map(id),
         order_no: Some(id("order-7")),
-        allocations: vec![allocation(1, Some(90), 5), allocation(2, None, 2)],
-        extra: Vec::new(),
-        live: Credits::try_from(7).unwrap(),
         void,
+        ..Charge::new(trans_no, ChargeType::Chat, credits, allocations)
     })
 }
 
 fn void(by: InvocationId) -> Void {
-    Void { at: second(4), reason: "why".to_owned().try_into().unwrap(), invocation: by }
+    Void {
+        at: second(4),
+        reason: "why".to_owned().try_into().unwrap(),
+        invocation: by,
+        repaid: Credits::ZERO,
+    }
 }
 
 fn charge_key(generation: Option<&str>) -> RecordKey {

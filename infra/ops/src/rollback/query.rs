@@ -85,7 +85,7 @@ pub(super) fn insert_changes(reading: &ReadRules, changes: &str) -> String {
 
 /// Inserts rows that make the sums of old rows what a migration made of them: from the
 /// migration on, the least sum until then, and at least zero. The old rows of each user must
-/// be complete. A difference between two expiries only takes two rows.
+/// be complete. Expiries are truncated to milliseconds, as a migration does. A difference between two expiries only takes two rows.
 pub(super) fn offset_old_sums(names: &TableNames, reading: &ReadRules, changes: &str) -> String {
     let (table, user) = (names.table("credits"), names.column("old", "credits.user_uuid"));
     let credits = names.column("old", "credits.credits");
@@ -96,7 +96,8 @@ pub(super) fn offset_old_sums(names: &TableNames, reading: &ReadRules, changes: 
     };
     format!(
         "WITH sums AS (
-             SELECT {user}::text AS user_uuid, coalesce({expiry}::timestamptz, {without_expiry}) AS expiry,
+             SELECT {user}::text AS user_uuid,
+                    coalesce(date_trunc('milliseconds', {expiry}::timestamptz), {without_expiry}) AS expiry,
                     sum({credits}) AS credits
              FROM unnest($1::text[]) AS texts (text), json_populate_record(NULL::{table}, texts.text::json) AS old
              GROUP BY 1, 2

@@ -324,6 +324,7 @@ mod tests {
             expired_at,
             order_owner: ReferenceOwner::Missing,
             generation_owner: ReferenceOwner::Missing,
+            lot: None,
         };
         let rows = [row(1, 5, Some(expiry)), row(2, 9, None)];
         let planned = plan("u", &rows, &PlanRules::as_of(now)).unwrap().wallet.unwrap();

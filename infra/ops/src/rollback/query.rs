@@ -19,11 +19,17 @@ pub(super) fn count(names: &TableNames) -> String {
     format!("SELECT count(*) FROM {}", names.table("credits"))
 }
 
+/// The type of a column, for a cast.
+pub(super) const COLUMN_TYPE: &str = "
+    SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2";
+
 /// The rows with these ids: the id, and the row as JSON. Not a join, whose plan would depend
 /// on statistics that may be those of an emptied table.
-pub(super) fn rows_by_id(names: &TableNames) -> String {
+pub(super) fn rows_by_id(names: &TableNames, id_type: &str) -> String {
     let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
-    format!("SELECT {id}::bigint, row_to_json(c.*)::text FROM {table} AS c WHERE {id} = ANY($1::bigint[])")
+    format!(
+        "SELECT {id}::text, row_to_json(c.*)::text FROM {table} AS c WHERE {id} = ANY($1::text[]::{id_type}[])"
+    )
 }
 
 /// Inserts rows, given as JSON texts. A conflicting row is left unchanged.

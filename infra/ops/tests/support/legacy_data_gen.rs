@@ -439,6 +439,7 @@ impl UserGenerator {
             expired_at: expiry.and_then(Timestamp::from_millis),
             order_owner,
             generation_owner,
+            lot: None,
         };
         let mut row = Row::new(expected, &mut self.rng);
         if self.user.as_deref() == Some("") {

@@ -163,6 +163,7 @@ impl Replay {
             generation_owner: owner(&self.output.generations),
             order_no,
             expired_at: Timestamp::from_millis(expiry),
+            lot: None,
         };
         self.rows.push(row);
     }

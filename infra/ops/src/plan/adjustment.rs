@@ -45,7 +45,7 @@ impl AdjustmentReason {
             AdjustmentReason::PhantomReturning => {
                 "credits that were never granted, and would have come back at an expiry"
             }
-            AdjustmentReason::NegativeForgiven => "sums below zero, which are forgiven",
+            AdjustmentReason::NegativeForgiven => "credits below zero, which are forgiven",
             AdjustmentReason::Unexplained => "credits that left a grant without a charge",
         }
     }

@@ -99,57 +99,47 @@ impl Replay {
 
     /// One call, or two at once, which see the same rows.
     fn spend(&mut self, cost: i64) {
-        let calls = if self.below(15) == 0 { 2 } else { 1 };
-        let rows = self.rows.clone();
-        for call in 0..calls {
-            if self.balance(&rows) < cost {
-                return;
-            }
-            let (order_no, expired_at) = self.paying_row(&rows, cost);
-            if self.below(4) == 0 {
-                self.insert("chat", -cost, order_no, expired_at, call);
-                continue;
-            }
-            let generation = uuid(&mut self.rng);
-            self.output.generations.push((generation.clone(), Some(self.user.clone())));
-            self.insert("anime_generation", -cost, Some(generation.clone()), expired_at, call);
-            if self.below(10) == 0 {
-                // Some versions of the app gave refunds an expiry of their own.
-                let expiry = if self.below(4) == 0 { self.now + 90 * DAY } else { expired_at };
-                self.insert("anime_generation_refund", cost, Some(generation), expiry, call + 1);
-            }
+        let Some((order_no, expired_at)) = self.paying_row(cost) else { return };
+        for delay in 0..=i64::from(self.below(15) == 0) {
+            self.charge(cost, order_no.clone(), expired_at, delay);
         }
     }
 
-    /// As the old app computed it.
-    fn balance(&self, rows: &[OldRow]) -> i64 {
-        self.unexpired(rows).iter().map(|row| row.credits).sum()
-    }
-
-    /// `order_no` and expiry of the row at which the sum reaches the cost.
-    fn paying_row(&self, rows: &[OldRow], cost: i64) -> (Option<String>, i64) {
-        let mut sum = 0;
-        for row in self.unexpired(rows) {
-            sum += row.credits;
-            if sum >= cost {
-                return (row.order_no.clone(), row.expired_at.unwrap().millis());
-            }
+    fn charge(&mut self, cost: i64, order_no: Option<String>, expired_at: i64, delay: i64) {
+        if self.below(4) == 0 {
+            return self.insert("chat", -cost, order_no, expired_at, delay);
         }
-        panic!("the balance suffices")
+        let generation = uuid(&mut self.rng);
+        self.output.generations.push((generation.clone(), Some(self.user.clone())));
+        self.insert("anime_generation", -cost, Some(generation.clone()), expired_at, delay);
+        if self.below(10) == 0 {
+            // Some versions of the app gave refunds an expiry of their own.
+            let expiry = if self.below(4) == 0 { self.now + 90 * DAY } else { expired_at };
+            self.insert("anime_generation_refund", cost, Some(generation), expiry, delay + 1);
+        }
     }
 
-    /// In the order of expiry.
-    fn unexpired<'a>(&self, rows: &'a [OldRow]) -> Vec<&'a OldRow> {
+    /// `order_no` and expiry of the row at which the sum reaches the cost, if the balance
+    /// suffices.
+    fn paying_row(&self, cost: i64) -> Option<(Option<String>, i64)> {
         let is_unexpired = |row: &&OldRow| row.expired_at.unwrap().millis() >= self.now;
-        let mut unexpired: Vec<_> = rows.iter().filter(is_unexpired).collect();
+        let mut unexpired: Vec<_> = self.rows.iter().filter(is_unexpired).collect();
+        if unexpired.iter().map(|row| row.credits).sum::<i64>() < cost {
+            return None;
+        }
         unexpired.sort_by_key(|row| row.expired_at);
-        unexpired
+        let mut sum = 0;
+        let row = unexpired.into_iter().find(|row| {
+            sum += row.credits;
+            sum >= cost
+        })?;
+        Some((row.order_no.clone(), row.expired_at?.millis()))
     }
 
     fn insert(&mut self, trans_type: &str, credits: i64, order_no: Option<String>, expiry: i64, delay: i64) {
         let index = i64::try_from(self.rows.len()).unwrap();
         let owner = |pairs: &[(String, Option<String>)]| {
-            let is_own = pairs.iter().any(|(key, _)| Some(key) == order_no.as_ref());
+            let is_own = pairs.iter().rev().any(|(key, _)| Some(key) == order_no.as_ref());
             if is_own { ReferenceOwner::SameUser } else { ReferenceOwner::Missing }
         };
         let row = OldRow {

@@ -99,6 +99,16 @@ async fn refund_with_another_expiry_is_not_paid_again() {
     assert_eq!((balance("2098-12-31T00:00:00Z"), balance("2099-01-01T00:00:00Z")), (20, 8));
     assert_eq!(balance("2099-02-01T00:00:00Z"), 0);
     succeed(workspace.legacy_command("verify", &database.url(), &[]));
+
+    // As of a moment after both expiries the refund would cancel the charge out. The user is
+    // recognized by the rows.
+    let (items, folder) = (workspace.items(), workspace.path("later"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("as_of"), "2100-01-01T00:00:00.000Z\n").unwrap();
+    let folder = folder.display().to_string();
+    succeed(workspace.command(&["migrate", "--from", &database.url(), "--folder", &folder, "--mend"]));
+    assert_eq!(workspace.json("later/report.json")["users"], json!({ "moved before": 1 }));
+    assert_eq!(workspace.items(), items);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +131,10 @@ async fn user_in_quarantine_is_blocked_until_unblocked_or_moved() {
         for (trans_type, order_no) in gifts {
             assert_eq!(grant(&ledger, trans_type, order_no).await, blocked);
         }
+        let (copy, file) = (Workspace::new().await, workspace.path("copy.gz").display().to_string());
+        succeed(workspace.command(&["export", "--file", &file]));
+        succeed(copy.command(&["import", "--file", &file]));
+        assert_eq!(copy.items(), workspace.items(), "a copy has the block");
         if is_moved_later {
             let report = migrate(&workspace, &url, &["--negative", "zero"]);
             assert_eq!(report["users"], json!({ "moved": 1 }));

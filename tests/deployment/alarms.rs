@@ -12,7 +12,10 @@ fn alarms() -> Vec<(String, Value)> {
     let mut resources = template["Resources"].as_object().unwrap().clone();
     resources.retain(|_, resource| resource["Type"] == "AWS::CloudWatch::Alarm");
     // The tests of the template check the actions.
-    resources.values_mut().for_each(|alarm| alarm["Properties"]["AlarmActions"] = json!([]));
+    for alarm in resources.values_mut() {
+        alarm["Properties"]["AlarmActions"] = json!([]);
+        alarm["Properties"]["OKActions"] = json!([]);
+    }
     let alarms = resources.into_iter();
     alarms.map(|(name, alarm)| (name, resolved(&template, &alarm["Properties"]))).collect()
 }

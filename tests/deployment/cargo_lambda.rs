@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// In an order in which each sample event finds the records that it needs.
-const FUNCTIONS: [&str; 7] = ["grant", "decrease", "balance", "history", "refund", "webhook", "audit"];
+const FUNCTIONS: [&str; 8] =
+    ["grant", "decrease", "balance", "history", "refund", "webhook", "audit", "sweep"];
 
 /// Timeout of a request that waits for a build.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(900);

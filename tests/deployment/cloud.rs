@@ -88,9 +88,9 @@ impl Cloud {
         fs::write(&file, adapted_template().to_string()).expect("a file");
         let step = &self.outputs["StepArn"];
         let parameters = [
+            ("Release", "1"),
             ("TokenIssuer", self.fakes.issuer()),
             ("TokenAudience", "credits"),
-            ("Architecture", "x86_64"),
             ("GenerateFunction", step),
             ("StartVideoFunction", step),
             ("ReplyFunction", step),
@@ -249,6 +249,8 @@ fn adapted_template() -> Value {
     let functions = functions.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
     for function in functions {
         remove(&mut function["Properties"], "DeploymentPreference");
+        // Its transform of SAM has no values of parameters.
+        function["Properties"]["AutoPublishCodeSha256"] = json!("1");
     }
     remove(&mut template["Globals"]["Function"], "DeploymentPreference");
     // It has no metric math. tests/integration/alarms.rs evaluates the alarms.

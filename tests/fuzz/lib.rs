@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 #[path = "../support/event.rs"]
-mod event;
+pub mod event;
 #[path = "../support/fuzz/mod.rs"]
 pub mod fuzz;
 #[path = "../support/mock_http.rs"]

@@ -110,6 +110,11 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
         ("AuditDead", &[("audits", &[NONE, NONE])], Alarm),
         ("AuditDead", &[("audits", &[&[0.0], NONE])], Well),
         ("AuditDead", &[("audits", &[NONE, &[7.0]])], Well),
+        ("SweepDead", &[("sweeps", &[NONE])], Alarm),
+        ("SweepDead", &[("sweeps", &[&[0.0]])], Well),
+        ("HoldsFail", &[("holds_failed", &[&[1.0], NONE, &[2.0], &[0.0], &[1.0]])], Alarm),
+        ("HoldsFail", &[("holds_failed", &[&[1.0], &[0.0], &[0.0], &[0.0], &[1.0]])], Well),
+        ("HoldsFail", &[("holds_failed", &[NONE])], Well),
         (
             "TableThrottles",
             &[("table_writes", &[&[1.0], NONE, NONE]), ("timeline_writes", &[NONE, NONE, &[1.0]])],
@@ -123,6 +128,8 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
         ("SignaturesFail", &[("errors", &[&[1.0, 1.0, 1.0]])], Alarm),
         ("SignaturesFail", &[("errors", &[&[1.0, 1.0]])], Well),
         ("SignaturesFail", &[("errors", &[NONE])], Well),
+        ("AuditFinds", &[("AuditFinds", &[&[1.0]])], Alarm),
+        ("AuditFinds", &[("AuditFinds", &[NONE])], Well),
     ];
     let document = document();
     for (name, properties) in alarms(&document["Resources"]) {
@@ -244,10 +251,13 @@ fn alarms_are_valid_for_cloudwatch_and_notify_a_topic() {
         let alarm = plain(&document, properties);
         let description = text(&alarm["AlarmDescription"]);
         // Only what runs by the clock is missed where no metric is emitted.
-        assert_eq!(alarm["TreatMissingData"] == "breaching", name == "AuditDead", "{name}");
+        let is_scheduled = ["AuditDead", "SweepDead"].contains(&name);
+        assert_eq!(alarm["TreatMissingData"] == "breaching", is_scheduled, "{name}");
         assert!(description.ends_with('.') && !description.contains(". "), "{name}: {description}");
         let notified_topic = (!is_of_a_deployment(&document["Resources"], name)).then_some(&topic);
-        assert_eq!(properties.get("AlarmActions"), notified_topic, "{name}");
+        for actions in ["AlarmActions", "OKActions"] {
+            assert_eq!(properties.get(actions), notified_topic, "{name}: {actions}");
+        }
         let metrics: Vec<_> = alarm["Metrics"].as_array().into_iter().flatten().collect();
         let metrics: Vec<_> = metrics.iter().filter_map(|query| query.get("MetricStat")).collect();
         assert!(metrics.len() <= 10, "{name}");
@@ -331,6 +341,7 @@ async fn emitted_metrics() -> BTreeSet<EmittedMetric> {
     ledger.callback(webhook::failed("made")).await;
     let whole = json!({ "segment": 0, "of": 1 });
     ledger.audit(Audit::every(60).unwrap(), &whole, 600_000).await.unwrap();
+    ledger.sweep().await.unwrap();
     ledger.http_client.inject(|_| Some(Fault::Error(400, "AccessDeniedException")));
     ledger.refund(Some("u"), "made", None).await.unwrap_err();
     ledger.callback(webhook::failed("made")).await;
@@ -365,7 +376,13 @@ async fn alarms_use_emitted_metrics() {
         }
     }
     let variables = &document["Globals"]["Function"]["Environment"]["Variables"];
-    assert_eq!(variables["SCRIP_STACK"], json!({ "!Ref": "AWS::StackName" }));
+    let stack = json!({ "!If": ["WatchesFully", { "!Ref": "AWS::StackName" }, { "!Ref": "AWS::NoValue" }] });
+    assert_eq!(variables["SCRIP_STACK"], stack);
+    // Without metrics, an alarm on them would be wrong or blind.
+    for (name, alarm) in alarms(&document["Resources"]) {
+        let reads_metrics = alarm.to_string().contains(r#""Namespace":"Scrip""#);
+        assert!(!reads_metrics || document["Resources"][name]["Condition"] == "WatchesFully", "{name}");
+    }
 }
 
 /// What callers are refused for is read from the API's own log.
@@ -390,8 +407,7 @@ async fn dashboard_shows_emitted_metrics_and_every_alarm() {
     let body = text(&resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]);
     for placeholder in body.split("${").skip(1).map(|rest| rest.split('}').next().unwrap()) {
         let resource = &resources[placeholder.split('.').next().unwrap()];
-        let is_always_there = resource.is_object() && resource["Condition"].is_null();
-        assert!(placeholder.starts_with("AWS::") || is_always_there, "{placeholder}");
+        assert!(placeholder.starts_with("AWS::") || is_with_dashboard(resource), "{placeholder}");
     }
     let body: Value = serde_json::from_str(body).unwrap();
     let widgets = body["widgets"].as_array().unwrap();
@@ -409,8 +425,39 @@ async fn dashboard_shows_emitted_metrics_and_every_alarm() {
         list(&shown["properties"]["alarms"]).into_iter().map(|arn| reference(text(arn))).collect();
     let recorder = alarms(&resources)
         .into_iter()
-        .filter(|(name, alarm)| alarm["AlarmActions"].is_object() && resources[name]["Condition"].is_null());
+        .filter(|(name, alarm)| alarm["AlarmActions"].is_object() && is_with_dashboard(&resources[name]));
     assert_eq!(shown, recorder.map(|(name, _)| format!("{name}.Arn")).collect());
+}
+
+/// Whether a stack with a dashboard always has this resource.
+fn is_with_dashboard(resource: &Value) -> bool {
+    let conditions = [Value::Null, json!("Watches"), json!("WatchesFully")];
+    resource.is_object() && conditions.contains(&resource["Condition"])
+}
+
+/// The cost of an alarm for each metric, in cents a month: docs/operations.md adds them up.
+const CENTS: usize = 10;
+
+#[test]
+fn alarms_of_a_stack_at_rest_cost_what_the_document_says() {
+    let resources = resources();
+    let metrics = |alarm: &Value| alarm.to_string().matches(r#""MetricName""#).count();
+    let cents = |conditions: &[Option<&str>]| -> usize {
+        let priced = alarms(&resources).into_iter();
+        let priced = priced.filter(|(name, _)| conditions.contains(&resources[name]["Condition"].as_str()));
+        priced.map(|(_, alarm)| CENTS * metrics(alarm)).sum()
+    };
+    let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md"));
+    let operations = operations.unwrap();
+    for (watching, cents) in [
+        ("full", cents(&[None, Some("Watches"), Some("WatchesFully")])),
+        ("basic", cents(&[None, Some("Watches"), Some("WatchesBasics")])),
+        ("none", cents(&[None])),
+    ] {
+        let row = operations.lines().find(|line| line.starts_with(&format!("| `{watching}` |"))).unwrap();
+        let price = format!("| {}.{:02} |", cents / 100, cents % 100);
+        assert!(row.contains(&price), "{row}: {price}");
+    }
 }
 
 /// The text between the braces of `${…}`, or the whole text.

@@ -23,7 +23,7 @@ fn content(ledger: &TestLedger, generation: &str) -> Value {
 }
 
 fn token(ledger: &TestLedger, generation: &str) -> String {
-    callback_token(WEBHOOK_SECRET, &content(ledger, generation).to_string())
+    callback_token(WEBHOOK_SECRET, content(ledger, generation).to_string())
 }
 
 async fn post(ledger: &TestLedger, token: &str, query: &str, body: &str) -> HttpResponse {
@@ -155,12 +155,12 @@ async fn token_that_is_forged_expired_or_truncated_does_nothing() {
     let expired = |seconds: i64| {
         let mut content = content(&ledger, "g");
         content["exp"] = json!(ledger.clock.now().millis() / 1_000 + seconds);
-        callback_token(WEBHOOK_SECRET, &content.to_string())
+        callback_token(WEBHOOK_SECRET, content.to_string())
     };
     let other_generation = token(&ledger, "other");
     let other_begin = other_generation.split_once('.').unwrap().0;
     for (token, why) in [
-        (callback_token("another-secret-entirely", &content(&ledger, "g").to_string()), "another secret"),
+        (callback_token("another-secret-entirely", content(&ledger, "g").to_string()), "another secret"),
         (format!("{other_begin}.{code}"), "the code of another generation"),
         (format!("{begin}.{}", &code[..code.len() - 1]), "a truncated code"),
         (format!("{}.{code}", &begin[1..]), "a truncated content"),
@@ -251,7 +251,7 @@ async fn tokens_of_each_secret_are_accepted() {
     let deadline = ledger.clock.now().plus_millis(60_000);
     for secret in [NEXT_KEY, WEBHOOK_SECRET] {
         let path =
-            format!("/webhooks/callback/{}", callback_token(secret, &content(&ledger, "g").to_string()));
+            format!("/webhooks/callback/{}", callback_token(secret, content(&ledger, "g").to_string()));
         let event = http_event("POST", &path, Vec::new(), None, &json!({}));
         let answer = HttpResponse::from_reply(invoke(&app, WEBHOOK, event.to_string(), deadline).await);
         assert_eq!((answer.status, &answer.body["outcome"]), (200, &json!("ignored")), "{secret}");
@@ -262,7 +262,7 @@ async fn tokens_of_each_secret_are_accepted() {
     };
     let minted: Value = serde_json::from_str(minted.get()).unwrap();
     let content = minted["token"].as_str().unwrap().split_once('.').unwrap().0;
-    let sealed = callback_token(NEXT_KEY, &content_text(content));
+    let sealed = callback_token(NEXT_KEY, content_text(content));
     assert_eq!(minted["token"], sealed, "the first secret seals");
 }
 
@@ -280,7 +280,7 @@ async fn execution_of_a_token_is_resumed() {
     let app = app(&ledger, Callbacks { executions, ..callbacks_signed_with(WEBHOOK_SECRET) });
     let mut content = content(&ledger, "g");
     content["task_token"] = json!("token-1");
-    let path = format!("/webhooks/callback/{}", callback_token(WEBHOOK_SECRET, &content.to_string()));
+    let path = format!("/webhooks/callback/{}", callback_token(WEBHOOK_SECRET, content.to_string()));
     let body = json!({ "state": "failed", "failure_reason": "moderation" }).to_string().into_bytes();
     let event = http_event("POST", &path, body, None, &json!({}));
     let deadline = ledger.clock.now().plus_millis(60_000);

@@ -164,7 +164,7 @@ async fn summary_is_what_the_records_say() {
     let mut in_range = all.clone();
     in_range.as_object_mut().unwrap().remove("expired");
     let none = json!({
-        "user_uuid": "u", "balance": 30, "granted": nothing, "spent": nothing, "voided": nothing, "by_trans_type": {},
+        "user_uuid": "u", "balance": 30, "debt": 0, "granted": nothing, "spent": nothing, "voided": nothing, "by_trans_type": {},
     });
     let records = ledger.records("u").await;
     let made = |record: usize| records[record]["created_at"].clone();

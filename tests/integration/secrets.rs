@@ -12,7 +12,7 @@ use lambda_runtime::tracing::{
     Dispatch,
     subscriber::{filter::LevelFilter, fmt, util::SubscriberInitExt},
 };
-use scrip::transport::functions::{DECREASE, REFUND};
+use scrip::transport::functions::{DECREASE, REFUND, WEBHOOK};
 use scrip_tests::{
     Fault, TestLedger,
     planted_secrets::{LOG_VARIABLE, PREFIX, planted_secret},
@@ -84,6 +84,11 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         body.to_string()
     };
     let without_identity = json!({ "user_uuid": user, "trans_type": "chat", "credits": 2 });
+    let mint = json!({
+        "operation": "mint", "user_uuid": user, "generation_uuid": "logged-gen", "task_token": planted_secret("task-token"),
+    });
+    let minted = ledger.invoke(WEBHOOK, mint).await.unwrap();
+    let token = format!("{}?status=planted-status&password=planted-query", minted["path"].as_str().unwrap());
     let post = "/credits/decrease";
     for (method, url, body, key, answered) in [
         ("POST", post, charge.to_string(), None, 409),
@@ -102,6 +107,14 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
         ("POST", post, "[\"planted-list\"]".to_owned(), None, 400),
         ("POST", "/credits/decrease?password=planted-query", charge.to_string(), None, 400),
         ("POST", "/webhooks/generation", "planted-unsigned".to_owned(), None, 401),
+        ("POST", "/webhooks/callback/planted-token.planted-code", "planted-body".to_owned(), None, 401),
+        (
+            "POST",
+            &*token,
+            json!({ "state": "failed", "failure_reason": "private-reason" }).to_string(),
+            None,
+            200,
+        ),
         ("POST", "/planted-path", "planted-body".to_owned(), None, 404),
         ("PUT", "/credits/grant?planted-query", "planted-body".to_owned(), None, 405),
         ("GET", "/credits/planted-user%23/balance", String::new(), None, 400),

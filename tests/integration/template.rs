@@ -1,6 +1,10 @@
 //! What `template.yaml` deploys is what the code makes, serves and calls.
 
-use std::{collections::BTreeSet, fs, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::types::KeySchemaElement;
 use scrip::{
@@ -131,14 +135,15 @@ fn routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them() {
             Some((method, path)) => {
                 let served = |function: Function| Some((function, function.route_at(method, path)?));
                 let (function, served) = FUNCTIONS.into_iter().find_map(served).unwrap();
-                let (kind, authorizer) = if served.is_signed {
-                    ("NONE", Value::Null)
+                let (kind, authorizer, condition) = if served.is_signed {
+                    ("NONE", Value::Null, Value::Null)
                 } else {
-                    ("JWT", json!({ "!Ref": "Authorizer" }))
+                    ("JWT", json!({ "!Ref": "Authorizer" }), json!("HasIssuer"))
                 };
                 assert_eq!(
-                    (&route["AuthorizationType"], &route["AuthorizerId"]),
-                    (&json!(kind), &authorizer)
+                    (&route["AuthorizationType"], &route["AuthorizerId"], &resources[name]["Condition"]),
+                    (&json!(kind), &authorizer, &condition),
+                    "{name}"
                 );
                 function
             }
@@ -153,6 +158,68 @@ fn routes_of_the_template_are_those_of_the_code_behind_what_admits_to_them() {
     let routes = ROUTES.map(|route| format!("{} {}", route.method, route.path));
     let expected = routes.iter().map(String::as_str).chain(["$default"]).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn routes_without_a_token_have_limits_of_their_own() {
+    let resources = resources();
+    let routes = of_type(&resources, "AWS::ApiGatewayV2::Route").into_iter();
+    let open: BTreeMap<_, _> = routes
+        .filter(|(_, route)| route["AuthorizationType"] == "NONE")
+        .map(|(name, route)| (text(&route["RouteKey"]), name))
+        .collect();
+    let stage = &resources["ApiStage"];
+    let limits = json!({
+        "ThrottlingRateLimit": { "!Ref": "PublicRateLimit" },
+        "ThrottlingBurstLimit": { "!Ref": "PublicBurstLimit" },
+    });
+    let expected: Value = open.keys().map(|key| ((*key).to_owned(), limits.clone())).collect();
+    assert_eq!(stage["Properties"]["RouteSettings"], expected);
+    let before: BTreeSet<_> = list(&stage["DependsOn"]).into_iter().map(text).collect();
+    assert_eq!(before, open.into_values().collect(), "API Gateway rejects settings of a missing route");
+}
+
+#[test]
+fn browsers_may_read_when_to_retry() {
+    let cors = &resources()["Api"]["Properties"]["CorsConfiguration"]["!If"];
+    assert_eq!((&cors[0], &cors[1]["ExposeHeaders"]), (&json!("HasOrigins"), &json!(["retry-after"])));
+}
+
+#[test]
+fn one_parameter_closes_exactly_the_functions_that_write() {
+    let resources = resources();
+    let closed = json!({ "!If": ["WritesClosed", 0, { "!Ref": "AWS::NoValue" }] });
+    for function in FUNCTIONS {
+        let mut served = ROUTES.iter().filter_map(|route| function.route_at(route.method, route.path));
+        let expected = if served.any(|route| !route.is_query) { &closed } else { &Value::Null };
+        let properties = &resources[format!("{}Function", logical(function.name))]["Properties"];
+        assert_eq!(&properties["ReservedConcurrentExecutions"], expected, "{}", function.name);
+    }
+    assert_eq!(resources["AuditFunction"]["Properties"]["ReservedConcurrentExecutions"], Value::Null);
+}
+
+#[test]
+fn first_deployment_that_fails_leaves_neither_table_nor_queue() {
+    let resources = resources();
+    assert_eq!(resources["Table"]["DependsOn"], "ApiStage");
+    let authorizer = json!({ "!If": ["HasIssuer", { "!Ref": "Authorizer" }, ""] });
+    assert_eq!(resources["Table"]["Metadata"]["CreatedAfter"], authorizer);
+    assert_eq!(resources["FailureQueue"]["DeletionPolicy"], "RetainExceptOnCreate");
+    assert_eq!(resources["FailureQueue"]["UpdateReplacePolicy"], "Retain");
+}
+
+#[test]
+fn every_role_has_the_permissions_boundary() {
+    let boundary =
+        json!({ "!If": ["HasBoundary", { "!Ref": "PermissionsBoundary" }, { "!Ref": "AWS::NoValue" }] });
+    let document = document();
+    let resources = &document["Resources"];
+    for (name, role) in of_type(resources, "AWS::IAM::Role") {
+        assert_eq!(role["PermissionsBoundary"], boundary, "{name}");
+    }
+    // Otherwise SAM creates a role for CodeDeploy, without the boundary.
+    let role = &document["Globals"]["Function"]["DeploymentPreference"]["Role"];
+    assert_eq!(*role, json!({ "!GetAtt": "DeploymentRole.Arn" }));
 }
 
 #[tokio::test]
@@ -174,12 +241,15 @@ async fn default_route_rejects_callers_without_a_token() {
     }
 }
 
+/// The functions without a route, which a schedule starts.
+const SCHEDULED: [&str; 2] = ["audit", "sweep"];
+
 #[test]
 fn each_function_is_built_of_its_crate_and_runs_under_its_role() {
     let resources = resources();
     let functions = of_type(&resources, "AWS::Serverless::Function");
     let names: BTreeSet<_> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let crates = FUNCTIONS.map(|function| function.name).into_iter().chain(["audit"]);
+    let crates = FUNCTIONS.map(|function| function.name).into_iter().chain(SCHEDULED);
     assert_eq!(names, crates.clone().map(|name| logical(name) + "Function").collect());
     for name in crates {
         let logical = logical(name);
@@ -187,10 +257,13 @@ fn each_function_is_built_of_its_crate_and_runs_under_its_role() {
         assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{name}");
         assert_eq!(resource["Properties"]["CodeUri"], format!("functions/{name}"));
         assert_eq!(resource["Properties"]["Role"], json!({ "!GetAtt": format!("{logical}Role.Arn") }));
-        let of_api = (name != "audit").then(|| "ServerErrors".to_owned());
-        let alarms = [format!("{logical}Errors")].into_iter().chain(of_api);
-        let alarms: Value = alarms.map(|alarm| json!({ "!Ref": alarm })).collect();
+        let of_api = (!SCHEDULED.contains(&name)).then(|| "ServerErrors".to_owned());
+        let always = json!({ "!Ref": of_api.as_deref().unwrap_or("AWS::NoValue") });
+        let fully = [format!("{logical}Errors")].into_iter().chain(of_api);
+        let fully: Value = fully.map(|alarm| json!({ "!Ref": alarm })).collect();
+        let alarms = json!({ "!If": ["WatchesFully", fully, [always]] });
         assert_eq!(resource["Properties"]["DeploymentPreference"]["Alarms"], alarms, "{name}");
+        assert_eq!(resource["Properties"]["AutoPublishCodeSha256"], json!({ "!Ref": "Release" }), "{name}");
         let errors = &resources[format!("{logical}Errors")]["Properties"]["Dimensions"];
         let of_alias =
             json!({ "Name": "Resource", "Value": { "!Sub": format!("${{{logical}Function}}:live") } });
@@ -264,7 +337,7 @@ fn functions_that_write_send_failed_invocations_to_the_queue_and_no_other_may() 
     let resources = resources();
     let queue = json!({ "!GetAtt": "FailureQueue.Arn" });
     let sends = json!({ "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue });
-    for name in FUNCTIONS.map(|function| function.name).into_iter().chain(["audit"]) {
+    for name in FUNCTIONS.map(|function| function.name).into_iter().chain(SCHEDULED) {
         let logical = logical(name);
         let config = &resources[format!("{logical}Function")]["Properties"]["EventInvokeConfig"];
         let role = &resources[format!("{logical}Role")]["Properties"];
@@ -326,6 +399,18 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
 }
 
 #[test]
+fn sweep_voids_held_charges_each_minute() {
+    let resources = resources();
+    let allows = [("GetItem", ""), ("UpdateItem", ""), ("Query", "/index/holds")];
+    let allows = allows.map(|(action, place)| (action.to_owned(), place.to_owned()));
+    assert_eq!(allowed(&resources, "sweep"), allows.into());
+    let schedule = &resources["SweepSchedule"]["Properties"];
+    assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)");
+    assert_eq!(schedule["Target"]["Arn"], json!({ "!Ref": "SweepFunction.Alias" }));
+    assert_eq!(resources["SweepFunction"]["Properties"]["Timeout"], 55, "it ends before the next one");
+}
+
+#[test]
 fn audit_reads_the_table_by_the_clock_and_writes_nothing() {
     let document = document();
     let resources = &document["Resources"];
@@ -344,6 +429,8 @@ fn audit_reads_the_table_by_the_clock_and_writes_nothing() {
     assert_eq!(schedule["ScheduleExpression"], json!({ "!Sub": "rate(${AuditEvery} minutes)" }));
     assert_eq!(schedule["Target"]["Arn"], json!({ "!Ref": "AuditFunction.Alias" }));
     assert_eq!(schedule["Target"]["Input"], r#"{"time": "<aws.scheduler.scheduled-time>"}"#);
+    let retries = json!({ "MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600 });
+    assert_eq!(schedule["Target"]["RetryPolicy"], retries);
     let told =
         &resources["AuditFunction"]["Properties"]["Environment"]["Variables"]["SCRIP_AUDIT_EVERY_MINUTES"];
     assert_eq!(*told, json!({ "!Ref": "AuditEvery" }));

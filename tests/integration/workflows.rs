@@ -248,6 +248,53 @@ fn reclaim_passes_by_exactly_where_nothing_was_charged() {
     }
 }
 
+/// Errors that Step Functions reports for a task of Lambda after which a retry may succeed, as
+/// "Handling errors in Step Functions workflows" of its Developer Guide names them.
+const OF_AWS: [&str; 10] = [
+    "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "States.HeartbeatTimeout",
+    "States.TaskFailed",
+    "States.Timeout",
+];
+
+/// How often these rules retry after an error.
+fn attempts(rules: &Value, error: &str) -> u64 {
+    let matches = |rule: &&Value| errors(rule).iter().any(|name| name == error || name == "States.ALL");
+    let rule = rules.as_array().unwrap().iter().find(matches);
+    rule.map_or(0, |rule| rule["MaxAttempts"].as_u64().unwrap())
+}
+
+#[test]
+fn requests_with_an_identity_are_retried_after_every_error_that_may_pass() {
+    let document = file("docs/retries.md");
+    let (_, rest) = document.split_once("```json\n{\"Retry\"").unwrap();
+    let (documented, _) = rest.split_once("```").unwrap();
+    let documented: Value = serde_json::from_str(&format!("{{\"Retry\"{documented}")).unwrap();
+    let of_machines = CHARGING.into_iter().flat_map(|machine| {
+        let definition = definition(machine);
+        ["ChargeAgain", "Refund"].map(|state| states(&definition)[state]["Retry"].clone())
+    });
+    let passing = [
+        code(LedgerError::Busy),
+        code(LedgerError::StoreUnavailable),
+        code(LedgerError::Internal(String::new())),
+    ];
+    for rules in of_machines.chain([documented["Retry"].clone()]) {
+        for error in OF_AWS.into_iter().chain(passing.iter().map(String::as_str)) {
+            assert!(attempts(&rules, error) > 0, "{error}: {rules}");
+        }
+    }
+    for error in refusals() {
+        assert_eq!(attempts(&documented["Retry"], &error), 0, "{error}");
+    }
+}
+
 /// What a role's policies allow: an action and on what, as the template says it.
 fn allowed(role: &Value) -> BTreeSet<(String, String)> {
     statements(role)

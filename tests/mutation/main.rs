@@ -1,5 +1,6 @@
-//! Whether the simulation can fail: a copy of the ledger's code contains faults
-//! that are switched on one at a time, and each has to be found within so many seeds.
+//! Whether the tests can fail: a copy of the code contains faults that are switched on one at
+//! a time. The simulation has to find each fault of the ledger within so many seeds, and an
+//! integration test each fault of call-backs, which the simulation does not send.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
 
@@ -243,6 +244,52 @@ const MUTATIONS: [Mutation; 26] = [
     ),
 ];
 
+/// A fault of call-backs: its name, its file, which text is replaced by which, and the
+/// integration test that has to find it.
+type CallbackMutation = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+const SIGNATURE: &str = "shared/src/callback/signature.rs";
+const TOKEN: &str = "shared/src/callback/token.rs";
+const WEBHOOK: &str = "shared/src/transport/functions/webhook.rs";
+
+const CALLBACK_MUTATIONS: [CallbackMutation; 5] = [
+    (
+        "open a token without its code",
+        TOKEN,
+        "if secrets.iter().any(sealed) {",
+        "if MUTATED || secrets.iter().any(sealed) {",
+        "callbacks::token_that_is_forged_expired_or_truncated_does_nothing",
+    ),
+    (
+        "accept an expired token",
+        WEBHOOK,
+        "if expires_at.is_none_or(",
+        "if !MUTATED && expires_at.is_none_or(",
+        "callbacks::token_that_is_forged_expired_or_truncated_does_nothing",
+    ),
+    (
+        "refund the whole session of a token",
+        WEBHOOK,
+        "generation: generation?, key,",
+        "generation: generation?, key: key.filter(|_| !MUTATED),",
+        "callbacks::minted_token_refunds_its_generation_once",
+    ),
+    (
+        "accept a signature of any age",
+        SIGNATURE,
+        "now.millis().div_euclid(1_000)",
+        "MUTATED || now.millis().div_euclid(1_000)",
+        "callbacks::signature_is_valid_for_the_tolerance",
+    ),
+    (
+        "sign the body without its id",
+        SIGNATURE,
+        "signed_before_body: vec![id, seconds]",
+        "signed_before_body: if MUTATED { vec![seconds] } else { vec![id, seconds] }",
+        "callbacks::standard_webhooks_sign_a_callback",
+    ),
+];
+
 /// What the copy has beside the faults.
 const SWITCH: &str = r#"
 mod mutation {
@@ -263,8 +310,16 @@ fn every_mutation_is_found() {
     let copy = root.join("target/mutations");
     copy_sources(root, &copy, &edited_files(root));
     assert_eq!(found_after(root, &copy, "", SOUND_SEEDS), None, "no fault is switched on");
+    assert!(CALLBACK_MUTATIONS.iter().all(|mutation| passes(root, &copy, "", mutation.4)));
     let only = env::var("SCRIP_MUTATION").unwrap_or_default();
     let mut survivors = Vec::new();
+    for (name, .., test) in CALLBACK_MUTATIONS.into_iter().filter(|mutation| mutation.0.contains(&only)) {
+        if passes(root, &copy, name, test) {
+            survivors.push(name);
+        } else {
+            eprintln!("{name}: found by {test}");
+        }
+    }
     for (name, .., seeds) in MUTATIONS.into_iter().filter(|mutation| mutation.0.contains(&only)) {
         let began = Instant::now();
         match found_after(root, &copy, name, seeds) {
@@ -286,7 +341,9 @@ fn edited_files(root: &Path) -> BTreeMap<PathBuf, String> {
     // Of another version, so that nothing built of the copy is taken for the real.
     let version = format!("version = \"{}\"\n", env!("CARGO_PKG_VERSION"));
     edit("Cargo.toml", &version, "version = \"0.0.0\"\n");
-    for (name, file, from, to, _) in MUTATIONS {
+    let of_ledger = MUTATIONS.iter().map(|(name, file, from, to, _)| (name, file, from, to));
+    let of_callbacks = CALLBACK_MUTATIONS.iter().map(|(name, file, from, to, _)| (name, file, from, to));
+    for (name, file, from, to) in of_ledger.chain(of_callbacks) {
         edit(file, from, &to.replace("MUTATED", &format!("crate::mutation::is_active({name:?})")));
     }
     let library = "shared/src/lib.rs";
@@ -296,30 +353,37 @@ fn edited_files(root: &Path) -> BTreeMap<PathBuf, String> {
 
 /// Which seed finds the fault, if one of the first does.
 fn found_after(root: &Path, copy: &Path, name: &str, seeds: u32) -> Option<String> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "test",
-            "--quiet",
-            "--offline",
-            "--workspace",
-            "--test",
-            "simulation",
-            "seeds_pass_every_check",
-        ])
+    let mut command = test_command(root, copy, name, "simulation", "seeds_pass_every_check");
+    command.env("SCRIP_SEEDS", seeds.to_string()).env("SCRIP_SHRINKS", "0");
+    let (passes, text) = run_one_test(command);
+    let found =
+        text.lines().find_map(|line| line.strip_prefix("seed ")?.split(':').next().map(str::to_owned));
+    assert_eq!(found.is_some(), !passes, "{text}");
+    found
+}
+
+/// Whether an integration test passes with the fault.
+fn passes(root: &Path, copy: &Path, name: &str, test: &str) -> bool {
+    run_one_test(test_command(root, copy, name, "integration", test)).0
+}
+
+fn test_command(root: &Path, copy: &Path, name: &str, target: &str, test: &str) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["test", "--quiet", "--offline", "--workspace", "--test", target, test])
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", root.join("target"))
-        .env("SCRIP_ACTIVE_MUTATION", name)
-        .env("SCRIP_SEEDS", seeds.to_string())
-        .env("SCRIP_SHRINKS", "0")
-        .output()
-        .unwrap();
+        .env("SCRIP_ACTIVE_MUTATION", name);
+    command
+}
+
+/// Whether the test passes, and its output.
+fn run_one_test(mut command: Command) -> (bool, String) {
+    let output = command.output().unwrap();
     let text =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(text.contains("running 1 test"), "it does not build: {text}");
-    let found =
-        text.lines().find_map(|line| line.strip_prefix("seed ")?.split(':').next().map(str::to_owned));
-    assert_eq!(found.is_some(), !output.status.success(), "{text}");
-    found
+    (output.status.success(), text)
 }
 
 /// Makes the copy the same as all that is built, but for the edited files. What is

@@ -85,7 +85,7 @@ pub fn standard_signature(key: &[u8], id: &str, at: Timestamp, body: &[u8]) -> V
 }
 
 /// The call-back token of a content, sealed with this secret.
-pub fn callback_token(secret: &str, content: &str) -> String {
+pub fn callback_token(secret: &str, content: impl AsRef<[u8]>) -> String {
     let content = BASE64_URL_SAFE_NO_PAD.encode(content);
     let digest = hmac(secret.as_bytes(), &[b"callback.v1.", content.as_bytes()]);
     format!("{content}.{}", BASE64_URL_SAFE_NO_PAD.encode(digest))

@@ -1,11 +1,15 @@
 //! The fuzz target `event`.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use percent_encoding::percent_decode_str;
 use scrip::{domain::Timestamp, transport::functions::FUNCTIONS};
 use serde_json::{Value, value::RawValue};
 
 use super::harness::{START, invoke_checked};
-use crate::event::{WEBHOOK_SECRET, signature};
+use crate::event::{WEBHOOK_SECRET, callback_token, signature, standard_signature};
 
 /// Invokes every function with a payload. Skips an input that is not JSON, because Lambda's
 /// runtime delivers JSON only.
@@ -24,22 +28,52 @@ pub fn event(input: &[u8]) {
     let is_direct = parsed.get("requestContext").is_none();
     let has_scope = parsed.to_string().contains("credits:write");
     for function in FUNCTIONS {
-        let may_write = || if function.name == "webhook" { is_signed(&parsed) } else { has_scope };
+        let may_write = || match function.name {
+            "webhook" => is_signed(&parsed) || has_token(&parsed),
+            _ => has_scope,
+        };
         let (response, has_written) = invoke_checked(function, payload.to_owned());
         assert!(!has_written || is_direct || may_write(), "written without permission: {response:?}");
     }
 }
 
-/// Whether the event's `X-Signature` is valid for its body within 301 seconds of the harness's
-/// time.
+/// The seconds around the harness's time for which a signature may be valid.
+const SECONDS: std::ops::RangeInclusive<i64> = START / 1_000 - 301..=START / 1_000 + 301;
+
+/// Whether the headers contain a valid signature of the event's body, in either form.
 fn is_signed(event: &Value) -> bool {
     let text = event["body"].as_str().unwrap_or_default();
     let is_base64 = event["isBase64Encoded"] == true;
     let body = if is_base64 { BASE64_STANDARD.decode(text).ok() } else { Some(text.as_bytes().to_vec()) };
-    let headers = event["headers"].to_string().to_lowercase();
-    let code = |second: i64| {
-        let at = Timestamp::from_millis(START + second * 1_000)?;
-        signature(WEBHOOK_SECRET, at, body.as_ref()?).split_once(",v1=").map(|(_, code)| code.to_owned())
+    let Some(body) = body else { return false };
+    let headers = event["headers"].to_string();
+    let lower = headers.to_lowercase();
+    let own = |second: i64| {
+        let signature = signature(WEBHOOK_SECRET, Timestamp::from_millis(second * 1_000)?, &body);
+        signature.split_once(",v1=").map(|(_, code)| code.to_owned())
     };
-    (-301..=301).filter_map(code).any(|code| headers.contains(&code))
+    let values =
+        || event["headers"].as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+    let seconds =
+        || values().filter_map(|value| value.parse().ok()).filter(|second| SECONDS.contains(second));
+    let standard = |id: &str, second: i64| {
+        let at = Timestamp::from_millis(second * 1_000)?;
+        let signed = standard_signature(WEBHOOK_SECRET.as_bytes(), id, at, &body);
+        signed["webhook-signature"].as_str().map(|code| code.trim_end_matches('=').to_owned())
+    };
+    SECONDS.filter_map(own).any(|code| lower.contains(&code))
+        || values()
+            .flat_map(|id| seconds().filter_map(move |second| standard(id, second)))
+            .any(|code| headers.contains(&code))
+}
+
+/// Whether the path contains a token that is sealed, whatever its content.
+fn has_token(event: &Value) -> bool {
+    let last = event["rawPath"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let last = percent_decode_str(last).decode_utf8_lossy();
+    [Some(&*last), event["pathParameters"]["token"].as_str()].into_iter().flatten().any(|token| {
+        let content = token.split_once('.').map(|(content, _)| content.trim_end_matches('='));
+        let content = content.and_then(|content| BASE64_URL_SAFE_NO_PAD.decode(content).ok());
+        content.is_some_and(|content| callback_token(WEBHOOK_SECRET, content) == token.replace('=', ""))
+    })
 }

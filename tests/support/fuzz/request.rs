@@ -9,7 +9,7 @@ use super::{
     Response,
     harness::{START, invoke_checked},
 };
-use crate::event::{WEBHOOK_SECRET, function_at, http_event, signature};
+use crate::event::{WEBHOOK_SECRET, callback_token, function_at, http_event, signature, standard_signature};
 
 /// No response may contain this. No identifier can contain its characters.
 const SECRET: &str = "planted/5ecret+of=a+caller";
@@ -22,8 +22,10 @@ const SECRET_FIELDS: [&str; 6] =
 /// direct invocation.
 ///
 /// The input looks like HTTP: a line of method and URL, lines of headers, an
-/// empty line, and the body. The header `claims` is the claims, as JSON; with the
-/// header `signed`, whatever it says, the body is signed as a call-back is.
+/// empty line, and the body. The header `claims` is the claims, as JSON. With the
+/// header `signed` the body is signed as a call-back is: `standard` by Standard Webhooks,
+/// any other value by `X-Signature`. The header `token` is the content of a call-back token,
+/// which takes the place of the last segment of the path.
 ///
 /// # Panics
 /// If a response violates the contract, is `Internal` or contains the secret; if a rejected
@@ -42,7 +44,9 @@ struct Request {
     url: String,
     headers: Map<String, Value>,
     claims: Option<Value>,
-    is_signed: bool,
+    /// The form of the body's signature.
+    signed: Option<String>,
+    has_token: bool,
     body: Vec<u8>,
 }
 
@@ -59,14 +63,17 @@ impl Request {
             .map(|(name, value)| (name.to_lowercase(), Value::from(value)))
             .collect();
         let claims = headers.remove("claims").and_then(|claims| serde_json::from_str(claims.as_str()?).ok());
-        let is_signed = headers.remove("signed").is_some();
+        let mut text = |name: &str| Some(headers.remove(name)?.as_str()?.to_owned());
+        let (signed, token) = (text("signed"), text("token"));
+        let token = token.map(|content| callback_token(WEBHOOK_SECRET, content));
         headers.insert("authorization".to_owned(), Value::from(SECRET));
         Some(Request {
             method: method.to_owned(),
-            url: url.to_owned(),
+            url: token.as_ref().map_or(url.to_owned(), |token| with_last_segment(url, token)),
             headers,
             claims,
-            is_signed,
+            signed,
+            has_token: token.is_some(),
             body: body.get(2..).unwrap_or_default().to_vec(),
         })
     }
@@ -84,16 +91,28 @@ impl Request {
         function_at(&self.method, self.path_and_query().0)
     }
 
-    /// Whether it is a signature that admits its caller.
+    /// Whether a signature or a call-back token admits its caller.
     fn is_callback(&self) -> bool {
-        ROUTES.iter().any(|route| route.is_signed && route.path == self.path_and_query().0)
+        ROUTES.iter().any(|route| {
+            let fixed = route.path.split('{').next().unwrap_or_default();
+            route.is_signed && self.path_and_query().0.starts_with(fixed)
+        })
     }
 
     fn send(&self, claims: Option<Value>) -> (Response, bool) {
         let mut headers = Value::from(self.headers.clone());
-        if self.is_signed {
-            let now = Timestamp::from_millis(START).expect("a moment");
-            headers["x-signature"] = Value::from(signature(WEBHOOK_SECRET, now, &self.body));
+        let now = Timestamp::from_millis(START).expect("a moment");
+        match self.signed.as_deref() {
+            Some("standard") => {
+                let signed = standard_signature(WEBHOOK_SECRET.as_bytes(), "msg_1", now, &self.body);
+                signed
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .for_each(|(name, value)| headers[name] = value.clone());
+            }
+            Some(_) => headers["x-signature"] = Value::from(signature(WEBHOOK_SECRET, now, &self.body)),
+            None => {}
         }
         let event = http_event(&self.method, &self.url, self.body.clone(), claims, &headers);
         let (response, has_written) = invoke_checked(self.function(), event.to_string());
@@ -103,7 +122,7 @@ impl Request {
 
     /// As a caller with all scopes and a signature.
     fn send_as_all(&self) -> (Response, bool) {
-        let signed = Request { is_signed: true, ..self.clone() };
+        let signed = Request { signed: Some("yes".to_owned()), ..self.clone() };
         signed.send(Some(json!({ "scope": "credits:read credits:write" })))
     }
 
@@ -116,7 +135,8 @@ impl Request {
         }
         let (response, has_written) = self.send(claims);
         if self.is_callback() {
-            assert!(self.is_signed || !response.is_success(), "done without a signature: {response:?}");
+            let is_authentic = self.signed.is_some() || self.has_token;
+            assert!(is_authentic || !response.is_success(), "done without a signature: {response:?}");
             return;
         }
         assert!(!has_written || scopes.contains("credits:write"), "written by {scopes}: {response:?}");
@@ -174,7 +194,9 @@ impl Request {
     fn check_secrets_stay_private(&self) {
         let planted = self.planted();
         let (response, _) = planted.send_as_all();
-        assert!(!response.is_success(), "a request with secrets succeeds: {response:?}");
+        // A call-back with a token ignores everything in the JSON of its provider but the status.
+        let ignores_secrets = self.has_token && self.is_callback();
+        assert!(ignores_secrets || !response.is_success(), "a request with secrets succeeds: {response:?}");
     }
 
     /// This request, with secrets in it that make it invalid.
@@ -191,6 +213,13 @@ impl Request {
         planted.url += &parameters;
         planted
     }
+}
+
+/// The URL with another last segment of its path.
+fn with_last_segment(url: &str, segment: &str) -> String {
+    let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/{segment}{}", query.map(|query| format!("?{query}")).unwrap_or_default())
 }
 
 /// A JSON object of a segment, a query and an operation. Duplicates stay.

@@ -5,6 +5,7 @@ mod authorizer;
 mod console;
 mod engine;
 mod gateway;
+mod holds;
 mod http_api;
 mod metrics;
 mod options;
@@ -39,6 +40,7 @@ use crate::{
     console::Console,
     engine::{Engine, from_this_machine},
     gateway::Gateway,
+    holds::sweep_regularly,
     http_api::HttpApi,
     metrics::Metrics,
     options::Options,
@@ -99,6 +101,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let signal = shutdown_signal()?;
     // One write, whose error is ignored: a reader may close the pipe after the first line.
     let _ = std::io::stdout().write_all(start_message(address, &location).as_bytes());
+    let sweeps = tokio::spawn(sweep_regularly(app.clone()));
     let api = Arc::new(HttpApi { app, authorizer });
     if !address.ip().is_loopback() {
         eprintln!("{}", exposure(address, &api, engine.is_some()));
@@ -109,6 +112,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let console = Console::new(api.clone(), client);
     let gateway = Gateway { api, metrics: metrics.clone(), console, test_clock };
     let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
+    sweeps.abort();
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;
     }

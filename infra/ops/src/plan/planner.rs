@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
-    Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantType, InvocationId, OrderNo, Pack,
-    Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
+    Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantType, InvocationId,
+    OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
 };
 use uuid::Uuid;
 
@@ -227,8 +227,9 @@ impl<'a> Planner<'a> {
         (bucket, is_own.then_some(grant.trans_no))
     }
 
+    /// All rows of a table have one layout.
     fn is_of_lots(&self) -> bool {
-        self.rows.iter().any(|row| row.old.lot.is_some())
+        self.rows.first().is_some_and(|row| row.old.lot.is_some())
     }
 
     /// The packs that a row of the layout `lots` names, with the credits taken from them.
@@ -361,7 +362,7 @@ impl<'a> Planner<'a> {
 fn charge(
     trans_no: TransNo,
     (trans_type, generation, order_no): ChargeContent<'_>,
-    allocations: Vec<scrip::domain::Allocation>,
+    allocations: Vec<Allocation>,
     void: Option<Void>,
 ) -> Charge {
     let credits = allocations.iter().map(|allocation| allocation.credits).sum();

@@ -179,6 +179,8 @@ impl<'a> Planner<'a> {
         for grant in grants.iter().filter_map(grant_of) {
             *granted.entry(self.group(&grant)).or_default() += i128::from(grant.credits.as_u64());
         }
+        // The void of a charge has allocations too.
+        let missing_for_void = self.largest_marked_charge() - granted.values().sum::<i128>();
         let remaining = self.remaining();
         let target = &remaining.target;
         if target.forgiven > 0 && self.rules.negative == NegativeRule::Quarantine {
@@ -193,7 +195,7 @@ impl<'a> Planner<'a> {
             by_group.insert(group, in_range(taken)?);
         }
         by_group.insert((ExpiryBucket::Expired, None), in_range(charged.max(0))?);
-        let uncovered = (charged - expired).max(0);
+        let uncovered = (charged - expired).max(missing_for_void).max(0);
         let mut adjustments = Vec::new();
         for (reason, credits) in [
             (AdjustmentReason::PhantomSpent, (charged - target.forgiven - expired).max(0)),
@@ -207,6 +209,12 @@ impl<'a> Planner<'a> {
         }
         let uncovered = Credits::try_from(in_range(uncovered)?).map_err(over_limit)?;
         Ok(Charged { by_group, uncovered, adjustments })
+    }
+
+    /// The credits of the largest charge that its own row marks as refunded.
+    fn largest_marked_charge(&self) -> i128 {
+        let marked = self.refunds.iter().filter(|(_, refund)| matches!(refund, Refund::Marked(_)));
+        marked.map(|(charge, _)| i128::from(self.rows[*charge].credits.as_u64())).max().unwrap_or_default()
     }
 
     /// What must remain of each group of packs.

@@ -355,6 +355,16 @@ fn lots_keep_what_remains_and_charges_name_their_packs() {
     assert_eq!(charges, expected);
     let packs: Vec<_> = user_plan.wallet.unwrap().packs.iter().map(|pack| pack.remaining.as_u64()).collect();
     assert_eq!(packs, [90]);
+    // A refunded charge of more than was ever granted has its credits.
+    let mut large = rows.to_vec();
+    large[4] = lot_row(5, "chat", -500, Lot { refunded_at: Some(day(6)), ..Lot::default() }, None);
+    let user_plan = plan_of(&large, 10).unwrap();
+    let is_void = |planned: &&PlannedRecord| planned.rows == [5];
+    let Some(Record::Charge(voided)) = user_plan.records.iter().find(is_void).map(|found| &found.record)
+    else {
+        panic!("no charge")
+    };
+    assert_eq!((voided.credits.as_u64(), voided.void.is_some()), (500, true));
     let mut odd = rows.to_vec();
     odd[0] = lot_row(1, "system_add", 10, remaining(11), Some(50));
     assert_eq!(plan_of(&odd, 10).unwrap_err().reason, RejectReason::RemainingCredits);

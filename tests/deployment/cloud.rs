@@ -19,7 +19,7 @@ use crate::{
     process::{TIMEOUT, command, free_port, supervised, tool},
 };
 
-const STACK: &str = "scrip-test";
+pub const STACK: &str = "scrip-test";
 /// The stack with the user's own resources.
 const USERS_STACK: &str = "users";
 
@@ -161,11 +161,16 @@ impl Cloud {
 
     /// Sends a request to the HTTP API, with these headers.
     pub fn http_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Response {
-        let url = self.output("ApiUrl");
-        let api = url.trim_start_matches("http://").split('.').next().expect("one part");
-        let url = format!("{}/_aws/execute-api/{api}/$default{path}", self.endpoint);
+        let url = self.api_url() + path;
         let body = if method == "GET" { "" } else { body };
         http::send(&self.agent, method, &url, headers, body)
+    }
+
+    /// URL of the HTTP API.
+    pub fn api_url(&self) -> String {
+        let url = self.output("ApiUrl");
+        let api = url.trim_start_matches("http://").split('.').next().expect("one part");
+        format!("{}/_aws/execute-api/{api}/$default", self.endpoint)
     }
 
     /// A client of DynamoDB with the role of this function.

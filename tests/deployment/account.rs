@@ -1,4 +1,7 @@
-//! The stories for a stack in an AWS account, `tests/account`, on the deployment in ministack.
+//! What a user does with an AWS account, in ministack: the commands of the runbooks, and the stories
+//! of `tests/account`.
+
+use std::path::Path;
 
 use serde_json::json;
 
@@ -23,4 +26,17 @@ fn stories_for_an_account_pass_on_the_emulator() {
     let output = stories.output().expect("Python starts");
     let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
     assert!(output.status.success() && !text.contains("left out"), "{text}");
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn runbooks_run_as_they_are_written() {
+    let cloud = Cloud::deployed();
+    let mut reader = command(tool("sam/bin/python"));
+    reader.current_dir(ROOT).env("AWS_ENDPOINT_URL", &cloud.endpoint).arg("tests/deployment/runbooks.py");
+    let release = format!("release/scrip-{}-x86_64", env!("CARGO_PKG_VERSION"));
+    let programs = Path::new(ROOT).join("target/debug/scrip-ops");
+    let output = reader.arg(tool(&release)).arg(tool("")).arg(programs).output().expect("Python starts");
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+    assert!(output.status.success(), "{text}");
 }

@@ -145,7 +145,8 @@ fn in_moto_a_generation_that_succeeds_is_charged_once() {
     assert_eq!(step.event, input);
     step.succeed(&json!({ "picture": "cat.png" }));
     assert_eq!(run.expect_success(), json!({ "picture": "cat.png" }));
-    assert_eq!(run.entered_states(), ["Defaults", "Request", "Check", "Charge", "Generate"]);
+    let entered = ["Defaults", "Request", "Check", "Charge", "Generate", "Cost", "Done"];
+    assert_eq!(run.entered_states(), entered);
     user.assert_charges(&[""]);
 }
 
@@ -175,7 +176,7 @@ fn in_moto_a_charge_is_refused_or_sent_again() {
     let run = start("GenerationMachineArn", &user.input(&json!({})));
     user.step().succeed(&json!({}));
     run.expect_success();
-    assert_eq!(run.entered_states()[3..], ["Charge", "ChargeAgain", "Generate"]);
+    assert_eq!(run.entered_states()[3..], ["Charge", "ChargeAgain", "Generate", "Cost", "Done"]);
     user.assert_charges(&[""]);
 }
 

@@ -2,7 +2,7 @@
 //! table. Engines disagree on the units of indexes inside a transaction.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Get, ReturnConsumedCapacity, TransactGetItem};
-use scrip::transport::functions::{GRANT, HISTORY};
+use scrip::transport::functions::{DECREASE, GRANT, HISTORY, REFUND};
 use scrip_tests::{RecordedRequest, TestLedger, engine_is_external};
 use serde_json::json;
 
@@ -74,7 +74,40 @@ async fn costs(history: i64) -> Vec<String> {
     costs
         .record("refund of a session, replay", 1, async |ledger| ledger.refund(Some("u"), "s", None).await)
         .await;
+    costs_of_changed_charges(&mut costs).await;
     costs.lines
+}
+
+/// Charges that are settled, refunded by output and in debt.
+async fn costs_of_changed_charges(costs: &mut Costs) {
+    let settle = |user: &str, generation: &str, credits: u64| {
+        json!({
+            "operation": "settle", "user_uuid": user, "generation_uuid": generation, "credits": credits,
+            "overage": "debt",
+        })
+    };
+    let less = settle("u", "held", 1);
+    let hold = json!({ "hold_seconds": 60 });
+    costs
+        .record("decrease with a hold", 0, async |ledger| ledger.charge_with("u", 4, "held", hold).await)
+        .await;
+    costs.record("settle", 1, async |ledger| ledger.invoke(DECREASE, less.clone()).await).await;
+    costs.record("settle, replay", 1, async |ledger| ledger.invoke(DECREASE, less.clone()).await).await;
+    costs.ledger.charge_with("u", 4, "images", json!({ "outputs": 4 })).await.unwrap();
+    let output = json!({ "user_uuid": "u", "generation_uuid": "images", "outputs": [2], "reason": "r" });
+    costs.record("refund of an output", 1, async |ledger| ledger.invoke(REFUND, output.clone()).await).await;
+    costs.ledger.grant("debtor", 2, None).await;
+    for generation in ["d1", "d2"] {
+        costs.ledger.charge("debtor", 1, generation, None).await.unwrap();
+    }
+    for generation in ["d1", "d2"] {
+        costs.ledger.invoke(DECREASE, settle("debtor", generation, 5)).await.unwrap();
+    }
+    costs
+        .record("grant of an order, repaying two debts", 0, async |ledger| {
+            ledger.grant("debtor", 20, None).await
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -98,6 +131,11 @@ async fn no_cost_grows_with_the_history() {
         "refund with a key: 2 round trips, 2 RRU, 4 WRU",
         "refund of a session: 3 round trips, 3 RRU, 4 WRU",
         "refund of a session, replay: 2 round trips, 3 RRU, 0 WRU",
+        "decrease with a hold: 2 round trips, 1 RRU, 4 WRU",
+        "settle: 2 round trips, 2 RRU, 4 WRU",
+        "settle, replay: 1 round trips, 2 RRU, 0 WRU",
+        "refund of an output: 2 round trips, 2 RRU, 4 WRU",
+        "grant of an order, repaying two debts: 2 round trips, 1 RRU, 10 WRU",
     ];
     for history in [10, 10_000] {
         assert_eq!(counted(&costs(history).await), counted(&expected), "{history} records");

@@ -192,13 +192,13 @@ fn charge_is_refunded_where_it_may_have_been_done_and_only_there() {
         let next = text(&states["Charge"]["Next"]);
         let is_choice = states[next]["Type"] == "Choice";
         for work in if is_choice { next_states(&states[next]) } else { [next].into() } {
-            assert_eq!(states[work]["End"], true, "{machine}: {work}");
+            assert!(states[work]["End"] == true || states[work]["Next"] == "Cost", "{machine}: {work}");
             assert_eq!(caught(work), [("Refund".to_owned(), everything.clone())].into());
         }
         // A path to what is not in the input fails: each has a default.
         let paths = all(&definition["States"], "Parameters").into_iter().flat_map(|parameters| {
             let fields = parameters.as_object().unwrap().values().filter_map(Value::as_str);
-            fields.filter_map(|path| path.strip_prefix("$."))
+            fields.filter_map(|path| path.strip_prefix("$.")?.split('.').next())
         });
         let defaults = states["Defaults"]["Parameters"]["defaults"].as_object().unwrap();
         let defaults: BTreeSet<_> = defaults.keys().map(|field| field.trim_end_matches(".$")).collect();
@@ -227,6 +227,51 @@ fn every_refund_has_the_identity_of_its_charge_and_is_kept_where_it_fails() {
         assert_eq!(message["requestPayload"], refund["Parameters"], "{machine}");
         assert_eq!(states["KeepRefund"]["Next"], "RefundWaits");
     }
+}
+
+#[test]
+fn held_charge_and_reported_cost_are_settled_and_never_refunded() {
+    for machine in ["generation", "chat"] {
+        let definition = definition(machine);
+        let states = states(&definition);
+        let charge = &states["Charge"]["Parameters"];
+        assert_eq!(charge["hold_seconds.$"], "$.hold_seconds", "{machine}");
+        let cost = json!([
+            { "Variable": "$.result.credits_used", "IsPresent": true, "Next": "Used" },
+            { "Variable": "$.hold_seconds", "IsNull": false, "Next": "Settle" },
+        ]);
+        assert_eq!((&states["Cost"]["Choices"], &states["Cost"]["Default"]), (&cost, &json!("Done")));
+        let used = &states["Used"];
+        assert_eq!((&used["InputPath"], &used["ResultPath"]), (&cost[0]["Variable"], &json!("$.credits")));
+        let settle = &states["Settle"];
+        for field in ["user_uuid", "generation_uuid", "idempotency_key", "credits"] {
+            assert_eq!(settle["Parameters"][&format!("{field}.$")], format!("$.{field}"), "{machine}");
+        }
+        assert_eq!(settle["Parameters"]["operation"], "settle");
+        let refused = list(&settle["Retry"]).into_iter().map(errors).next();
+        assert_eq!(refused, Some(refusals()), "{machine}");
+        let message = &states["KeepSettle"]["Parameters"]["MessageBody"];
+        assert_eq!(message["requestPayload"], settle["Parameters"], "{machine}");
+        assert_eq!(message["requestContext"]["functionArn"], settle["Resource"], "{machine}");
+        for (state, next) in [("Settle", ["KeepSettle", "Done"]), ("KeepSettle", ["Done"; 2])] {
+            assert_eq!(next_states(&states[state]), next.into(), "{machine}: {state}");
+        }
+        let done = &states["Done"];
+        assert_eq!((&done["InputPath"], &done["End"]), (&json!("$.result"), &json!(true)));
+    }
+}
+
+/// The hold ends after the machine has refunded at the time limit.
+#[test]
+fn video_is_held_longer_than_its_time_limit() {
+    let definition = definition("video");
+    let states = states(&definition);
+    let held = &states["Held"]["Choices"][0];
+    let longest = held["NumericLessThanEquals"].as_u64().unwrap();
+    assert_eq!((&held["Variable"], longest + 600), (&json!("$.timeout_seconds"), 604_800));
+    let hold = json!({ "seconds.$": "States.MathAdd($.timeout_seconds, 600)" });
+    assert_eq!((&states["Hold"]["Parameters"], &states["Hold"]["ResultPath"]), (&hold, &json!("$.hold")));
+    assert_eq!(states["Charge"]["Parameters"]["hold_seconds.$"], "$.hold.seconds");
 }
 
 #[test]
@@ -278,7 +323,8 @@ fn requests_with_an_identity_are_retried_after_every_error_that_may_pass() {
     let documented: Value = serde_json::from_str(&format!("{{\"Retry\"{documented}")).unwrap();
     let of_machines = CHARGING.into_iter().flat_map(|machine| {
         let definition = definition(machine);
-        ["ChargeAgain", "Refund"].map(|state| states(&definition)[state]["Retry"].clone())
+        let retried = ["ChargeAgain", "Refund", "Settle"].into_iter();
+        retried.filter_map(|state| Some(states(&definition).get(state)?["Retry"].clone())).collect::<Vec<_>>()
     });
     let passing = [
         code(LedgerError::Busy),

@@ -110,6 +110,11 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
         ("AuditDead", &[("audits", &[NONE, NONE])], Alarm),
         ("AuditDead", &[("audits", &[&[0.0], NONE])], Well),
         ("AuditDead", &[("audits", &[NONE, &[7.0]])], Well),
+        ("SweepDead", &[("sweeps", &[NONE])], Alarm),
+        ("SweepDead", &[("sweeps", &[&[0.0]])], Well),
+        ("HoldsFail", &[("holds_failed", &[&[1.0], NONE, &[2.0], &[0.0], &[1.0]])], Alarm),
+        ("HoldsFail", &[("holds_failed", &[&[1.0], &[0.0], &[0.0], &[0.0], &[1.0]])], Well),
+        ("HoldsFail", &[("holds_failed", &[NONE])], Well),
         (
             "TableThrottles",
             &[("table_writes", &[&[1.0], NONE, NONE]), ("timeline_writes", &[NONE, NONE, &[1.0]])],
@@ -246,7 +251,8 @@ fn alarms_are_valid_for_cloudwatch_and_notify_a_topic() {
         let alarm = plain(&document, properties);
         let description = text(&alarm["AlarmDescription"]);
         // Only what runs by the clock is missed where no metric is emitted.
-        assert_eq!(alarm["TreatMissingData"] == "breaching", name == "AuditDead", "{name}");
+        let is_scheduled = ["AuditDead", "SweepDead"].contains(&name);
+        assert_eq!(alarm["TreatMissingData"] == "breaching", is_scheduled, "{name}");
         assert!(description.ends_with('.') && !description.contains(". "), "{name}: {description}");
         let notified_topic = (!is_of_a_deployment(&document["Resources"], name)).then_some(&topic);
         for actions in ["AlarmActions", "OKActions"] {
@@ -335,6 +341,7 @@ async fn emitted_metrics() -> BTreeSet<EmittedMetric> {
     ledger.callback(webhook::failed("made")).await;
     let whole = json!({ "segment": 0, "of": 1 });
     ledger.audit(Audit::every(60).unwrap(), &whole, 600_000).await.unwrap();
+    ledger.sweep().await.unwrap();
     ledger.http_client.inject(|_| Some(Fault::Error(400, "AccessDeniedException")));
     ledger.refund(Some("u"), "made", None).await.unwrap_err();
     ledger.callback(webhook::failed("made")).await;

@@ -20,7 +20,7 @@ use scrip::{
     ledger::Ledger,
     store::{Commit, RequestToken, Store, TABLE, Transaction, UnknownAttributes},
     transport::{
-        App, Audit, Failure, Function, Payload, Reply,
+        App, Audit, Failure, Function, Payload, Reply, Sweep,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
     },
 };
@@ -328,6 +328,12 @@ impl TestLedger {
     pub async fn audit(&self, audit: Audit, payload: &Value, millis: i64) -> Result<Value, (String, String)> {
         let event = direct_event(payload.to_string(), self.clock.now().plus_millis(millis));
         direct_result(audit.handle(&self.app, event).await)
+    }
+
+    /// Invokes the sweep of holds.
+    pub async fn sweep(&self) -> Result<Value, (String, String)> {
+        let deadline = self.clock.now().plus_millis(INVOCATION_MILLIS);
+        direct_result(Sweep.handle(&self.app, direct_event("{}".to_owned(), deadline)).await)
     }
 
     /// The ledger of the functions.

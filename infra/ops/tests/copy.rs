@@ -120,6 +120,7 @@ async fn migrate_user(ledger: &Ledger, user: &str) {
         expired_at: None,
         order_owner: ReferenceOwner::Missing,
         generation_owner: if nth == 0 { ReferenceOwner::Missing } else { ReferenceOwner::SameUser },
+        lot: None,
     };
     let rows: Vec<_> = (0..MIGRATED.1).map(row).collect();
     let user_plan = plan(user, &rows, &PlanRules::as_of(ledger.now())).unwrap();

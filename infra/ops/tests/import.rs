@@ -33,6 +33,7 @@ fn row(id: i64, minutes: i64, trans_type: &str, credits: i64, order_no: &str) ->
         expired_at: None,
         order_owner: found(order_no.starts_with("order")),
         generation_owner: found(order_no.starts_with("gen")),
+        lot: None,
     }
 }
 

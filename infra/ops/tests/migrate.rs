@@ -5,7 +5,7 @@
 mod support;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::symlink,
     process::{Command, Stdio},
@@ -26,6 +26,7 @@ use scrip_tests::{Fault, TestLedger};
 use serde_json::{Value, json};
 use support::{
     legacy_data_gen::LegacyData,
+    origin_data_gen::OriginData,
     postgres::{Database, database},
     workspace::{Workspace, fail, succeed},
 };
@@ -50,6 +51,9 @@ fn require_rule(workspace: &Workspace, as_of: i64, users: impl Iterator<Item = V
         }
     }
 }
+
+/// Months of the old app.
+const ORIGIN: OriginData = OriginData { seed: 4, users: 120 };
 
 async fn loaded_database() -> Database {
     let database = database().await;
@@ -90,24 +94,65 @@ async fn migrate_keeps_every_balance_or_quarantines_the_user() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
+async fn months_of_the_old_app_are_migrated_without_leaving_a_user_behind() {
+    let (database, workspace) = (database().await, Workspace::new().await);
+    ORIGIN.load(&database.client().await).await;
+    // The exit code is 0.
+    let printed = succeed(workspace.legacy_command("migrate", &database.url(), &[]));
+    let report = workspace.json("report.json");
+    assert_eq!(report["users"], json!({ "moved": ORIGIN.users }), "{printed}");
+    require_rule(&workspace, 1_767_225_600_000, ORIGIN.users().map(|user| user.expected_rows()));
+    for reason in ["phantom_spent", "phantom_returning"] {
+        assert!(report["adjustments"][reason][0].as_u64().unwrap() > 20, "{printed}");
+    }
+    let lines = fs::read_to_string(workspace.path("adjustments.jsonl")).unwrap();
+    let mut sums = BTreeMap::<String, (u64, u64)>::new();
+    for line in lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let sum = sums.entry(line["reason"].as_str().unwrap().to_owned()).or_default();
+        *sum = (sum.0 + 1, sum.1 + line["credits"].as_u64().unwrap());
+    }
+    assert_eq!(json!(sums), report["adjustments"], "each adjustment is listed");
+    let verified = succeed(workspace.legacy_command("verify", &database.url(), &[]));
+    assert!(verified.contains("0 users with discrepancies"), "{verified}");
+
+    // The old rows come back byte for byte.
+    let client = database.client().await;
+    client.batch_execute("CREATE TABLE before AS SELECT * FROM credits; TRUNCATE credits").await.unwrap();
+    succeed(workspace.legacy_command("rollback", &database.url(), &[]));
+    let differences = "SELECT count(*) FROM (SELECT row_to_json(c.*)::text FROM credits c) AS a (text)
+        FULL JOIN (SELECT row_to_json(b.*)::text FROM before b) AS b (text) USING (text)
+        WHERE a.text IS NULL OR b.text IS NULL";
+    assert_eq!(client.query_one(differences, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(
+        client.query_one("SELECT count(*) FROM credits_since", &[]).await.unwrap().get::<_, i64>(0),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, which .ci/run installs"]
 async fn migrate_killed_twenty_times_writes_the_same_table() {
-    let database = loaded_database().await;
-    let (whole, broken) = (Workspace::new().await, Workspace::new().await);
-    let report = whole.migrate(&database.url(), &[]);
-    for millis in (0..20_u64).map(|nth| 150 + nth * 7_919 % 900) {
-        let mut command = broken.legacy_command("migrate", &database.url(), &["--batch", "20"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        sleep(Duration::from_millis(millis));
-        child.kill().unwrap();
-        child.wait().unwrap();
+    let odd = loaded_database().await;
+    let regular = database().await;
+    ORIGIN.load(&regular.client().await).await;
+    for database in [odd, regular] {
+        let (whole, broken) = (Workspace::new().await, Workspace::new().await);
+        let report = whole.migrate(&database.url(), &[]);
+        for millis in (0..20_u64).map(|nth| 150 + nth * 7_919 % 900) {
+            let mut command = broken.legacy_command("migrate", &database.url(), &["--batch", "20"]);
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            sleep(Duration::from_millis(millis));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let again = broken.migrate(&database.url(), &[]);
+        assert_eq!(whole.items(), broken.items());
+        for sums in ["rows", "quarantined", "before", "after", "balance", "short", "adjustments"] {
+            assert_eq!(report[sums], again[sums], "{sums}");
+        }
+        let users = |report: &Value, of: &str| report["users"][of].as_u64().unwrap_or(0);
+        assert_eq!(users(&report, "moved"), users(&again, "moved") + users(&again, "moved before"));
     }
-    let again = broken.migrate(&database.url(), &[]);
-    assert_eq!(whole.items(), broken.items());
-    for sums in ["rows", "quarantined", "before", "after", "balance", "short"] {
-        assert_eq!(report[sums], again[sums], "{sums}");
-    }
-    let users = |report: &Value, of: &str| report["users"][of].as_u64().unwrap_or(0);
-    assert_eq!(users(&report, "moved"), users(&again, "moved") + users(&again, "moved before"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! transaction; a rollback writes to them in one transaction.
 
 pub(crate) mod error;
+mod lots;
 pub(crate) mod names;
 mod pg_timestamp;
 mod query;
@@ -14,6 +15,7 @@ mod url;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use clap::Args;
+pub(crate) use lots::TYPES as LOT_TYPES;
 pub use names::TableNames;
 pub use reading::{Layout, NullExpiry, ReadRules};
 use scrip::domain::Timestamp;
@@ -100,7 +102,8 @@ impl LegacyDatabase {
         let transaction = self.0.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
         let transaction = transaction.read_only(true).start().await.map_err(failed)?;
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
-        schema_check::check(&transaction, names).await?;
+        let names = &names.with_layout(reading.layout);
+        schema_check::check(&transaction, names, reading.layout).await?;
         schema_check::check_timezone(&transaction, reading.timezone.as_deref()).await?;
         Snapshot::open(transaction, names, reading, since).await
     }
@@ -109,11 +112,15 @@ impl LegacyDatabase {
     ///
     /// # Errors
     /// A column or permission is missing, or ids are not unique.
-    pub async fn write_transaction(&mut self, names: &TableNames) -> Result<Transaction<'_>, CliError> {
+    pub async fn write_transaction(
+        &mut self,
+        names: &TableNames,
+        layout: Layout,
+    ) -> Result<Transaction<'_>, CliError> {
         let failed = |error| error::read_error("the old tables", &error);
         let transaction = self.0.transaction().await.map_err(failed)?;
         transaction.batch_execute(query::SETTINGS).await.map_err(failed)?;
-        schema_check::check_credits(&transaction, names).await?;
+        schema_check::check_credits(&transaction, names, layout).await?;
         Ok(transaction)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Layout;
 use crate::cli_error::CliError;
 
-/// Tables and their columns by their default names.
-const NAMES: [&str; 15] = [
+/// Tables and their columns by the names of the layout `signed`.
+const NAMES: [&str; 20] = [
     "credits",
     "credits.id",
     "credits.trans_no",
@@ -15,6 +16,11 @@ const NAMES: [&str; 15] = [
     "credits.credits",
     "credits.order_no",
     "credits.expired_at",
+    "credits.trans_scene",
+    "credits.remaining_credits",
+    "credits.status",
+    "credits.consumed_detail",
+    "credits.updated_at",
     "generations",
     "generations.uuid",
     "generations.user_uuid",
@@ -23,18 +29,29 @@ const NAMES: [&str; 15] = [
     "orders.user_uuid",
 ];
 
-/// The actual name of each old table and column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableNames(BTreeMap<&'static str, String>);
+/// Names that differ in the layout `lots`.
+const LOT_NAMES: [(&str, &str); 6] = [
+    ("credits", "credit"),
+    ("credits.trans_no", "transaction_no"),
+    ("credits.user_uuid", "user_id"),
+    ("credits.trans_type", "transaction_type"),
+    ("credits.trans_scene", "transaction_scene"),
+    ("credits.expired_at", "expires_at"),
+];
 
-impl Default for TableNames {
-    fn default() -> TableNames {
-        let default_name = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
-        TableNames(NAMES.into_iter().map(|name| (name, default_name(name).to_owned())).collect())
-    }
+/// The names of the old tables and columns that an operator changed, and the layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableNames {
+    overrides: BTreeMap<&'static str, String>,
+    layout: Layout,
 }
 
 impl TableNames {
+    /// The names with the defaults of a layout.
+    pub(crate) fn with_layout(&self, layout: Layout) -> TableNames {
+        TableNames { layout, ..self.clone() }
+    }
+
     /// Sets the name of a table (`orders`), also as `schema.name`, or of a column
     /// (`orders.order_no`).
     ///
@@ -42,16 +59,20 @@ impl TableNames {
     /// `key` is no table or column, or `name` is empty or contains a zero byte.
     pub fn rename(&mut self, key: &str, name: &str) -> Result<(), CliError> {
         validate(key, name)?;
-        let current = self.0.get_mut(key);
-        let current =
-            current.ok_or_else(|| CliError(format!("{key:?} must be one of {}", NAMES.join(", "))))?;
-        name.clone_into(current);
+        let key = NAMES.into_iter().find(|found| *found == key);
+        let key = key.ok_or_else(|| CliError(format!("{key:?} must be one of {}", NAMES.join(", "))))?;
+        self.overrides.insert(key, name.to_owned());
         Ok(())
     }
 
     /// The unquoted name of a table or column.
     pub(crate) fn name<'a>(&'a self, key: &'a str) -> &'a str {
-        self.0.get(key).map_or(key, String::as_str)
+        let default_name = || {
+            let of_lots = LOT_NAMES.iter().filter(|_| self.layout == Layout::Lots);
+            let found = of_lots.filter(|(found, _)| *found == key).map(|(_, name)| *name).next();
+            found.unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key))
+        };
+        self.overrides.get(key).map_or_else(default_name, String::as_str)
     }
 
     /// The quoted name of a table.

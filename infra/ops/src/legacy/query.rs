@@ -78,6 +78,39 @@ fn owners(names: &TableNames, table: &'static str, key: &'static str, user: &'st
     format!("(SELECT {key} AS key, array_agg(DISTINCT {user}) AS users FROM {table} AS t GROUP BY 1)")
 }
 
+/// All rows of the layout `lots` in the order of users: the columns of [`rows`], then the id,
+/// the remaining credits, the status, the time of the last change and the grants that a charge
+/// took from. A charge is a generation of its own, named by its id, by which the app refunds it.
+pub(super) fn lot_rows(names: &TableNames, reading: &ReadRules, since: Option<Timestamp>) -> String {
+    let column = |name: &'static str| names.column("c", name);
+    let time = |name: &'static str| names.time("c", name, reading.timezone.as_deref());
+    let (user, trans_no) = (user(names), text(&column("credits.trans_no")));
+    let (order_no, scene) = (text(&column("credits.order_no")), text(&column("credits.trans_scene")));
+    let (id, created_at) = (text(&column("credits.id")), time("credits.created_at"));
+    format!(
+        "SELECT row_number() OVER (PARTITION BY {user} ORDER BY {created_at}, {trans_no}), {trans_no}, {created_at},
+                {user}, coalesce(nullif({scene}, ''), {trans_type}, ''), coalesce({credits}, 0)::bigint,
+                CASE WHEN o.is_charge THEN {id} ELSE {order_no} END, {expired_at},
+                o.is_order, o.is_order, o.is_charge, o.is_charge, row_to_json(c.*)::text,
+                {id}, coalesce({remaining}, 0)::bigint, coalesce({status}, ''), coalesce({updated_at}, {created_at}),
+                coalesce({detail}, '')
+         FROM {table} AS c,
+              LATERAL (SELECT coalesce({credits} > 0 AND {order_no} <> '', false) AS is_order,
+                              coalesce({credits} < 0, false) AS is_charge) AS o
+         {filter}
+         ORDER BY {user}, 1",
+        filter = filter(names, reading, since),
+        trans_type = text(&column("credits.trans_type")),
+        credits = column("credits.credits"),
+        expired_at = time("credits.expired_at"),
+        remaining = column("credits.remaining_credits"),
+        status = text(&column("credits.status")),
+        updated_at = time("credits.updated_at"),
+        detail = text(&column("credits.consumed_detail")),
+        table = names.table("credits"),
+    )
+}
+
 fn text(column: &str) -> String {
     format!("({column}::text COLLATE \"C\")")
 }

@@ -31,13 +31,20 @@ pub enum Layout {
     /// Grants and refunds are rows above zero, charges are rows below zero
     #[default]
     Signed,
+    /// Each grant has its remaining credits, and each charge names the grants that it took from
+    Lots,
 }
 
 impl ReadRules {
     /// The rules as lines of a report. `without_expiry` is the number of rows without expiry.
     pub(crate) fn descriptions(&self, without_expiry: u64) -> Vec<String> {
         let zone = self.timezone.as_deref().unwrap_or("UTC");
-        let mut lines = vec![format!("times in columns without a zone are read as {zone}")];
+        let layout = match self.layout {
+            Layout::Signed => "layout: rows above and below zero",
+            Layout::Lots => "layout: grants with remaining credits",
+        };
+        let mut lines =
+            vec![layout.to_owned(), format!("times in columns without a zone are read as {zone}")];
         if without_expiry > 0 {
             let meaning = match self.null_expiry {
                 Some(NullExpiry::Ignored) => "are ignored",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::{Transaction, types::Type};
 
-use super::{TableNames, error, query};
+use super::{Layout, TableNames, error, query};
 use crate::cli_error::CliError;
 
 /// The visible columns of a table: name, declared type, base type of a domain, and its
@@ -41,11 +41,43 @@ const REQUIRED: [(&str, &[(&str, ColumnType)]); 3] = [
     ("orders", &[("orders.order_no", ColumnType::Text), ("orders.user_uuid", ColumnType::Text)]),
 ];
 
+const LOTS: [(&str, &[(&str, ColumnType)]); 1] = [(
+    "credits",
+    &[
+        ("credits.id", ColumnType::Text),
+        ("credits.trans_no", ColumnType::Text),
+        ("credits.created_at", ColumnType::Time),
+        ("credits.updated_at", ColumnType::Time),
+        ("credits.user_uuid", ColumnType::Text),
+        ("credits.trans_type", ColumnType::Text),
+        ("credits.trans_scene", ColumnType::Text),
+        ("credits.credits", ColumnType::Integer),
+        ("credits.remaining_credits", ColumnType::Integer),
+        ("credits.order_no", ColumnType::Text),
+        ("credits.expired_at", ColumnType::Time),
+        ("credits.status", ColumnType::Text),
+        ("credits.consumed_detail", ColumnType::Text),
+    ],
+)];
+
+type RequiredTables = &'static [(&'static str, &'static [(&'static str, ColumnType)])];
+
+fn required(layout: Layout) -> RequiredTables {
+    match layout {
+        Layout::Signed => &REQUIRED,
+        Layout::Lots => &LOTS,
+    }
+}
+
 const UNIQUE_COLUMNS: [&str; 2] = ["credits.id", "credits.trans_no"];
 
-/// Checks all three tables, and that ids and `trans_no` are unique.
-pub(super) async fn check(transaction: &Transaction<'_>, names: &TableNames) -> Result<(), CliError> {
-    check_columns(transaction, names, &REQUIRED).await?;
+/// Checks all tables of a layout, and that ids and `trans_no` are unique.
+pub(super) async fn check(
+    transaction: &Transaction<'_>,
+    names: &TableNames,
+    layout: Layout,
+) -> Result<(), CliError> {
+    check_columns(transaction, names, required(layout)).await?;
     for column in UNIQUE_COLUMNS {
         check_unique(transaction, names, column).await?;
     }
@@ -67,8 +99,12 @@ pub(super) async fn check_timezone(
 }
 
 /// Checks `credits` alone, whose rows a rollback restores by id.
-pub(super) async fn check_credits(transaction: &Transaction<'_>, names: &TableNames) -> Result<(), CliError> {
-    check_columns(transaction, names, &REQUIRED[..1]).await?;
+pub(super) async fn check_credits(
+    transaction: &Transaction<'_>,
+    names: &TableNames,
+    layout: Layout,
+) -> Result<(), CliError> {
+    check_columns(transaction, names, &required(layout)[..1]).await?;
     check_unique(transaction, names, "credits.id").await
 }
 

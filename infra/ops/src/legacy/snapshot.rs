@@ -9,7 +9,9 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::{NullExpiry, ReadRules, TableNames, error, pg_timestamp::PgTimestamp, query};
+use super::{
+    Layout, NullExpiry, ReadRules, TableNames, error, lots::with_lot, pg_timestamp::PgTimestamp, query,
+};
 use crate::{
     cli_error::CliError,
     plan::{OldRow, ReferenceOwner},
@@ -22,7 +24,7 @@ pub struct Snapshot<'a> {
     table: String,
     counts: (u64, u64),
     without_expiry: u64,
-    null_expiry: Option<NullExpiry>,
+    reading: ReadRules,
     /// Fused, because `next_row` may be called again after the end.
     rows: Pin<Box<Fuse<RowStream>>>,
     /// The first row of the next user.
@@ -51,7 +53,7 @@ impl<'a> Snapshot<'a> {
             transaction.query_typed_one(&query::counts(names, reading, since), &[]).await.map_err(failed)?;
         let without_expiry = count_column(&counts, 2);
         let counts = (count_column(&counts, 0), count_column(&counts, 1));
-        if without_expiry > 0 && reading.null_expiry.is_none() {
+        if without_expiry > 0 && reading.null_expiry.is_none() && reading.layout == Layout::Signed {
             return Err(CliError(format!(
                 "{without_expiry} rows have no {:?}; set --null-expiry ignored if the old app compares it with the \
                  time, or --null-expiry never if it counts them as never expiring",
@@ -59,16 +61,17 @@ impl<'a> Snapshot<'a> {
             )));
         }
         let no_parameters: [(&(dyn ToSql + Sync), Type); 0] = [];
-        let rows = transaction
-            .query_typed_raw(&query::rows(names, reading, since), no_parameters)
-            .await
-            .map_err(failed)?;
+        let query = match reading.layout {
+            Layout::Signed => query::rows(names, reading, since),
+            Layout::Lots => query::lot_rows(names, reading, since),
+        };
+        let rows = transaction.query_typed_raw(&query, no_parameters).await.map_err(failed)?;
         Ok(Snapshot {
             _transaction: transaction,
             table,
             counts,
             without_expiry,
-            null_expiry: reading.null_expiry,
+            reading: reading.clone(),
             rows: Box::pin(rows.fuse()),
             lookahead: None,
         })
@@ -115,18 +118,18 @@ impl<'a> Snapshot<'a> {
     }
 
     fn parse(&self, row: &Row) -> Result<(OldRow, String), CliError> {
-        parse_row(row, self.null_expiry).map_err(|error| {
+        parse_row(row, &self.reading).map_err(|error| {
             let id = row.try_get::<_, i64>(0).map_or_else(|_| "unknown".to_owned(), |id| id.to_string());
             error::read_error(&format!("the row of {} with id {id}", self.table), &error)
         })
     }
 }
 
-fn parse_row(row: &Row, null_expiry: Option<NullExpiry>) -> Result<(OldRow, String), tokio_postgres::Error> {
+fn parse_row(row: &Row, reading: &ReadRules) -> Result<(OldRow, String), tokio_postgres::Error> {
     let (created_at, expired_at) =
         (PgTimestamp::created_at(row.try_get(2)?), row.try_get::<_, Option<_>>(7)?);
     // A row that the old app ignores expired when it was created.
-    let is_ignored = expired_at.is_none() && null_expiry == Some(NullExpiry::Ignored);
+    let is_ignored = expired_at.is_none() && reading.null_expiry == Some(NullExpiry::Ignored);
     let old = OldRow {
         id: row.try_get(0)?,
         trans_no: row.try_get(1)?,
@@ -138,6 +141,11 @@ fn parse_row(row: &Row, null_expiry: Option<NullExpiry>) -> Result<(OldRow, Stri
         expired_at: if is_ignored { Some(created_at) } else { PgTimestamp::expired_at(expired_at) },
         order_owner: owner(row.try_get(8)?, row.try_get(9)?),
         generation_owner: owner(row.try_get(10)?, row.try_get(11)?),
+        lot: None,
+    };
+    let old = match reading.layout {
+        Layout::Signed => old,
+        Layout::Lots => with_lot(old, row)?,
     };
     Ok((old, row.try_get(12)?))
 }

@@ -9,7 +9,10 @@ mod report;
 mod rules;
 mod unknown_types;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use clap::{ArgAction, Args};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -18,6 +21,7 @@ use scrip::{
     ledger::Ledger,
     store::StoredItem,
 };
+use serde_json::value::RawValue;
 
 pub use folder::moment_and_rules;
 pub(crate) use folder::{QUARANTINE, REPORT};
@@ -225,14 +229,7 @@ async fn import(
         history.records.iter().map(|imported| (&imported.key, (&imported.record, &imported.rows))).collect();
     let rows: BTreeMap<_, _> = all.iter().flat_map(StoredItem::old_rows).collect();
     if outcome == ImportOutcome::Conflict {
-        // If an earlier run wrote the user, every record of rows is still present. An adjusting
-        // grant depends on the moment of the run.
-        let is_migrated = |item: &&StoredItem| {
-            matches!(item, StoredItem::Record { key, .. }
-                if planned.get(key).is_some_and(|(_, planned)| has_rows(planned) && rows.get(key) == Some(planned)))
-        };
-        let with_rows = history.records.iter().filter(|imported| has_rows(&imported.rows)).count();
-        let is_complete = all.iter().filter(is_migrated).count() == with_rows;
+        let is_complete = has_all_rows(user, &all);
         return Ok((
             if is_complete { ImportState::AlreadyPresent } else { ImportState::UsedSince },
             granted_before(&all),
@@ -260,13 +257,14 @@ async fn import(
     Ok((state, Vec::new()))
 }
 
-/// Whether a text of old rows has any.
-fn has_rows(text: &str) -> bool {
-    text != NO_ROWS
+/// Whether the ledger has every old row of a user, so that an earlier run wrote the user. As
+/// of another moment it may have made other records of them.
+fn has_all_rows(user: &UserRows, items: &[StoredItem]) -> bool {
+    let stored = items.iter().flat_map(StoredItem::old_rows);
+    let stored = stored.filter_map(|(_, rows)| serde_json::from_str::<Vec<&RawValue>>(rows).ok());
+    let stored: BTreeSet<_> = stored.flatten().map(RawValue::get).collect();
+    user.rows.iter().all(|(_, text)| stored.contains(text.as_str()))
 }
-
-/// The text of no old rows.
-const NO_ROWS: &str = "[]";
 
 /// The records, each with its rows; rows without a record are stored with the first one.
 pub(crate) fn with_rows(user_plan: &UserPlan, user: &UserRows) -> Vec<ImportedRecord> {
@@ -324,6 +322,7 @@ mod tests {
             expired_at,
             order_owner: ReferenceOwner::Missing,
             generation_owner: ReferenceOwner::Missing,
+            lot: None,
         };
         let rows = [row(1, 5, Some(expiry)), row(2, 9, None)];
         let planned = plan("u", &rows, &PlanRules::as_of(now)).unwrap().wallet.unwrap();

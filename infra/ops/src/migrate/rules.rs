@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cli_error::CliError,
-    legacy::{Layout, NullExpiry, ReadRules},
+    legacy::{LOT_TYPES, Layout, NullExpiry, ReadRules},
     plan::{NegativeRule, PlanRules},
 };
 
@@ -84,9 +84,18 @@ impl Rules {
     pub fn plan(&self, as_of: Timestamp) -> PlanRules {
         PlanRules {
             negative: self.negative.unwrap_or_default(),
-            types: self.types.clone(),
+            types: self.all_types(),
             ..PlanRules::as_of(as_of)
         }
+    }
+
+    /// The types of the operator, and those of the layout.
+    fn all_types(&self) -> BTreeMap<String, String> {
+        let of_layout = LOT_TYPES.iter().filter(|_| self.layout == Some(Layout::Lots));
+        let mut types: BTreeMap<_, _> =
+            of_layout.map(|(old, new)| ((*old).to_owned(), (*new).to_owned())).collect();
+        types.extend(self.types.clone());
+        types
     }
 
     /// The rules of a read.

@@ -107,6 +107,7 @@ mod tests {
             expired_at: None,
             order_owner: ReferenceOwner::Missing,
             generation_owner: ReferenceOwner::Missing,
+            lot: None,
         }
     }
 

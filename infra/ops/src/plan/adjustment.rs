@@ -1,14 +1,17 @@
 //! Adjustments: differences between the old sums and what was ever granted. Each one is listed,
-//! and a grant of its own pays for charges that no grant covers.
+//! and a record of its own makes records, wallet and balance agree.
 
 use scrip::domain::{
-    Credits, Grant, GrantType, InvocationId, OrderNo, RecordKey, Timestamp, TransNo, UserId,
+    Allocation, Charge, ChargeType, Credits, Grant, GrantType, InvocationId, OrderNo, RecordKey, Timestamp,
+    TransNo, UserId,
 };
 use serde::Serialize;
 use uuid::Uuid;
 
-/// `order_no` of an adjusting grant.
+/// `order_no` of an adjusting grant or charge.
 const ORDER_NO: &str = "migration-adjustment";
+/// The generation in the `trans_type` of an adjusting charge.
+const CHARGE_NAME: &str = "migration_adjustment";
 
 /// A difference between the old sums of a user and the grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +33,8 @@ pub enum AdjustmentReason {
     PhantomReturning,
     /// The sum was below zero. The balance is 0.
     NegativeForgiven,
+    /// Credits left a grant of the layout `lots` without a charge.
+    Unexplained,
 }
 
 impl AdjustmentReason {
@@ -40,7 +45,8 @@ impl AdjustmentReason {
             AdjustmentReason::PhantomReturning => {
                 "credits that were never granted, and would have come back at an expiry"
             }
-            AdjustmentReason::NegativeForgiven => "sums below zero, which are forgiven",
+            AdjustmentReason::NegativeForgiven => "credits below zero, which are forgiven",
+            AdjustmentReason::Unexplained => "credits that left a grant without a charge",
         }
     }
 }
@@ -48,14 +54,35 @@ impl AdjustmentReason {
 /// The grant that pays for charges that no other grant covers. It expires as of the
 /// migration, so its credits cannot be spent again. Its identity depends on the user alone.
 pub(super) fn adjusting_grant(user: &UserId, credits: Credits, as_of: Timestamp) -> (RecordKey, Grant) {
-    let name = format!("scrip migration adjustment {user}");
-    let id = InvocationId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()));
+    let id = adjustment_id(user);
     let grant = Grant {
         trans_no: TransNo::new(as_of, id),
         trans_type: GrantType::SystemAdd.into(),
         credits,
-        order_no: Some(OrderNo::try_from(ORDER_NO.to_owned()).expect("an id")),
+        order_no: Some(label()),
         expired_at: Some(as_of),
     };
     (RecordKey::MigratedGrant(id), grant)
+}
+
+/// The charge for credits that left grants without a charge.
+pub(super) fn adjusting_charge(
+    user: &UserId,
+    allocations: Vec<Allocation>,
+    as_of: Timestamp,
+) -> (RecordKey, Charge) {
+    let (id, credits) = (adjustment_id(user), allocations.iter().map(|part| part.credits).sum());
+    let (trans_no, trans_type) = (TransNo::new(as_of, id), ChargeType::Generation(CHARGE_NAME.to_owned()));
+    let charge =
+        Charge { order_no: Some(label()), ..Charge::new(trans_no, trans_type, credits, allocations) };
+    (RecordKey::UnkeyedCharge(id), charge)
+}
+
+fn label() -> OrderNo {
+    OrderNo::try_from(ORDER_NO.to_owned()).expect("an id")
+}
+
+fn adjustment_id(user: &UserId) -> InvocationId {
+    let name = format!("scrip migration adjustment {user}");
+    InvocationId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()))
 }

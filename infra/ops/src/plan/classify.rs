@@ -48,6 +48,9 @@ impl<'a> ClassifiedRow<'a> {
         }
         let credits = Credits::try_from(row.credits.unsigned_abs())
             .map_err(|_| reject(RejectReason::CreditsOutOfRange))?;
+        if row.lot.as_ref().is_some_and(|lot| lot.remaining > credits.as_u64()) {
+            return Err(reject(RejectReason::RemainingCredits));
+        }
         let kind = if credits.is_zero() { RowKind::ZeroCredits } else { kind(row, rules).map_err(reject)? };
         Ok(ClassifiedRow { old: row, kind, credits })
     }

@@ -10,11 +10,11 @@ use super::OldRow;
 /// unexpired rows from the migration until then, and at least 0.
 pub fn expected_balances(rows: &[OldRow], as_of: Timestamp) -> BTreeMap<Timestamp, i128> {
     let is_unexpired = |row: &&OldRow| row.expired_at.is_none_or(|expiry| as_of < expiry);
-    let mut sum: i128 = rows.iter().filter(is_unexpired).map(|row| i128::from(row.credits)).sum();
+    let mut sum: i128 = rows.iter().filter(is_unexpired).map(OldRow::counted_credits).sum();
     let mut expiring = BTreeMap::<Timestamp, i128>::new();
     for row in rows.iter().filter(is_unexpired) {
         if let Some(expiry) = row.expired_at {
-            *expiring.entry(expiry).or_default() += i128::from(row.credits);
+            *expiring.entry(expiry).or_default() += row.counted_credits();
         }
     }
     let mut least = sum.max(0);

@@ -20,6 +20,15 @@ pub(super) enum Refund {
     /// By rows of other credits or another expiry, which stay grants: the credits, at most
     /// those of the charge, and the indexes of these rows.
     Elsewhere(u64, Vec<usize>),
+    /// By a mark in its own row, in the layout `lots`.
+    Marked(Timestamp),
+}
+
+impl Refund {
+    /// Whether the charge costs nothing, and its packs have its credits back.
+    pub(super) fn is_restored(&self) -> bool {
+        matches!(self, Refund::Cancelled(_) | Refund::Marked(_))
+    }
 }
 
 /// Matches the refunds of each generation with its charges. The rows are in the order of time.
@@ -29,7 +38,7 @@ pub(super) enum Refund {
 /// other refunds are assigned to the remaining charges, one of the same credits first, so that
 /// no later refund returns them again.
 pub(super) fn match_refunds(rows: &[ClassifiedRow], as_of: Timestamp) -> Refunds {
-    let mut refunds = Refunds::new();
+    let mut refunds = marked_refunds(rows);
     for generation in by_generation(rows).into_values().filter(|generation| !generation.refunds.is_empty()) {
         let mut remaining = Vec::new();
         for refund in generation.refunds {
@@ -53,6 +62,14 @@ pub(super) fn match_refunds(rows: &[ClassifiedRow], as_of: Timestamp) -> Refunds
     refunds
 }
 
+fn marked_refunds(rows: &[ClassifiedRow]) -> Refunds {
+    let mark = |(index, row): (usize, &ClassifiedRow)| {
+        let at = row.old.lot.as_ref()?.refunded_at?;
+        matches!(row.kind, RowKind::Charge(..)).then_some((index, Refund::Marked(at)))
+    };
+    rows.iter().enumerate().filter_map(mark).collect()
+}
+
 /// Assigns the credits of a refund to charges of its generation that are not refunded yet.
 fn assign(rows: &[ClassifiedRow], charges: &[usize], refund: usize, refunds: &mut Refunds) {
     let mut credits = rows[refund].credits.as_u64();
@@ -60,7 +77,7 @@ fn assign(rows: &[ClassifiedRow], charges: &[usize], refund: usize, refunds: &mu
     let (equal, others): (Vec<_>, Vec<_>) = charges.iter().partition(is_equal);
     for charge in equal.into_iter().chain(others) {
         let assigned = match refunds.get(charge) {
-            Some(Refund::Cancelled(_)) => continue,
+            Some(Refund::Cancelled(_) | Refund::Marked(_)) => continue,
             Some(Refund::Elsewhere(assigned, _)) => *assigned,
             None => 0,
         };

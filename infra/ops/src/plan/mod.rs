@@ -24,7 +24,7 @@ use scrip::domain::{Credits, Record, RecordKey, Timestamp, UserId, Void, Wallet}
 pub use adjustment::{Adjustment, AdjustmentReason};
 pub use expected::expected_balances;
 pub use rejection::{RejectReason, Rejection};
-pub use row::{OldRow, ReferenceOwner};
+pub use row::{Lot, OldRow, ReferenceOwner};
 pub use rules::{NegativeRule, PlanRules};
 
 use classify::ClassifiedRow;

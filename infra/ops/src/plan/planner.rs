@@ -4,21 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
     Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType, InvocationId,
-    OrderNo, Pack, Reason, Record, RecordKey, TransNo, TransType, UserId, Void, Wallet,
+    OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
 };
 use uuid::Uuid;
 
 use super::{
     Adjustment, AdjustmentReason, NegativeRule, PlanRules, PlannedRecord, RejectReason, Rejection, RowClass,
     UserPlan,
-    adjustment::adjusting_grant,
-    allocate::{PackAllocator, allocate_refunded},
+    adjustment::{adjusting_charge, adjusting_grant},
+    allocate::{PackAllocator, PackGroup, allocate_refunded},
     classify::{ClassifiedRow, RowKind},
     expiry_bucket::ExpiryBucket,
     match_refunds::{Refund, Refunds, match_refunds},
     shortfall::shortfall,
     target::TargetBalance,
 };
+
+/// The reason of a void by a mark in the old table.
+const MARKED_REASON: &str = "refunded in the old table";
 
 pub(super) struct Planner<'a> {
     user: UserId,
@@ -28,12 +31,28 @@ pub(super) struct Planner<'a> {
     rules: &'a PlanRules,
 }
 
-/// What the charges take from the packs of each bucket.
+/// What the charges take from the packs of each group.
 struct Charged {
-    by_bucket: BTreeMap<ExpiryBucket, u64>,
+    by_group: BTreeMap<PackGroup, u64>,
     /// Credits of charges that no grant covers.
     uncovered: Credits,
     adjustments: Vec<Adjustment>,
+}
+
+/// What must remain of the packs.
+struct Remaining {
+    target: TargetBalance,
+    /// By grant, in the layout `lots`.
+    lots: BTreeMap<TransNo, u64>,
+}
+
+impl Remaining {
+    fn of(&self, (bucket, lot): PackGroup) -> i128 {
+        match lot {
+            None => self.target.remaining.get(&bucket).copied().unwrap_or_default(),
+            Some(lot) => self.lots.get(&lot).copied().map_or(0, i128::from),
+        }
+    }
 }
 
 /// The content of a charge's row.
@@ -46,7 +65,7 @@ impl<'a> Planner<'a> {
             rows.iter().filter(|row| row.old.credits > 0).map(|row| row.credits.as_u64()).sum();
         let cancelled = |(charge, refund): (&usize, &Refund)| match refund {
             Refund::Cancelled(_) => rows[*charge].credits.as_u64(),
-            Refund::Elsewhere(..) => 0,
+            Refund::Elsewhere(..) | Refund::Marked(_) => 0,
         };
         let remaining = granted - refunds.iter().map(cancelled).sum::<u64>();
         // A voided charge has allocations too, so the other grants must cover it.
@@ -64,14 +83,14 @@ impl<'a> Planner<'a> {
     pub(super) fn plan(self) -> Result<UserPlan, Rejection> {
         let mut classes = BTreeMap::new();
         let mut records = self.grants(&mut classes);
-        let Charged { by_bucket, uncovered, adjustments } = self.charged(&records)?;
+        let Charged { by_group, uncovered, adjustments } = self.charged(&records)?;
         if !uncovered.is_zero() {
             let (key, grant) = adjusting_grant(&self.user, uncovered, self.rules.as_of);
             records.push(PlannedRecord { key, record: Record::Grant(grant.into()), rows: Vec::new() });
         }
         let mut packs: Vec<_> = records.iter().filter_map(grant_of).collect();
         packs.sort_by_key(Grant::spending_order);
-        let mut allocator = PackAllocator::new(&packs, by_bucket, self.rules.as_of);
+        let mut allocator = PackAllocator::new(&packs, by_group, self.rules.as_of);
         let keys = self.charge_keys();
         for (index, row) in self.rows.iter().enumerate() {
             match row.kind {
@@ -83,9 +102,21 @@ impl<'a> Planner<'a> {
                 RowKind::Grant(..) | RowKind::Refund(..) => {}
             }
         }
+        if self.is_of_lots() {
+            let unexplained = allocator.allocate_rest();
+            if !unexplained.is_empty() {
+                let (key, charge) = adjusting_charge(&self.user, unexplained, self.rules.as_of);
+                records.push(PlannedRecord { key, record: Record::Charge(charge), rows: Vec::new() });
+            }
+        }
         records.sort_by_key(|planned| trans_no_of(&planned.record));
         let wallet = wallet(&records, allocator.remaining_packs())?;
-        let shortfall = shortfall(&self.rows, &self.refunds, wallet.as_ref(), self.rules.as_of);
+        // A charge of a lot names its packs, so none expired in place of another.
+        let shortfall = if self.is_of_lots() {
+            Vec::new()
+        } else {
+            shortfall(&self.rows, &self.refunds, wallet.as_ref(), self.rules.as_of)
+        };
         Ok(UserPlan { user: self.user, wallet, records, classes, adjustments, shortfall })
     }
 
@@ -96,6 +127,7 @@ impl<'a> Planner<'a> {
             match refund {
                 Refund::Cancelled(row) => _ = cancelling.insert(*row),
                 Refund::Elsewhere(_, rows) => elsewhere.extend(rows),
+                Refund::Marked(_) => {}
             }
         }
         let mut used_keys = BTreeSet::new();
@@ -140,51 +172,82 @@ impl<'a> Planner<'a> {
         records
     }
 
-    /// The credits that live charges take from each bucket, so that what must remain does.
+    /// The credits that live charges take from each group of packs, so that what must remain
+    /// does.
     fn charged(&self, grants: &[PlannedRecord]) -> Result<Charged, Rejection> {
-        let mut granted = BTreeMap::<ExpiryBucket, i128>::new();
+        let mut granted = BTreeMap::<PackGroup, i128>::new();
         for grant in grants.iter().filter_map(grant_of) {
-            *granted.entry(ExpiryBucket::new(grant.expired_at, self.rules.as_of)).or_default() +=
-                i128::from(grant.credits.as_u64());
+            *granted.entry(self.group(&grant)).or_default() += i128::from(grant.credits.as_u64());
         }
-        let (mut sums, mut charged) = (granted.clone(), 0);
-        for row in self.live_charges() {
-            let credits = i128::from(row.credits.as_u64());
-            *sums.entry(ExpiryBucket::new(row.old.expired_at, self.rules.as_of)).or_default() -= credits;
-            charged += credits;
-        }
-        let target = TargetBalance::new(&sums);
+        let remaining = self.remaining();
+        let target = &remaining.target;
         if target.forgiven > 0 && self.rules.negative == NegativeRule::Quarantine {
             return Err(Rejection::of_user(RejectReason::NegativeBalance));
         }
-        let expired = granted.remove(&ExpiryBucket::Expired).unwrap_or_default();
-        let mut by_bucket = BTreeMap::new();
-        for (bucket, granted) in granted {
-            let taken = granted - target.remaining[&bucket];
+        let expired = granted.remove(&(ExpiryBucket::Expired, None)).unwrap_or_default();
+        let mut charged: i128 = self.live_charges().map(|row| i128::from(row.credits.as_u64())).sum();
+        let mut by_group = BTreeMap::new();
+        for (group, granted) in granted {
+            let taken = granted - remaining.of(group);
             charged -= taken;
-            by_bucket.insert(bucket, in_range(taken)?);
+            by_group.insert(group, in_range(taken)?);
         }
-        by_bucket.insert(ExpiryBucket::Expired, in_range(charged)?);
-        let phantom = sums.get(&ExpiryBucket::Expired).map_or(0, |sum| (-sum).max(0));
+        by_group.insert((ExpiryBucket::Expired, None), in_range(charged.max(0))?);
+        let uncovered = (charged - expired).max(0);
         let mut adjustments = Vec::new();
         for (reason, credits) in [
-            (AdjustmentReason::PhantomSpent, phantom),
+            (AdjustmentReason::PhantomSpent, (charged - target.forgiven - expired).max(0)),
             (AdjustmentReason::PhantomReturning, target.returning),
             (AdjustmentReason::NegativeForgiven, target.forgiven),
+            (AdjustmentReason::Unexplained, (-charged).max(0)),
         ] {
             if credits > 0 {
                 adjustments.push(Adjustment { reason, credits: in_range(credits)? });
             }
         }
-        let uncovered = Credits::try_from(in_range((charged - expired).max(0))?).map_err(over_limit)?;
-        Ok(Charged { by_bucket, uncovered, adjustments })
+        let uncovered = Credits::try_from(in_range(uncovered)?).map_err(over_limit)?;
+        Ok(Charged { by_group, uncovered, adjustments })
+    }
+
+    /// What must remain of each group of packs.
+    fn remaining(&self) -> Remaining {
+        let mut sums = BTreeMap::<ExpiryBucket, i128>::new();
+        for row in &self.rows {
+            *sums.entry(ExpiryBucket::new(row.old.expired_at, self.rules.as_of)).or_default() +=
+                row.old.counted_credits();
+        }
+        let lot = |row: &ClassifiedRow<'_>| Some((trans_no(row), row.old.lot.as_ref()?.remaining));
+        Remaining { target: TargetBalance::new(&sums), lots: self.rows.iter().filter_map(lot).collect() }
+    }
+
+    /// The group of a pack: its own in the layout `lots`, unless it has expired.
+    fn group(&self, grant: &Grant) -> PackGroup {
+        let bucket = ExpiryBucket::new(grant.expired_at, self.rules.as_of);
+        let is_own = self.is_of_lots() && bucket != ExpiryBucket::Expired;
+        (bucket, is_own.then_some(grant.trans_no))
+    }
+
+    fn is_of_lots(&self) -> bool {
+        self.rows.iter().any(|row| row.old.lot.is_some())
+    }
+
+    /// The packs that a row of the layout `lots` names, with the credits taken from them.
+    fn named_packs(&self, row: &ClassifiedRow<'_>) -> BTreeMap<TransNo, u64> {
+        let taken = row.old.lot.iter().flat_map(|lot| &lot.taken);
+        let pack = |(name, credits): &(String, u64)| {
+            let is_named = |row: &&ClassifiedRow<'_>| {
+                row.old.trans_no == *name || row.old.lot.as_ref().is_some_and(|lot| lot.id == *name)
+            };
+            Some((trans_no(self.rows.iter().find(is_named)?), *credits))
+        };
+        taken.filter_map(pack).collect()
     }
 
     /// The rows of charges that no refund cancels.
     fn live_charges(&self) -> impl Iterator<Item = &ClassifiedRow<'a>> {
         let is_live = |(index, row): &(usize, &ClassifiedRow)| {
             matches!(row.kind, RowKind::Charge(..))
-                && !matches!(self.refunds.get(index), Some(Refund::Cancelled(_)))
+                && !self.refunds.get(index).is_some_and(Refund::is_restored)
         };
         self.rows.iter().enumerate().filter(is_live).map(|(_, row)| row)
     }
@@ -224,10 +287,12 @@ impl<'a> Planner<'a> {
                 (0, 0)
             }
             Some(Refund::Elsewhere(credits, _)) => (*credits, row.credits.as_u64() - credits),
+            Some(Refund::Marked(_)) => (0, 0),
         };
+        let named = self.named_packs(row);
         let part = |credits: u64| Credits::try_from(credits).expect("at most the credits of the row");
         let own = if paid > 0 {
-            let allocations = allocator.allocate(part(paid), row.old.created_at);
+            let allocations = allocator.allocate(part(paid), row.old.created_at, &named);
             charge(trans_no(row), key, content, allocations, None)
         } else {
             let allocations = allocate_refunded(packs, row.credits, row.old.created_at);
@@ -236,7 +301,7 @@ impl<'a> Planner<'a> {
         let mut records = vec![PlannedRecord { key: key.clone(), record: Record::Charge(own), rows: ids }];
         if refunded > 0 {
             let id = named_id(&format!("scrip migrated refunded {}", row.old.trans_no));
-            let allocations = allocator.allocate(part(refunded), row.old.created_at);
+            let allocations = allocator.allocate(part(refunded), row.old.created_at, &named);
             let (trans_type, _, order_no) = content;
             let key = RecordKey::UnkeyedCharge(id);
             let trans_no = TransNo::new(row.old.created_at, id);
@@ -248,17 +313,21 @@ impl<'a> Planner<'a> {
 
     /// The void by the last refund of a charge.
     fn void(&self, charge: &ClassifiedRow<'_>, refund: &Refund) -> Option<Void> {
-        let last = match refund {
-            Refund::Cancelled(row) => row,
-            Refund::Elsewhere(_, rows) => rows.last()?,
+        let (at, reason, id) = match refund {
+            Refund::Cancelled(row) => self.refund_row(*row),
+            Refund::Elsewhere(_, rows) => self.refund_row(*rows.last()?),
+            Refund::Marked(at) => {
+                (*at, MARKED_REASON, named_id(&format!("scrip migrated void {}", charge.old.trans_no)))
+            }
         };
-        let refund = &self.rows[*last];
-        Some(Void {
-            at: refund.old.created_at.max(charge.old.created_at),
-            reason: Reason::truncated(&refund.old.trans_type).expect("a trans_type is a valid reason"),
-            invocation: invocation_id(refund),
-            repaid: Credits::ZERO,
-        })
+        let reason = Reason::truncated(reason).expect("a reason is not empty");
+        Some(Void { at: at.max(charge.old.created_at), reason, invocation: id, repaid: Credits::ZERO })
+    }
+
+    /// Time, type and id of the row of a refund.
+    fn refund_row(&self, index: usize) -> (Timestamp, &str, InvocationId) {
+        let row = &self.rows[index];
+        (row.old.created_at, &row.old.trans_type, invocation_id(row))
     }
 
     /// The key of each charge, by index. Several charges of a generation have idempotency keys.

@@ -36,6 +36,8 @@ pub enum RejectReason {
     GrantOfGeneration,
     /// `created_at` is before 1970 or after the moment of the migration.
     CreatedAt,
+    /// A grant has more credits left than it granted.
+    RemainingCredits,
     /// The sum of the unexpired rows is below zero, and the operator wants no such user.
     NegativeBalance,
     /// More packs, types or credits than a wallet may have.
@@ -72,6 +74,7 @@ impl fmt::Display for Rejection {
             RejectReason::UnknownReference => "order_no is neither an order nor a generation",
             RejectReason::GrantOfGeneration => "a grant whose order_no is a generation",
             RejectReason::CreatedAt => "created_at is before 1970 or after the moment of the migration",
+            RejectReason::RemainingCredits => "more credits remain than were granted",
             RejectReason::NegativeBalance => "the sum of unexpired rows is below zero",
             RejectReason::WalletLimits => "more packs, trans_types or credits than a wallet may have",
         })

@@ -25,6 +25,31 @@ pub struct OldRow {
     pub order_owner: ReferenceOwner,
     /// The owner of `order_no` in the table `generations`.
     pub generation_owner: ReferenceOwner,
+    /// What the layout `lots` adds; absent in the layout `signed`.
+    pub lot: Option<Lot>,
+}
+
+impl OldRow {
+    /// The credits that the row adds to the balance while it is unexpired.
+    pub fn counted_credits(&self) -> i128 {
+        match &self.lot {
+            None => i128::from(self.credits),
+            Some(lot) => i128::from(lot.remaining),
+        }
+    }
+}
+
+/// The columns of the layout `lots`, in which each grant has its remaining credits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lot {
+    /// `id` of the row, by which other rows name it.
+    pub id: String,
+    /// Credits that remain of a grant; 0 in a charge.
+    pub remaining: u64,
+    /// The grants that a charge took from, by `id` or `trans_no`, with the credits.
+    pub taken: Vec<(String, u64)>,
+    /// When the charge was refunded; absent in a grant.
+    pub refunded_at: Option<Timestamp>,
 }
 
 /// The owner of an order or a generation.

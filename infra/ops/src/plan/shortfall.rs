@@ -55,6 +55,7 @@ pub(super) fn shortfall(
 fn replay(rows: &[ClassifiedRow], refunds: &Refunds) -> Vec<RemainingPack> {
     let cancelled = |(charge, refund): (&usize, &Refund)| match refund {
         Refund::Cancelled(refund) => vec![*charge, *refund],
+        Refund::Marked(_) => vec![*charge],
         Refund::Elsewhere(..) => Vec::new(),
     };
     let voided: BTreeSet<_> = refunds.iter().flat_map(cancelled).collect();

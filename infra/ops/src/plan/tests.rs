@@ -39,6 +39,7 @@ fn row(id: i64, trans_type: &str, credits: i64, order_no: &str, expiry_day: Opti
         expired_at: expiry_day.map(day),
         order_owner: owner(&["o", "b"], "O"),
         generation_owner: owner(&["g", "b"], "G"),
+        lot: None,
     }
 }
 

@@ -69,10 +69,11 @@ pub async fn rollback(
     let folder = MigrationDir::open(&settings.folder)?;
     let (as_of, rules) = moment_and_rules(&settings.folder)?;
     let quarantine = folder.quarantine()?;
+    let reading = rules.read_rules();
+    let names = &names.with_layout(reading.layout);
     let since_table = names.in_schema_of_credits(&settings.since_table)?;
-    let transaction = database.write_transaction(names).await?;
-    let mut restore =
-        RestoreTransaction::begin(transaction, names, rules.read_rules(), since_table.clone()).await?;
+    let transaction = database.write_transaction(names, reading.layout).await?;
+    let mut restore = RestoreTransaction::begin(transaction, names, reading, since_table.clone()).await?;
     let mut report = Report { since_table, dry_run: settings.dry_run, ..Report::default() };
     let mut progress = Progress::start(Some(folder.rows), "rows");
     restore_ledger_users(&mut restore, ledger, as_of, &mut report, &mut progress).await?;

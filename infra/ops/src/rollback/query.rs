@@ -19,11 +19,17 @@ pub(super) fn count(names: &TableNames) -> String {
     format!("SELECT count(*) FROM {}", names.table("credits"))
 }
 
+/// The type of a column, for a cast.
+pub(super) const COLUMN_TYPE: &str = "
+    SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2";
+
 /// The rows with these ids: the id, and the row as JSON. Not a join, whose plan would depend
 /// on statistics that may be those of an emptied table.
-pub(super) fn rows_by_id(names: &TableNames) -> String {
+pub(super) fn rows_by_id(names: &TableNames, id_type: &str) -> String {
     let (table, id) = (names.table("credits"), names.column("c", "credits.id"));
-    format!("SELECT {id}::bigint, row_to_json(c.*)::text FROM {table} AS c WHERE {id} = ANY($1::bigint[])")
+    format!(
+        "SELECT {id}::text, row_to_json(c.*)::text FROM {table} AS c WHERE {id} = ANY($1::text[]::{id_type}[])"
+    )
 }
 
 /// Inserts rows, given as JSON texts. A conflicting row is left unchanged.
@@ -85,7 +91,7 @@ pub(super) fn insert_changes(reading: &ReadRules, changes: &str) -> String {
 
 /// Inserts rows that make the sums of old rows what a migration made of them: from the
 /// migration on, the least sum until then, and at least zero. The old rows of each user must
-/// be complete. A difference between two expiries only takes two rows.
+/// be complete. Expiries are truncated to milliseconds, as a migration does. A difference between two expiries only takes two rows.
 pub(super) fn offset_old_sums(names: &TableNames, reading: &ReadRules, changes: &str) -> String {
     let (table, user) = (names.table("credits"), names.column("old", "credits.user_uuid"));
     let credits = names.column("old", "credits.credits");
@@ -96,7 +102,8 @@ pub(super) fn offset_old_sums(names: &TableNames, reading: &ReadRules, changes: 
     };
     format!(
         "WITH sums AS (
-             SELECT {user}::text AS user_uuid, coalesce({expiry}::timestamptz, {without_expiry}) AS expiry,
+             SELECT {user}::text AS user_uuid,
+                    coalesce(date_trunc('milliseconds', {expiry}::timestamptz), {without_expiry}) AS expiry,
                     sum({credits}) AS credits
              FROM unnest($1::text[]) AS texts (text), json_populate_record(NULL::{table}, texts.text::json) AS old
              GROUP BY 1, 2

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::Timestamp;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tokio_postgres::{
     Transaction,
     types::{ToSql, Type},
@@ -12,7 +12,7 @@ use tokio_postgres::{
 use super::{query, recent_changes::ChangeRow};
 use crate::{
     cli_error::CliError,
-    legacy::{ReadRules, TableNames, error},
+    legacy::{Layout, ReadRules, TableNames, error},
 };
 
 /// Rows of one statement.
@@ -29,6 +29,8 @@ pub(super) struct RestoreTransaction<'a> {
     reading: ReadRules,
     /// Columns of `credits` that can be written.
     columns: Vec<String>,
+    /// The type of its ids.
+    id_type: String,
     /// The quoted name of the table of changes.
     changes_table: String,
     /// Rows of `credits` before the rollback.
@@ -53,6 +55,11 @@ impl<'a> RestoreTransaction<'a> {
         let read_error = |error| error::read_error(names.name("credits"), &error);
         let columns = transaction.query_typed(query::COLUMNS, &[(&credits, Type::TEXT)]).await;
         let columns = columns.map_err(read_error)?.iter().map(|row| row.get(0)).collect();
+        let id = names.name("credits.id");
+        let id_type = transaction
+            .query_typed_one(query::COLUMN_TYPE, &[(&credits, Type::TEXT), (&id, Type::TEXT)])
+            .await;
+        let id_type = id_type.map_err(read_error)?.get(0);
         let existing = transaction.query_typed_one(&query::count(names), &[]).await.map_err(read_error)?;
         let existing = existing.get::<_, i64>(0).unsigned_abs();
         create_changes_table(&transaction, &changes_table).await?;
@@ -62,6 +69,7 @@ impl<'a> RestoreTransaction<'a> {
             names,
             reading,
             columns,
+            id_type,
             changes_table,
             existing,
             given,
@@ -78,9 +86,9 @@ impl<'a> RestoreTransaction<'a> {
         for chunk in rows.chunks(STATEMENT_ROWS) {
             let old =
                 chunk.iter().map(|row| Ok((self.id(row)?, *row))).collect::<Result<BTreeMap<_, _>, _>>()?;
-            let mut found = self.rows_by_id(old.keys().copied().collect()).await?;
-            let missing = old.iter().filter(|(id, _)| !found.contains_key(id));
-            let (ids, missing): (Vec<_>, Vec<_>) = missing.map(|(id, row)| (*id, *row)).unzip();
+            let mut found = self.rows_by_id(old.keys().cloned().collect()).await?;
+            let missing = old.iter().filter(|(id, _)| !found.contains_key(*id));
+            let (ids, missing): (Vec<_>, Vec<_>) = missing.map(|(id, row)| (id.clone(), *row)).unzip();
             if !missing.is_empty() {
                 let insert = query::insert_rows(self.names, &self.columns);
                 let inserted = self.transaction.execute_typed(&insert, &[(&missing, Type::TEXT_ARRAY)]).await;
@@ -88,29 +96,36 @@ impl<'a> RestoreTransaction<'a> {
                 found.extend(self.rows_by_id(ids).await?);
             }
             for (id, row) in old {
-                self.compare(id, row, found.get(&id).map(String::as_str));
+                self.compare(&id, row, found.get(&id).map(String::as_str));
             }
         }
         Ok(())
     }
 
-    fn id(&self, row: &str) -> Result<i64, CliError> {
+    /// The id of a row, as the server writes it as text.
+    fn id(&self, row: &str) -> Result<String, CliError> {
         let name = self.names.name("credits.id");
-        columns(row).get(name).and_then(|id| id.parse().ok()).ok_or_else(|| {
+        let id = columns(row).get(name).and_then(|id| serde_json::from_str::<Value>(id).ok());
+        let text = match id {
+            Some(Value::String(text)) => Some(text),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        text.ok_or_else(|| {
             CliError(format!(
                 "the migrated rows have no id in {name:?}; --column credits.id=NAME must be the same as for migrate"
             ))
         })
     }
 
-    async fn rows_by_id(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, String>, CliError> {
-        let found =
-            self.transaction.query_typed(&query::rows_by_id(self.names), &[(&ids, Type::INT8_ARRAY)]).await;
+    async fn rows_by_id(&self, ids: Vec<String>) -> Result<BTreeMap<String, String>, CliError> {
+        let query = query::rows_by_id(self.names, &self.id_type);
+        let found = self.transaction.query_typed(&query, &[(&ids, Type::TEXT_ARRAY)]).await;
         let found = found.map_err(|error| error::read_error(self.names.name("credits"), &error))?;
         Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    fn compare(&mut self, id: i64, old: &str, found: Option<&str>) {
+    fn compare(&mut self, id: &str, old: &str, found: Option<&str>) {
         if found != Some(old) {
             self.different += 1;
             if self.named.len() < NAMED_MAX {
@@ -154,6 +169,10 @@ impl<'a> RestoreTransaction<'a> {
         as_of: Timestamp,
         now: Timestamp,
     ) -> Result<(u64, i64), CliError> {
+        // The remaining credits of lots never rise.
+        if self.reading.layout == Layout::Lots {
+            return Ok((0, 0));
+        }
         let insert = query::offset_old_sums(self.names, &self.reading, &self.changes_table);
         let (as_of, now) = (pg_text(as_of), pg_text(now));
         let parameters =

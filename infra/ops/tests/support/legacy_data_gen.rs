@@ -23,8 +23,9 @@ const TABLES: &str = "
     CREATE TABLE generations (uuid varchar(255), user_uuid varchar, prompt text)";
 
 /// 2026-01-01, later than all rows.
-const NOW: i64 = 1_767_225_600_000;
-const MINUTE: i64 = 60_000;
+pub const NOW: i64 = 1_767_225_600_000;
+/// In milliseconds.
+pub const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 
 /// Limit of rows of a user, except for the largest one.
@@ -64,6 +65,39 @@ pub struct Row {
     line: String,
 }
 
+impl Row {
+    /// A row in the format of `COPY`, with values of the further columns. An empty user or type
+    /// is written as NULL.
+    pub fn new(expected: OldRow, rng: &mut TestRng) -> Row {
+        let (micros, amount) = (rng.next_u32() % 1_000, rng.next_u64());
+        let written = |at: Timestamp| at.to_string().trim_end_matches('Z').to_owned();
+        let or_null_if_empty = |text: &str| or_null(Some(text).filter(|text| !text.is_empty()));
+        let fields = [
+            expected.id.to_string(),
+            copy_text(&expected.trans_no),
+            format!("{}{micros:03}+00", written(expected.created_at)),
+            or_null_if_empty(&expected.user_uuid),
+            or_null_if_empty(&expected.trans_type),
+            expected.credits.to_string(),
+            or_null(expected.order_no.as_deref()),
+            expected.expired_at.map_or_else(|| "\\N".to_owned(), |at| format!("{}{micros:03}", written(at))),
+            copy_text("\"a\"\\ 'b'\té\n🎨"),
+            format!("{amount}.0{amount:020}"),
+            copy_text(&format!(r#"{{"b": [1.10, null], "a": {amount}}}"#)),
+        ];
+        let line = format!("{}\n", fields.join("\t"));
+        Row { expected, line }
+    }
+
+    /// The row with another text in a column.
+    fn with_field(mut self, column: usize, text: &str) -> Row {
+        let mut fields: Vec<_> = self.line.split('\t').collect();
+        fields[column] = text;
+        self.line = fields.join("\t");
+        self
+    }
+}
+
 impl OldUser {
     /// The rows as a migration must read them.
     pub fn expected_rows(&self) -> Vec<OldRow> {
@@ -87,19 +121,24 @@ impl LegacyData {
 
     /// Creates and fills the tables.
     pub async fn load(self, client: &Client) {
-        client.batch_execute(TABLES).await.unwrap();
-        let mut users = self.users().peekable();
-        while users.peek().is_some() {
-            let batch: Vec<_> = users.by_ref().take(BATCH_USERS).collect();
-            let rows = batch.iter().flat_map(|user| user.rows.iter().rev());
-            copy(client, "credits", rows.map(|row| row.line.clone()).collect()).await;
-            let orders = batch.iter().flat_map(|user| &user.orders).map(pair).collect();
-            copy(client, "orders (order_no, user_uuid)", orders).await;
-            let generations = batch.iter().flat_map(|user| &user.generations).map(pair).collect();
-            copy(client, "generations (uuid, user_uuid)", generations).await;
-        }
-        client.batch_execute("ANALYZE").await.unwrap();
+        load_users(client, self.users()).await;
     }
+}
+
+/// Creates the tables and fills them with users.
+pub async fn load_users(client: &Client, users: impl Iterator<Item = OldUser>) {
+    client.batch_execute(TABLES).await.unwrap();
+    let mut users = users.peekable();
+    while users.peek().is_some() {
+        let batch: Vec<_> = users.by_ref().take(BATCH_USERS).collect();
+        let rows = batch.iter().flat_map(|user| user.rows.iter().rev());
+        copy(client, "credits", rows.map(|row| row.line.clone()).collect()).await;
+        let orders = batch.iter().flat_map(|user| &user.orders).map(pair).collect();
+        copy(client, "orders (order_no, user_uuid)", orders).await;
+        let generations = batch.iter().flat_map(|user| &user.generations).map(pair).collect();
+        copy(client, "generations (uuid, user_uuid)", generations).await;
+    }
+    client.batch_execute("ANALYZE").await.unwrap();
 }
 
 async fn copy(client: &Client, table: &str, lines: String) {
@@ -315,11 +354,9 @@ impl UserGenerator {
             ("1969-12-31 23:59:59.999999", Some("1969-12-31T23:59:59.999Z")),
         ] {
             self.row("system_add", 1, NO_REFERENCE, None);
-            let row = self.output.rows.last_mut().unwrap();
+            let mut row = self.output.rows.pop().unwrap().with_field(7, written);
             row.expected.expired_at = end.and_then(Timestamp::parse);
-            let mut fields: Vec<_> = row.line.split('\t').collect();
-            fields[7] = written;
-            row.line = fields.join("\t");
+            self.output.rows.push(row);
         }
     }
 
@@ -402,31 +439,13 @@ impl UserGenerator {
             expired_at: expiry.and_then(Timestamp::from_millis),
             order_owner,
             generation_owner,
+            lot: None,
         };
-        let line = self.line(&expected);
-        self.output.rows.push(Row { expected, line });
-    }
-
-    /// A row in the format of `COPY`, with values of the further columns.
-    fn line(&mut self, row: &OldRow) -> String {
-        let (micros, amount) = (self.below(1_000), self.rng.next_u64());
-        let written = |at: Timestamp| at.to_string().trim_end_matches('Z').to_owned();
-        // NULL is read as an empty type.
-        let trans_type = Some(row.trans_type.as_str()).filter(|text| !text.is_empty());
-        let fields = [
-            row.id.to_string(),
-            copy_text(&row.trans_no),
-            format!("{}{micros:03}+00", written(row.created_at)),
-            or_null(self.user.as_deref()),
-            or_null(trans_type),
-            row.credits.to_string(),
-            or_null(row.order_no.as_deref()),
-            row.expired_at.map_or_else(|| "\\N".to_owned(), |at| format!("{}{micros:03}", written(at))),
-            copy_text("\"a\"\\ 'b'\té\n🎨"),
-            format!("{amount}.0{amount:020}"),
-            copy_text(&format!(r#"{{"b": [1.10, null], "a": {amount}}}"#)),
-        ];
-        format!("{}\n", fields.join("\t"))
+        let mut row = Row::new(expected, &mut self.rng);
+        if self.user.as_deref() == Some("") {
+            row = row.with_field(3, "");
+        }
+        self.output.rows.push(row);
     }
 
     fn user_name(&mut self) -> Option<String> {
@@ -490,7 +509,8 @@ fn order(user: u64, number: usize) -> String {
     format!("order-{user}-{number}")
 }
 
-fn uuid(rng: &mut TestRng) -> String {
+/// A random UUID.
+pub fn uuid(rng: &mut TestRng) -> String {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);
     Builder::from_random_bytes(bytes).into_uuid().to_string()

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 pub mod legacy_data_gen;
+pub mod origin_data_gen;
 pub mod postgres;
 pub mod workspace;

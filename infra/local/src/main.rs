@@ -9,6 +9,7 @@ mod http_api;
 mod metrics;
 mod options;
 mod server_timing;
+mod sweep_schedule;
 mod test_clock;
 
 use std::{
@@ -99,6 +100,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let signal = shutdown_signal()?;
     // One write, whose error is ignored: a reader may close the pipe after the first line.
     let _ = std::io::stdout().write_all(start_message(address, &location).as_bytes());
+    let sweeps = tokio::spawn(sweep_schedule::run(app.clone()));
     let api = Arc::new(HttpApi { app, authorizer });
     if !address.ip().is_loopback() {
         eprintln!("{}", exposure(address, &api, engine.is_some()));
@@ -109,6 +111,8 @@ async fn serve(options: Options) -> Result<(), String> {
     let console = Console::new(api.clone(), client);
     let gateway = Gateway { api, metrics: metrics.clone(), console, test_clock };
     let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
+    sweeps.abort();
+    let _ = sweeps.await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;
     }

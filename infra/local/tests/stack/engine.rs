@@ -31,7 +31,7 @@ fn dynamodb_port_serves_the_table_that_the_api_writes() {
     let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter();
     let mut names: Vec<_> = indexes.map(|index| index["IndexName"].as_str().unwrap()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["generation_uuid", "timeline"]);
+    assert_eq!(names, ["generation_uuid", "holds", "timeline"]);
 
     let query = json!({
         "TableName": "credits", "IndexName": "timeline", "KeyConditionExpression": "user_uuid = :u",

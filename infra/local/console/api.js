@@ -91,6 +91,19 @@ export class Api extends EventTarget {
     return exchange.response;
   }
 
+  /**
+   * Writes. Returns the body, or throws an `ApiError`.
+   *
+   * @param {string} path
+   * @param {object} body
+   * @returns {Promise<any>}
+   */
+  async post(path, body) {
+    const exchange = await this.send("POST", path, body);
+    if (exchange.status !== 200 && exchange.status !== 201) throw ApiError.from(exchange);
+    return exchange.response;
+  }
+
   /** @param {Exchange} exchange */
   #emit(exchange) {
     this.dispatchEvent(new CustomEvent("exchange", { detail: exchange }));

@@ -7,10 +7,11 @@
  *
  * @typedef {{ trans_no: string, trans_type: string, order_no?: string, credits: number,
  *   remaining: number, expired_at?: string, created_at: string }} Pack
- * @typedef {{ user_uuid: string, balance: number, packs: Pack[] }} Balance
+ * @typedef {{ user_uuid: string, balance: number, debt: number, packs: Pack[] }} Balance
  * @typedef {{ trans_no: string, trans_type: string, credits: number, order_no?: string,
  *   generation_uuid?: string, expired_at?: string, created_at: string, is_voided: boolean,
- *   voided_at?: string, voided_reason?: string }} Entry
+ *   voided_at?: string, voided_reason?: string, estimated?: number, settled_at?: string, outputs?: number,
+ *   returned_outputs?: number[], hold_until?: string, late_success_at?: string }} Entry
  * @typedef {{ records: Entry[], cursor?: string }} Page
  * @typedef {{ pack: string, order_no?: string, credits: number, expired_at?: string }} Allocation
  * @typedef {{ at: number, balance: number }} Step a balance, and the time from which it applies
@@ -77,8 +78,8 @@ export function futureSteps({ balance, packs }) {
 
 /**
  * The past balance, computed from the newest records of the timeline (newest first) and the
- * current balance. Skips voided charges. What each pack held when it expired follows from the
- * spending order. Omits the expiry of packs that are older than the records.
+ * current balance less the debt. Skips voided charges. What each pack held when it expired follows
+ * from the spending order. Omits the expiry of packs that are older than the records.
  *
  * @param {Entry[]} records
  * @param {number} balance
@@ -123,7 +124,8 @@ export function pastSteps(records, balance, now) {
 
 /**
  * The reason why a charge took credits from each of its packs: earliest expiry first, packs
- * without expiry last, older packs first among equals.
+ * without expiry last, older packs first among equals. A settlement and a repayment of debt take
+ * later, from the packs of that time.
  *
  * @param {Allocation[]} allocations
  * @param {(time: string) => string} formatDate
@@ -134,6 +136,8 @@ export function reasons(allocations, formatDate) {
     const previous = allocations[index - 1];
     if (!previous) return expired_at ? `expires first, ${formatDate(expired_at)}` : "no pack with an expiry had credits";
     if (previous.expired_at === expired_at) return "same expiry, granted later";
+    const wasLater = !previous.expired_at || (expired_at && expired_at < previous.expired_at);
+    if (wasLater) return "taken later, by a settlement or a repayment";
     return expired_at ? `expires next, ${formatDate(expired_at)}` : "never expires, so it is spent last";
   });
 }

@@ -20,7 +20,7 @@ export const number = (credits) => whole.format(credits);
  * Credits with their sign.
  * @param {number} credits
  */
-export const signed = (credits) => (credits < 0 ? `−${whole.format(-credits)}` : `+${whole.format(credits)}`);
+export const signed = (credits) => `${["−", "", "+"][Math.sign(credits) + 1]}${whole.format(Math.abs(credits))}`;
 
 /**
  * Credits in a few characters, for an axis.

@@ -31,7 +31,9 @@ function open(user) {
   myCredits?.close();
   userField.value = user;
   if (location.hash !== `#${user}`) history.replaceState(null, "", `#${user}`);
-  const credits = (myCredits = new MyCredits(byId("my-credits", HTMLElement), { get: (path) => api.get(path), user }));
+  const refundOutput = (/** @type {import("./credits.js").Entry} */ { generation_uuid }, /** @type {number} */ output) =>
+    api.post("/credits/refund", { user_uuid: user, generation_uuid, outputs: [output], reason: "refunded in the console" });
+  const credits = (myCredits = new MyCredits(byId("my-credits", HTMLElement), { get: (path) => api.get(path), user, refundOutput }));
   const table = new Table(byId("table", HTMLElement), api, user, stopFollowing.signal);
   const onChange = () => {
     credits.refresh();

@@ -32,6 +32,7 @@ export class MyCredits {
   #showsAllPacks = false;
   #balanceText = el("p", { class: "balance", "data-testid": "balance" }, "–");
   #caption = el("p", { class: "caption" });
+  #debt = el("p", { class: "debt", hidden: true });
   #error = el("p", { class: "error", role: "alert", hidden: true });
   #packs = el("ul", { class: "packs" });
   #allPacks = el("button", { class: "quiet", hidden: true, onclick: () => this.#showAllPacks() });
@@ -43,18 +44,20 @@ export class MyCredits {
 
   /**
    * @param {Element} root
-   * @param {{ get: import("./credits.js").Get, user: string }} options
+   * @param {{ get: import("./credits.js").Get, user: string,
+   *   refundOutput?: import("./timeline.js").RefundOutput }} options
    */
-  constructor(root, { get, user }) {
+  constructor(root, { get, user, refundOutput }) {
     this.get = get;
     this.user = user;
+    this.refundOutput = refundOutput;
     const toggle = (/** @type {Event} */ event) => {
       this.#timeline = this.#openTimeline(event.target instanceof HTMLInputElement && event.target.checked);
       this.#timeline.refresh();
     };
     root.replaceChildren(
       this.#error,
-      el("div", { class: "head" }, el("h3", {}, "Balance"), this.#balanceText, this.#caption),
+      el("div", { class: "head" }, el("h3", {}, "Balance"), this.#balanceText, this.#debt, this.#caption),
       this.#chart,
       el("h3", {}, "Packs"),
       this.#packs,
@@ -84,7 +87,8 @@ export class MyCredits {
   #openTimeline(withVoided) {
     this.#timeline?.close();
     const onError = (/** @type {unknown} */ error) => this.#showError(error);
-    const timeline = new Timeline({ get: this.get, user: this.user, withVoided, onRead: () => this.#drawChart(), onError });
+    const { get, user, refundOutput } = this;
+    const timeline = new Timeline({ get, user, withVoided, onRead: () => this.#drawChart(), onError, refundOutput });
     this.#timelineFrame.replaceChildren(timeline.element);
     return timeline;
   }
@@ -133,6 +137,8 @@ export class MyCredits {
     this.#caption.textContent = next?.expired_at
       ? `${packs} · ${number(next.remaining)} expire ${timeUntil(Date.parse(next.expired_at) - Date.now())}`
       : packs;
+    this.#debt.hidden = balance.debt === 0;
+    this.#debt.textContent = `Debt: ${number(balance.debt)}. The next credits repay it first.`;
     this.#showPacks(balance.packs);
     this.#drawChart();
   }
@@ -177,9 +183,9 @@ export class MyCredits {
 
   #drawNow() {
     if (!this.#balance || this.#isClosed || this.#chart.clientWidth === 0) return;
-    const { balance } = this.#balance;
+    const { balance, debt } = this.#balance;
     const now = Date.now();
-    const past = pastSteps(this.#timeline.entries, balance, now);
+    const past = pastSteps(this.#timeline.entries, balance - debt, now);
     draw(this.#chart, { past, future: futureSteps(this.#balance), balance, now });
   }
 

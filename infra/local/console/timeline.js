@@ -6,12 +6,15 @@
 
 import { readAllocations, readTimeline, reasons } from "./credits.js";
 import { el, updateChildren } from "./dom.js";
-import { date, dateTime, number, signed, timeOrDate } from "./format.js";
+import { date, dateTime, number, plural, signed, timeOrDate } from "./format.js";
 
 /**
  * @typedef {import("./credits.js").Entry} Entry
  * @typedef {{ cursor?: string | undefined, next?: string | undefined, entries: Entry[], element: HTMLElement,
  *   rows: Map<string, { json: string, element: HTMLElement }>, isStale: boolean, isVisible: boolean }} LoadedPage
+ *
+ * Refunds one output of a charge; throws on failure. Only a caller that may write has it.
+ * @typedef {(entry: Entry, output: number) => Promise<void>} RefundOutput
  */
 
 /** Maximum number of new pages after a change; with more, the list starts again. */
@@ -29,14 +32,15 @@ export class Timeline {
   #pageObserver;
 
   /**
-   * @param {{ get: import("./credits.js").Get, user: string, withVoided: boolean,
-   *   onRead: () => void, onError: (error: unknown) => void }} options
+   * @param {{ get: import("./credits.js").Get, user: string, withVoided: boolean, onRead: () => void,
+   *   onError: (error: unknown) => void, refundOutput?: RefundOutput | undefined }} options
    */
-  constructor({ get, user, withVoided, onRead, onError }) {
+  constructor({ get, user, withVoided, onRead, onError, refundOutput }) {
     this.readPage = (/** @type {string | undefined} */ cursor) => readTimeline(get, user, { cursor, withVoided });
     this.get = get;
     this.onRead = onRead;
     this.onError = onError;
+    this.refundOutput = refundOutput;
     this.element = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Timeline" }, this.#list, this.#end);
     const root = this.element;
     this.#endObserver = new IntersectionObserver(
@@ -154,7 +158,7 @@ export class Timeline {
 
   /** @param {Entry} entry */
   #row(entry) {
-    const { trans_type, credits, created_at, is_voided, voided_at, voided_reason, expired_at, order_no, generation_uuid } = entry;
+    const { trans_type, credits, created_at, is_voided, expired_at, order_no, generation_uuid } = entry;
     const name = el("span", { class: "name" }, trans_type.replaceAll("_", " "));
     const amount = el("span", { class: credits > 0 ? "amount in" : "amount" }, signed(credits));
     const more = [order_no, generation_uuid, expired_at && `expires ${date(expired_at)}`].filter(Boolean).join(" · ");
@@ -163,9 +167,39 @@ export class Timeline {
       { role: "listitem", class: is_voided ? "record voided" : "record", "data-trans-no": entry.trans_no },
       is_voided ? el("s", {}, name, amount) : el("span", { class: "title" }, name, amount),
       el("span", { class: "more" }, el("time", { datetime: created_at, title: dateTime(created_at) }, timeOrDate(created_at)), more && ` · ${more}`),
-      is_voided && el("span", { class: "void" }, `refunded ${timeOrDate(voided_at ?? created_at)}: ${voided_reason}`),
+      ...stateLines(entry),
+      !is_voided && this.#outputs(entry),
       credits < 0 && generation_uuid && this.#allocations(entry, generation_uuid),
     );
+  }
+
+  /**
+   * The outputs of a charge, each with its state.
+   *
+   * @param {Entry} entry
+   */
+  #outputs(entry) {
+    const { outputs, returned_outputs: returned = [] } = entry;
+    if (!outputs) return null;
+    const items = Array.from({ length: outputs }, (_, index) => {
+      const output = index + 1;
+      const name = el("span", {}, `output ${number(output)}`);
+      return el("li", {}, name, returned.includes(output) ? el("span", { class: "void" }, "refunded") : this.#refundButton(entry, output));
+    });
+    return el("details", { open: returned.length > 0 }, el("summary", {}, plural(outputs, "output")), el("ul", { class: "outputs" }, ...items));
+  }
+
+  /** @param {Entry} entry @param {number} output */
+  #refundButton(entry, output) {
+    const refundOutput = this.refundOutput;
+    if (!refundOutput) return null;
+    const button = el("button", { class: "quiet", "aria-label": `Refund this one: output ${output}` }, "Refund this one");
+    button.onclick = async () => {
+      button.disabled = true;
+      await refundOutput(entry, output).catch(this.onError);
+      button.disabled = false;
+    };
+    return button;
   }
 
   /**
@@ -185,6 +219,21 @@ export class Timeline {
     };
     return el("details", { ontoggle: onToggle }, el("summary", {}, "packs used"), list);
   }
+}
+
+/**
+ * What happened to a charge after its creation, and when its hold ends.
+ *
+ * @param {Entry} entry
+ */
+function stateLines({ is_voided, voided_at, voided_reason, estimated, settled_at, hold_until, late_success_at }) {
+  const isHeld = hold_until && !settled_at && !is_voided && Date.parse(hold_until) > Date.now();
+  return [
+    isHeld && el("span", { class: "held" }, "held until ", el("time", { datetime: hold_until, title: dateTime(hold_until) }, timeOrDate(hold_until))),
+    settled_at && el("span", { class: "settled" }, `estimated ${number(estimated ?? 0)}, settled ${timeOrDate(settled_at)}`),
+    is_voided && el("span", { class: "void" }, `refunded ${timeOrDate(voided_at ?? "")}: ${voided_reason}`),
+    late_success_at && el("span", { class: "void" }, `succeeded after the refund, ${timeOrDate(late_success_at)}`),
+  ];
 }
 
 /**

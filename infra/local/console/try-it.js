@@ -10,6 +10,7 @@ import { allocationItems } from "./timeline.js";
 
 const DAY = 24 * 3_600_000;
 const RACING_CHARGES = 20;
+const HOLD_SECONDS = 60;
 /** Maximum attempts of a refund, one each second. */
 const REFUND_ATTEMPTS_MAX = 60;
 
@@ -46,6 +47,8 @@ export function connectForms(api, user) {
   onSubmit("generation", () => start("A generation", (scenario) => scenario.generate()));
   byId("three-packs", HTMLButtonElement).onclick = () => start("Three packs", (scenario) => scenario.threePacks());
   byId("double-refund", HTMLButtonElement).onclick = () => start("Double-click refund", (scenario) => scenario.refundTwice());
+  byId("settle", HTMLButtonElement).onclick = () => start("Estimate and settle", (scenario) => scenario.settle());
+  byId("images", HTMLButtonElement).onclick = () => start("Four images", (scenario) => scenario.images());
   byId("race", HTMLButtonElement).onclick = () => start("Race twenty charges", (scenario) => scenario.race());
 }
 
@@ -88,19 +91,6 @@ class Scenario {
     return line;
   }
 
-  /**
-   * Sends a request that must succeed.
-   *
-   * @param {string} path
-   * @param {object} body
-   * @returns {Promise<any>}
-   */
-  async #send(path, body) {
-    const exchange = await this.api.send("POST", path, body);
-    if (exchange.status !== 200 && exchange.status !== 201) throw ApiError.from(exchange);
-    return exchange.response;
-  }
-
   async grant() {
     const kind = fieldText("grant-type");
     const lifetime = LIFETIMES[fieldText("grant-lifetime")];
@@ -120,7 +110,7 @@ class Scenario {
    * @param {number | undefined} lifetime
    */
   async #grantPack(kind, credits, order, lifetime) {
-    const granted = await this.#send("/credits/grant", {
+    const granted = await this.api.post("/credits/grant", {
       user_uuid: this.user,
       trans_type: kind,
       credits,
@@ -132,13 +122,14 @@ class Scenario {
     this.#log("good", `${verb}: `, el("b", {}, number(granted.credits)), `. The balance is ${number(granted.balance)}.`);
   }
 
-  /** @param {number} credits @param {string} generation */
-  async #charge(credits, generation) {
-    const charged = await this.#send("/credits/decrease", {
+  /** @param {number} credits @param {string} generation @param {object} [more] */
+  async #charge(credits, generation, more) {
+    const charged = await this.api.post("/credits/decrease", {
       user_uuid: this.user,
       trans_type: fieldText("generation-type"),
       credits,
       generation_uuid: generation,
+      ...more,
     });
     this.#log("plain", "Charged ", el("b", {}, number(-charged.credits)), `, ${number(charged.balance)} left:`,
       el("ul", { class: "reasons" }, ...allocationItems(charged.allocations)));
@@ -154,7 +145,7 @@ class Scenario {
   async #refund(generation, reason) {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#send("/credits/refund", { user_uuid: this.user, generation_uuid: generation, reason });
+        return await this.api.post("/credits/refund", { user_uuid: this.user, generation_uuid: generation, reason });
       } catch (error) {
         if (!(error instanceof ApiError) || !error.isRetryable || attempt === REFUND_ATTEMPTS_MAX) throw error;
         if (attempt === 1) this.#log("bad", el("b", {}, error.code), `: ${error.message} Retrying the refund.`);
@@ -194,6 +185,26 @@ class Scenario {
     this.#log("plain", "Two refunds at once, as from a double click:");
     const both = await Promise.all([this.#refund(generation, "clicked"), this.#refund(generation, "clicked again")]);
     for (const refunded of both) this.#logRefund(refunded);
+  }
+
+  /** Charges the cost as an estimate with a hold, and settles it to half. */
+  async settle() {
+    const generation_uuid = randomName("gen");
+    const estimate = fieldNumber("generation-credits");
+    await this.#charge(estimate, generation_uuid, { hold_seconds: HOLD_SECONDS });
+    this.#log("plain", `This is an estimate. Without a settlement within ${plural(HOLD_SECONDS, "second")} it is voided.`);
+    const settled = await this.api.post("/credits/settle", { user_uuid: this.user, generation_uuid, credits: Math.floor(estimate / 2) });
+    this.#log("good", "Settled to ", el("b", {}, number(-settled.credits)),
+      `: ${number(settled.returned)} returned. The balance is ${number(settled.balance)}.`);
+  }
+
+  /** Charges four images at once, and refunds the third. */
+  async images() {
+    const generation_uuid = randomName("gen");
+    await this.#charge(fieldNumber("generation-credits"), generation_uuid, { outputs: 4 });
+    const body = { user_uuid: this.user, generation_uuid, outputs: [3], reason: fieldText("reason") };
+    const { credits, balance } = await this.api.post("/credits/refund", body);
+    this.#log("good", "Image 3 failed. Refunded ", el("b", {}, number(credits)), `. The balance is ${number(balance)}.`);
   }
 
   async race() {

@@ -5,11 +5,11 @@ mod authorizer;
 mod console;
 mod engine;
 mod gateway;
+mod holds;
 mod http_api;
 mod metrics;
 mod options;
 mod server_timing;
-mod sweep_schedule;
 mod test_clock;
 
 use std::{
@@ -40,6 +40,7 @@ use crate::{
     console::Console,
     engine::{Engine, from_this_machine},
     gateway::Gateway,
+    holds::sweep_regularly,
     http_api::HttpApi,
     metrics::Metrics,
     options::Options,
@@ -100,7 +101,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let signal = shutdown_signal()?;
     // One write, whose error is ignored: a reader may close the pipe after the first line.
     let _ = std::io::stdout().write_all(start_message(address, &location).as_bytes());
-    let sweeps = tokio::spawn(sweep_schedule::run(app.clone()));
+    let sweeps = tokio::spawn(sweep_regularly(app.clone()));
     let api = Arc::new(HttpApi { app, authorizer });
     if !address.ip().is_loopback() {
         eprintln!("{}", exposure(address, &api, engine.is_some()));
@@ -112,6 +113,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let gateway = Gateway { api, metrics: metrics.clone(), console, test_clock };
     let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
     sweeps.abort();
+    // Until it has ended, a sweep may report that the engine has stopped.
     let _ = sweeps.await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;

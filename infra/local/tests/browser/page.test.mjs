@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Browser, Stack, axe, balanceIs, generate, shows, threePacks } from "./support.mjs";
+import { Browser, Stack, balanceIs, generate, passesAxe, shows, threePacks } from "./support.mjs";
 
 let stack, browser;
 before(async () => ([stack, browser] = [await Stack.inMemory(), await Browser.start()]));
@@ -125,13 +125,7 @@ for (const [name, options] of [
 ]) {
   test(`axe finds no serious problem: ${name}`, () =>
     browser.open(stack, `axe-${name.replaceAll(" ", "-")}`, async (page) => {
-      const check = async () => {
-        const found = await page.evaluate(async () => (await axe.run()).violations.map(({ id, impact, nodes }) =>
-          ({ id, impact, nodes: nodes.map((node) => node.html) })));
-        assert.deepEqual(found.filter(({ impact }) => impact === "serious" || impact === "critical"), []);
-      };
-      await page.evaluate(axe);
-      await check();
+      await passesAxe(page);
       await threePacks(page);
       await page.getByLabel("Show refunded charges").check();
       await generate(page, { outcome: "fails" });
@@ -141,11 +135,11 @@ for (const [name, options] of [
       await page.locator("#requests > li:not(.own) summary").first().click();
       await page.locator(".record summary").first().click();
       await page.locator(".record .reasons li").first().waitFor();
-      await check();
+      await passesAxe(page);
       await page.getByRole("tab", { name: "Table" }).click();
       await page.locator(".items summary").first().click();
       await page.getByText("Token", { exact: true }).click();
-      await check();
+      await passesAxe(page);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${wide} px too wide`);
     }, options, [/402/]));

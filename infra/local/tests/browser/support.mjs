@@ -10,7 +10,7 @@ import { join } from "node:path";
 /** The npm packages that `.ci/run` installs. */
 const tools = createRequire(join(process.env.SCRIP_BROWSER_TOOLS, "package.json"));
 const { chromium } = tools("playwright-core");
-export const axe = tools("axe-core").source;
+const axe = tools("axe-core").source;
 
 /** Time limit of every step, in milliseconds. */
 const TIMEOUT = 30_000;
@@ -59,6 +59,10 @@ export class Stack {
   charge(user, credits, generation, more = {}) {
     const body = { user_uuid: user, trans_type: "anime_generation", credits, generation_uuid: generation, ...more };
     return this.post("/credits/decrease", body);
+  }
+
+  settle(user, generation, credits, more = {}) {
+    return this.post("/credits/settle", { user_uuid: user, generation_uuid: generation, credits, ...more });
   }
 
   refund(user, generation, reason) {
@@ -116,6 +120,14 @@ export class Browser {
 /** Waits until a part of the page contains a text. */
 export async function shows(locator, text) {
   await locator.filter({ hasText: text }).first().waitFor();
+}
+
+/** Fails if axe finds a serious problem in the page as it is now. */
+export async function passesAxe(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => (await globalThis.axe.run()).violations.map(({ id, impact, nodes }) =>
+    ({ id, impact, nodes: nodes.map((node) => node.html) })));
+  assert.deepEqual(found.filter(({ impact }) => impact === "serious" || impact === "critical"), []);
 }
 
 export function balanceIs(page, balance) {

@@ -4,6 +4,7 @@ mod console;
 mod crash_recovery;
 mod engine;
 mod flags;
+mod holds;
 mod http_api;
 mod metrics;
 mod openapi;

@@ -44,10 +44,7 @@ fn hold_is_voided_after_the_test_clock_moved() {
     client.grant("u", 9);
     charge_held(&client, "g", 604_800);
     charge_held(&client, "settled", 604_800);
-    client.post(
-        "/credits/settle",
-        &json!({ "user_uuid": "u", "generation_uuid": "settled", "credits": 3 }),
-    );
+    client.post("/credits/settle", &json!({ "user_uuid": "u", "generation_uuid": "settled", "credits": 3 }));
     assert_eq!(client.balance("u"), 2);
     client.post("/test/clock", &json!({ "advance_seconds": 604_801 }));
     let (_, took) = void_of(&client, 6, Instant::now());

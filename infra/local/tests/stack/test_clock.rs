@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Stack, charge, wait_until};
+use crate::support::{Client, Stack, charge};
 
 fn advance(client: &Client, body: &Value) -> (u16, Value) {
     let answer = client.send("POST", "/test/clock", &[], body.to_string().as_bytes());
@@ -38,31 +38,6 @@ fn clock_expires_packs_and_signatures() {
     assert!(client.records("u")[0]["created_at"].as_str().unwrap() > expired_at.as_str());
     let answer = client.callback("local-webhook-secret", "g");
     assert_eq!(answer.status, 401, "the signature is of the system's time: {answer:?}");
-}
-
-#[test]
-fn clock_times_out_holds() {
-    let stack = Stack::start(&["--memory", "--test-clock"]);
-    let client = stack.client();
-    client.grant("u", 5);
-    let mut hold = charge("u", 5, "g");
-    hold["hold_seconds"] = json!(3_600);
-    client.post("/credits/decrease", &hold);
-    assert_eq!(client.balance("u"), 0);
-    advance(&client, &json!({ "advance_seconds": 3_600 }));
-    wait_until("the hold is voided", || client.balance("u") == 5);
-    assert_eq!(client.records("u")[0]["voided_reason"], "hold timed out");
-}
-
-#[test]
-fn hold_is_voided_within_seconds_of_its_end() {
-    let stack = Stack::start(&["--memory"]);
-    let client = stack.client();
-    client.grant("u", 5);
-    let mut hold = charge("u", 5, "g");
-    hold["hold_seconds"] = json!(1);
-    client.post("/credits/decrease", &hold);
-    wait_until("the hold is voided", || client.balance("u") == 5);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub(crate) struct Engine {
     /// URL for SDKs and tools.
     pub(crate) endpoint: String,
+    /// The database that the port serves.
+    pub(crate) database: Database,
     /// Where the table is stored, for the start message.
     pub(crate) storage: String,
     stop: oneshot::Sender<()>,
@@ -37,7 +39,8 @@ impl Engine {
             storage: folder
                 .map_or("in memory".to_owned(), |folder| format!("stored in {}", folder.display())),
             stop,
-            server: tokio::spawn(server::serve_with_shutdown(listener, database, until_stopped)),
+            server: tokio::spawn(server::serve_with_shutdown(listener, database.clone(), until_stopped)),
+            database,
             _lock: lock,
         })
     }

@@ -7,6 +7,7 @@ mod engine;
 mod gateway;
 mod holds;
 mod http_api;
+mod in_process;
 mod metrics;
 mod options;
 mod server_timing;
@@ -78,7 +79,7 @@ async fn serve(options: Options) -> Result<(), String> {
             let listener = bind(options.host, options.dynamodb_port, "--dynamodb-port").await?;
             let engine = Engine::start(listener, storage)?;
             let location = format!("{}, {}", engine.endpoint, engine.storage);
-            let connection = embedded(engine.endpoint.clone());
+            let connection = embedded(&engine);
             (Some(engine), connection, location)
         }
     };
@@ -129,8 +130,14 @@ async fn bind(host: IpAddr, port: u16, flag: &str) -> Result<TcpListener, String
         .map_err(|error| format!("cannot listen on {address}: {error}; use {flag} to choose another port"))
 }
 
-fn embedded(endpoint: String) -> Connection {
-    Connection { region: Some("local".to_owned()), endpoint: Some(endpoint), anonymous: true }
+/// The functions reach the engine in process. Its port is for other tools.
+fn embedded(engine: &Engine) -> Connection {
+    Connection {
+        region: Some("local".to_owned()),
+        endpoint: Some(engine.endpoint.clone()),
+        anonymous: true,
+        http_client: Some(in_process::client(engine.database.clone())),
+    }
 }
 
 fn table_error(error: &StoreError, location: &str) -> String {

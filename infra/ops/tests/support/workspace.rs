@@ -46,7 +46,8 @@ impl Workspace {
 
     async fn store(&self) -> Store {
         let endpoint = Some(self.endpoint.clone());
-        let connection = Connection { region: Some("us-east-1".to_owned()), endpoint, anonymous: true };
+        let connection =
+            Connection { region: Some("us-east-1".to_owned()), endpoint, anonymous: true, http_client: None };
         Store::connect(connection, TABLE).await
     }
 

@@ -14,6 +14,7 @@ mod observation;
 mod plan;
 mod seeds;
 mod simulator;
+mod state;
 
 use std::{env, time::Duration};
 

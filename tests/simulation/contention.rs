@@ -21,7 +21,8 @@ const LIMIT: u64 = 3_000;
 /// No caller sends more requests than this with the times above.
 const REQUESTS: usize = 200;
 
-fn step(wait: u64, call: Call) -> Step {
+/// A step whose requests take the times above.
+pub fn step(wait: u64, call: Call) -> Step {
     Step { time_limit: LIMIT, round_trips: vec![ROUND_TRIP; REQUESTS], ..Step::new(wait, call) }
 }
 

@@ -7,6 +7,7 @@
 mod caller;
 mod checker;
 mod contention;
+mod hold_contention;
 mod linearizability;
 mod model;
 mod network;

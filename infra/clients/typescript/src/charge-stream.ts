@@ -57,21 +57,26 @@ class Meter<T> {
 
   /** Settles a stream that reached its end. */
   complete(): Promise<void> {
-    return (this.#end ??= this.#settle().then(() => this.#charge.complete()));
+    const settled = async () => {
+      await this.#settle();
+      await this.#charge.complete();
+    };
+    return (this.#end ??= settled());
   }
 
   /** Settles what was read of a stream that did not reach its end, or refunds if that is nothing. */
   stop(failure: unknown): Promise<void> {
     const settled = async () => {
-      // `abandon` reports a settle that fails.
-      if (this.#units > 0) await this.#settle(() => undefined);
+      if (this.#units > 0) await this.#settle();
       await this.#charge.abandon(failure);
     };
     return (this.#end ??= settled());
   }
 
-  #settle(onFailure?: () => void): Promise<void> {
-    return this.#charge.settle(this.#options.price(this.#units)).then(this.#options.onSettled, onFailure);
+  /** Does not reject if the settle fails: `complete` and `abandon` of the charge do. */
+  #settle(): Promise<void> {
+    const { price, onSettled } = this.#options;
+    return this.#charge.settle(price(this.#units)).then(onSettled, () => undefined);
   }
 }
 

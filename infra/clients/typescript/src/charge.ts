@@ -80,9 +80,10 @@ export class Charge {
    * @internal
    */
   static async open(scrip: Scrip, options: ChargeOptions): Promise<Charge> {
+    const request = decreaseOf(options);
     options.signal?.throwIfAborted();
     try {
-      const written = await scrip.decrease(decreaseOf(options), { signal: options.signal });
+      const written = await scrip.decrease(request, { signal: options.signal });
       return new Charge(scrip, options, written);
     } catch (error) {
       // An aborted or unanswered charge may be written, even later. The refund voids it, or rejects it when it arrives.

@@ -41,9 +41,9 @@ export class HttpTransport implements Transport {
     request: Request,
     call: TransportCall,
   ): Promise<Answer> {
-    const { token, getToken, fetch = globalThis.fetch } = this.#options;
+    const { fetch = globalThis.fetch } = this.#options;
     const route = operation.route(request);
-    const bearer = getToken ? await getToken() : token;
+    const bearer = await this.#token();
     const headers: Record<string, string> = { ...call.headers };
     if (bearer) headers["authorization"] = `Bearer ${bearer}`;
     const init: RequestInit = { method: route.method, headers, signal: call.signal };
@@ -61,6 +61,15 @@ export class HttpTransport implements Transport {
     const body = parse(text);
     if (response.ok && body) return body as Answer;
     throw failure(response, body);
+  }
+
+  async #token(): Promise<string | undefined> {
+    const { token, getToken } = this.#options;
+    try {
+      return getToken ? await getToken() : token;
+    } catch (cause) {
+      throw errorOf("Unauthorized", "`getToken` returned no token.", { cause });
+    }
   }
 }
 

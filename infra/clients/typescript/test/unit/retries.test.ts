@@ -213,7 +213,11 @@ test("getToken is called for every attempt, and its failure is not repeated", as
   await settled(scrip.decrease(CHARGE));
   expect(requests.map(({ headers }) => headers["authorization"])).toEqual(["Bearer token-1", "Bearer token-2"]);
   const failing = clientOf([OK], { getToken: () => Promise.reject(new Error("no session")) });
-  expect(await settled(failing.scrip.decrease(CHARGE))).toMatchObject({ message: "no session" });
+  expect(await settled(failing.scrip.decrease(CHARGE))).toMatchObject({
+    code: "Unauthorized",
+    mayHaveTakenEffect: false,
+    cause: new Error("no session"),
+  });
   expect(failing.requests).toHaveLength(0);
 });
 

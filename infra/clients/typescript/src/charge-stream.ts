@@ -4,8 +4,11 @@ import { Charge, type ChargeOptions } from "./charge.js";
 import type { Scrip } from "./scrip.js";
 import type { Settlement } from "./types.js";
 
-/** What to charge for a stream. `credits` is the estimate that is charged first. */
-export interface ChargeStreamOptions<T> extends Omit<ChargeOptions, "outputs"> {
+/** The charge of a stream. `credits` is the estimate that is charged first. */
+export type ChargeStreamOptions = Omit<ChargeOptions, "outputs">;
+
+/** What a stream costs. */
+export interface StreamMeter<T> {
   /** The number of units after a chunk, such as tokens. Called once for each chunk that is read, in order. */
   count: (units: number, chunk: T) => number;
   /** The cost of that many units in credits, a whole number. */
@@ -17,8 +20,9 @@ export interface ChargeStreamOptions<T> extends Omit<ChargeOptions, "outputs"> {
 /** See {@link Scrip.chargeStream}. */
 export async function chargeStream<T>(
   scrip: Scrip,
-  options: ChargeStreamOptions<T>,
+  options: ChargeStreamOptions,
   source: (charge: Charge) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
+  meter: StreamMeter<T>,
 ): Promise<ReadableStream<T>> {
   const controller = new AbortController();
   const abort = () => controller.abort(options.signal?.reason);
@@ -28,7 +32,7 @@ export async function chargeStream<T>(
   try {
     controller.signal.throwIfAborted();
     const chunks = await source(charge);
-    return streamOf(chunks[Symbol.asyncIterator](), new Meter(charge, options), controller);
+    return streamOf(chunks[Symbol.asyncIterator](), new MeteredCharge(charge, meter), controller);
   } catch (error) {
     await charge.abandon(error);
     throw error;
@@ -36,15 +40,15 @@ export async function chargeStream<T>(
 }
 
 /** Counts the chunks that were read, and ends the charge once. */
-class Meter<T> {
+class MeteredCharge<T> {
   readonly #charge: Charge;
-  readonly #options: ChargeStreamOptions<T>;
+  readonly #meter: StreamMeter<T>;
   #units = 0;
   #end: Promise<void> | undefined;
 
-  constructor(charge: Charge, options: ChargeStreamOptions<T>) {
+  constructor(charge: Charge, meter: StreamMeter<T>) {
     this.#charge = charge;
-    this.#options = options;
+    this.#meter = meter;
   }
 
   get hasEnded(): boolean {
@@ -52,7 +56,7 @@ class Meter<T> {
   }
 
   add(chunk: T): void {
-    this.#units = this.#options.count(this.#units, chunk);
+    this.#units = this.#meter.count(this.#units, chunk);
   }
 
   /** Settles a stream that reached its end. */
@@ -75,12 +79,12 @@ class Meter<T> {
 
   /** Does not reject if the settle fails: `complete` and `abandon` of the charge do. */
   #settle(): Promise<void> {
-    const { price, onSettled } = this.#options;
+    const { price, onSettled } = this.#meter;
     return this.#charge.settle(price(this.#units)).then(onSettled, () => undefined);
   }
 }
 
-function streamOf<T>(chunks: AsyncIterator<T>, meter: Meter<T>, controller: AbortController): ReadableStream<T> {
+function streamOf<T>(chunks: AsyncIterator<T>, charge: MeteredCharge<T>, controller: AbortController): ReadableStream<T> {
   const { signal } = controller;
   /** Ends the source without waiting for it: it may be waiting for its next chunk. */
   const close = () => void chunks.return?.().catch(() => undefined);
@@ -88,31 +92,31 @@ function streamOf<T>(chunks: AsyncIterator<T>, meter: Meter<T>, controller: Abor
     {
       start(stream) {
         signal.addEventListener("abort", () => {
-          if (meter.hasEnded) return;
+          if (charge.hasEnded) return;
           close();
           const fail = (error: unknown) => stream.error(error);
-          meter.stop(signal.reason).then(() => fail(signal.reason), fail);
+          charge.stop(signal.reason).then(() => fail(signal.reason), fail);
         });
       },
       async pull(stream) {
         try {
           const next = await chunks.next();
-          if (meter.hasEnded) return;
+          if (charge.hasEnded) return;
           if (next.done) {
-            await meter.complete();
+            await charge.complete();
             stream.close();
           } else {
-            meter.add(next.value);
+            charge.add(next.value);
             stream.enqueue(next.value);
           }
         } catch (error) {
           close();
-          await meter.stop(error);
+          await charge.stop(error);
           throw error;
         }
       },
       async cancel(reason) {
-        const stopped = meter.stop(reason);
+        const stopped = charge.stop(reason);
         controller.abort(reason);
         close();
         await stopped;

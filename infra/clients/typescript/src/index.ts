@@ -6,7 +6,7 @@ export type { HttpOptions } from "./http.js";
 export type { LambdaClient, LambdaOptions } from "./lambda.js";
 export type { RetryPolicy } from "./retry.js";
 export type { Charge, ChargeOptions } from "./charge.js";
-export type { ChargeStreamOptions } from "./charge-stream.js";
+export type { ChargeStreamOptions, StreamMeter } from "./charge-stream.js";
 export type { Duration } from "./duration.js";
 export * from "./errors.js";
 export { callbackUrl, verifyWebhook } from "./callbacks.js";

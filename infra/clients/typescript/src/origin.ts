@@ -40,6 +40,8 @@ export interface DecreaseCredits {
   /** Distinguishes the charges of one generation, such as the messages of a chat. */
   idempotency_key?: string | undefined;
   order_no?: string | undefined;
+  /** Seconds until the charge is voided unless it is settled, or a call-back reports success. */
+  hold_seconds?: number | undefined;
 }
 
 /** A refund of all charges of a generation, or of the one with a key. */

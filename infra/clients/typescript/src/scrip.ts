@@ -1,7 +1,7 @@
 /** The client: one method for each operation. */
 
 import { Charge, type ChargeOptions } from "./charge.js";
-import { type ChargeStreamOptions, chargeStream } from "./charge-stream.js";
+import { type ChargeStreamOptions, type StreamMeter, chargeStream } from "./charge-stream.js";
 import { type HttpOptions, HttpTransport } from "./http.js";
 import { type LambdaOptions, LambdaTransport } from "./lambda.js";
 import * as operations from "./operations.js";
@@ -152,10 +152,11 @@ export class Scrip {
 
   /** Charges, passes a stream on, and settles it to what was read when it ends, is cancelled or breaks. */
   chargeStream<T>(
-    options: ChargeStreamOptions<T>,
+    options: ChargeStreamOptions,
     source: (charge: Charge) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
+    meter: StreamMeter<T>,
   ): Promise<ReadableStream<T>> {
-    return chargeStream(this, options, source);
+    return chargeStream(this, options, source, meter);
   }
 
   #call<Request, Answer>(

@@ -9,18 +9,12 @@ import { problem } from "../support/scripted-fetch.js";
 const BROKEN = new Error("the model broke");
 const POOR = problem("InsufficientCredits", 402);
 
-/** 10 credits for each character. */
-function optionsOf(more: Partial<ChargeStreamOptions<string>> = {}): ChargeStreamOptions<string> {
-  return {
-    user: "u",
-    generation: "g",
-    type: "chat",
-    credits: 100,
-    count: (units, chunk) => units + chunk.length,
-    price: (units) => units * 10,
-    ...more,
-  };
+function optionsOf(more: Partial<ChargeStreamOptions> = {}): ChargeStreamOptions {
+  return { user: "u", generation: "g", type: "chat", credits: 100, ...more };
 }
+
+/** 10 credits for each character. */
+const METER = { count: (units: number, chunk: string) => units + chunk.length, price: (units: number) => units * 10 };
 
 async function* chunksOf(text: string, end?: Error) {
   for (const chunk of text) {
@@ -41,7 +35,7 @@ const errorOf = (promise: Promise<unknown>) => promise.then(() => undefined, (er
 test("a stream that ends is settled to what was read", async () => {
   const { scrip, calls } = recordedService();
   const onSettled = vi.fn();
-  const stream = await scrip.chargeStream(optionsOf({ onSettled }), () => chunksOf("abc"));
+  const stream = await scrip.chargeStream(optionsOf(), () => chunksOf("abc"), { ...METER, onSettled });
   expect(await read(stream)).toBe("abc");
   expect(calls).toEqual(["decrease 100", "settle 30"]);
   expect(onSettled).toHaveBeenCalledWith(expect.objectContaining({ credits: 30 }));
@@ -50,30 +44,33 @@ test("a stream that ends is settled to what was read", async () => {
 test("a ReadableStream is a source too", async () => {
   const { scrip, calls } = recordedService();
   const source = new Response("héllo").body!.pipeThrough(new TextDecoderStream());
-  expect(await read(await scrip.chargeStream(optionsOf(), () => source))).toBe("héllo");
+  expect(await read(await scrip.chargeStream(optionsOf(), () => source, METER))).toBe("héllo");
   expect(calls).toEqual(["decrease 100", "settle 50"]);
 });
 
 test("a count can take the usage that the last chunk reports", async () => {
   const { scrip, calls } = recordedService();
-  const options = { ...optionsOf(), count: (units: number, { usage }: { usage?: number }) => usage ?? units + 1 };
-  async function* source() {
+  async function* source(): AsyncGenerator<{ usage?: number }> {
     yield* [{}, {}, { usage: 9 }];
   }
-  for await (const chunk of await scrip.chargeStream(options, source)) expect(chunk).toBeDefined();
+  const stream = await scrip.chargeStream(optionsOf(), source, {
+    count: (units, { usage }) => usage ?? units + 1,
+    price: (units) => units * 10,
+  });
+  for await (const chunk of stream) expect(chunk).toBeDefined();
   expect(calls).toEqual(["decrease 100", "settle 90"]);
 });
 
 test("an empty stream is settled to its price", async () => {
   const { scrip, calls } = recordedService();
-  await read(await scrip.chargeStream(optionsOf(), () => chunksOf("")));
+  await read(await scrip.chargeStream(optionsOf(), () => chunksOf(""), METER));
   expect(calls).toEqual(["decrease 100", "settle 0"]);
 });
 
 describe("a cancelled stream", () => {
   test("is settled to what was read", async () => {
     const { scrip, calls } = recordedService();
-    for await (const chunk of await scrip.chargeStream(optionsOf(), () => chunksOf("abcdef"))) {
+    for await (const chunk of await scrip.chargeStream(optionsOf(), () => chunksOf("abcdef"), METER)) {
       if (chunk === "c") break;
     }
     expect(calls).toEqual(["decrease 100", "settle 30"]);
@@ -81,7 +78,7 @@ describe("a cancelled stream", () => {
 
   test("is refunded if nothing was read", async () => {
     const { scrip, calls } = recordedService();
-    await (await scrip.chargeStream(optionsOf(), () => chunksOf("abc"))).cancel();
+    await (await scrip.chargeStream(optionsOf(), () => chunksOf("abc"), METER)).cancel();
     expect(calls).toEqual(["decrease 100", "refund aborted"]);
   });
 
@@ -92,7 +89,7 @@ describe("a cancelled stream", () => {
       yield "a";
       await new Promise(() => undefined);
     }
-    const stream = await scrip.chargeStream(optionsOf(), (charge) => ((signal = charge.signal), source()));
+    const stream = await scrip.chargeStream(optionsOf(), (charge) => ((signal = charge.signal), source()), METER);
     const reader = stream.getReader();
     await reader.read();
     const next = reader.read();
@@ -104,7 +101,7 @@ describe("a cancelled stream", () => {
 
   test("rejects if the settle fails", async () => {
     const { scrip } = recordedService({ settle: [problem("GenerationVoided", 409)] });
-    const reader = (await scrip.chargeStream(optionsOf(), () => chunksOf("abc"))).getReader();
+    const reader = (await scrip.chargeStream(optionsOf(), () => chunksOf("abc"), METER)).getReader();
     await reader.read();
     expect(await errorOf(reader.cancel("left"))).toMatchObject({ errors: ["left", { code: "GenerationVoided" }] });
   });
@@ -113,21 +110,21 @@ describe("a cancelled stream", () => {
 describe("a stream that breaks", () => {
   test("is settled to what was read, and fails with its error", async () => {
     const { scrip, calls } = recordedService();
-    const stream = await scrip.chargeStream(optionsOf(), () => chunksOf("ab", BROKEN));
+    const stream = await scrip.chargeStream(optionsOf(), () => chunksOf("ab", BROKEN), METER);
     expect(await errorOf(read(stream))).toBe(BROKEN);
     expect(calls).toEqual(["decrease 100", "settle 20"]);
   });
 
   test("is refunded if nothing was read", async () => {
     const { scrip, calls } = recordedService();
-    const stream = await scrip.chargeStream(optionsOf(), () => chunksOf("", BROKEN));
+    const stream = await scrip.chargeStream(optionsOf(), () => chunksOf("", BROKEN), METER);
     expect(await errorOf(read(stream))).toBe(BROKEN);
     expect(calls).toEqual(["decrease 100", "refund generation failed"]);
   });
 
   test("is refunded if it cannot be opened", async () => {
     const { scrip, calls } = recordedService();
-    expect(await errorOf(scrip.chargeStream(optionsOf(), () => Promise.reject(BROKEN)))).toBe(BROKEN);
+    expect(await errorOf(scrip.chargeStream(optionsOf(), () => Promise.reject(BROKEN), METER))).toBe(BROKEN);
     expect(calls).toEqual(["decrease 100", "refund generation failed"]);
   });
 });
@@ -140,7 +137,7 @@ describe("an abort", () => {
       yield* "ab";
       await new Promise(() => undefined);
     }
-    const reader = (await scrip.chargeStream(optionsOf({ signal: controller.signal }), source)).getReader();
+    const reader = (await scrip.chargeStream(optionsOf({ signal: controller.signal }), source, METER)).getReader();
     await reader.read();
     await reader.read();
     const next = reader.read();
@@ -156,7 +153,7 @@ describe("an abort", () => {
       controller.abort(BROKEN);
       controller.signal.throwIfAborted();
       return chunksOf("abc");
-    });
+    }, METER);
     expect(await errorOf(stream)).toBe(BROKEN);
     expect(calls).toEqual(["decrease 100", "refund aborted"]);
   });
@@ -164,7 +161,7 @@ describe("an abort", () => {
   test("after the end changes nothing", async () => {
     const { scrip, calls } = recordedService();
     const controller = new AbortController();
-    await read(await scrip.chargeStream(optionsOf({ signal: controller.signal }), () => chunksOf("a")));
+    await read(await scrip.chargeStream(optionsOf({ signal: controller.signal }), () => chunksOf("a"), METER));
     controller.abort();
     expect(calls).toEqual(["decrease 100", "settle 10"]);
   });
@@ -172,7 +169,7 @@ describe("an abort", () => {
 
 test("chunks without a reader are not counted", async () => {
   const { scrip, calls } = recordedService();
-  const reader = (await scrip.chargeStream(optionsOf(), () => chunksOf("abcdef"))).getReader();
+  const reader = (await scrip.chargeStream(optionsOf(), () => chunksOf("abcdef"), METER)).getReader();
   await reader.read();
   await new Promise((resolve) => setTimeout(resolve, 5));
   await reader.cancel();
@@ -181,7 +178,7 @@ test("chunks without a reader are not counted", async () => {
 
 test("a refused settle fails the stream, and ends its hold at the estimate", async () => {
   const { scrip, calls } = recordedService({ settle: [POOR] });
-  const stream = await scrip.chargeStream(optionsOf({ hold: "5m" }), () => chunksOf("abcdefghijkl"));
+  const stream = await scrip.chargeStream(optionsOf({ hold: "5m" }), () => chunksOf("abcdefghijkl"), METER);
   expect(await errorOf(read(stream))).toBeInstanceOf(InsufficientCreditsError);
   expect(calls).toEqual(["decrease 100", "settle 120", "settle 100"]);
 });

@@ -1,0 +1,42 @@
+/** A chat over the AI SDK: an open charge that `onFinish`, `onAbort` or `onError` ends. */
+
+import { type LanguageModel, streamText } from "ai";
+import { InsufficientCreditsError, type Scrip } from "scrip-client";
+
+import { type ChatMessage, priceOf } from "./openai.js";
+
+const ESTIMATE = 100;
+
+/** Answers `POST /chat` with a {@link ChatMessage}. The response is the text of the answer as it is made. */
+export function aiSdkChatService(scrip: Scrip, model: LanguageModel) {
+  return async (request: Request): Promise<Response> => {
+    const message = (await request.json()) as ChatMessage;
+    try {
+      // The hold voids the charge if the process ends before one of the three handlers has run.
+      const charge = await scrip.charge({
+        user: message.user_uuid,
+        generation: message.session_uuid,
+        key: message.message_uuid,
+        type: "chat",
+        credits: ESTIMATE,
+        hold: "10m",
+        overage: "available",
+        signal: request.signal,
+      });
+      let chunks = 0;
+      const answer = streamText({
+        model,
+        prompt: message.text,
+        abortSignal: request.signal,
+        onChunk: () => void chunks++,
+        onFinish: async ({ totalUsage }) => void (await charge.settle(priceOf(totalUsage.totalTokens ?? chunks))),
+        onAbort: async () => void (await charge.settle(priceOf(chunks))),
+        onError: async () => void (await charge.refund("the model failed")),
+      });
+      return answer.toTextStreamResponse();
+    } catch (error) {
+      if (error instanceof InsufficientCreditsError) return Response.json({ error: "Not enough credits." }, { status: 402 });
+      return Response.json({ error: "The chat is not available." }, { status: 503 });
+    }
+  };
+}

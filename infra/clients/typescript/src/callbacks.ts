@@ -95,7 +95,9 @@ function standard(header: HeaderOf): Signature {
 }
 
 function signed(header: HeaderOf): Signature {
-  const parts = header("x-signature").split(",").map((part) => part.trim().split("="));
+  const parts = header("x-signature")
+    .split(",")
+    .map((part) => part.trim().split("="));
   const values = (name: string) => parts.filter(([key]) => key === name).map(([, value]) => value ?? "");
   const times = values("t");
   const time = times.length === 1 ? times[0]! : "";

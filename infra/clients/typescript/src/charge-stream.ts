@@ -84,7 +84,11 @@ class MeteredCharge<T> {
   }
 }
 
-function streamOf<T>(chunks: AsyncIterator<T>, charge: MeteredCharge<T>, controller: AbortController): ReadableStream<T> {
+function streamOf<T>(
+  chunks: AsyncIterator<T>,
+  charge: MeteredCharge<T>,
+  controller: AbortController,
+): ReadableStream<T> {
   const { signal } = controller;
   /** Ends the source without waiting for it: it may be waiting for its next chunk. */
   const close = () => void chunks.return?.().catch(() => undefined);

@@ -3,7 +3,16 @@
 import { type Duration, secondsOf } from "./duration.js";
 import { InsufficientCreditsError, RefundFailedError, ScripError } from "./errors.js";
 import type { Scrip } from "./scrip.js";
-import type { ChargeType, Decrease, DecreaseRequest, Metadata, Overage, Refund, RefundRequest, Settlement } from "./types.js";
+import type {
+  ChargeType,
+  Decrease,
+  DecreaseRequest,
+  Metadata,
+  Overage,
+  Refund,
+  RefundRequest,
+  Settlement,
+} from "./types.js";
 
 /** What to charge, and how. */
 export interface ChargeOptions {
@@ -250,7 +259,7 @@ function refundOf(options: ChargeOptions, failure: unknown, reason?: string): Re
     user_uuid: options.user,
     generation_uuid: options.generation,
     idempotency_key: options.key ?? DEFAULT_KEY,
-    reason: ((reason ?? options.reason?.(failure)) || byDefault).slice(0, LONGEST_REASON),
+    reason: (reason ?? options.reason?.(failure) ?? byDefault).slice(0, LONGEST_REASON),
   };
 }
 

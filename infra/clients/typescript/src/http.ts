@@ -76,7 +76,7 @@ export class HttpTransport implements Transport {
 function target({ path, query = {} }: Route): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null) parameters.set(name, String(value));
+    if (value !== undefined) parameters.set(name, String(value));
   }
   return parameters.size ? `${path}?${parameters}` : path;
 }
@@ -96,9 +96,9 @@ function failure(response: Response, body: Record<string, unknown> = {}): ScripE
   const isRejected = status >= 400 && status < 500;
   const byStatus = STATUS_CODES[status] ?? (isRejected ? "InvalidRequest" : "UnexpectedResponse");
   const code = isServiceCode(body["code"]) ? body["code"] : byStatus;
-  const message = body["detail"] ?? body["message"] ?? `Unexpected response with HTTP status ${status}.`;
+  const message = (body["detail"] ?? body["message"]) as string | undefined;
   const retryAfter = Number(response.headers.get("retry-after"));
-  return errorOf(code, String(message), {
+  return errorOf(code, message ?? `Unexpected response with HTTP status ${status}.`, {
     status,
     requestId: body["request_id"] as string | undefined,
     retryAfterMs: retryAfter > 0 ? retryAfter * 1_000 : undefined,

@@ -83,5 +83,5 @@ function parse(payload: Uint8Array | undefined): Record<string, unknown> | undef
 function failure(body: Record<string, unknown> = {}): ScripError {
   const type = body["errorType"];
   const code = isServiceCode(type) ? type : "UnexpectedResponse";
-  return errorOf(code, String(body["errorMessage"] ?? "The function returned no JSON object."));
+  return errorOf(code, (body["errorMessage"] as string | undefined) ?? "The function returned no JSON object.");
 }

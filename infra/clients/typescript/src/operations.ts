@@ -26,11 +26,14 @@ import type {
 /** A Lambda function of the stack. */
 export type FunctionName = "grant" | "decrease" | "refund" | "balance" | "history" | "webhook";
 
+/** Query parameters; absent ones are not sent. */
+export type Query = Record<string, string | number | boolean | undefined>;
+
 /** An HTTP request of an operation. `body` is sent as JSON. */
 export interface Route {
   method: "GET" | "POST";
   path: string;
-  query?: Record<string, unknown>;
+  query?: Query;
   body?: unknown;
 }
 
@@ -56,10 +59,7 @@ const never = () => false;
 type Fields<Request, Answer> = Pick<Operation<Request, Answer>, "function"> & Partial<Operation<Request, Answer>>;
 
 /** An operation that sends its request as the body. */
-function post<Request, Answer>(
-  path: string,
-  fields: Fields<Request, Answer>,
-): Operation<Request, Answer> {
+function post<Request, Answer>(path: string, fields: Fields<Request, Answer>): Operation<Request, Answer> {
   return { route: (body) => ({ method: "POST", path, body }), isRepeatable: always, readsIndex: never, ...fields };
 }
 
@@ -70,9 +70,8 @@ function get<Request extends object, Answer>(
   fields: Fields<Request, Answer>,
 ): Operation<Request, Answer> {
   const route = (request: Request): Route => {
-    const query = { ...request } as Record<string, unknown>;
-    delete query[parameter as string];
-    return { method: "GET", path: path(request), query };
+    const query = Object.entries(request).filter(([name]) => name !== parameter);
+    return { method: "GET", path: path(request), query: Object.fromEntries(query) as Query };
   };
   return { route, isRepeatable: always, readsIndex: never, ...fields };
 }
@@ -84,20 +83,28 @@ function grantHasIdentity(request: GrantRequest): boolean {
 
 /** Types forbid a charge without an identity, but not in JavaScript. */
 function chargeHasIdentity(request: DecreaseRequest): boolean {
-  return Boolean(request.generation_uuid || request.idempotency_key);
+  return Boolean(request.generation_uuid) || Boolean(request.idempotency_key);
 }
 
 export const GRANT = post<GrantRequest, Grant>("/credits/grant", { function: "grant", isRepeatable: grantHasIdentity });
 export const REVOKE = post<RevokeRequest, Revocation>("", {
   function: "grant",
   name: "revoke",
-  route: ({ order_no, ...body }) => ({ method: "POST", path: `/credits/orders/${encodeURIComponent(order_no)}/revoke`, body }),
+  route: ({ order_no, ...body }) => ({
+    method: "POST",
+    path: `/credits/orders/${encodeURIComponent(order_no)}/revoke`,
+    body,
+  }),
 });
 export const DECREASE = post<DecreaseRequest, Decrease>("/credits/decrease", {
   function: "decrease",
   isRepeatable: chargeHasIdentity,
 });
-export const SETTLE = post<SettleRequest, Settlement>("/credits/settle", { function: "decrease", name: "settle", mustArrive: true });
+export const SETTLE = post<SettleRequest, Settlement>("/credits/settle", {
+  function: "decrease",
+  name: "settle",
+  mustArrive: true,
+});
 export const REFUND = post<RefundRequest, Refund>("/credits/refund", {
   function: "refund",
   readsIndex: ({ user_uuid }) => !user_uuid,

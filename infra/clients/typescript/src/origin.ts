@@ -14,9 +14,7 @@ export const CreditsTransType = {
 
 /** A type of record: one of the five fixed ones, or the type of a generation. */
 export type CreditsTransType =
-  | (typeof CreditsTransType)[keyof typeof CreditsTransType]
-  | GenerationTransType
-  | GenerationRefundTransType;
+  (typeof CreditsTransType)[keyof typeof CreditsTransType] | GenerationTransType | GenerationRefundTransType;
 
 export type GenerationTransType = `${string}_generation`;
 export type GenerationRefundTransType = `${string}_generation_refund`;
@@ -79,9 +77,9 @@ function client(): Scrip {
 
 function fromEnvironment(): Scrip {
   const { process } = globalThis as { process?: { env: Record<string, string | undefined> } };
-  const url = process?.env["SCRIP_URL"];
+  const { SCRIP_URL: url, SCRIP_TOKEN: token } = process?.env ?? {};
   if (!url) throw new TypeError("Set SCRIP_URL, or call `configureCredits`.");
-  return new Scrip({ url, token: process?.env["SCRIP_TOKEN"] });
+  return new Scrip({ url, token });
 }
 
 /** Charges a generation, all or nothing. */
@@ -96,7 +94,7 @@ export function refundCredits({ reason = "generation failed", ...refund }: Refun
 
 /** Grants credits. A refund is not a grant: use {@link refundCredits}. */
 export async function increaseCredits({ expired_at, ...grant }: IncreaseCredits): Promise<Grant> {
-  if (/refund$/.test(grant.trans_type)) throw new TypeError("A refund is not a grant. Call `refundCredits`.");
+  if (grant.trans_type.endsWith("refund")) throw new TypeError("A refund is not a grant. Call `refundCredits`.");
   if (grant.trans_type === "system_add" && !grant.idempotency_key) {
     throw new TypeError("`system_add` needs an `idempotency_key`, so that a retry does not grant twice.");
   }

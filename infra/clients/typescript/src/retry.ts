@@ -106,7 +106,7 @@ async function runAttempt<T>(
   const timer = setTimeout(() => controller.abort(timeout), timeoutMs);
   // A token function or an injected fetch may ignore the signal.
   const aborted = new Promise<never>((_, reject) => {
-    controller.signal.addEventListener("abort", () => reject(controller.signal.reason));
+    controller.signal.addEventListener("abort", () => reject(controller.signal.reason as Error));
   });
   try {
     return await Promise.race([attempt(controller.signal), aborted]);
@@ -124,7 +124,7 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => {
       clearTimeout(timer);
-      reject(signal?.reason);
+      reject(signal?.reason as Error);
     };
     const timer = setTimeout(() => {
       signal?.removeEventListener("abort", abort);

@@ -30,8 +30,7 @@ export type GrantRequest =
 
 /** The state that one source gives to an order: a share of the granted credits, or an amount. */
 export type RevokedAmount =
-  | { part: number; of: number; credits?: undefined }
-  | { credits: number; part?: undefined; of?: undefined };
+  { part: number; of: number; credits?: undefined } | { credits: number; part?: undefined; of?: undefined };
 
 /** How much of an order one source revokes in total, as of a time. */
 export type RevokeRequest = RevokedAmount & {

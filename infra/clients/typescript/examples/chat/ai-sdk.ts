@@ -35,7 +35,8 @@ export function aiSdkChatService(scrip: Scrip, model: LanguageModel) {
       });
       return answer.toTextStreamResponse();
     } catch (error) {
-      if (error instanceof InsufficientCreditsError) return Response.json({ error: "Not enough credits." }, { status: 402 });
+      if (error instanceof InsufficientCreditsError)
+        return Response.json({ error: "Not enough credits." }, { status: 402 });
       return Response.json({ error: "The chat is not available." }, { status: 503 });
     }
   };

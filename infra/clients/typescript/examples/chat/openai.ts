@@ -51,7 +51,8 @@ export function chatService(scrip: Scrip, openai: OpenAI) {
       );
       return new Response(chunks.pipeThrough(textOf()), { headers: { "content-type": "text/plain; charset=utf-8" } });
     } catch (error) {
-      if (error instanceof InsufficientCreditsError) return Response.json({ error: "Not enough credits." }, { status: 402 });
+      if (error instanceof InsufficientCreditsError)
+        return Response.json({ error: "Not enough credits." }, { status: 402 });
       return Response.json({ error: "The model does not answer." }, { status: 502 });
     }
   };

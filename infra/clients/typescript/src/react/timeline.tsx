@@ -97,8 +97,11 @@ function useTimeline(includeVoided: boolean, limit: number) {
   );
 
   useEffect(() => {
+    const reads = latest;
     void readFrom(undefined);
-    return () => void latest.current++;
+    return () => {
+      reads.current++;
+    };
   }, [readFrom, version]);
 
   const { cursor } = pages;

@@ -35,9 +35,9 @@ export interface RunningScrip {
   /** A client without a token. */
   scrip: Scrip;
   /** Moves the clock of the service forward, such as `advance("31d")`. */
-  advance(duration: Duration | number): Promise<void>;
+  advance: (duration: Duration | number) => Promise<void>;
   /** Stops the process and removes its container. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 const CONTAINER_PORT = "9000";
@@ -83,7 +83,9 @@ interface StartedProcess {
 function runProgram({ path, startTimeoutMs }: StartOptions, flags: string[]): StartedProcess {
   const program = path ?? process.env["SCRIP_LOCAL"];
   if (!program) throw new TypeError("Set `path` or `image`, or the environment variable `SCRIP_LOCAL`.");
-  const child = spawn(program, ["--port", "0", "--dynamodb-port", "0", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, ["--port", "0", "--dynamodb-port", "0", ...flags], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   return { child, url: listeningUrl(child, startTimeoutMs) };
 }
 

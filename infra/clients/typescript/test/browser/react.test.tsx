@@ -60,7 +60,9 @@ const showsBalance = (credits: string) => expect.poll(() => status().textContent
 async function violations(): Promise<string[]> {
   await page.evaluate(AXE);
   return page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run: () => Promise<{ violations: { id: string; help: string }[] }> } };
+    const { axe } = window as unknown as {
+      axe: { run: () => Promise<{ violations: { id: string; help: string }[] }> };
+    };
     return (await axe.run()).violations.map(({ id, help }) => `${id}: ${help}`);
   });
 }

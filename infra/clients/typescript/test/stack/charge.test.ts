@@ -81,7 +81,9 @@ test("a refund leaves the other charges of the generation", async () => {
 
 test("charge.refund returns the credits of work that returns", async () => {
   const options = await optionsWith(10);
-  expect(await scrip.withCharge(options, async (charge) => (await charge.refund("no face found")).outcome)).toBe("voided");
+  expect(await scrip.withCharge(options, async (charge) => (await charge.refund("no face found")).outcome)).toBe(
+    "voided",
+  );
   expect(await balanceOf(options.user)).toBe(10);
   expect(await voidedReasons(options.user)).toEqual(["no face found"]);
 });
@@ -126,7 +128,9 @@ describe("an abort", () => {
     const impatient = new Scrip({ url: url(), fetch: aborting });
     await expect(impatient.withCharge(options, () => "never")).rejects.toThrow("gone");
     expect(await balanceOf(options.user)).toBe(10);
-    await expect(scrip.withCharge({ ...options, signal: undefined }, () => "late")).rejects.toThrow(GenerationVoidedError);
+    await expect(scrip.withCharge({ ...options, signal: undefined }, () => "late")).rejects.toThrow(
+      GenerationVoidedError,
+    );
   });
 });
 

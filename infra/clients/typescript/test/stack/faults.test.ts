@@ -129,7 +129,8 @@ test(`${RUNS} runs agree with the ledger to the credit`, { timeout: 900_000 }, a
   for (const user of users) {
     const costs = book.get(user)!;
     const ledger = await ledgerOf(user);
-    for (const [generation, cost] of costs) expect([generation, ledger.get(generation) ?? 0]).toEqual([generation, cost]);
+    for (const [generation, cost] of costs)
+      expect([generation, ledger.get(generation) ?? 0]).toEqual([generation, cost]);
     const sum = [...costs.values()].reduce((sum, cost) => sum + cost, 0);
     expect(await local.scrip.balance(user)).toMatchObject({ balance: GRANTED - sum });
     expect(await local.scrip.summary({ user_uuid: user })).toMatchObject({ spent: { credits: sum } });

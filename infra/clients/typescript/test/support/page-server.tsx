@@ -12,7 +12,10 @@ import type { CreditsSource } from "../../src/react/index.js";
 import { App, type PageData } from "../browser/app.js";
 
 /** A source that never answers: on the server nothing is read. */
-const SILENT: CreditsSource = { balance: () => new Promise(() => undefined), timeline: () => new Promise(() => undefined) };
+const SILENT: CreditsSource = {
+  balance: () => new Promise(() => undefined),
+  timeline: () => new Promise(() => undefined),
+};
 
 export class PageServer {
   /** Requests to the API are rejected with this HTTP status, if set. */

@@ -31,6 +31,7 @@ function describe(operation: string, body: Record<string, unknown>): unknown[] {
 }
 
 function answerOf(operation: string, body: Record<string, unknown>): object {
-  if (operation === "decrease") return { trans_no: "t", credits: -(body["credits"] as number), balance: 0, replayed: false };
+  if (operation === "decrease")
+    return { trans_no: "t", credits: -(body["credits"] as number), balance: 0, replayed: false };
   return { outcome: operation === "settle" ? "settled" : "voided", ...body };
 }

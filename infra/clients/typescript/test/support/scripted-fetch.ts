@@ -4,9 +4,7 @@ import { vi } from "vitest";
 
 /** One response: a status with a body and headers, or a failure of the network, or none at all. */
 export type Scripted =
-  | { status: number; body?: unknown; headers?: Record<string, string> }
-  | { fails: true }
-  | { hangs: true };
+  { status: number; body?: unknown; headers?: Record<string, string> } | { fails: true } | { hangs: true };
 
 export interface RecordedRequest {
   url: string;
@@ -37,5 +35,9 @@ export function scriptedFetch(...script: Scripted[]) {
 
 /** An error of the service. */
 export function problem(code: string, status: number, more: object = {}, headers: Record<string, string> = {}) {
-  return { status, body: { type: `urn:scrip:${code}`, title: code, status, code, detail: `${code}.`, ...more }, headers };
+  return {
+    status,
+    body: { type: `urn:scrip:${code}`, title: code, status, code, detail: `${code}.`, ...more },
+    headers,
+  };
 }

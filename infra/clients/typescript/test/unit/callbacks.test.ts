@@ -24,8 +24,18 @@ describe("callbackUrl", () => {
     [SECRET, SECRET],
     [STANDARD_SECRET, BYTES],
   ])("mints a token under %s", async (secret, key) => {
-    const url = await callbackUrl({ ...options, secret, key: "charge", output: 2, taskToken: "t", transNo: "n", expiresIn: "2h" });
-    const [, payload, signature] = /^https:\/\/credits\.example\.com\/webhooks\/callback\/([\w-]+)\.([\w-]+)$/.exec(url)!;
+    const url = await callbackUrl({
+      ...options,
+      secret,
+      key: "charge",
+      output: 2,
+      taskToken: "t",
+      transNo: "n",
+      expiresIn: "2h",
+    });
+    const [, payload, signature] = /^https:\/\/credits\.example\.com\/webhooks\/callback\/([\w-]+)\.([\w-]+)$/.exec(
+      url,
+    )!;
     expect(JSON.parse(Buffer.from(payload!, "base64url").toString())).toEqual({
       user_uuid: "ana",
       generation_uuid: "gen-1",
@@ -49,8 +59,9 @@ describe("callbackUrl", () => {
 });
 
 describe("verifyWebhook", () => {
-  const own = (secret: string, time: number, body = BODY) =>
-    ({ "X-Signature": `t=${time},v1=${mac(secret, `${time}.${body}`).digest("hex")}` });
+  const own = (secret: string, time: number, body = BODY) => ({
+    "X-Signature": `t=${time},v1=${mac(secret, `${time}.${body}`).digest("hex")}`,
+  });
   const standard = (key: Buffer, time: number) => ({
     "webhook-id": "msg_1",
     "webhook-timestamp": String(time),
@@ -67,7 +78,9 @@ describe("verifyWebhook", () => {
   ])("accepts %s", async (_, headers) => {
     expect(await verify(headers)).toEqual(JSON.parse(BODY));
     expect(await verify(headers, { body: new TextEncoder().encode(BODY) })).toEqual(JSON.parse(BODY));
-    expect(await verifyWebhook({ body: BODY, headers: new Headers(headers), secrets: [STANDARD_SECRET, SECRET] })).toBeTruthy();
+    expect(
+      await verifyWebhook({ body: BODY, headers: new Headers(headers), secrets: [STANDARD_SECRET, SECRET] }),
+    ).toBeTruthy();
   });
 
   test("accepts one valid signature among several", async () => {

@@ -30,7 +30,11 @@ async function read(stream: ReadableStream<string>): Promise<string> {
   return text;
 }
 
-const errorOf = (promise: Promise<unknown>) => promise.then(() => undefined, (error: unknown) => error);
+const errorOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
 
 test("a stream that ends is settled to what was read", async () => {
   const { scrip, calls } = recordedService();
@@ -149,11 +153,15 @@ describe("an abort", () => {
   test("before the stream starts refunds", async () => {
     const { scrip, calls } = recordedService();
     const controller = new AbortController();
-    const stream = scrip.chargeStream(optionsOf({ signal: controller.signal }), () => {
-      controller.abort(BROKEN);
-      controller.signal.throwIfAborted();
-      return chunksOf("abc");
-    }, METER);
+    const stream = scrip.chargeStream(
+      optionsOf({ signal: controller.signal }),
+      () => {
+        controller.abort(BROKEN);
+        controller.signal.throwIfAborted();
+        return chunksOf("abc");
+      },
+      METER,
+    );
     expect(await errorOf(stream)).toBe(BROKEN);
     expect(calls).toEqual(["decrease 100", "refund aborted"]);
   });

@@ -28,7 +28,12 @@ interface Case {
 
 const cases: Case[] = [
   { name: "work that returns needs one call", work: () => 1, calls: ["decrease 40"] },
-  { name: "work that throws is refunded", work: fail, calls: ["decrease 40", "refund generation failed"], rejects: FAILURE },
+  {
+    name: "work that throws is refunded",
+    work: fail,
+    calls: ["decrease 40", "refund generation failed"],
+    rejects: FAILURE,
+  },
   {
     name: "a hold ends with a settle at the price",
     options: { hold: "15m" },
@@ -148,7 +153,13 @@ const cases: Case[] = [
     calls: ["decrease 40", "refund 2", "refund 2", "refund 2", "refund 2"],
     rejects: expect.objectContaining({
       name: "RefundFailedError",
-      refund: { user_uuid: "u", generation_uuid: "g", idempotency_key: "charge", reason: "generation failed", outputs: [2] },
+      refund: {
+        user_uuid: "u",
+        generation_uuid: "g",
+        idempotency_key: "charge",
+        reason: "generation failed",
+        outputs: [2],
+      },
     }),
   },
   {
@@ -223,7 +234,12 @@ test("an open charge lets an unhandled settle surface", async () => {
 });
 
 test("a hold is sent in seconds", async () => {
-  for (const [hold, seconds] of [["15m", 900], ["2h", 7_200], ["1d", 86_400], [30, 30]] as const) {
+  for (const [hold, seconds] of [
+    ["15m", 900],
+    ["2h", 7_200],
+    ["1d", 86_400],
+    [30, 30],
+  ] as const) {
     let body: unknown;
     const service = recordedService();
     const decrease = service.scrip.decrease.bind(service.scrip);

@@ -7,7 +7,10 @@ import { type LambdaClient, Scrip } from "../../src/index.js";
 type Result = Awaited<ReturnType<LambdaClient["invoke"]>>;
 
 const payload = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-const functionError = (errorType: string) => ({ FunctionError: "Unhandled", Payload: payload({ errorType, errorMessage: "why" }) });
+const functionError = (errorType: string) => ({
+  FunctionError: "Unhandled",
+  Payload: payload({ errorType, errorMessage: "why" }),
+});
 
 function clientOf(...results: (Result | Error)[]) {
   const invoke = vi.fn<LambdaClient["invoke"]>(() => {
@@ -16,7 +19,10 @@ function clientOf(...results: (Result | Error)[]) {
   });
   const scrip = new Scrip({ lambda: { client: { invoke }, stack: "scrip-prod" }, retry: { baseDelayMs: 0 } });
   const requests = () =>
-    invoke.mock.calls.map(([input]) => ({ ...input, Payload: JSON.parse(new TextDecoder().decode(input.Payload)) as unknown }));
+    invoke.mock.calls.map(([input]) => ({
+      ...input,
+      Payload: JSON.parse(new TextDecoder().decode(input.Payload)) as unknown,
+    }));
   return { scrip, requests };
 }
 
@@ -32,7 +38,9 @@ test("requests go to the function of their operation", async () => {
   await scrip.timeline({ user_uuid: "u", limit: 5 });
   await scrip.generation({ generation_uuid: "g" });
   await scrip.reportGeneration({ generation_uuid: "g", status: "failed" }, "unused");
-  expect(requests().map(({ FunctionName, Payload }) => [FunctionName, (Payload as { operation?: string }).operation])).toEqual([
+  expect(
+    requests().map(({ FunctionName, Payload }) => [FunctionName, (Payload as { operation?: string }).operation]),
+  ).toEqual([
     ["scrip-prod-grant", undefined],
     ["scrip-prod-grant", "revoke"],
     ["scrip-prod-decrease", undefined],

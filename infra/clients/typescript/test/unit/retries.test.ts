@@ -2,7 +2,13 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { GenerationVoidedError, InsufficientCreditsError, NoResponseError, Scrip, ScripError } from "../../src/index.js";
+import {
+  GenerationVoidedError,
+  InsufficientCreditsError,
+  NoResponseError,
+  Scrip,
+  ScripError,
+} from "../../src/index.js";
 import { RetryQuota } from "../../src/retry.js";
 import { type Scripted, problem, scriptedFetch } from "../support/scripted-fetch.js";
 
@@ -15,7 +21,7 @@ afterEach(() => void vi.useRealTimers());
 
 /** Runs a call to its end while time passes. Returns its result or its error. */
 async function settled<T>(call: Promise<T>): Promise<T | Error> {
-  const result = call.catch((error: Error) => error);
+  const result = call.catch((error: unknown) => error as Error);
   await vi.runAllTimersAsync();
   return result;
 }
@@ -87,7 +93,9 @@ describe("a charge", () => {
 });
 
 test("InsufficientCreditsError has the numbers of the service", async () => {
-  const { scrip } = clientOf([problem("InsufficientCredits", 402, { balance: 7, required: 8, debt: 2, request_id: "r" })]);
+  const { scrip } = clientOf([
+    problem("InsufficientCredits", 402, { balance: 7, required: 8, debt: 2, request_id: "r" }),
+  ]);
   const error = await settled(scrip.decrease(CHARGE));
   expect(error).toBeInstanceOf(InsufficientCreditsError);
   expect(error).toMatchObject({ balance: 7, required: 8, debt: 2, requestId: "r", message: "InsufficientCredits." });

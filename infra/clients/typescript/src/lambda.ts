@@ -6,6 +6,7 @@ import type { Transport, TransportCall } from "./transport.js";
 
 /** The part of the AWS SDK's `Lambda` class (`@aws-sdk/client-lambda`) that is used. */
 export interface LambdaClient {
+  /** Invokes a function and waits for its result. */
   invoke(
     input: { FunctionName: string; Qualifier?: string; Payload: Uint8Array },
     options: { abortSignal: AbortSignal },

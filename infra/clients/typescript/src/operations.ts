@@ -71,7 +71,7 @@ function get<Request extends object, Answer>(
 ): Operation<Request, Answer> {
   const route = (request: Request): Route => {
     const query = Object.entries(request).filter(([name]) => name !== parameter);
-    return { method: "GET", path: path(request), query: Object.fromEntries(query) as Query };
+    return { method: "GET", path: path(request), query: Object.fromEntries<Query[string]>(query) };
   };
   return { route, isRepeatable: always, readsIndex: never, ...fields };
 }

@@ -16,7 +16,9 @@ export const CreditsTransType = {
 export type CreditsTransType =
   (typeof CreditsTransType)[keyof typeof CreditsTransType] | GenerationTransType | GenerationRefundTransType;
 
+/** The type of a charge for a generation. */
 export type GenerationTransType = `${string}_generation`;
+/** The type of an old refund. */
 export type GenerationRefundTransType = `${string}_generation_refund`;
 
 /** The type of a charge for a generation, such as `anime_generation`. */

@@ -3,6 +3,15 @@
 import type { components } from "./generated/openapi.js";
 
 type Schemas = components["schemas"];
+type GrantedSchema = Schemas["Granted"];
+type AllocationSchema = Schemas["Allocation"];
+type ChargedSchema = Schemas["Charged"];
+type RefundedSchema = Schemas["Refunded"];
+type BalanceSchema = Schemas["Balance"];
+type PackSchema = BalanceSchema["packs"][number];
+type RecordSchema = Schemas["Record"];
+type ChargeSchema = Schemas["Charge"];
+type SummarySchema = Schemas["Summary"];
 
 /** At most 10 members and 2 KiB; names of 1 to 40 characters, values of at most 255. */
 export type Metadata = Record<string, string>;
@@ -13,7 +22,8 @@ export type GrantType = "new_user" | "order_pay" | "system_add";
 /** A type of charge: `chat`, or `<gen>_generation` with 1 to 64 of `a-z 0-9 _` as `<gen>`. */
 export type ChargeType = "chat" | `${string}_generation`;
 
-interface GrantFields {
+/** Fields of every grant. */
+export interface GrantFields {
   user_uuid: string;
   /** A whole number from 1 to 1,000,000,000,000. */
   credits: number;
@@ -44,7 +54,8 @@ export type RevokeRequest = RevokedAmount & {
   metadata?: Metadata | undefined;
 };
 
-interface DecreaseFields {
+/** Fields of every charge. */
+export interface DecreaseFields {
   user_uuid: string;
   trans_type: ChargeType;
   /** A whole number from 1 to 1,000,000,000,000. */
@@ -67,6 +78,7 @@ export type DecreaseRequest = DecreaseFields &
 /** What a settle does if the packs do not suffice. */
 export type Overage = "refuse" | "available" | "debt";
 
+/** The actual cost of a charge. Its identity is that of the charge. */
 export interface SettleRequest {
   user_uuid: string;
   generation_uuid: string;
@@ -78,6 +90,7 @@ export interface SettleRequest {
   debt_limit?: number | undefined;
 }
 
+/** Which charges to void, or which outputs to return. */
 export interface RefundRequest {
   /** Without it Scrip finds the user in an index that may lag. */
   user_uuid?: string | undefined;
@@ -91,15 +104,26 @@ export interface RefundRequest {
   outputs?: number[] | undefined;
 }
 
+/** A page of a list. */
 export interface PageRequest {
   /** 1 to 100; default 20. */
   limit?: number | undefined;
   cursor?: string | undefined;
 }
 
-export type TimelineRequest = PageRequest & { user_uuid: string; include_voided?: boolean | undefined };
-export type GenerationRequest = PageRequest & { generation_uuid: string };
+/** A page of a user's records. */
+export interface TimelineRequest extends PageRequest {
+  user_uuid: string;
+  /** Includes refunded charges. Default false. */
+  include_voided?: boolean | undefined;
+}
 
+/** A page of the charges of a generation. */
+export interface GenerationRequest extends PageRequest {
+  generation_uuid: string;
+}
+
+/** All records of a user, or those of a range. */
 export interface SummaryRequest {
   user_uuid: string;
   /** RFC 3339: only records created at this time or later. */
@@ -121,12 +145,24 @@ export interface GenerationReport {
   task_token?: string | undefined;
 }
 
-export type Grant = Schemas["Granted"] & { metadata?: Metadata; repaid?: number; revoked?: number };
+/** A pack that was added. */
+export interface Grant extends GrantedSchema {
+  metadata?: Metadata;
+  /** Debt that the grant repaid. */
+  repaid?: number;
+  /** Credits of the order that were revoked before the grant. */
+  revoked?: number;
+}
 
 /** Credits that one pack paid. */
-export type Allocation = Schemas["Allocation"];
+export interface Allocation extends AllocationSchema {}
 
-export type Decrease = Schemas["Charged"] & { outputs?: number; hold_until?: string; metadata?: Metadata };
+/** A charge that was written. */
+export interface Decrease extends ChargedSchema {
+  outputs?: number;
+  hold_until?: string;
+  metadata?: Metadata;
+}
 
 /** The numbers of a settle; `credits` is negative. */
 export interface Settlement {
@@ -153,8 +189,17 @@ export interface Settlement {
   replayed: boolean;
 }
 
-export type Refund = Schemas["Refunded"] & { revoked?: number; repaid?: number; outputs?: number[] };
+/** What a refund returned, and what earlier ones did. */
+export interface Refund extends RefundedSchema {
+  /** Credits that filled the shortfall of a revoked order. */
+  revoked?: number;
+  /** Restored credits that repaid debt. */
+  repaid?: number;
+  /** The outputs that were returned by now. */
+  outputs?: number[];
+}
 
+/** The state of an order after a revoke. */
 export interface Revocation {
   outcome: "revoked" | "restored" | "unchanged" | "kept";
   order_no: string;
@@ -169,12 +214,16 @@ export interface Revocation {
   balance?: number;
 }
 
-export type Balance = Schemas["Balance"] & { debt?: number };
+/** The balance, and the usable packs in spending order. */
+export interface Balance extends BalanceSchema {
+  debt?: number;
+}
 
 /** What is left of a grant. */
-export type Pack = Balance["packs"][number];
+export interface Pack extends PackSchema {}
 
-interface ChargeState {
+/** What happened to a charge. */
+export interface ChargeState {
   settled_at?: string;
   /** What a settled charge cost before. */
   estimated?: number;
@@ -186,23 +235,33 @@ interface ChargeState {
 }
 
 /** A line of the timeline. */
-export type LedgerRecord = Schemas["Record"] & ChargeState;
+export interface LedgerRecord extends RecordSchema, ChargeState {}
 
+/** A page of records, newest first. Without `cursor` it is the last one. */
 export interface Timeline {
   user_uuid: string;
   records: LedgerRecord[];
   cursor?: string;
 }
 
+/** A charge with the packs that paid it. */
+export interface GenerationCharge extends ChargeSchema, ChargeState {}
+
+/** A page of the charges of a generation. */
 export interface Generation {
   generation_uuid: string;
   user_uuid: string;
-  charges: (Schemas["Charge"] & ChargeState)[];
+  charges: GenerationCharge[];
   cursor?: string;
 }
 
-export type Summary = Schemas["Summary"] & { debt?: number; revoked?: { credits: number } };
+/** Sums of a user's records, as positive numbers. */
+export interface Summary extends SummarySchema {
+  debt?: number;
+  revoked?: { credits: number };
+}
 
+/** What a report did. */
 export interface GenerationReported {
   generation_uuid: string;
   status: "succeeded" | "failed" | "progress";

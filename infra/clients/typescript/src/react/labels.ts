@@ -13,11 +13,14 @@ export interface CreditsLabels {
   loading: string;
   noPacks: string;
   noRecords: string;
+  /** What is left of a pack. */
   remaining: (pack: Pack) => string;
+  /** When a pack expires. */
   expiry: (date: string) => string;
   neverExpires: string;
   /** Name of a record, from its type. */
   record: (record: LedgerRecord) => string;
+  /** Why a charge was refunded. */
   voided: (record: LedgerRecord) => string;
   held: string;
 }
@@ -32,10 +35,13 @@ export const ENGLISH: CreditsLabels = {
   loading: "Loading…",
   noPacks: "No credits left.",
   noRecords: "No records yet.",
+  /** What is left of a pack. */
   remaining: ({ remaining, credits }) => `${remaining} of ${credits} left`,
+  /** When a pack expires. */
   expiry: (date) => `expires ${date}`,
   neverExpires: "never expires",
   record: ({ trans_type }) => trans_type.replaceAll("_", " "),
+  /** Why a charge was refunded. */
   voided: ({ voided_reason }) => `refunded: ${voided_reason}`,
   held: "in progress",
 };

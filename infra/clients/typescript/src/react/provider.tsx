@@ -20,7 +20,9 @@ export interface Credits {
   refresh: () => void;
   source: CreditsSource;
   labels: CreditsLabels;
+  /** Formats an amount in the locale of the provider. */
   formatNumber: (value: number) => string;
+  /** Formats an RFC 3339 time as a date, in the locale and time zone of the provider. */
   formatDate: (time: string) => string;
 }
 

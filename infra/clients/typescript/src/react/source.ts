@@ -12,7 +12,9 @@ export interface TimelinePage {
 
 /** Reads the credits of one user. Both functions may be server actions, which check the session. */
 export interface CreditsSource {
+  /** Reads the balance. */
   balance(): Promise<Balance>;
+  /** Reads a page of the timeline. */
   timeline(page: TimelinePage): Promise<Timeline>;
 }
 

@@ -216,7 +216,8 @@ export interface Revocation {
 
 /** The balance, and the usable packs in spending order. */
 export interface Balance extends BalanceSchema {
-  debt?: number;
+  /** Cost of charges that no pack has paid yet. While there is debt, the balance is 0. */
+  debt: number;
 }
 
 /** What is left of a grant. */
@@ -257,7 +258,8 @@ export interface Generation {
 
 /** Sums of a user's records, as positive numbers. */
 export interface Summary extends SummarySchema {
-  debt?: number;
+  debt: number;
+  /** Absent if the request has a range. */
   revoked?: { credits: number };
 }
 

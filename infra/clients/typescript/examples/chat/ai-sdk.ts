@@ -31,7 +31,7 @@ export function aiSdkChatService(scrip: Scrip, model: LanguageModel) {
         onChunk: () => void chunks++,
         onFinish: async ({ totalUsage }) => void (await charge.settle(priceOf(totalUsage.totalTokens ?? chunks))),
         onAbort: async () => void (await charge.settle(priceOf(chunks))),
-        onError: async () => void (await charge.refund("the model failed")),
+        onError: async () => void (await (chunks ? charge.settle(priceOf(chunks)) : charge.refund("the model failed"))),
       });
       return answer.toTextStreamResponse();
     } catch (error) {

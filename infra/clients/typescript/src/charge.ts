@@ -173,8 +173,11 @@ export class Charge {
       await this.#refund.catch((error: unknown) => this.#repeat(this.#refundOf(), error));
       return;
     }
-    for (const [output, refund] of this.#failed) {
-      await refund.catch((error: unknown) => this.#repeat(this.#refundOf([output]), error));
+    const results = await Promise.allSettled(this.#failed.values());
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure) {
+      const unreturned = [...this.#failed.keys()].filter((_, index) => results[index]?.status === "rejected");
+      await this.#repeat(this.#refundOf(unreturned), failure.reason);
     }
     if (this.#settlement) await this.#keepIfRefused(this.#settlement);
     else if (this.#options.hold !== undefined) await this.#settle(this.credits);

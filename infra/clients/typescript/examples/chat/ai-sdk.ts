@@ -12,7 +12,7 @@ export function aiSdkChatService(scrip: Scrip, model: LanguageModel) {
   return async (request: Request): Promise<Response> => {
     const message = (await request.json()) as ChatMessage;
     try {
-      // The hold voids the charge if the process ends before one of the three handlers has run.
+      // The hold voids the charge if the process ends before one of the handlers has run.
       const charge = await scrip.charge({
         user: message.user_uuid,
         generation: message.session_uuid,
@@ -24,15 +24,20 @@ export function aiSdkChatService(scrip: Scrip, model: LanguageModel) {
         signal: request.signal,
       });
       let chunks = 0;
+      let ended: Promise<unknown> | undefined;
+      const settle = async (tokens: number) => void (await (ended ??= charge.settle(priceOf(tokens))));
+      const stop = async () => (chunks ? settle(chunks) : void (await (ended ??= charge.refund("the model failed"))));
       const answer = streamText({
         model,
         prompt: message.text,
         abortSignal: request.signal,
         onChunk: () => void chunks++,
-        onFinish: async ({ totalUsage }) => void (await charge.settle(priceOf(totalUsage.totalTokens ?? chunks))),
-        onAbort: async () => void (await charge.settle(priceOf(chunks))),
-        onError: async () => void (await (chunks ? charge.settle(priceOf(chunks)) : charge.refund("the model failed"))),
+        onFinish: ({ totalUsage }) => settle(totalUsage.totalTokens ?? chunks),
+        onAbort: stop,
+        onError: stop,
       });
+      // Reads to the end if the user's connection breaks, and reports a broken connection to the model.
+      void answer.consumeStream({ onError: () => void stop() });
       return answer.toTextStreamResponse();
     } catch (error) {
       if (error instanceof InsufficientCreditsError)

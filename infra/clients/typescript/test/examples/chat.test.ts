@@ -4,8 +4,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
-import type { LanguageModel } from "ai";
-import { MockLanguageModelV3, simulateReadableStream } from "ai/test";
+import { type LanguageModel, simulateReadableStream } from "ai";
+import { MockLanguageModelV3 } from "ai/test";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
@@ -53,7 +53,10 @@ function languageModel(): LanguageModel {
     outputTokens: { total: 20, text: 20, reasoning: undefined },
   };
   const deltas = WORDS.map((delta) => ({ type: "text-delta" as const, id: "t", delta }));
-  const start = [{ type: "stream-start" as const, warnings: [] }, { type: "text-start" as const, id: "t" }];
+  const start = [
+    { type: "stream-start" as const, warnings: [] },
+    { type: "text-start" as const, id: "t" },
+  ];
   const end = [
     { type: "text-end" as const, id: "t" },
     { type: "finish" as const, finishReason: { unified: "stop" as const, raw: undefined }, usage },
@@ -65,11 +68,10 @@ function languageModel(): LanguageModel {
         return Promise.resolve({ stream: simulateReadableStream({ chunks: [...start, ...deltas, ...end] }) });
       }
       const stream = new ReadableStream({
-        async start(controller) {
+        start(controller) {
           for (const chunk of [...start, ...deltas.slice(0, 2)]) controller.enqueue(chunk);
-          await pause(20);
-          if (mode === "breaks after two words") controller.error(new Error("the model broke"));
           abortSignal?.addEventListener("abort", () => controller.error(abortSignal.reason));
+          if (mode === "breaks after two words") setTimeout(() => controller.error(new Error("it broke")), 20);
         },
       });
       return Promise.resolve({ stream });

@@ -32,9 +32,7 @@ describe("a settle", () => {
 
   test("above the balance rejects, and keeps the price", async () => {
     const options = await optionsWith(50);
-    const error = await scrip
-      .withCharge(options, (charge) => charge.settle(60))
-      .catch((error: unknown) => error);
+    const error = await scrip.withCharge(options, (charge) => charge.settle(60)).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(InsufficientCreditsError);
     expect(await balanceOf(options.user)).toBe(10);
   });
@@ -62,7 +60,9 @@ describe("a settle", () => {
   test("is repeated with the same amount, and conflicts with another one", async () => {
     const options = await optionsWith(100);
     await scrip.withCharge(options, (charge) => charge.settle(12));
-    expect(await scrip.withCharge(options, (charge) => charge.settle(12))).toMatchObject({ outcome: "already_settled" });
+    expect(await scrip.withCharge(options, (charge) => charge.settle(12))).toMatchObject({
+      outcome: "already_settled",
+    });
     await expect(scrip.withCharge(options, (charge) => charge.settle(13))).rejects.toThrow(IdempotencyConflictError);
     expect(await balanceOf(options.user)).toBe(88);
   });
@@ -118,7 +118,8 @@ describe("a stream", () => {
 
   test("that ends costs what was read", async () => {
     const options = await optionsWith(100);
-    for await (const chunk of await scrip.chargeStream(options, () => chunksOf("abc"), meter)) expect(chunk).toBeTruthy();
+    for await (const chunk of await scrip.chargeStream(options, () => chunksOf("abc"), meter))
+      expect(chunk).toBeTruthy();
     expect(await balanceOf(options.user)).toBe(70);
   });
 

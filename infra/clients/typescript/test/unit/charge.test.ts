@@ -146,6 +146,13 @@ const cases: Case[] = [
     calls: ["decrease 40", "refund 2", "refund 2", "refund 2"],
   },
   {
+    name: "failed outputs whose refunds fail are repeated together",
+    options: { outputs: 4 },
+    work: (charge) => void [1, 2, 3].map((output) => charge.failed(output)),
+    failures: { refund: [DOWN, { status: 200 }, DOWN, DOWN, DOWN] },
+    calls: ["decrease 40", "refund 1", "refund 2", "refund 3", "refund 1", "refund 3", "refund 1,3"],
+  },
+  {
     name: "a failed output that cannot be refunded rejects the work",
     options: { outputs: 2 },
     work: (charge) => void charge.failed(2),

@@ -257,13 +257,22 @@ function decreaseOf(options: ChargeOptions): DecreaseRequest {
 }
 
 function refundOf(options: ChargeOptions, failure: unknown, reason?: string): RefundRequest {
-  const byDefault = options.signal?.aborted ? "aborted" : "generation failed";
   return {
     user_uuid: options.user,
     generation_uuid: options.generation,
     idempotency_key: options.key ?? DEFAULT_KEY,
-    reason: (reason ?? options.reason?.(failure) ?? byDefault).slice(0, LONGEST_REASON),
+    reason: reasonOf(options, failure, reason) ?? (options.signal?.aborted ? "aborted" : "generation failed"),
   };
+}
+
+/** A reason that the service accepts, or undefined: a bad reason must not prevent the refund. */
+function reasonOf(options: ChargeOptions, failure: unknown, reason?: string): string | undefined {
+  try {
+    const text = String(reason ?? options.reason?.(failure) ?? "").replace(/\p{Surrogate}/gu, "\ufffd");
+    return [...text].slice(0, LONGEST_REASON).join("") || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Refunds after a failure. Rejects with both errors if the refund fails too. */

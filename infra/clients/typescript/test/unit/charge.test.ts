@@ -259,8 +259,19 @@ test("a hold is sent in seconds", async () => {
   expect(calls).toEqual([]);
 });
 
-test("a long reason is cut to 255 characters", async () => {
+test.each([
+  ["a long one is cut to 255 characters", () => "🙂".repeat(300), "🙂".repeat(255)],
+  ["a broken character is replaced", () => "no \ud83d", "no \ufffd"],
+  ["an empty one is replaced", () => "", "generation failed"],
+  [
+    "one that cannot be computed is replaced",
+    () => {
+      throw new Error("no message");
+    },
+    "generation failed",
+  ],
+])("reason: %s", async (_, reason, expected) => {
   const { scrip, calls } = recordedService();
-  await scrip.withCharge(optionsOf({ reason: () => "x".repeat(300) }), fail).catch(() => undefined);
-  expect(calls[1]).toBe(`refund ${"x".repeat(255)}`);
+  await scrip.withCharge(optionsOf({ reason }), fail).catch(() => undefined);
+  expect(calls[1]).toBe(`refund ${expected}`);
 });

@@ -268,8 +268,9 @@ function refundOf(options: ChargeOptions, failure: unknown, reason?: string): Re
 /** A reason that the service accepts, or undefined: a bad reason must not prevent the refund. */
 function reasonOf(options: ChargeOptions, failure: unknown, reason?: string): string | undefined {
   try {
-    const text = String(reason ?? options.reason?.(failure) ?? "").replace(/\p{Surrogate}/gu, "\ufffd");
-    return [...text].slice(0, LONGEST_REASON).join("") || undefined;
+    const text = reason ?? options.reason?.(failure) ?? "";
+    const characters = Array.from(text.replace(/\p{Surrogate}/gu, "\ufffd"));
+    return characters.slice(0, LONGEST_REASON).join("") || undefined;
   } catch {
     return undefined;
   }

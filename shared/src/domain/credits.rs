@@ -21,6 +21,8 @@ pub struct Credits(u64);
 impl Credits {
     /// No credits.
     pub const ZERO: Credits = Credits(0);
+    /// The least amount of a grant or charge.
+    pub const ONE: Credits = Credits(1);
     /// The largest amount of one grant or charge.
     pub const REQUEST_MAX: Credits = Credits(1_000_000_000_000);
     /// The largest sum, 2^53-1: larger numbers are not exact in every JSON parser (RFC 8259,

@@ -72,11 +72,6 @@ impl Rules {
         merge("--timezone", &mut self.timezone, options.timezone.clone())?;
         merge("--layout", &mut self.layout, options.layout)?;
         self.negative = options.negative.or(self.negative);
-        if self.negative == Some(NegativeRule::Debt) {
-            return Err(CliError(
-                "--negative debt: the ledger has no debts yet; use zero or quarantine".to_owned(),
-            ));
-        }
         Ok(self)
     }
 
@@ -184,7 +179,7 @@ mod tests {
             assert!(error.contains("use the same value or another --folder"), "{error}");
         }
         let debt = RuleOptions { negative: Some(NegativeRule::Debt), ..RuleOptions::default() };
-        assert!(rules.with(&debt).unwrap_err().0.contains("no debts yet"));
+        assert_eq!(rules.with(&debt).unwrap().negative, Some(NegativeRule::Debt));
     }
 
     #[test]

@@ -2,14 +2,20 @@
 //! and a record of its own makes records, wallet and balance agree.
 
 use scrip::domain::{
-    Allocation, Charge, ChargeType, Credits, Grant, GrantType, InvocationId, OrderNo, RecordKey, Timestamp,
-    TransNo, UserId,
+    AdjustmentKind, Allocation, Charge, ChargeType, Credits, GenerationId, Grant, GrantType, InvocationId,
+    LedgerError, OrderNo, RecordKey, Settlement, Timestamp, TransNo, UserId,
 };
 use serde::Serialize;
 use uuid::Uuid;
 
 /// `order_no` of an adjusting grant or charge.
 const ORDER_NO: &str = "migration-adjustment";
+/// The credits that the charge which carries a debt takes: a charge takes at least one.
+pub(super) const DEBT_PART: Credits = Credits::ONE;
+/// The generation of the charge that carries a debt.
+const DEBT_GENERATION: &str = "migration-debt";
+/// The generation in the `trans_type` of that charge.
+const DEBT_NAME: &str = "migration_debt";
 /// The generation in the `trans_type` of an adjusting charge.
 const CHARGE_NAME: &str = "migration_adjustment";
 
@@ -33,6 +39,8 @@ pub enum AdjustmentReason {
     PhantomReturning,
     /// The sum was below zero. The balance is 0.
     NegativeForgiven,
+    /// The sum was below zero. The user owes it.
+    NegativeCarried,
     /// Credits left a grant of the layout `lots` without a charge.
     Unexplained,
 }
@@ -46,6 +54,7 @@ impl AdjustmentReason {
                 "credits that were never granted, and would have come back at an expiry"
             }
             AdjustmentReason::NegativeForgiven => "credits below zero, which are forgiven",
+            AdjustmentReason::NegativeCarried => "credits below zero, which the user owes",
             AdjustmentReason::Unexplained => "credits that left a grant without a charge",
         }
     }
@@ -78,11 +87,39 @@ pub(super) fn adjusting_charge(
     (RecordKey::UnkeyedCharge(id), charge)
 }
 
+/// The charge that carries a sum below zero as debt: one credit of the adjusting grant, settled
+/// to more by the debt. The next credits repay it, and a refund of its generation cancels it.
+pub(super) fn debt_charge(
+    user: &UserId,
+    allocations: Vec<Allocation>,
+    debt: Credits,
+    as_of: Timestamp,
+) -> Result<(RecordKey, Charge), LedgerError> {
+    let id = named_id(&format!("scrip migration debt {user}"));
+    let credits: Credits = allocations.iter().map(|part| part.credits).sum();
+    let (trans_no, trans_type) = (TransNo::new(as_of, id), ChargeType::Generation(DEBT_NAME.to_owned()));
+    let (requested, none) = (credits.checked_add(debt)?, Credits::ZERO);
+    let settlement = Settlement { requested, uncovered: none, taken: Vec::new(), repaid: none };
+    let settled =
+        scrip::domain::Adjustment { at: as_of, invocation: id, kind: AdjustmentKind::Settled(settlement) };
+    let generation = GenerationId::try_from(DEBT_GENERATION.to_owned()).expect("an id");
+    let charge = Charge {
+        generation: Some(generation.clone()),
+        order_no: Some(label()),
+        adjustments: vec![settled],
+        ..Charge::new(trans_no, trans_type, credits, allocations)
+    };
+    Ok((RecordKey::Charge { generation: Some(generation), key: None }, charge))
+}
+
 fn label() -> OrderNo {
     OrderNo::try_from(ORDER_NO.to_owned()).expect("an id")
 }
 
 fn adjustment_id(user: &UserId) -> InvocationId {
-    let name = format!("scrip migration adjustment {user}");
+    named_id(&format!("scrip migration adjustment {user}"))
+}
+
+fn named_id(name: &str) -> InvocationId {
     InvocationId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()))
 }

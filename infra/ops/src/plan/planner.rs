@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
-    Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType,
+    Allocation, Charge, ChargeType, CreditSum, Credits, Debt, GenerationId, Grant, GrantRecord, GrantType,
     InvocationId, OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void,
     Wallet,
 };
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Adjustment, AdjustmentReason, NegativeRule, PlanRules, PlannedRecord, RejectReason, Rejection, RowClass,
     UserPlan,
-    adjustment::{adjusting_charge, adjusting_grant},
+    adjustment::{DEBT_PART, adjusting_charge, adjusting_grant, debt_charge},
     allocate::{PackAllocator, PackGroup, allocate_refunded},
     classify::{ClassifiedRow, RowKind},
     expiry_bucket::ExpiryBucket,
@@ -37,6 +37,8 @@ struct Charged {
     by_group: BTreeMap<PackGroup, u64>,
     /// Credits of charges that no grant covers.
     uncovered: Credits,
+    /// The sum below zero, if it is carried as debt.
+    debt: Credits,
     adjustments: Vec<Adjustment>,
 }
 
@@ -84,7 +86,7 @@ impl<'a> Planner<'a> {
     pub(super) fn plan(self) -> Result<UserPlan, Rejection> {
         let mut classes = BTreeMap::new();
         let mut records = self.grants(&mut classes);
-        let Charged { by_group, uncovered, adjustments } = self.charged(&records)?;
+        let Charged { by_group, uncovered, debt, adjustments } = self.charged(&records)?;
         if !uncovered.is_zero() {
             let (key, grant) = adjusting_grant(&self.user, uncovered, self.rules.as_of);
             records.push(PlannedRecord { key, record: Record::Grant(grant.into()), rows: Vec::new() });
@@ -109,6 +111,11 @@ impl<'a> Planner<'a> {
                 let (key, charge) = adjusting_charge(&self.user, unexplained, self.rules.as_of);
                 records.push(PlannedRecord { key, record: Record::Charge(charge), rows: Vec::new() });
             }
+        }
+        if !debt.is_zero() {
+            let part = allocator.allocate(DEBT_PART, self.rules.as_of, &BTreeMap::new());
+            let (key, charge) = debt_charge(&self.user, part, debt, self.rules.as_of).map_err(over_limit)?;
+            records.push(PlannedRecord { key, record: Record::Charge(charge), rows: Vec::new() });
         }
         records.sort_by_key(|planned| trans_no_of(&planned.record));
         let wallet = wallet(&records, allocator.remaining_packs())?;
@@ -195,21 +202,26 @@ impl<'a> Planner<'a> {
             charged -= taken;
             by_group.insert(group, in_range(taken)?);
         }
-        by_group.insert((ExpiryBucket::Expired, None), in_range(charged.max(0))?);
-        let uncovered = (charged - expired).max(missing_for_void).max(0);
+        let is_debt = self.rules.negative == NegativeRule::Debt;
+        let (debt, forgiven) = if is_debt { (target.forgiven, 0) } else { (0, target.forgiven) };
+        // The charge that carries the debt takes a credit of the adjusting grant.
+        let part = if debt > 0 { i128::from(DEBT_PART.as_u64()) } else { 0 };
+        by_group.insert((ExpiryBucket::Expired, None), in_range(charged.max(0) + part)?);
+        let uncovered = (charged - expired).max(missing_for_void).max(0) + part;
         let mut adjustments = Vec::new();
         for (reason, credits) in [
             (AdjustmentReason::PhantomSpent, (charged - target.forgiven - expired).max(0)),
             (AdjustmentReason::PhantomReturning, target.returning),
-            (AdjustmentReason::NegativeForgiven, target.forgiven),
+            (AdjustmentReason::NegativeForgiven, forgiven),
+            (AdjustmentReason::NegativeCarried, debt),
             (AdjustmentReason::Unexplained, (-charged).max(0)),
         ] {
             if credits > 0 {
                 adjustments.push(Adjustment { reason, credits: in_range(credits)? });
             }
         }
-        let uncovered = Credits::try_from(in_range(uncovered)?).map_err(over_limit)?;
-        Ok(Charged { by_group, uncovered, adjustments })
+        let credits = |credits| Credits::try_from(in_range(credits)?).map_err(over_limit);
+        Ok(Charged { by_group, uncovered: credits(uncovered)?, debt: credits(debt)?, adjustments })
     }
 
     /// The credits of the largest charge that its own row marks as refunded.
@@ -405,6 +417,20 @@ fn trans_no_of(record: &Record) -> Option<TransNo> {
     }
 }
 
+/// The debt of a charge.
+fn debt_of(charge: &Charge) -> Option<Debt> {
+    let (credits, generation) = (charge.state().debt(), charge.generation.clone()?);
+    let debt = Debt {
+        since: charge.changed_at(),
+        trans_no: charge.trans_no,
+        generation,
+        key: charge.key.clone(),
+        credits,
+        parts: charge.allocations.len(),
+    };
+    (!credits.is_zero()).then_some(debt)
+}
+
 /// A wallet with the totals of the records and the given packs.
 fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>, Rejection> {
     let version = records.iter().map(|planned| planned.record.changed_at()).max();
@@ -413,7 +439,8 @@ fn wallet(records: &[PlannedRecord], packs: Vec<Pack>) -> Result<Option<Wallet>,
         let (trans_type, credits, is_voided) = match &planned.record {
             Record::Grant(GrantRecord { grant, .. }) => (grant.trans_type.clone(), grant.credits, false),
             Record::Charge(charge) => {
-                (TransType::Charge(charge.trans_type.clone()), charge.credits, charge.void.is_some())
+                wallet.debts.extend(debt_of(charge));
+                (TransType::Charge(charge.trans_type.clone()), charge.state().cost, charge.void.is_some())
             }
             Record::Fence(_) => continue,
         };

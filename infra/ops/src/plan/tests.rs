@@ -145,6 +145,28 @@ fn negative_sum_is_quarantined_if_the_operator_says_so() {
     assert!(plan("u", &rows[..2], &rules).is_ok());
 }
 
+/// The next credits repay the debt, and a refund of its generation cancels it.
+#[test]
+fn negative_sum_is_debt_if_the_operator_says_so() {
+    let rows =
+        [row(1, "new_user", 10, "", None), row(2, "order_pay", 5, "o1", None), row(3, "chat", -20, "", None)];
+    let rules = PlanRules { negative: NegativeRule::Debt, ..PlanRules::as_of(day(5)) };
+    let user_plan = plan("u", &rows, &rules).unwrap();
+    assert_eq!(user_plan.adjustments, [Adjustment { reason: AdjustmentReason::NegativeCarried, credits: 5 }]);
+    let wallet = user_plan.wallet.clone().unwrap();
+    assert_eq!((wallet.debt().as_u64(), wallet.balance(day(5)).as_u64()), (5, 0));
+    let mut rebuild = WalletRebuild::as_of(None);
+    for planned in &user_plan.records {
+        rebuild.add(&planned.key, &planned.record);
+    }
+    assert!(rebuild.discrepancies(Some(&wallet), day(5)).is_empty());
+    let generations = user_plan.records.iter().filter_map(|planned| match &planned.record {
+        Record::Charge(charge) => charge.generation.as_ref().map(ToString::to_string),
+        _ => None,
+    });
+    assert_eq!(generations.collect::<Vec<_>>(), ["migration-debt"]);
+}
+
 #[test]
 fn types_of_the_old_table_are_replaced() {
     let rows = [

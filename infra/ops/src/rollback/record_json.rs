@@ -1,8 +1,8 @@
 //! Writes records as JSON, for the values without a column in the old table.
 
 use scrip::domain::{
-    Adjustment, AdjustmentKind, Allocation, Charge, Grant, GrantRecord, Metadata, Outputs, Record, RecordKey,
-    Void,
+    Adjustment, AdjustmentKind, Allocation, Charge, ChargeVersion, Grant, GrantRecord, Metadata, Outputs,
+    Record, RecordKey, Void,
 };
 use serde_json::{Value, json};
 
@@ -50,19 +50,23 @@ fn grant_json(grant: &Grant) -> Value {
     })
 }
 
+/// The fields of later formats are present only in a charge that has them.
 fn charge_json(charge: &Charge) -> Value {
-    json!({
+    let mut json = json!({
         "trans_no": charge.trans_no,
         "trans_type": charge.trans_type.to_string(),
         "credits": charge.credits.to_negative_i64(),
         "generation_uuid": charge.generation,
         "order_no": charge.order_no,
-        "outputs": charge.outputs.map(Outputs::count),
-        "hold_until": charge.hold_until,
         "allocations": allocations_json(&charge.allocations),
-        "adjustments": charge.adjustments.iter().map(adjustment_json).collect::<Vec<_>>(),
         "void": charge.void.as_ref().map(void_json),
-    })
+    });
+    if charge.version() != ChargeVersion::First {
+        json["outputs"] = json!(charge.outputs.map(Outputs::count));
+        json["hold_until"] = json!(charge.hold_until);
+        json["adjustments"] = charge.adjustments.iter().map(adjustment_json).collect();
+    }
+    json
 }
 
 fn allocations_json(allocations: &[Allocation]) -> Value {

@@ -1,4 +1,7 @@
-use scrip::domain::{Allocation, ChargeType, Credits, GrantType, Id, InvocationId, TransNo};
+use scrip::domain::{
+    Adjustment, AdjustmentKind, Allocation, ChargeType, Credits, GrantType, Id, InvocationId, Settlement,
+    TransNo,
+};
 use uuid::Uuid;
 
 use super::*;
@@ -124,4 +127,32 @@ fn first_row_has_the_whole_record() {
         },
     });
     assert_eq!(record, expected);
+}
+
+/// A settlement to 4 returns 3 credits, the last taken first; then the rest is refunded.
+#[test]
+fn settled_and_refunded_charge_has_rows_for_each_change() {
+    let Record::Charge(charge) = charge(Some("gen"), Some(void(invocation_id()))) else { unreachable!() };
+    let (requested, none) = (Credits::try_from(4).unwrap(), Credits::ZERO);
+    let settlement = Settlement { requested, uncovered: none, taken: Vec::new(), repaid: none };
+    let settled = Adjustment {
+        at: Timestamp::from_millis(3_500).unwrap(),
+        invocation: invocation_id(),
+        kind: AdjustmentKind::Settled(settlement),
+    };
+    let record = Record::Charge(Charge { adjustments: vec![settled], ..charge });
+    let rows = change_rows(&id("u"), &charge_key(Some("gen")), &record, false);
+    let rows: Vec<_> =
+        rows.iter().map(|row| (row.trans_type.as_str(), row.credits, row.expired_at)).collect();
+    let soon = Some(second(90));
+    assert_eq!(
+        rows,
+        [
+            ("chat", -5, soon),
+            ("chat", -2, None),
+            ("chat_refund", 2, None),
+            ("chat_refund", 1, soon),
+            ("chat_refund", 4, soon),
+        ]
+    );
 }

@@ -2,13 +2,21 @@
 
 use std::time::Duration;
 
-use scrip::transport::{Audit, functions::GRANT};
+use scrip::{
+    domain::{
+        Credits, GrantRequest, GrantType, ImportOutcome, ImportedHistory, ImportedRecord, InvocationId,
+        Metadata, Record, Timestamp, Wallet,
+    },
+    ledger::Invocation,
+    transport::{Audit, functions::GRANT},
+};
 use scrip_tests::{
     TestLedger,
     engine::{Schedule, Timing},
 };
 use serde_json::{Value, json};
 use tokio::{join, time::sleep};
+use uuid::Uuid;
 
 fn order(user: &str, credits: u64) -> Value {
     json!({ "user_uuid": user, "trans_type": "order_pay", "order_no": "o1", "credits": credits })
@@ -85,6 +93,38 @@ async fn grant_beside_a_partly_visible_grant_of_the_order() {
             assert_eq!((ledger.audited_balance("u1").await, ledger.audited_balance("u2").await), (5, 0));
         }
     }
+}
+
+/// A history with one paid order.
+fn history(user: &str) -> ImportedHistory {
+    let request = GrantRequest {
+        user: user.to_owned().try_into().unwrap(),
+        trans_type: GrantType::OrderPay,
+        credits: Credits::requested(5).unwrap(),
+        order_no: Some("o1".to_owned().try_into().unwrap()),
+        expired_at: None,
+        key: None,
+        metadata: Metadata::default(),
+    };
+    let (now, invocation) =
+        (Timestamp::parse("2025-01-01T00:00:00Z").unwrap(), InvocationId::new(Uuid::nil()));
+    let (wallet, grant) = Wallet::default().grant(&request, invocation, now).unwrap();
+    let (key, rows) = (request.identity().unwrap(), "[]".to_owned());
+    let records = vec![ImportedRecord { key, record: Record::Grant(grant.into()), rows }];
+    ImportedHistory { user: request.user, records, wallet }
+}
+
+#[tokio::test]
+async fn imported_order_is_granted_to_its_user_alone() {
+    let ledger = TestLedger::new().await;
+    let soon = Invocation::until(ledger.clock.now().plus_millis(60_000));
+    let import = async |user: &str| ledger.ledger().execute(&history(user), &soon).await.unwrap();
+    assert_eq!(import("u1").await, ImportOutcome::Written);
+    assert_eq!(grant(&ledger, "u1", 5).await, "replayed");
+    assert_eq!(grant(&ledger, "u2", 5).await, "IdempotencyConflict");
+    assert_eq!(import("u1").await, ImportOutcome::AlreadyPresent);
+    assert_eq!(import("u2").await, ImportOutcome::Conflict, "an order of another user");
+    assert_eq!((ledger.audited_balance("u1").await, ledger.audited_balance("u2").await), (5, 0));
 }
 
 /// The partition of an order is no user.

@@ -59,8 +59,8 @@ impl TableNames {
     /// `key` is no table or column, or `name` is empty or contains a zero byte.
     pub fn rename(&mut self, key: &str, name: &str) -> Result<(), CliError> {
         validate(key, name)?;
-        let key = NAMES.into_iter().find(|found| *found == key);
-        let key = key.ok_or_else(|| CliError(format!("{key:?} must be one of {}", NAMES.join(", "))))?;
+        let found = NAMES.into_iter().find(|found| *found == key);
+        let key = found.ok_or_else(|| CliError(format!("{key:?} must be one of {}", NAMES.join(", "))))?;
         self.overrides.insert(key, name.to_owned());
         Ok(())
     }

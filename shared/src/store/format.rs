@@ -5,14 +5,25 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     StoreError,
-    key::Item,
+    key::{Item, ItemKey},
     names,
     record::{ItemLocation, describe},
 };
+use crate::domain::RecordKey;
 
-/// The newest format that this version supports: of a wallet that is blocked or has debts, and
-/// of a charge with outputs, a hold or adjustments. Items of the first format have no number.
+/// The format of a wallet that is blocked or has debts, and of a charge with outputs, a hold or
+/// adjustments. Items of the first format have no number.
 pub(super) const SECOND: u64 = 2;
+
+/// The newest format of an item that this version supports.
+fn newest(location: &ItemLocation) -> u64 {
+    match ItemKey::parse(&location.sort) {
+        Some(ItemKey::Wallet | ItemKey::Record(RecordKey::Charge { .. } | RecordKey::UnkeyedCharge(_))) => {
+            SECOND
+        }
+        _ => 1,
+    }
+}
 
 /// The condition that an item has the first format: a newer version may have changed the item
 /// since it was read.
@@ -33,9 +44,10 @@ pub(super) fn check(location: &ItemLocation, item: &Item) -> Result<(), StoreErr
         Some(AttributeValue::N(number)) => number.parse::<u64>().ok(),
         Some(_) => None,
     };
+    let newest = newest(location);
     match format {
-        Some(newer) if newer > SECOND => {
-            Err(StoreError::NewerFormat(describe(location, &format!("is of format {newer}, not {SECOND}"))))
+        Some(newer) if newer > newest => {
+            Err(StoreError::NewerFormat(describe(location, &format!("is of format {newer}, not {newest}"))))
         }
         Some(2..) => Ok(()),
         Some(0 | 1) | None => Err(StoreError::Corrupt(describe(location, "its format is no number from 2"))),

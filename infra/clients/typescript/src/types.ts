@@ -6,6 +6,8 @@ type Schemas = components["schemas"];
 type GrantedSchema = Schemas["Granted"];
 type AllocationSchema = Schemas["Allocation"];
 type ChargedSchema = Schemas["Charged"];
+type SettledSchema = Schemas["Settled"];
+type ReportedSchema = Schemas["Reported"];
 type RefundedSchema = Schemas["Refunded"];
 type BalanceSchema = Schemas["Balance"];
 type PackSchema = BalanceSchema["packs"][number];
@@ -147,9 +149,6 @@ export interface GenerationReport {
 
 /** A pack that was added. */
 export interface Grant extends GrantedSchema {
-  metadata?: Metadata;
-  /** Debt that the grant repaid. */
-  repaid?: number;
   /** Credits of the order that were revoked before the grant. */
   revoked?: number;
 }
@@ -158,45 +157,18 @@ export interface Grant extends GrantedSchema {
 export interface Allocation extends AllocationSchema {}
 
 /** A charge that was written. */
-export interface Decrease extends ChargedSchema {
-  outputs?: number;
-  hold_until?: string;
-  metadata?: Metadata;
-}
+export interface Decrease extends ChargedSchema {}
 
 /** The numbers of a settle; `credits` is negative. */
-export interface Settlement {
-  outcome: "settled" | "already_settled";
-  trans_no: string;
-  user_uuid: string;
-  generation_uuid: string;
-  /** What the charge cost before, positive. */
-  estimated: number;
-  /** What the charge costs now, negative. */
-  credits: number;
-  returned: number;
-  expired: number;
+export interface Settlement extends SettledSchema {
+  /** Credits among the difference that filled the shortfall of a revoked order. */
   revoked?: number;
-  repaid?: number;
-  taken: number;
-  /** Credits that no pack paid, written off. */
-  uncovered: number;
-  debt_added: number;
-  allocations: Allocation[];
-  settled_at: string;
-  balance: number;
-  debt: number;
-  replayed: boolean;
 }
 
 /** What a refund returned, and what earlier ones did. */
 export interface Refund extends RefundedSchema {
   /** Credits that filled the shortfall of a revoked order. */
   revoked?: number;
-  /** Restored credits that repaid debt. */
-  repaid?: number;
-  /** The outputs that were returned by now. */
-  outputs?: number[];
 }
 
 /** The state of an order after a revoke. */
@@ -215,28 +187,16 @@ export interface Revocation {
 }
 
 /** The balance, and the usable packs in spending order. */
-export interface Balance extends BalanceSchema {
-  /** Cost of charges that no pack has paid yet. While there is debt, the balance is 0. */
-  debt: number;
-}
+export interface Balance extends BalanceSchema {}
 
 /** What is left of a grant. */
 export interface Pack extends PackSchema {}
 
-/** What happened to a charge. */
-export interface ChargeState {
-  settled_at?: string;
-  /** What a settled charge cost before. */
-  estimated?: number;
-  outputs?: number;
-  returned_outputs?: number[];
-  hold_until?: string;
-  revoked?: number;
-  metadata?: Metadata;
-}
-
 /** A line of the timeline. */
-export interface LedgerRecord extends RecordSchema, ChargeState {}
+export interface LedgerRecord extends RecordSchema {
+  /** Credits of the grant that were revoked. */
+  revoked?: number;
+}
 
 /** A page of records, newest first. Without `cursor` it is the last one. */
 export interface Timeline {
@@ -246,7 +206,7 @@ export interface Timeline {
 }
 
 /** A charge with the packs that paid it. */
-export interface GenerationCharge extends ChargeSchema, ChargeState {}
+export interface GenerationCharge extends ChargeSchema {}
 
 /** A page of the charges of a generation. */
 export interface Generation {
@@ -258,17 +218,12 @@ export interface Generation {
 
 /** Sums of a user's records, as positive numbers. */
 export interface Summary extends SummarySchema {
-  debt: number;
   /** Absent if the request has a range. */
   revoked?: { credits: number };
 }
 
 /** What a report did. */
-export interface GenerationReported {
-  generation_uuid: string;
-  status: "succeeded" | "failed" | "progress";
-  outcome?: string;
-}
+export interface GenerationReported extends ReportedSchema {}
 
 /** The answer of the old front end's call. */
 export interface UserCredits {

@@ -4,6 +4,8 @@ import { InsufficientCreditsError, callbackUrl } from "scrip-client";
 import { decreaseCredits, getGenerationTransType, refundCredits } from "scrip-client/origin";
 
 const PRICE = 50;
+/** Longer than a video takes. Without a report until then, the charge is voided. */
+const HOLD_SECONDS = 3_600;
 
 /** What the service needs besides the credits. */
 export interface Settings {
@@ -21,7 +23,7 @@ export function videoService(settings: Settings) {
     const generation_uuid = crypto.randomUUID();
     try {
       const trans_type = getGenerationTransType("video");
-      await decreaseCredits({ user_uuid, trans_type, credits: PRICE, generation_uuid });
+      await decreaseCredits({ user_uuid, trans_type, credits: PRICE, generation_uuid, hold_seconds: HOLD_SECONDS });
       await submit(settings, { user_uuid, generation_uuid, prompt, signal: request.signal });
       return Response.json({ generation_uuid }, { status: 202 });
     } catch (error) {

@@ -35,9 +35,29 @@ export interface paths {
         put?: never;
         /**
          * Charge credits, all or nothing
-         * @description `InsufficientCredits` means that at one moment the balance was too low and the charge did not exist. A charge without generation and key has no identity: read the balance before you repeat it.
+         * @description `InsufficientCredits` means that at one moment the balance was too low, or the wallet had debt, and the charge did not exist. A charge without generation and key has no identity: read the balance before you repeat it.
          */
         post: operations["decrease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/credits/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set a charge to its actual cost, once
+         * @description Below the charge, the difference returns to its packs. Above, the rest is taken from the usable packs; if they do not suffice, `overage` decides. The same `credits` again return the first settlement. Other `credits` are `IdempotencyConflict`, a voided charge is `GenerationVoided`, and a charge with outputs is `InvalidRequest`.
+         */
+        post: operations["settle"];
         delete?: never;
         options?: never;
         head?: never;
@@ -54,7 +74,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Void the charges of a generation and restore their packs
+         * Void the charges of a generation, or return outputs of one, and restore their packs
          * @description If the user has charges with both generation and key, a refund without a key may miss a charge that has not returned when the refund starts. Refund after the charge has returned, refund with its key, or repeat the refund.
          */
         post: operations["refund"];
@@ -71,7 +91,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get the balance and the usable packs, in spending order */
+        /** Get the balance, the debt, and the usable packs in spending order */
         get: operations["balance"];
         put?: never;
         post?: never;
@@ -161,8 +181,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Report the end of a generation; a failed one is refunded */
+        /** Report the end of a generation; a failed one is refunded, a successful one is settled */
         post: operations["webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/callback/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Report the end of a generation in the JSON of its provider
+         * @description The token in the path says which charge the report is about, and replaces a signature. Status and error are read from the places that docs/callbacks.md lists.
+         */
+        post: operations["callback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -182,12 +222,22 @@ export interface components {
         TransNo: string;
         Credits: number;
         Sum: number;
+        Cost: number;
+        Output: number;
+        /** @description Number of parts of a charge that can be refunded on their own. Part i of n is worth floor(credits*i/n) - floor(credits*(i-1)/n). */
+        OutputCount: number;
+        OutputList: components["schemas"]["Output"][];
         /**
          * Format: date-time
          * @example 2026-01-31T00:00:00.000Z
          */
         Time: string;
         Reason: string;
+        /** @description Fields of the caller, stored and returned; never part of an identity. At most 2,048 bytes in all. */
+        Metadata: {
+            [key: string]: string;
+        };
+        OptionalMetadata: components["schemas"]["Metadata"] | null;
         /** @description The two refund types exist only in migrated history. */
         TransType: string;
         Grant: {
@@ -203,6 +253,7 @@ export interface components {
              */
             expired_at?: string | null;
             idempotency_key?: components["schemas"]["OptionalId"];
+            metadata?: components["schemas"]["OptionalMetadata"];
         };
         Granted: {
             trans_no: components["schemas"]["TransNo"];
@@ -211,7 +262,10 @@ export interface components {
             credits: components["schemas"]["Credits"];
             order_no?: components["schemas"]["Id"];
             expired_at?: components["schemas"]["Time"];
+            metadata?: components["schemas"]["Metadata"];
             created_at: components["schemas"]["Time"];
+            /** @description Credits of the grant that repaid debt at once. */
+            repaid?: components["schemas"]["Credits"];
             balance: components["schemas"]["Sum"];
             replayed: boolean;
         };
@@ -222,6 +276,11 @@ export interface components {
             generation_uuid?: components["schemas"]["OptionalId"];
             order_no?: components["schemas"]["OptionalId"];
             idempotency_key?: components["schemas"]["OptionalId"];
+            /** @description Requires `generation_uuid`. */
+            outputs?: components["schemas"]["OutputCount"] | null;
+            /** @description The charge is voided after this time unless it was settled, delivered or refunded. Requires `generation_uuid`. */
+            hold_seconds?: number | null;
+            metadata?: components["schemas"]["OptionalMetadata"];
         };
         Allocation: {
             /** @description The `trans_no` of the grant. */
@@ -237,8 +296,54 @@ export interface components {
             trans_type: components["schemas"]["TransType"];
             credits: number;
             allocations: components["schemas"]["Allocation"][];
+            outputs?: components["schemas"]["OutputCount"];
+            hold_until?: components["schemas"]["Time"];
+            metadata?: components["schemas"]["Metadata"];
             created_at: components["schemas"]["Time"];
             balance: components["schemas"]["Sum"];
+            replayed: boolean;
+        };
+        Settle: {
+            user_uuid: components["schemas"]["Id"];
+            generation_uuid: components["schemas"]["Id"];
+            idempotency_key?: components["schemas"]["OptionalId"];
+            /** @description The actual cost; may be 0. */
+            credits: components["schemas"]["Cost"];
+            /**
+             * @description If the cost exceeds charge and balance: `refuse` rejects, `available` takes the balance and writes the rest off, `debt` makes the rest the debt of the charge. Default is `refuse`.
+             * @enum {unknown}
+             */
+            overage?: "refuse" | "available" | "debt" | null;
+            /** @description Largest debt of the wallet; only with `debt`. */
+            debt_limit?: components["schemas"]["Cost"] | null;
+        };
+        Settled: {
+            /** @enum {string} */
+            outcome: "settled" | "already_settled";
+            trans_no: components["schemas"]["TransNo"];
+            user_uuid: components["schemas"]["Id"];
+            generation_uuid: components["schemas"]["Id"];
+            /** @description The charge before the settlement. */
+            estimated: components["schemas"]["Credits"];
+            /** @description What the charge costs now, as a negative number. */
+            credits: number;
+            /** @description Credits returned to usable packs. */
+            returned: components["schemas"]["Cost"];
+            /** @description Credits whose packs have expired. */
+            expired: components["schemas"]["Cost"];
+            /** @description Credits among `returned` that repaid debt at once. */
+            repaid?: components["schemas"]["Credits"];
+            /** @description Credits taken in addition to the charge. */
+            taken: components["schemas"]["Cost"];
+            /** @description Credits written off. */
+            uncovered: components["schemas"]["Cost"];
+            /** @description The debt of the charge at the settlement. */
+            debt_added: components["schemas"]["Cost"];
+            /** @description What the charge owns now. */
+            allocations: components["schemas"]["Allocation"][];
+            settled_at: components["schemas"]["Time"];
+            balance: components["schemas"]["Sum"];
+            debt: components["schemas"]["Sum"];
             replayed: boolean;
         };
         Refund: {
@@ -248,6 +353,10 @@ export interface components {
             reason: components["schemas"]["Reason"];
             /** @description If present, only the charge with this key is voided. */
             idempotency_key?: components["schemas"]["OptionalId"];
+            /** @description If present, only the charge with this identity is voided, and no fence is left. */
+            trans_no?: components["schemas"]["TransNo"] | null;
+            /** @description Returns these outputs of the charge with the key, or without one of the charge without a key. Each output is returned once. The last one voids the charge. */
+            outputs?: components["schemas"]["OutputList"] | null;
         };
         /** @description Other members are ignored. */
         Callback: {
@@ -259,10 +368,21 @@ export interface components {
             status: string;
             user_uuid?: components["schemas"]["OptionalId"];
             idempotency_key?: components["schemas"]["OptionalId"];
+            /** @description The identity of the charge. */
+            trans_no?: components["schemas"]["TransNo"] | null;
+            /** @description The number of the output that ended, of a charge with outputs. A value that is no whole number is ignored. */
+            output?: number | (unknown[] | boolean | Record<string, never> | string | null);
             /** @description The first 255 characters are the reason of the refund. */
             error?: string | null;
             /** @description Token of the waiting execution. */
             task_token?: string | null;
+        };
+        Reported: {
+            generation_uuid: components["schemas"]["Id"];
+            /** @enum {string} */
+            status: "succeeded" | "failed" | "progress";
+            /** @enum {string} */
+            outcome: "voided" | "already_voided" | "fenced" | "settled" | "already_settled" | "late_success" | "ignored";
         };
         Refunded: {
             /** @enum {string} */
@@ -274,11 +394,16 @@ export interface components {
             restored: components["schemas"]["Sum"];
             /** @description Credits of this call whose packs have expired. */
             expired: components["schemas"]["Sum"];
+            /** @description Credits among `restored` that repaid debt at once. */
+            repaid?: components["schemas"]["Sum"];
+            /** @description All outputs returned so far, if the request names outputs. */
+            outputs?: components["schemas"]["OutputList"];
             records: {
                 trans_no: components["schemas"]["TransNo"];
+                /** @description What the charge costs, or cost before its void. */
                 credits: number;
-                voided_at: components["schemas"]["Time"];
-                voided_reason: components["schemas"]["Reason"];
+                voided_at?: components["schemas"]["Time"];
+                voided_reason?: components["schemas"]["Reason"];
             }[];
             /** @constant */
             truncated?: true;
@@ -286,7 +411,9 @@ export interface components {
         };
         Balance: {
             user_uuid: components["schemas"]["Id"];
+            /** @description 0 while there is debt. */
             balance: components["schemas"]["Sum"];
+            debt: components["schemas"]["Sum"];
             packs: {
                 trans_no: components["schemas"]["TransNo"];
                 trans_type: components["schemas"]["TransType"];
@@ -300,6 +427,7 @@ export interface components {
         Record: {
             trans_no: components["schemas"]["TransNo"];
             trans_type: components["schemas"]["TransType"];
+            /** @description Of a charge, what it costs now, or cost before its void. */
             credits: number;
             order_no?: components["schemas"]["Id"];
             generation_uuid?: components["schemas"]["Id"];
@@ -308,10 +436,21 @@ export interface components {
             is_voided: boolean;
             voided_at?: components["schemas"]["Time"];
             voided_reason?: components["schemas"]["Reason"];
+            settled_at?: components["schemas"]["Time"];
+            /** @description The charge before its settlement. */
+            estimated?: components["schemas"]["Credits"];
+            outputs?: components["schemas"]["OutputCount"];
+            /** @description Outputs refunded on their own. */
+            returned_outputs?: components["schemas"]["OutputList"];
+            hold_until?: components["schemas"]["Time"];
+            /** @description When a provider reported success after the void. */
+            late_success_at?: components["schemas"]["Time"];
+            metadata?: components["schemas"]["Metadata"];
         };
         Charge: {
             trans_no: components["schemas"]["TransNo"];
             trans_type: components["schemas"]["TransType"];
+            /** @description What it costs now, or cost before its void. */
             credits: number;
             order_no?: components["schemas"]["Id"];
             generation_uuid: components["schemas"]["Id"];
@@ -319,6 +458,17 @@ export interface components {
             is_voided: boolean;
             voided_at?: components["schemas"]["Time"];
             voided_reason?: components["schemas"]["Reason"];
+            settled_at?: components["schemas"]["Time"];
+            /** @description The charge before its settlement. */
+            estimated?: components["schemas"]["Credits"];
+            outputs?: components["schemas"]["OutputCount"];
+            /** @description Outputs refunded on their own. */
+            returned_outputs?: components["schemas"]["OutputList"];
+            hold_until?: components["schemas"]["Time"];
+            /** @description When a provider reported success after the void. */
+            late_success_at?: components["schemas"]["Time"];
+            metadata?: components["schemas"]["Metadata"];
+            /** @description What it owns now, or owned before its void. */
             allocations: components["schemas"]["Allocation"][];
         };
         Tally: {
@@ -328,6 +478,7 @@ export interface components {
         Summary: {
             user_uuid: components["schemas"]["Id"];
             balance: components["schemas"]["Sum"];
+            debt: components["schemas"]["Sum"];
             granted: components["schemas"]["Tally"];
             spent: components["schemas"]["Tally"];
             voided: components["schemas"]["Tally"];
@@ -346,12 +497,15 @@ export interface components {
             status: number;
             /** @enum {string} */
             code: "InvalidRequest" | "Unauthorized" | "Forbidden" | "InsufficientCredits" | "ChargeNotFound" | "NotFound" | "MethodNotAllowed" | "IdempotencyConflict" | "GenerationVoided" | "LimitExceeded" | "PayloadTooLarge" | "GenerationUnknown" | "Busy" | "StoreUnavailable" | "Internal";
+            /** @description The reason. `LimitExceeded` also means that a migration blocked the user until an operator moves or unblocks the user. */
             detail: string;
             request_id?: string;
             /** @description With `InsufficientCredits`. */
             balance?: components["schemas"]["Sum"];
-            /** @description With `InsufficientCredits`. */
+            /** @description With `InsufficientCredits`. Of a settlement, the credits beyond the charge. */
             required?: components["schemas"]["Credits"];
+            /** @description With `InsufficientCredits` if the wallet has debt. */
+            debt?: components["schemas"]["Sum"];
         };
         /** @description An error of API Gateway itself. */
         GatewayError: {
@@ -454,6 +608,31 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    settle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Settle"];
+            };
+        };
+        responses: {
+            /** @description The settlement, of this call or of an earlier one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settled"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     refund: {
         parameters: {
             query?: never;
@@ -467,7 +646,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The charges voided by this call or by earlier ones. */
+            /** @description The charges voided by this call or by earlier ones, or the one charge whose outputs are named. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -661,19 +840,47 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The report was processed; `outcome` is present unless the generation succeeded. */
+            /** @description The report was processed. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        generation_uuid: components["schemas"]["Id"];
-                        /** @enum {string} */
-                        status: "succeeded" | "failed" | "progress";
-                        /** @enum {string} */
-                        outcome?: "voided" | "already_voided" | "fenced" | "ignored";
-                    };
+                    "application/json": components["schemas"]["Reported"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    callback: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The provider's word for the state; used before one in the body.
+                 * @example failed
+                 */
+                status?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A token that `webhook` or a client library has sealed. */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description The report was processed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reported"];
                 };
             };
             default: components["responses"]["Problem"];

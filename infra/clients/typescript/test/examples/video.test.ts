@@ -2,28 +2,41 @@
 
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from "vitest";
 import { configureCredits } from "scrip-client/origin";
-import { LOCAL_WEBHOOK_SECRET } from "scrip-client/testing";
+import { LOCAL_WEBHOOK_SECRET, type RunningScrip, startScrip } from "scrip-client/testing";
 
 import { videoService } from "../../examples/video/service.js";
 import { Provider, post } from "../support/providers.js";
-import { balanceOf, client, userWith } from "../support/users.js";
+import { newId } from "../support/users.js";
 
 const provider = new Provider({});
+let local: RunningScrip;
 let answer: (request: Request) => Promise<Response>;
 
 beforeAll(async () => {
-  configureCredits(client());
+  local = await startScrip({ path: inject("program") });
+  configureCredits(local.scrip);
   answer = videoService({
     provider: await provider.start(),
-    scripUrl: inject("url"),
+    scripUrl: local.url,
     webhookSecret: LOCAL_WEBHOOK_SECRET,
   });
 });
-afterAll(() => provider.stop());
+afterAll(async () => {
+  provider.stop();
+  await local.stop();
+});
 beforeEach(() => {
   provider.mode = "succeeds";
   provider.jobs.length = 0;
 });
+
+async function userWith(credits: number): Promise<string> {
+  const user_uuid = newId("user");
+  await local.scrip.grant({ user_uuid, trans_type: "new_user", credits });
+  return user_uuid;
+}
+
+const balanceOf = async (user: string) => (await local.scrip.balance(user)).balance;
 
 /** Starts a video, and returns the address at which the provider reports its end. */
 async function started(user_uuid: string): Promise<string> {
@@ -93,4 +106,14 @@ test("an aborted request is refunded", async () => {
   controller.abort();
   expect((await response).status).toBe(502);
   expect(await balanceOf(user_uuid)).toBe(60);
+});
+
+test("a video whose end is never reported is refunded, and one that succeeded is not", async () => {
+  const user_uuid = await userWith(110);
+  await report(await started(user_uuid), { status: "succeeded" });
+  provider.jobs.length = 0;
+  await started(user_uuid);
+  expect(await balanceOf(user_uuid)).toBe(10);
+  await local.advance("2h");
+  await expect.poll(() => balanceOf(user_uuid), { timeout: 10_000 }).toBe(60);
 });

@@ -9,7 +9,6 @@ import { type RunningScrip, startScrip } from "../../src/testing/index.js";
 import { FAULTS, FaultProxy } from "../support/fault-proxy.js";
 import { randomOf } from "../support/random.js";
 
-/** 10,000 runs take about 100 s on two cores. */
 const RUNS = Number(process.env["SCRIP_FAULT_RUNS"] ?? 1_000);
 const SEED = Number(process.env["SCRIP_FAULT_SEED"] ?? 1);
 const USERS = 50;

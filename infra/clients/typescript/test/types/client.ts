@@ -1,10 +1,19 @@
 /** What the compiler accepts and rejects. `tsc` runs this file; nothing executes it. */
 
 import { Lambda } from "@aws-sdk/client-lambda";
-import { type Balance, type InsufficientCreditsError, Scrip, type ScripError } from "scrip-client";
+import {
+  type Balance,
+  type InsufficientCreditsError,
+  Scrip,
+  type ScripError,
+  type ServiceCode,
+  type SettleRequest,
+} from "scrip-client";
 import { decreaseCredits, getGenerationTransType, increaseCredits } from "scrip-client/origin";
 import { creditsSourceOf } from "scrip-client/react";
 import { expectTypeOf } from "vitest";
+
+import type { components } from "../../src/generated/openapi.js";
 
 const scrip = new Scrip({ url: "http://127.0.0.1:9000" });
 const user_uuid = "ana";
@@ -56,6 +65,15 @@ expectTypeOf<InsufficientCreditsError>().toExtend<ScripError>();
 expectTypeOf<InsufficientCreditsError["required"]>().toEqualTypeOf<number | undefined>();
 expectTypeOf(scrip.balance("ana")).resolves.toEqualTypeOf<Balance>();
 expectTypeOf<Balance["packs"][number]["remaining"]>().toBeNumber();
+
+// Requests and codes are those of the OpenAPI document.
+type Schemas = components["schemas"];
+expectTypeOf<ServiceCode>().toEqualTypeOf<Schemas["Problem"]["code"]>();
+expectTypeOf<keyof SettleRequest>().toEqualTypeOf<keyof Schemas["Settle"]>();
+expectTypeOf<keyof Parameters<Scrip["decrease"]>[0]>().toEqualTypeOf<keyof Schemas["Decrease"]>();
+expectTypeOf<keyof Parameters<Scrip["grant"]>[0]>().toEqualTypeOf<keyof Schemas["Grant"]>();
+expectTypeOf<keyof Parameters<Scrip["refund"]>[0]>().toEqualTypeOf<keyof Schemas["Refund"]>();
+expectTypeOf<keyof Parameters<Scrip["reportGeneration"]>[0]>().toEqualTypeOf<keyof Schemas["Callback"]>();
 
 // The old names.
 expectTypeOf(getGenerationTransType("anime")).toEqualTypeOf<"anime_generation">();

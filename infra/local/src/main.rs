@@ -114,6 +114,8 @@ async fn serve(options: Options) -> Result<(), String> {
     let gateway = Gateway { api, metrics: metrics.clone(), console, test_clock };
     let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
     sweeps.abort();
+    // A sweep that still runs would see its connection fail, and log it.
+    let _ = sweeps.await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;
     }

@@ -16,10 +16,10 @@ pub use crate::process::wait_until;
 use crate::{
     aws_fakes::AwsFakes,
     http::{self, Response, agent},
-    process::{TIMEOUT, command, free_port, supervised, tool},
+    process::{ROOT, TIMEOUT, command, free_port, supervised, tool},
 };
 
-const STACK: &str = "scrip-test";
+pub const STACK: &str = "scrip-test";
 /// The stack with the user's own resources.
 const USERS_STACK: &str = "users";
 
@@ -85,7 +85,7 @@ impl Cloud {
 
     fn sam_deploy(&self) {
         let file = tool("aws").join("adapted.json");
-        fs::write(&file, adapted_template().to_string()).expect("a file");
+        fs::write(&file, adapted_template()).expect("a file");
         let step = &self.outputs["StepArn"];
         let parameters = [
             ("Release", "1"),
@@ -161,11 +161,16 @@ impl Cloud {
 
     /// Sends a request to the HTTP API, with these headers.
     pub fn http_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Response {
-        let url = self.output("ApiUrl");
-        let api = url.trim_start_matches("http://").split('.').next().expect("one part");
-        let url = format!("{}/_aws/execute-api/{api}/$default{path}", self.endpoint);
+        let url = self.api_url() + path;
         let body = if method == "GET" { "" } else { body };
         http::send(&self.agent, method, &url, headers, body)
+    }
+
+    /// URL of the HTTP API.
+    pub fn api_url(&self) -> String {
+        let url = self.output("ApiUrl");
+        let api = url.trim_start_matches("http://").split('.').next().expect("one part");
+        format!("{}/_aws/execute-api/{api}/$default", self.endpoint)
     }
 
     /// A client of DynamoDB with the role of this function.
@@ -242,44 +247,12 @@ pub fn built_template() -> Value {
 }
 
 /// The built template without the features that ministack lacks.
-fn adapted_template() -> Value {
-    let mut template = built_template();
-    // It has no CodeDeploy: every deployment is immediate.
-    let functions = template["Resources"].as_object_mut().expect("resources").values_mut();
-    let functions = functions.filter(|resource| resource["Type"] == "AWS::Serverless::Function");
-    for function in functions {
-        remove(&mut function["Properties"], "DeploymentPreference");
-        // Its transform of SAM has no values of parameters.
-        function["Properties"]["AutoPublishCodeSha256"] = json!("1");
-    }
-    remove(&mut template["Globals"]["Function"], "DeploymentPreference");
-    // It has no metric math. tests/integration/alarms.rs evaluates the alarms.
-    let alarms = template["Resources"].as_object_mut().expect("resources").values_mut();
-    let alarms = alarms.filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm");
-    let alarms = alarms.map(|alarm| &mut alarm["Properties"]).filter(|alarm| alarm["Metrics"].is_array());
-    for alarm in alarms {
-        remove(alarm, "Metrics");
-        alarm["Namespace"] = json!("none");
-        alarm["MetricName"] = json!("none");
-    }
-    // It reads the issuer's keys, as API Gateway does, but trusts no certificate of a test.
-    template["Parameters"]["TokenIssuer"]["AllowedPattern"] = json!("http://.+");
-    // It does not find the machine of a task token: such a call applies to any resource.
-    let statements =
-        &mut template["Resources"]["WebhookRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
-    for statement in statements.as_array_mut().expect("statements") {
-        if statement["Action"].to_string().contains("states:SendTask") {
-            statement["Resource"] = json!("*");
-        }
-    }
-    // Its reference to a secret is the name, where AWS has the ARN.
-    let by_arn =
-        template.to_string().replace(r#"{"Ref":"WebhookSecret"}"#, r#"{"Fn::GetAtt":"WebhookSecret.Id"}"#);
-    by_arn.parse().expect("JSON")
-}
-
-fn remove(settings: &mut Value, name: &str) {
-    settings.as_object_mut().expect("settings").remove(name).expect(name);
+fn adapted_template() -> Vec<u8> {
+    let mut adapt = command(tool("sam/bin/python"));
+    adapt.current_dir(ROOT).arg("tests/deployment/adapt.py").arg(tool("aws/template.yaml")).arg("1");
+    let output = adapt.output().expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// Starts ministack at this endpoint. Its functions reach DynamoDB through the proxy.

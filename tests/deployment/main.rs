@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by panicking")]
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+mod account;
 mod alarms;
 mod aws_fakes;
 mod cargo_lambda;

@@ -109,6 +109,43 @@ async fn token_with_a_trans_no_refunds_that_charge_alone() {
 }
 
 #[tokio::test]
+async fn token_with_an_output_refunds_that_output_alone() {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 60, None).await;
+    ledger.charge_with("u", 40, "images", json!({ "outputs": 4 })).await.unwrap();
+    for (output, outcome, balance) in [(4, "voided", 30), (4, "already_voided", 30), (2, "voided", 40)] {
+        let mint =
+            json!({ "operation": "mint", "user_uuid": "u", "generation_uuid": "images", "output": output });
+        let minted = ledger.invoke(WEBHOOK, mint).await.unwrap();
+        let body = r#"{"status":"failed","output":["a result of the provider"]}"#;
+        let answer = post(&ledger, minted["token"].as_str().unwrap(), "", body).await;
+        assert_eq!((answer.status, &answer.body["outcome"]), (200, &json!(outcome)), "{output}");
+        assert_eq!(ledger.sound_balance("u").await, balance, "{output}");
+    }
+}
+
+/// A wrong number must not refund everything.
+#[tokio::test]
+async fn output_of_a_signed_callback_is_a_number_of_scrip_or_the_result_of_the_provider() {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 60, None).await;
+    ledger.charge_with("u", 40, "images", json!({ "outputs": 4 })).await.unwrap();
+    for (output, status, balance) in [
+        (json!(0), 400, 20),
+        (json!(-1), 400, 20),
+        (json!(5), 400, 20),
+        (json!(101), 400, 20),
+        (json!(3), 200, 30),
+        (json!({ "url": "https://cdn.example/1.png" }), 200, 60),
+    ] {
+        let mut body = failed("images");
+        body["output"] = output.clone();
+        assert_eq!(ledger.callback(body).await.status, status, "{output}");
+        assert_eq!(ledger.sound_balance("u").await, balance, "{output}");
+    }
+}
+
+#[tokio::test]
 async fn mint_validates_its_fields_and_has_no_route() {
     let ledger = ledger().await;
     let mint = |member: &str, value: Value| {
@@ -126,6 +163,7 @@ async fn mint_validates_its_fields_and_has_no_route() {
         (mint("exp", json!(now)), "`exp` must be in the future."),
         (mint("exp", json!("soon")), "`exp` must be a whole number of seconds since 1970."),
         (mint("exp", json!(i64::MAX)), "`exp` must be a whole number of seconds since 1970."),
+        (mint("output", json!(0)), "`output` must be a whole number from 1 to 100."),
         (mint("status", json!("failed")), "`status` is not a field of this request."),
         (mint("operation", json!("seal")), "`operation` is not an operation of this function."),
     ] {

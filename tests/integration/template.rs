@@ -169,10 +169,7 @@ fn routes_without_a_token_have_limits_of_their_own() {
         .map(|(name, route)| (text(&route["RouteKey"]), name))
         .collect();
     let stage = &resources["ApiStage"];
-    let limits = json!({
-        "ThrottlingRateLimit": { "!Ref": "PublicRateLimit" },
-        "ThrottlingBurstLimit": { "!Ref": "PublicBurstLimit" },
-    });
+    let limits = json!({ "ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100 });
     let expected: Value = open.keys().map(|key| ((*key).to_owned(), limits.clone())).collect();
     assert_eq!(stage["Properties"]["RouteSettings"], expected);
     let before: BTreeSet<_> = list(&stage["DependsOn"]).into_iter().map(text).collect();
@@ -206,6 +203,32 @@ fn first_deployment_that_fails_leaves_neither_table_nor_queue() {
     assert_eq!(resources["Table"]["Metadata"]["CreatedAfter"], authorizer);
     assert_eq!(resources["FailureQueue"]["DeletionPolicy"], "RetainExceptOnCreate");
     assert_eq!(resources["FailureQueue"]["UpdateReplacePolicy"], "Retain");
+}
+
+/// A deployed stack keeps the value of a parameter that its file no longer has.
+#[test]
+fn stages_state_every_parameter_that_a_change_of_the_table_sets() {
+    let document = document();
+    let samconfig = fs::read_to_string(format!("{ROOT}/samconfig.toml")).unwrap();
+    let mut tables = BTreeSet::new();
+    for stage in ["dev", "staging", "prod"] {
+        let file = fs::read_to_string(format!("{ROOT}/infra/stages/{stage}.yaml")).unwrap();
+        let parameters: Value = yaml_serde::from_str(&file).unwrap();
+        for name in parameters.as_object().unwrap().keys() {
+            assert!(document["Parameters"][name].is_object(), "{stage}: {name}");
+        }
+        for name in ["TableName", "TableMode", "Writes", "Deployment", "ErrorShare", "Architecture"] {
+            assert!(!parameters[name].is_null(), "{stage}: {name}");
+        }
+        assert_eq!((&parameters["ErrorShare"], &parameters["Writes"]), (&json!(0.05), &json!("open")));
+        assert!(tables.insert(text(&parameters["TableName"]).to_owned()), "{stage} has a table of its own");
+        assert!(samconfig.contains(&format!("\"file://infra/stages/{stage}.yaml\"")), "{stage}");
+    }
+    // So a deployment without an argument fails instead of publishing nothing.
+    let (_, release) = samconfig.split_once("Release=").unwrap();
+    let (release, _) = release.split_once('"').unwrap();
+    assert_eq!(document["Parameters"]["Release"]["AllowedPattern"], "[0-9A-Za-z]{1,10}");
+    assert!(release.len() > 10, "{release}");
 }
 
 #[test]

@@ -1,41 +1,50 @@
 //! A caller: its requests, and their outcomes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use lambda_runtime::Diagnostic;
 use scrip::{
     domain::Timestamp,
     transport::{
-        App, Function, Reply,
+        App, Failure, Function, Reply, Sweep,
         functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{WEBHOOK_SECRET, deliver, http_event, signature};
+use scrip_tests::{WEBHOOK_SECRET, deliver, direct_event, http_event, signature};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     linearizability::{Observation, Operation, StateChange},
     model::Record,
-    plan::{Call, Grant, SKEW_MAX_MILLIS, Step},
+    plan::{Address, Call, Grant, Overage, SKEW_MAX_MILLIS, Step},
 };
 
 /// One invocation, as its caller sees it.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Its name. Its writes contain it: as `order_no` of a charge and of a grant without an
-    /// order, as `reason` of a refund.
+    /// Its name. Its records contain it in their metadata, and its voids as their reason.
     pub tag: String,
     pub call: Call,
     /// The request id of the event. Deliveries of one event share it.
     pub request_id: String,
-    /// Expiry of the pack that it grants, in milliseconds since 1970.
-    pub expired_at: Option<i64>,
+    pub values: RequestValues,
+    /// The random UUIDs that it drew. Every change contains one of its writer.
+    pub drawn: BTreeSet<String>,
     pub started: SimulatedTime,
     pub ended: SimulatedTime,
     pub outcome: AttemptOutcome,
     /// Whether it started long after every other request had ended.
     pub is_quiescent: bool,
+}
+
+/// Values of a request that are drawn from the run.
+#[derive(Clone, Debug, Default)]
+pub struct RequestValues {
+    /// Expiry of the pack that it grants, in milliseconds since 1970.
+    pub expired_at: Option<i64>,
+    /// The one charge that it addresses.
+    pub trans_no: Option<String>,
 }
 
 /// A moment of the simulation. Moments within one millisecond are ordered too.
@@ -53,8 +62,8 @@ pub enum AttemptOutcome {
     Success(Value),
     Error {
         code: String,
-        /// `balance` in the body, if it has one.
-        balance: Option<u64>,
+        /// `balance` and debt in the body, if it has them.
+        funds: Option<(i64, i64)>,
         /// The errorMessage, or the problem document's `detail`.
         detail: String,
     },
@@ -71,11 +80,12 @@ impl Attempt {
     }
 
     /// Whether the outcome states if the request was executed. `Busy` means that it was not,
-    /// except for a refund, which may have committed some of its transactions.
+    /// except for calls that may have committed some of their transactions.
     pub fn has_certain_outcome(&self) -> bool {
+        let is_one_transaction = !matches!(self.call, Call::Refund { .. } | Call::Success(_) | Call::Sweep);
         match &self.outcome {
-            AttemptOutcome::Success(_) => true,
-            AttemptOutcome::Error { code, .. } if code == "Busy" => !matches!(self.call, Call::Refund { .. }),
+            AttemptOutcome::Success(response) => !matches!(self.call, Call::Sweep) || response["failed"] == 0,
+            AttemptOutcome::Error { code, .. } if code == "Busy" => is_one_transaction,
             AttemptOutcome::Error { code, .. } => code != "StoreUnavailable" && code != "Internal",
             AttemptOutcome::CutOff => false,
         }
@@ -101,29 +111,68 @@ impl Attempt {
     /// Whether its request or its response names this user.
     pub fn concerns(&self, user: &str) -> bool {
         match &self.call {
-            Call::Grant { user: owner, .. } | Call::Charge { user: owner, .. } => *owner == user,
-            Call::Refund { user: Some(owner), .. } | Call::Balance(owner) | Call::Summary(owner) => {
-                *owner == user
-            }
-            Call::Refund { user: None, .. } => {
-                self.response().is_some_and(|response| response["user_uuid"] == user)
-            }
-            Call::Timeline(_) | Call::Generation(_) => false,
+            Call::Grant { user: owner, .. }
+            | Call::Charge { user: owner, .. }
+            | Call::Settle { user: owner, .. }
+            | Call::Balance(owner)
+            | Call::Summary(owner) => *owner == user,
+            Call::Refund { address, .. } | Call::Success(address) => match address.user {
+                Some(owner) => owner == user,
+                None => self.response().is_some_and(|response| response["user_uuid"] == user),
+            },
+            Call::Timeline(_) | Call::Generation(_) | Call::Sweep => false,
         }
     }
 
-    /// Whether it can have written the item of this user and sort key.
-    pub fn may_write(&self, owner: &str, sort: &str) -> bool {
+    /// Whether it requests the record of this user and sort key.
+    pub fn creates(&self, owner: &str, sort: &str) -> bool {
         match &self.call {
             Call::Grant { user, .. } | Call::Charge { user, .. } => {
                 *user == owner && self.sort_key().is_some_and(|own| own == sort)
             }
-            Call::Refund { user, .. } => user.is_none_or(|user| user == owner) && self.addresses(sort),
             _ => false,
         }
     }
 
-    /// The sort key of the record that a grant or a charge requests. Without an identity of
+    /// The address of a refund or a success.
+    pub fn address(&self) -> Option<&Address> {
+        match &self.call {
+            Call::Refund { address, .. } | Call::Success(address) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// The key at which a refund writes a fence.
+    pub fn fence_key(&self) -> Option<String> {
+        self.address().map(|address| charge_key(Some(address.generation), address.key))
+    }
+
+    /// Whether a refund or a success of this user addresses the charge with this sort key.
+    /// Outputs are those of one charge.
+    pub fn addresses(&self, owner: &str, sort: &str, record: &Record) -> bool {
+        let is_one = matches!(&self.call, Call::Refund { outputs, .. } if !outputs.is_empty());
+        self.address().is_some_and(|Address { user, generation, key, .. }| {
+            let is_key = if key.is_some() || is_one {
+                sort == charge_key(Some(generation), *key)
+            } else {
+                sort.starts_with(&charge_key(Some(generation), None))
+            };
+            let is_trans_no =
+                self.values.trans_no.as_ref().is_none_or(|trans_no| *trans_no == record.trans_no);
+            is_key && is_trans_no && user.is_none_or(|user| user == owner)
+        })
+    }
+
+    /// Whether it is about every charge of its generation.
+    pub fn is_about_session(&self) -> bool {
+        match &self.call {
+            Call::Refund { address, outputs, .. } => address.key.is_none() && outputs.is_empty(),
+            Call::Success(address) => address.key.is_none(),
+            _ => false,
+        }
+    }
+
+    /// The sort key of the record that a grant, a charge or a settlement is about. Without an identity of
     /// its own, the request has the identity of its delivery.
     pub fn sort_key(&self) -> Option<String> {
         match &self.call {
@@ -136,9 +185,8 @@ impl Attempt {
             Call::Charge { generation: None, key: None, .. } => {
                 Some(format!("charge###{}", self.event_uuid()))
             }
-            Call::Charge { generation, key, .. } => {
-                Some(format!("charge#{}#{}", generation.unwrap_or_default(), key.unwrap_or_default()))
-            }
+            Call::Charge { generation, key, .. } => Some(charge_key(*generation, *key)),
+            Call::Settle { generation, key, .. } => Some(charge_key(Some(generation), *key)),
             _ => None,
         }
     }
@@ -153,14 +201,18 @@ impl Attempt {
             // The gift of a new user is the same whatever its amount and expiry.
             Call::Grant { grant: Grant::NewUser, .. } if !self.has_tagged(record) => true,
             Call::Grant { credits, .. } => {
-                let is_close = match (self.expired_at, record.expired_at()) {
+                let is_close = match (self.values.expired_at, record.expired_at()) {
                     (Some(requested), Some(stored)) => requested.abs_diff(stored) < DAY_MILLIS,
                     (requested, stored) => requested == stored,
                 };
                 is_close && record.credits.unsigned_abs() == *credits
             }
-            Call::Charge { credits, trans_type, .. } => {
-                record.credits.unsigned_abs() == *credits && record.item["trans_type"] == *trans_type
+            Call::Charge { credits, trans_type, outputs, hold_seconds, .. } => {
+                let hold_millis = record.hold_until().map(|until| until.abs_diff(record.created_at));
+                record.credits.unsigned_abs() == *credits
+                    && record.item["trans_type"] == *trans_type
+                    && record.outputs() == *outputs
+                    && hold_millis == hold_seconds.map(|seconds| 1_000 * seconds)
             }
             _ => false,
         }
@@ -168,17 +220,13 @@ impl Attempt {
 
     /// Whether a record contains its tag.
     pub fn has_tagged(&self, record: &Record) -> bool {
-        record.item["order_no"] == self.tag.as_str()
+        record.item["metadata"]["attempt"] == self.tag.as_str()
     }
+}
 
-    /// Whether it is a refund of the charge with this sort key.
-    pub fn addresses(&self, sort: &str) -> bool {
-        match &self.call {
-            Call::Refund { generation, key: Some(key), .. } => sort == format!("charge#{generation}#{key}"),
-            Call::Refund { generation, key: None, .. } => sort.starts_with(&format!("charge#{generation}#")),
-            _ => false,
-        }
-    }
+/// The sort key of a charge.
+fn charge_key(generation: Option<&str>, key: Option<&str>) -> String {
+    format!("charge#{}#{}", generation.unwrap_or_default(), key.unwrap_or_default())
 }
 
 /// A request, for HTTP and for a direct invocation.
@@ -196,18 +244,27 @@ pub async fn send(
     step: &Step,
     tag: &str,
     request_id: &str,
-    expired_at: Option<i64>,
+    values: &RequestValues,
 ) -> AttemptOutcome {
-    let Request { function, method, url, payload } = request(&step.call, tag, expired_at);
+    let deadline = app.ledger.now().plus_millis(i64::try_from(step.time_limit).expect("a limit of seconds"));
+    let Some(request) = request(&step.call, tag, values) else {
+        return outcome_of(Sweep.handle(app, direct_event("{}".to_owned(), deadline)).await);
+    };
+    let Request { function, method, url, mut payload } = request;
     let payload = if step.is_http {
+        // The route names the operation.
+        payload.as_object_mut().expect("an object").remove("operation");
         let body = if method == "POST" { payload.to_string() } else { String::new() };
         let headers = json!({ "x-signature": signature(WEBHOOK_SECRET, app.ledger.now(), body.as_bytes()) });
         http_event(method, &url, body.into_bytes(), None, &headers)
     } else {
         payload
     };
-    let deadline = app.ledger.now().plus_millis(i64::try_from(step.time_limit).expect("a limit of seconds"));
-    match deliver(app, function, payload.to_string(), deadline, request_id).await {
+    outcome_of(deliver(app, function, payload.to_string(), deadline, request_id).await)
+}
+
+fn outcome_of(reply: Result<Reply, Failure>) -> AttemptOutcome {
+    match reply {
         Ok(Reply::Direct(response)) => {
             AttemptOutcome::Success(serde_json::from_str(response.get()).expect("JSON"))
         }
@@ -217,7 +274,7 @@ pub async fn send(
         }
         Err(failure) => {
             let detail = format!("{:?}", failure.0);
-            AttemptOutcome::Error { code: Diagnostic::from(failure).error_type, balance: None, detail }
+            AttemptOutcome::Error { code: Diagnostic::from(failure).error_type, funds: None, detail }
         }
     }
 }
@@ -225,49 +282,69 @@ pub async fn send(
 fn error_of(problem: &Value) -> AttemptOutcome {
     AttemptOutcome::Error {
         code: problem["code"].as_str().expect("a code").to_owned(),
-        balance: problem["balance"].as_u64(),
+        funds: problem["balance"].as_i64().map(|balance| (balance, problem["debt"].as_i64().unwrap_or(0))),
         detail: problem["detail"].to_string(),
     }
 }
 
-fn request(call: &Call, tag: &str, expired_at: Option<i64>) -> Request {
+/// The request of a call; `None` for the sweep, which no caller requests.
+fn request(call: &Call, tag: &str, values: &RequestValues) -> Option<Request> {
     let post =
         |function, url: &str, payload| Request { function, method: "POST", url: url.to_owned(), payload };
     let get = |function, url, payload| Request { function, method: "GET", url, payload };
-    match call {
+    Some(match call {
         Call::Grant { user, grant, credits, .. } => {
             let (trans_type, order_no, key) = match grant {
-                Grant::NewUser => ("new_user", tag, None),
-                Grant::Order(order_no) => ("order_pay", *order_no, None),
-                Grant::Added(key) => ("system_add", tag, *key),
+                Grant::NewUser => ("new_user", None, None),
+                Grant::Order(order_no) => ("order_pay", Some(*order_no), None),
+                Grant::Added(key) => ("system_add", None, *key),
             };
-            let expired_at = expired_at.and_then(Timestamp::from_millis).map(|at| at.to_string());
+            let expired_at = values.expired_at.and_then(Timestamp::from_millis).map(|at| at.to_string());
             let payload = json!({
                 "user_uuid": user, "trans_type": trans_type, "credits": credits, "order_no": order_no,
-                "expired_at": expired_at, "idempotency_key": key,
+                "expired_at": expired_at, "idempotency_key": key, "metadata": { "attempt": tag },
             });
             post(GRANT, "/credits/grant", payload)
         }
-        Call::Charge { user, generation, key, credits, trans_type } => {
+        Call::Charge { user, generation, key, credits, trans_type, outputs, hold_seconds } => {
             let payload = json!({
-                "user_uuid": user, "trans_type": trans_type, "credits": credits, "order_no": tag,
-                "generation_uuid": generation, "idempotency_key": key,
+                "user_uuid": user, "trans_type": trans_type, "credits": credits,
+                "generation_uuid": generation, "idempotency_key": key, "outputs": outputs,
+                "hold_seconds": hold_seconds, "metadata": { "attempt": tag },
             });
             post(DECREASE, "/credits/decrease", payload)
         }
-        Call::Refund { user, generation, key, is_callback: true } => {
+        Call::Settle { user, generation, key, credits, overage } => {
+            let (policy, limit) = match overage {
+                Overage::Refuse => ("refuse", None),
+                Overage::Available => ("available", None),
+                Overage::Debt(limit) => ("debt", *limit),
+            };
             let payload = json!({
-                "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "status": "failed",
-                "error": tag,
+                "operation": "settle", "user_uuid": user, "generation_uuid": generation,
+                "idempotency_key": key, "credits": credits, "overage": policy, "debt_limit": limit,
             });
-            post(WEBHOOK, "/webhooks/generation", payload)
+            post(DECREASE, "/credits/settle", payload)
         }
-        Call::Refund { user, generation, key, is_callback: false } => {
-            let payload = json!({
-                "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": tag,
-            });
+        Call::Refund { address, outputs, is_callback: false } => {
+            let mut payload = addressed(address, values);
+            payload["reason"] = json!(tag);
+            payload["outputs"] = json!(Some(outputs).filter(|outputs| !outputs.is_empty()));
             post(REFUND, "/credits/refund", payload)
         }
+        Call::Refund { address, outputs, is_callback: true } => {
+            let mut payload = addressed(address, values);
+            payload["status"] = json!("failed");
+            payload["error"] = json!(tag);
+            payload["output"] = json!(outputs.first());
+            post(WEBHOOK, "/webhooks/generation", payload)
+        }
+        Call::Success(address) => {
+            let mut payload = addressed(address, values);
+            payload["status"] = json!("succeeded");
+            post(WEBHOOK, "/webhooks/generation", payload)
+        }
+        Call::Sweep => return None,
         Call::Balance(user) => get(BALANCE, format!("/credits/{user}/balance"), json!({ "user_uuid": user })),
         Call::Summary(user) => {
             let payload = json!({ "operation": "summary", "user_uuid": user });
@@ -286,5 +363,13 @@ fn request(call: &Call, tag: &str, expired_at: Option<i64>) -> Request {
             });
             get(HISTORY, format!("/generations/{generation}?limit=100"), payload)
         }
-    }
+    })
+}
+
+/// The fields by which a request addresses charges.
+fn addressed(address: &Address, values: &RequestValues) -> Value {
+    json!({
+        "user_uuid": address.user, "generation_uuid": address.generation, "idempotency_key": address.key,
+        "trans_no": values.trans_no,
+    })
 }

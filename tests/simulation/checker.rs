@@ -4,39 +4,47 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
-    linearizability::{self, Operation, StateChange},
-    model::{Account, Event, Record, State, accounts, orders, text},
+    linearizability::{self, StateChange},
+    model::{AdjustmentKind, Change, Event, History, Record, accounts, list, orders, text},
     observation,
-    plan::{Call, Grant},
+    plan::{Call, Overage},
     simulator::{RunResult, VisibilityGaps},
+    state::{RecordState, State},
 };
 
 /// Records in a full page.
 const PAGE: usize = 100;
 
+/// The reason of the voids of a sweep.
+const SWEEP_REASON: &str = "hold timed out";
+
 /// An error describes what is wrong.
 pub type CheckResult = Result<(), String>;
 
 pub fn check(run: &RunResult) -> CheckResult {
-    let accounts = accounts(&run.items);
-    let checker = Checker { attempts: &run.attempts, accounts: &accounts, gaps: &run.gaps };
     for attempt in &run.attempts {
-        let internal_error = match &attempt.outcome {
-            AttemptOutcome::Error { code, detail, .. } if code == "Internal" => Err(detail.clone()),
-            _ => Ok(()),
-        };
-        let checked = internal_error.and_then(|()| checker.check_attempt(attempt));
-        checked.map_err(|problem| format!("{problem}: {attempt:?}"))?;
+        if let AttemptOutcome::Error { code, detail, .. } = &attempt.outcome {
+            ensure(code != "Internal", detail).map_err(|problem| format!("{problem}: {attempt:?}"))?;
+        }
     }
-    check_orders(&accounts, &orders(&run.items))?;
-    for (user, account) in &accounts {
-        checker.check_account(user, account).map_err(|problem| format!("{user}: {problem}"))?;
+    let history = |(user, account)| match History::new(account) {
+        Ok(history) => Ok((user, history)),
+        Err(problem) => Err(format!("{user}: {problem}")),
+    };
+    let histories = accounts(&run.items).into_iter().map(history).collect::<Result<_, _>>()?;
+    let checker = Checker { attempts: &run.attempts, histories: &histories, gaps: &run.gaps };
+    for attempt in &run.attempts {
+        checker.check_attempt(attempt).map_err(|problem| format!("{problem}: {attempt:?}"))?;
     }
-    Ok(())
+    check_orders(&histories, &orders(&run.items))?;
+    for (user, history) in &histories {
+        checker.check_history(user, history).map_err(|problem| format!("{user}: {problem}"))?;
+    }
+    ensure(run.discrepancies.is_empty(), &format!("an audit finds {:?}", run.discrepancies))
 }
 
 fn ensure(condition: bool, problem: &str) -> CheckResult {
@@ -44,10 +52,10 @@ fn ensure(condition: bool, problem: &str) -> CheckResult {
 }
 
 /// The orders of the grants are exactly the items of orders, so no two users have one order.
-fn check_orders(accounts: &BTreeMap<String, Account>, orders: &BTreeMap<String, String>) -> CheckResult {
-    let grants = accounts.iter().flat_map(|(user, account)| {
+fn check_orders(histories: &BTreeMap<String, History>, orders: &BTreeMap<String, String>) -> CheckResult {
+    let grants = histories.iter().flat_map(|(user, history)| {
         let order_no = |sort: &String| sort.strip_prefix("grant#order#").map(str::to_owned);
-        account.records.keys().filter_map(order_no).map(move |order_no| (order_no, user.clone()))
+        history.account.records.keys().filter_map(order_no).map(move |order_no| (order_no, user.clone()))
     });
     let grants: Vec<_> = grants.collect();
     let is_complete = grants.len() == orders.len();
@@ -59,7 +67,7 @@ fn check_orders(accounts: &BTreeMap<String, Account>, orders: &BTreeMap<String, 
 
 struct Checker<'a> {
     attempts: &'a [Attempt],
-    accounts: &'a BTreeMap<String, Account>,
+    histories: &'a BTreeMap<String, History>,
     gaps: &'a VisibilityGaps,
 }
 
@@ -70,25 +78,26 @@ impl<'a> Checker<'a> {
         match &attempt.call {
             Call::Grant { user, .. } | Call::Charge { user, .. } => {
                 let (sort, record) = self.record(user, &text(response, "trans_no"))?;
-                let has_tag = !matches!(attempt.call, Call::Grant { grant: Grant::Order(_), .. });
-                let is_first = response["replayed"] == false;
                 ensure(
-                    attempt.may_write(user, sort) && attempt.matches(record),
+                    attempt.creates(user, sort) && attempt.matches(record),
                     "the response has another record",
                 )?;
                 ensure(
-                    !has_tag || attempt.has_tagged(record) == is_first,
+                    attempt.has_tagged(record) == (response["replayed"] == false),
                     "`replayed` is true for its own write, or false for a replay",
                 )?;
-                check_record(record, response)
+                check_created(record, response)
             }
+            Call::Settle { user, .. } => self.check_settlement(attempt, user, response),
             Call::Refund { is_callback: true, .. } => {
-                let has_voided = self.accounts.values().any(|account| account.is_voided_by(&attempt.tag));
-                ensure(has_voided == (response["outcome"] == "voided"), "the outcome is not its own")
+                let is_own = self.has_changed(attempt, |change| !matches!(change, Change::FenceWritten(_)));
+                ensure(is_own == (response["outcome"] == "voided"), "the outcome is not its own")
             }
             Call::Refund { .. } => self.check_refund(attempt, response),
+            Call::Success(_) => self.check_success(attempt, response),
+            Call::Sweep => self.check_sweep(attempt, response),
             Call::Timeline(user) => {
-                let count = self.accounts.get(*user).map_or(0, |account| account.records.len());
+                let count = self.histories.get(*user).map_or(0, |history| history.account.records.len());
                 self.check_list(attempt, user, &response["records"], count)
             }
             Call::Generation(generation) => {
@@ -96,95 +105,184 @@ impl<'a> Checker<'a> {
                 let count = self.owners_of(generation).iter().filter(|owner| ***owner == user).count();
                 self.check_list(attempt, &user, &response["charges"], count)
             }
-            Call::Balance(_) | Call::Summary(_) => Ok(()),
+            Call::Summary(_) => check_sums(response),
+            Call::Balance(_) => Ok(()),
         }
     }
 
     /// After quiescence only requests that depend on an index may fail, and only for a
     /// reason that the table confirms. Before, an index may lag.
     fn check_failure(&self, attempt: &Attempt) -> CheckResult {
-        let (
-            AttemptOutcome::Error { code, .. },
-            Call::Generation(generation) | Call::Refund { user: None, generation, .. },
-        ) = (&attempt.outcome, &attempt.call)
-        else {
+        let by_generation = match &attempt.call {
+            Call::Generation(generation) => Some(*generation),
+            _ => attempt.address().filter(|address| address.user.is_none()).map(|address| address.generation),
+        };
+        let (AttemptOutcome::Error { code, .. }, Some(generation)) = (&attempt.outcome, by_generation) else {
             return ensure(!attempt.is_quiescent, "it failed after quiescence")
                 .and_then(|()| self.check_conflict(attempt));
         };
         let owners = self.owners_of(generation).into_iter().collect::<BTreeSet<_>>();
         match code.as_str() {
             "IdempotencyConflict" => ensure(owners.len() > 1, "the generation has one user"),
-            "ChargeNotFound" => {
+            "ChargeNotFound" | "GenerationUnknown" => {
                 ensure(!attempt.is_quiescent || owners.is_empty(), "the generation has charges")
             }
             _ => ensure(!attempt.is_quiescent, "it failed after quiescence"),
         }
     }
 
-    /// A grant conflicts with a record of its identity, which may be another user's for an order.
+    /// A request conflicts with a record of its identity, which may be another user's for an
+    /// order.
     fn check_conflict(&self, attempt: &Attempt) -> CheckResult {
         let is_conflict =
             matches!(&attempt.outcome, AttemptOutcome::Error { code, .. } if code == "IdempotencyConflict");
         let Some(sort) = attempt.sort_key().filter(|_| is_conflict) else { return Ok(()) };
         ensure(
-            self.accounts.values().any(|account| account.records.contains_key(&sort)),
+            self.histories.values().any(|history| history.account.records.contains_key(&sort)),
             "it conflicts with no record",
         )
     }
 
-    /// The records in the response to a refund are voided as it states, and its sums count
-    /// what the refund itself voided.
+    /// The response to a settlement has the figures of the one settlement of the charge.
+    fn check_settlement(&self, attempt: &Attempt, user: &str, response: &Value) -> CheckResult {
+        let (sort, record) = self.record(user, &text(response, "trans_no"))?;
+        ensure(attempt.sort_key().as_ref() == Some(sort), "the response has another charge")?;
+        let settlement = self.histories[user].last().records[sort].settlement.as_ref();
+        let settlement = settlement.ok_or("the charge is not settled")?;
+        let cost = settlement.requested - settlement.uncovered;
+        for (name, expected) in [
+            ("estimated", -record.credits),
+            ("credits", -cost),
+            ("returned", settlement.returned.restored),
+            ("expired", settlement.returned.expired),
+            ("repaid", settlement.returned.repaid),
+            ("taken", settlement.taken),
+            ("uncovered", settlement.uncovered),
+            ("debt_added", settlement.debt_added),
+        ] {
+            let is_equal = response[name].as_i64().unwrap_or(0) == expected;
+            ensure(is_equal, &format!("`{name}` differs from {settlement:?}"))?;
+        }
+        ensure(millis(response, "settled_at") == Some(settlement.at), "`settled_at` differs")?;
+        let is_own = self.has_changed(attempt, |_| true);
+        ensure(is_own == (response["outcome"] == "settled"), "the outcome is not its own")?;
+        ensure(is_own == (response["replayed"] == false), "`replayed` differs from the outcome")
+    }
+
+    /// The charges in the response to a refund are voided as it states, and its sums count
+    /// what the refund itself returned.
     fn check_refund(&self, attempt: &Attempt, response: &Value) -> CheckResult {
         let user = text(response, "user_uuid");
-        let (mut restored, mut expired) = (0, 0);
-        let records = self.accounts.get(&user).into_iter().flat_map(|account| account.records.values());
-        let own = records.filter(|record| record.is_voided_by(&attempt.tag));
-        for record in own.clone() {
-            for (pack, credits) in record.allocations() {
-                let (_, grant) = self.record(&user, &pack)?;
-                let voided_at = record.void.as_ref().map(|(at, _)| *at);
-                let has_expired = grant.expired_at().is_some_and(|expiry| Some(expiry) <= voided_at);
-                *(if has_expired { &mut expired } else { &mut restored }) += credits;
-            }
-        }
-        let sums = [("credits", restored + expired), ("restored", restored), ("expired", expired)];
+        let history = self.histories.get(&user).ok_or("there is no such user")?;
+        let is_own = |by: &str| attempt.drawn.contains(by);
+        let own = || history.changes_by(is_own).map(|(_, state)| state.returned);
+        let (restored, expired) =
+            (own().map(|own| own.restored).sum::<i64>(), own().map(|own| own.expired).sum::<i64>());
+        let repaid = own().map(|own| own.repaid).sum();
+        let sums = [
+            ("credits", restored + expired),
+            ("restored", restored),
+            ("expired", expired),
+            ("repaid", repaid),
+        ];
         ensure(
-            sums.iter().all(|(name, sum)| response[name].as_i64() == Some(*sum)),
-            "its sums differ from the charges that it voided",
+            sums.iter().all(|(name, sum)| response[name].as_i64().unwrap_or(0) == *sum),
+            &format!("its sums differ from what it returned, {sums:?}"),
         )?;
-        ensure((own.count() > 0) == (response["outcome"] == "voided"), "the outcome is not its own")?;
-        for returned in response["records"].as_array().into_iter().flatten() {
+        let has_returned = self.has_changed(attempt, |change| !matches!(change, Change::FenceWritten(_)));
+        ensure(has_returned == (response["outcome"] == "voided"), "the outcome is not its own")?;
+        for returned in list(response, "records") {
             let (sort, record) = self.record(&user, &text(returned, "trans_no"))?;
-            ensure(attempt.addresses(sort), "the response has a charge that the refund does not address")?;
-            check_record(record, returned)?;
+            ensure(
+                attempt.addresses(&user, sort, record),
+                "the response has a charge that the refund does not address",
+            )?;
+            let shown = millis(returned, "voided_at").map(|at| (at, text(returned, "voided_reason")));
+            let stored = record.void.as_ref().map(|void| (void.at, void.reason.clone()));
+            ensure(shown.is_none() || shown == stored, "the void differs")?;
+            let cost = history.last().records[sort].credits;
+            ensure(shown.is_none() || returned["credits"].as_i64() == Some(cost), "`credits` differ")?;
         }
         Ok(())
     }
 
-    /// A list shows records as the table has them, or as they were before they were voided.
-    /// After quiescence it is complete.
-    fn check_list(&self, attempt: &Attempt, user: &str, list: &Value, count: usize) -> CheckResult {
-        let list: Vec<_> = list.as_array().into_iter().flatten().collect();
-        ensure(list.is_sorted_by(|a, b| text(a, "trans_no") > text(b, "trans_no")), "not in order")?;
-        ensure(!attempt.is_quiescent || list.len() == count.min(PAGE), "the list is not complete")?;
-        list.into_iter().try_for_each(|returned| {
-            let (_, record) = self.record(user, &text(returned, "trans_no"))?;
-            let was_live = !attempt.is_quiescent && returned["is_voided"] == false;
-            let record = Record { void: record.void.clone().filter(|_| !was_live), ..record.clone() };
-            check_record(&record, returned)
+    /// A success settles charges itself, or finds them settled, or notes it on voided ones.
+    fn check_success(&self, attempt: &Attempt, response: &Value) -> CheckResult {
+        let is_own = self.has_changed(attempt, |_| true);
+        ensure(is_own == (response["outcome"] == "settled"), "the outcome is not its own")?;
+        let is_noted = self.histories.iter().any(|(user, History { account, .. })| {
+            let mut records = account.records.iter();
+            records.any(|(sort, record)| {
+                attempt.addresses(user, sort, record) && !record.item["late_success_at"].is_null()
+            })
+        });
+        ensure(response["outcome"] != "late_success" || is_noted, "the late success is not noted")
+    }
+
+    /// A sweep counts what it voided itself. The one after quiescence leaves no hold.
+    fn check_sweep(&self, attempt: &Attempt, response: &Value) -> CheckResult {
+        let is_own = |by: &str| attempt.drawn.contains(by);
+        let voided: usize = self.histories.values().map(|history| history.changes_by(is_own).count()).sum();
+        let expired = response["expired"].as_u64().and_then(|expired| usize::try_from(expired).ok());
+        let is_counted =
+            if attempt.has_certain_outcome() { expired == Some(voided) } else { expired <= Some(voided) };
+        ensure(is_counted, &format!("it voided {voided}"))?;
+        if !attempt.is_quiescent {
+            return Ok(());
+        }
+        ensure(
+            *response == json!({ "expired": voided, "failed": 0, "unfinished": false }),
+            "it is incomplete",
+        )?;
+        let is_held = |(sort, record): (&String, &RecordState), history: &History| {
+            history.account.records[sort].hold_until().is_some() && !record.is_voided && !record.is_final()
+        };
+        let mut histories = self.histories.values();
+        let is_any_held =
+            histories.any(|history| history.last().records.iter().any(|record| is_held(record, history)));
+        ensure(!is_any_held, "a hold is left")
+    }
+
+    /// Whether it made such a change of any wallet besides new records.
+    fn has_changed(&self, attempt: &Attempt, is_change: impl Fn(&Change) -> bool) -> bool {
+        let is_own = |by: &str| attempt.drawn.contains(by);
+        let mut changes = self.histories.values().flat_map(|history| history.changes_by(is_own));
+        changes.any(|(event, _)| is_change(&event.change))
+    }
+
+    /// A list shows each record as it was at some moment. After quiescence it is complete and
+    /// shows the last one.
+    fn check_list(&self, attempt: &Attempt, user: &str, shown: &Value, count: usize) -> CheckResult {
+        let shown: Vec<_> = shown.as_array().into_iter().flatten().collect();
+        ensure(shown.is_sorted_by(|a, b| text(a, "trans_no") > text(b, "trans_no")), "not in order")?;
+        ensure(!attempt.is_quiescent || shown.len() == count.min(PAGE), "the list is not complete")?;
+        shown.into_iter().try_for_each(|shown| {
+            let (sort, record) = self.record(user, &text(shown, "trans_no"))?;
+            let history = &self.histories[user];
+            let states =
+                if attempt.is_quiescent { std::slice::from_ref(history.last()) } else { &history.states };
+            let last = check_shown(record, &history.last().records[sort], shown);
+            let mut records = states.iter().filter_map(|state| state.records.get(sort));
+            if records.any(|state| check_shown(record, state, shown).is_ok()) { Ok(()) } else { last }
         })
     }
 
-    /// A user's records follow from one another, an attempt requested each of them, and one
-    /// order explains all responses.
-    fn check_account(&self, user: &str, account: &'a Account) -> CheckResult {
-        let (events, states) = account.replay()?;
-        account.check_wallet(&states[states.len() - 1])?;
+    /// An attempt requested each change of a user's wallet, and one order explains all
+    /// responses.
+    fn check_history(&self, user: &str, history: &'a History) -> CheckResult {
+        let History { account, events, states } = history;
         let mut operations = Vec::new();
-        for (nth, (states, event)) in states.windows(2).zip(&events).enumerate() {
-            operations.push(self.change(user, account, nth, event)?);
-            let writer = self.attempt(operations[operations.len() - 1].tag)?;
-            check_stamp(writer, &states[0], &states[1]).map_err(|problem| format!("{problem}: {event:?}"))?;
+        for (nth, event) in events.iter().enumerate() {
+            let described = |problem| format!("{problem}: {event:?}");
+            let author = self.author(user, event, &states[nth]).map_err(described)?;
+            let is_own = |(_, by): &(_, String)| author.drawn.contains(by);
+            ensure(event.repayments.values().all(is_own), "another execution repaid").map_err(described)?;
+            check_stamp(author, &states[nth], &states[nth + 1]).map_err(described)?;
+            let observation = match &event.change {
+                Change::FenceWritten(sort) => observation::of_fence(sort, author, user, account, self.gaps),
+                _ => Box::new(|_: &State| true),
+            };
+            operations.push(author.operation(StateChange::Nth(nth), observation));
         }
         for attempt in self.attempts {
             let observation = observation::of_foreign_order(attempt, user, account);
@@ -192,98 +290,169 @@ impl<'a> Checker<'a> {
         }
         let relevant = |attempt: &&Attempt| attempt.has_certain_outcome() && attempt.concerns(user);
         for attempt in self.attempts.iter().filter(relevant) {
-            let records = &account.records;
             let observations = [
-                observation::of_response(attempt, records, self.gaps),
-                observation::of_balance(attempt, records),
+                observation::of_response(attempt, user, account, self.gaps),
+                observation::of_balance(attempt, account),
             ];
             let reads = observations.into_iter().flatten();
             operations.extend(reads.map(|observation| attempt.operation(StateChange::None, observation)));
         }
-        linearizability::check(&operations, &states)
+        self.check_late_successes(user, history)?;
+        linearizability::check(&operations, states)
     }
 
-    /// A change of the wallet, as an operation of the attempt that made it.
-    fn change(
-        &self,
-        user: &str,
-        account: &'a Account,
-        nth: usize,
-        event: &'a Event,
-    ) -> Result<Operation<'a>, String> {
-        match event {
-            Event::RecordWritten(sort) => {
-                let writer = self.writer(user, sort, &account.records[sort])?;
-                Ok(writer.operation(StateChange::Nth(nth), Box::new(|_| true)))
-            }
-            Event::ChargesVoided(sorts) => {
-                let reasons = sorts.iter().filter_map(|sort| account.records[sort].void.as_ref());
-                let tags: BTreeSet<_> = reasons.map(|(_, reason)| reason).collect();
-                let refund = self.attempt(tags.first().ok_or("voided without a reason")?)?;
-                let is_confirmed = refund
-                    .response()
-                    .map_or(!refund.has_certain_outcome(), |response| response["outcome"] == "voided");
-                ensure(tags.len() == 1 && is_confirmed, "the refund's response does not confirm the void")?;
-                ensure(
-                    sorts.iter().all(|sort| refund.may_write(user, sort)),
-                    "the refund did not request this void",
-                )?;
-                Ok(refund.operation(StateChange::Nth(nth), Box::new(|_| true)))
-            }
-            Event::FenceWritten(sort) => {
-                let refund = self.attempt(&account.fences[sort].1)?;
-                // If the response to its fence was lost, the refund may go on and void a later charge.
-                let may_have_written = refund.response().is_some() || !refund.has_certain_outcome();
-                ensure(
-                    refund.may_write(user, sort) && may_have_written,
-                    "a fence of a refund that was rejected, or did not request it",
-                )?;
-                let observation = observation::of_fence(sort, refund, &account.records, self.gaps);
-                Ok(refund.operation(StateChange::Nth(nth), observation))
-            }
+    /// The attempt that made a change: it requested the change, and its response confirms it
+    /// or is uncertain.
+    fn author(&self, user: &str, event: &Event, before: &State) -> Result<&'a Attempt, String> {
+        let account = &self.histories[user].account;
+        if let Change::RecordWritten(sort) = &event.change {
+            return self.writer(user, sort, &account.records[sort]);
         }
+        let by = event.by.as_deref().unwrap_or_default();
+        let author = self.attempts.iter().find(|attempt| attempt.drawn.contains(by));
+        let author = author.ok_or("no attempt made this change")?;
+        let is_confirmed = author.response().is_some_and(|response| match author.call {
+            Call::Settle { .. } | Call::Success(_) => response["outcome"] == "settled",
+            Call::Refund { .. } => {
+                response["outcome"] == "voided" || matches!(event.change, Change::FenceWritten(_))
+            }
+            _ => true,
+        });
+        ensure(is_confirmed || !author.has_certain_outcome(), "the response does not confirm the change")?;
+        let is_requested = match &event.change {
+            Change::RecordWritten(_) => true,
+            Change::ChargeAdjusted(sort, nth) => {
+                let record = &account.records[sort];
+                is_adjustment_requested(author, user, (sort, record), &record.adjustments[*nth].kind, before)
+            }
+            Change::ChargesVoided(sorts) => sorts.iter().all(|sort| {
+                is_void_requested(author, user, (sort, &account.records[sort]), before)
+                    && (!matches!(author.call, Call::Sweep) || sorts.len() == 1)
+            }),
+            Change::FenceWritten(sort) => {
+                let is_plain = matches!(&author.call, Call::Refund { address, outputs: [], .. }
+                    if address.user.is_none_or(|owner| owner == user));
+                is_plain
+                    && author.values.trans_no.is_none()
+                    && author.fence_key().as_ref() == Some(sort)
+                    && account.fences[sort].reason == author.tag
+            }
+        };
+        ensure(is_requested, &format!("{author:?} did not request the change"))?;
+        Ok(author)
     }
 
-    /// The attempt that wrote a record: the one whose response confirms it, else one
-    /// without a certain outcome.
+    /// The attempt that wrote a record.
     fn writer(&self, user: &str, sort: &str, record: &Record) -> Result<&'a Attempt, String> {
         let has_requested = |attempt: &&Attempt| {
-            attempt.may_write(user, sort)
-                && attempt.matches(record)
-                && (attempt.has_tagged(record) || sort.starts_with("grant#order#"))
+            attempt.creates(user, sort) && attempt.matches(record) && attempt.has_tagged(record)
         };
-        let is_confirmed = |attempt: &&Attempt| {
-            attempt.response().is_some_and(|response| {
-                response["replayed"] == false && text(response, "trans_no") == record.trans_no
-            })
-        };
-        let mut requested = self.attempts.iter().filter(has_requested);
-        let mut confirmed = requested.clone().filter(is_confirmed);
-        let first = confirmed.next();
-        ensure(confirmed.next().is_none(), "two responses confirm one write")?;
-        let writer = first.or_else(|| requested.find(|attempt| !attempt.has_certain_outcome()));
-        writer.ok_or_else(|| format!("no attempt wrote {sort}, or its attempt was rejected"))
+        let writer = self.attempts.iter().find(has_requested).ok_or("no attempt requested the record")?;
+        let is_confirmed = writer.response().is_some_and(|response| {
+            response["replayed"] == false && text(response, "trans_no") == record.trans_no
+        });
+        ensure(is_confirmed || !writer.has_certain_outcome(), "the response does not confirm the record")?;
+        Ok(writer)
     }
 
-    fn attempt(&self, tag: &str) -> Result<&'a Attempt, String> {
-        let attempt = self.attempts.iter().find(|attempt| attempt.tag == tag);
-        attempt.ok_or_else(|| format!("there is no attempt {tag}"))
+    /// A success is noted on voided charges only, and by an attempt that reported one.
+    fn check_late_successes(&self, user: &str, history: &History) -> CheckResult {
+        for (sort, record) in &history.account.records {
+            let Some(at) = record.item["late_success_at"].as_i64() else { continue };
+            let is_author = |attempt: &&Attempt| {
+                let (from, to) = attempt.clock_range();
+                let is_time = from <= at && (at <= to || !attempt.has_certain_outcome());
+                matches!(attempt.call, Call::Success(_)) && attempt.addresses(user, sort, record) && is_time
+            };
+            let is_reported = self.attempts.iter().any(|attempt| is_author(&attempt));
+            ensure(record.void.is_some() && is_reported, &format!("a late success of {sort}"))?;
+        }
+        Ok(())
     }
 
     fn record(&self, user: &str, trans_no: &str) -> Result<(&'a String, &'a Record), String> {
-        let mut records = self.accounts.get(user).into_iter().flat_map(|account| &account.records);
+        let mut records = self.histories.get(user).into_iter().flat_map(|history| &history.account.records);
         let record = records.find(|(_, record)| record.trans_no == trans_no);
         record.ok_or_else(|| format!("{user} has no record {trans_no}"))
     }
 
     /// The user of each charge of a generation.
     fn owners_of(&self, generation: &str) -> Vec<&'a String> {
-        let records = |account: &'a Account| account.records.values();
+        let records = |history: &'a History| history.account.records.values();
         let all = self
-            .accounts
+            .histories
             .iter()
-            .flat_map(|(user, account)| records(account).map(move |record| (user, record)));
+            .flat_map(|(user, history)| records(history).map(move |record| (user, record)));
         all.filter(|(_, record)| record.item["generation_uuid"] == generation).map(|(user, _)| user).collect()
+    }
+}
+
+/// Whether an attempt requests this adjustment of a charge in this state.
+fn is_adjustment_requested(
+    attempt: &Attempt,
+    user: &str,
+    (sort, record): (&String, &Record),
+    kind: &AdjustmentKind,
+    before: &State,
+) -> bool {
+    let charge = &before.records[sort];
+    match (kind, &attempt.call) {
+        (
+            AdjustmentKind::Settled { requested, uncovered, taken },
+            Call::Settle { user: owner, credits, overage, .. },
+        ) => {
+            let taken: i64 = taken.iter().map(|(_, credits)| credits).sum();
+            let debt_added = (requested + charge.credits - taken - uncovered).max(0);
+            let is_allowed = match overage {
+                Overage::Refuse => *uncovered == 0 && debt_added == 0,
+                Overage::Available => debt_added == 0,
+                Overage::Debt(limit) => {
+                    let debt = (before.debt() + debt_added).unsigned_abs();
+                    *uncovered == 0 && (debt_added == 0 || limit.is_none_or(|limit| debt <= limit))
+                }
+            };
+            *owner == user
+                && attempt.sort_key().as_ref() == Some(sort)
+                && requested.unsigned_abs() == *credits
+                && is_allowed
+        }
+        (AdjustmentKind::Settled { requested, .. }, Call::Success(_)) => {
+            attempt.addresses(user, sort, record) && *requested == -charge.credits
+        }
+        (AdjustmentKind::Delivered, Call::Success(_)) => attempt.addresses(user, sort, record),
+        (AdjustmentKind::OutputsReturned(returned), Call::Refund { outputs, is_callback, .. }) => {
+            let new = outputs.iter().filter(|output| !charge.returned_outputs.contains(output));
+            attempt.addresses(user, sort, record)
+                && returned.iter().eq(new)
+                && !(*is_callback && charge.is_final())
+        }
+        _ => false,
+    }
+}
+
+/// Whether an attempt requests the void of a charge in this state.
+fn is_void_requested(
+    attempt: &Attempt,
+    user: &str,
+    (sort, record): (&String, &Record),
+    before: &State,
+) -> bool {
+    let (Some(charge), Some(void)) = (before.records.get(sort), &record.void) else { return false };
+    match &attempt.call {
+        Call::Refund { outputs, is_callback, .. } => {
+            let returned: BTreeSet<_> = charge.returned_outputs.iter().chain(*outputs).copied().collect();
+            let is_all = record.outputs().is_some_and(|count| returned == (1..=count).collect());
+            attempt.addresses(user, sort, record)
+                && void.reason == attempt.tag
+                && attempt.drawn.contains(&void.by)
+                && (outputs.is_empty() || is_all)
+                && !(*is_callback && charge.is_final())
+        }
+        Call::Sweep => {
+            let is_overdue = record.hold_until().is_some_and(|until| until <= void.at);
+            void.reason == SWEEP_REASON && is_overdue && !charge.is_final()
+        }
+        _ => false,
     }
 }
 
@@ -294,21 +463,63 @@ fn check_stamp(writer: &Attempt, before: &State, after: &State) -> CheckResult {
     ensure(is_clock || before.at.map(|at| at + 1) == after.at, "its time is not of the clock of its writer")
 }
 
-/// Compares a record in a response with the table's.
-fn check_record(record: &Record, returned: &Value) -> CheckResult {
-    let millis = |name: &str| returned[name].as_str().and_then(Timestamp::parse).map(Timestamp::millis);
-    let is_equal = |name: &str| returned[name].is_null() || returned[name] == record.item[name];
-    ensure(returned["credits"].as_i64() == Some(record.credits), "`credits` differ")?;
-    ensure(["trans_type", "order_no", "generation_uuid"].into_iter().all(is_equal), "a field differs")?;
-    ensure(millis("created_at").is_none_or(|at| at == record.created_at), "`created_at` differs")?;
-    ensure(millis("expired_at") == record.expired_at(), "`expired_at` differs")?;
-    if let Some(allocations) = returned["allocations"].as_array() {
-        let allocations = allocations
-            .iter()
-            .map(|allocation| (text(allocation, "pack"), allocation["credits"].as_i64().unwrap_or_default()));
-        ensure(allocations.eq(record.allocations()), "`allocations` differ")?;
+/// All grants are spent, expired, or the balance without the debt.
+fn check_sums(response: &Value) -> CheckResult {
+    let credits = |name: &str| response[name]["credits"].as_i64().unwrap_or(0);
+    let [balance, debt] = ["balance", "debt"].map(|name| response[name].as_i64().unwrap_or(0));
+    let sum = credits("spent") + credits("expired") + balance - debt;
+    ensure(credits("granted") == sum, "the sums do not agree")
+}
+
+/// Compares a record in the response to its write, or to a replay, with the table's.
+fn check_created(record: &Record, response: &Value) -> CheckResult {
+    check_fields(record, response)?;
+    ensure(response["credits"].as_i64() == Some(record.credits), "`credits` differ")?;
+    let repaid = |object: &Value| object["repaid"].as_i64().unwrap_or(0);
+    ensure(record.credits < 0 || repaid(response) == repaid(&record.item), "`repaid` differs")?;
+    ensure(allocations(response) == record.allocations(), "`allocations` differ")
+}
+
+/// Compares a record in a list with the table's as it was in a state.
+fn check_shown(record: &Record, state: &RecordState, shown: &Value) -> CheckResult {
+    check_fields(record, shown)?;
+    ensure(shown["credits"].as_i64() == Some(state.credits), "`credits` differ")?;
+    let void = record.void.as_ref().filter(|_| state.is_voided);
+    let shown_void = millis(shown, "voided_at").map(|at| (at, text(shown, "voided_reason")));
+    ensure(shown["is_voided"] == state.is_voided, "`is_voided` differs")?;
+    ensure(shown_void == void.map(|void| (void.at, void.reason.clone())), "the void differs")?;
+    let settlement = state.settlement.as_ref();
+    ensure(millis(shown, "settled_at") == settlement.map(|settled| settled.at), "`settled_at` differs")?;
+    let estimated = settlement.map(|_| -record.credits);
+    ensure(shown["estimated"].as_i64() == estimated, "`estimated` differs")?;
+    let outputs: BTreeSet<_> = list(shown, "returned_outputs").filter_map(Value::as_u64).collect();
+    ensure(outputs == state.returned_outputs, "`returned_outputs` differ")?;
+    let noted_at = millis(shown, "late_success_at");
+    ensure(
+        noted_at.is_none() || noted_at == record.item["late_success_at"].as_i64(),
+        "`late_success_at` differs",
+    )?;
+    ensure(shown["allocations"].is_null() || allocations(shown) == state.owned, "`allocations` differ")
+}
+
+/// Compares the fields that never change.
+fn check_fields(record: &Record, shown: &Value) -> CheckResult {
+    for name in ["trans_type", "order_no", "outputs", "metadata"] {
+        ensure(shown[name] == record.item[name], &format!("`{name}` differs"))?;
     }
-    let void = millis("voided_at").map(|at| (at, text(returned, "voided_reason")));
-    let shows_void = !returned["is_voided"].is_null() || void.is_some();
-    ensure(!shows_void || void == record.void, "the void differs")
+    let generation = &shown["generation_uuid"];
+    ensure(*generation == record.item["generation_uuid"], "`generation_uuid` differs")?;
+    ensure(millis(shown, "created_at") == Some(record.created_at), "`created_at` differs")?;
+    ensure(millis(shown, "hold_until") == record.hold_until(), "`hold_until` differs")?;
+    ensure(millis(shown, "expired_at") == record.expired_at(), "`expired_at` differs")
+}
+
+fn millis(object: &Value, name: &str) -> Option<i64> {
+    object[name].as_str().and_then(Timestamp::parse).map(Timestamp::millis)
+}
+
+/// The packs and credits of the allocations in a response.
+pub fn allocations(response: &Value) -> Vec<(String, i64)> {
+    let part = |part: &Value| (text(part, "pack"), part["credits"].as_i64().unwrap_or_default());
+    list(response, "allocations").map(part).collect()
 }

@@ -21,7 +21,8 @@ const LIMIT: u64 = 3_000;
 /// No caller sends more requests than this with the times above.
 const REQUESTS: usize = 200;
 
-fn step(wait: u64, call: Call) -> Step {
+/// A step whose requests take the times above.
+pub fn step(wait: u64, call: Call) -> Step {
     Step { time_limit: LIMIT, round_trips: vec![ROUND_TRIP; REQUESTS], ..Step::new(wait, call) }
 }
 
@@ -29,8 +30,15 @@ fn step(wait: u64, call: Call) -> Step {
 /// transactions, and the milliseconds from the first start to the last end.
 fn charges(waits: &[u64]) -> (usize, i64) {
     let granted = Call::Grant { user: "u1", grant: Grant::NewUser, credits: 1_000, lifetime: None };
-    let charge =
-        Call::Charge { user: "u1", generation: None, key: None, credits: 1, trans_type: "image_generation" };
+    let charge = Call::Charge {
+        user: "u1",
+        generation: None,
+        key: None,
+        credits: 1,
+        trans_type: "image_generation",
+        outputs: None,
+        hold_seconds: None,
+    };
     // The grant has ended long before the first charge starts.
     let steps = [step(0, granted), step(1_000, Call::Balance("u1"))].into_iter();
     let steps = steps.chain(waits.iter().map(|wait| step(*wait, charge.clone()))).collect();

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::State;
+use crate::state::State;
 
 /// Whether what a caller observed agrees with the state directly after the operation.
 pub type Observation<'a> = Box<dyn Fn(&State) -> bool + 'a>;

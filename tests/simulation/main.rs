@@ -7,6 +7,7 @@
 mod caller;
 mod checker;
 mod contention;
+mod hold_contention;
 mod linearizability;
 mod model;
 mod network;
@@ -14,6 +15,7 @@ mod observation;
 mod plan;
 mod seeds;
 mod simulator;
+mod state;
 
 use std::{env, time::Duration};
 

@@ -1,14 +1,20 @@
-//! A second, naive ledger that shares no code with the real one. It replays a user's
-//! records, as the table has them at the end, and computes what remains of every pack.
+//! A second, naive ledger that shares no code with the real one: a user's items, as the table
+//! has them at the end, and the changes of the wallet that the records store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::plan::USERS;
+use crate::{
+    plan::USERS,
+    state::{Pack, RecordState, State},
+};
 
 /// How long an expired pack stays in a wallet, in milliseconds.
 const EXPIRED_PACK_MILLIS: i64 = 60_000;
+
+/// Credits of packs, by the `trans_no` of their grants.
+pub type Parts = Vec<(String, i64)>;
 
 /// A user's items in the table.
 #[derive(Debug, Default)]
@@ -17,8 +23,17 @@ pub struct Account {
     pub wallet: Option<Value>,
     /// Grants and charges, by sort key.
     pub records: BTreeMap<String, Record>,
-    /// Time and reason of each fence, by sort key.
-    pub fences: BTreeMap<String, (i64, String)>,
+    /// The fences, by sort key.
+    pub fences: BTreeMap<String, Void>,
+}
+
+/// An account, the changes of its wallet in order, and the states before, between and after
+/// them.
+#[derive(Debug)]
+pub struct History {
+    pub account: Account,
+    pub events: Vec<Event>,
+    pub states: Vec<State>,
 }
 
 /// A grant or a charge.
@@ -28,44 +43,67 @@ pub struct Record {
     pub trans_no: String,
     /// In milliseconds since 1970.
     pub created_at: i64,
-    /// Positive for a grant, negative for a charge.
+    /// Positive for a grant, negative for a charge; at its creation.
     pub credits: i64,
-    /// Time and reason of its void.
-    pub void: Option<(i64, String)>,
+    /// The later changes of a charge but the void, oldest first.
+    pub adjustments: Vec<Adjustment>,
+    pub void: Option<Void>,
 }
 
-/// A change of a wallet.
+/// A void or a fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub struct Void {
+    /// In milliseconds since 1970.
+    pub at: i64,
+    pub reason: String,
+    /// The id of the execution that wrote it.
+    pub by: String,
+    /// The credits that repaid debts at once.
+    pub repaid: i64,
+}
+
+/// A change of a charge after its creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// In milliseconds since 1970.
+    pub at: i64,
+    /// The id of the execution that wrote it.
+    pub by: String,
+    pub kind: AdjustmentKind,
+    /// The credits that repaid debts at once.
+    pub repaid: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdjustmentKind {
+    Settled { requested: i64, uncovered: i64, taken: Parts },
+    OutputsReturned(BTreeSet<u64>),
+    Repaid(Parts),
+    Delivered,
+}
+
+/// A change of a wallet: one transaction.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// In milliseconds since 1970.
+    pub at: i64,
+    pub change: Change,
+    /// The id of the execution that wrote it; absent for a new record.
+    pub by: Option<String>,
+    /// What each charge in debt got, by sort key, and the id of the execution.
+    pub repayments: BTreeMap<String, (Parts, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
     /// A grant or a charge was written, with this sort key.
     RecordWritten(String),
-    /// One transaction of a refund voided these charges.
+    /// The nth adjustment of the charge with this sort key.
+    ChargeAdjusted(String, usize),
+    /// A refund or a sweep voided these charges.
     ChargesVoided(Vec<String>),
     /// A refund wrote a fence, with this sort key.
     FenceWritten(String),
-}
-
-/// A user's account at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// The moment, in milliseconds since 1970; absent before the first event.
-    pub at: Option<i64>,
-    /// All packs so far, empty and expired ones too, in spending order.
-    pub packs: Vec<Pack>,
-    /// Sort key of every record so far, and whether it is voided.
-    pub records: BTreeMap<String, bool>,
-    /// Sort key of every fence so far.
-    pub fences: BTreeSet<String>,
-}
-
-/// What is left of a grant.
-#[derive(Clone, Debug)]
-pub struct Pack {
-    /// `trans_no` of the grant.
-    pub trans_no: String,
-    pub remaining: i64,
-    /// In milliseconds since 1970.
-    pub expired_at: Option<i64>,
 }
 
 /// The prefix of the partition keys of orders.
@@ -90,8 +128,7 @@ pub fn accounts(items: &[Value]) -> BTreeMap<String, Account> {
         if sort == "wallet" {
             account.wallet = Some(item);
         } else if item["trans_no"].is_null() {
-            let at = item["voided_at"].as_i64().expect("a moment");
-            account.fences.insert(sort, (at, text(&item, "voided_reason")));
+            account.fences.insert(sort, Void::new(&item).expect("a void"));
         } else {
             account.records.insert(sort, Record::new(item));
         }
@@ -106,112 +143,225 @@ impl Record {
         Record {
             created_at: i64::from_str_radix(&digits, 16).expect("the 48 bits of a UUIDv7"),
             credits: item["credits"].as_i64().expect("credits"),
-            void: item["voided_at"].as_i64().map(|at| (at, text(&item, "voided_reason"))),
+            adjustments: list(&item, "adjustments").map(Adjustment::new).collect(),
+            void: Void::new(&item),
             trans_no,
             item,
         }
     }
 
     /// The pack and the credits of each allocation, in the order of the charge.
-    pub fn allocations(&self) -> Vec<(String, i64)> {
-        let allocations = self.item["allocations"].as_array().into_iter().flatten();
-        allocations
-            .map(|allocation| (text(allocation, "i"), allocation["n"].as_i64().expect("credits")))
-            .collect()
-    }
-
-    /// Whether the refund with this tag voided it.
-    pub fn is_voided_by(&self, tag: &str) -> bool {
-        self.void.as_ref().is_some_and(|(_, reason)| reason == tag)
+    pub fn allocations(&self) -> Parts {
+        parts(&self.item, "allocations")
     }
 
     /// Expiry of a grant's pack, in milliseconds since 1970.
     pub fn expired_at(&self) -> Option<i64> {
         self.item["expired_at"].as_i64()
     }
+
+    /// The number of outputs of a charge.
+    pub fn outputs(&self) -> Option<u64> {
+        self.item["outputs"].as_u64()
+    }
+
+    /// The end of its hold, in milliseconds since 1970.
+    pub fn hold_until(&self) -> Option<i64> {
+        self.item["hold_until"].as_i64()
+    }
+
+    /// The time of its last change.
+    fn changed_at(&self) -> i64 {
+        let adjusted_at = self.adjustments.last().map(|adjustment| adjustment.at);
+        self.void.as_ref().map(|void| void.at).or(adjusted_at).unwrap_or(self.created_at)
+    }
+
+    /// Compares the attributes that repeat what the changes say with the last state.
+    fn check_item(&self, last: &RecordState) -> Result<(), String> {
+        let is_second =
+            self.outputs().is_some() || self.hold_until().is_some() || !self.adjustments.is_empty();
+        let is_held = self.hold_until().is_some() && !last.is_voided && !last.is_final();
+        let settled = last.settlement.as_ref();
+        let returned = self.adjustments.iter().flat_map(|adjustment| match &adjustment.kind {
+            AdjustmentKind::OutputsReturned(outputs) => {
+                outputs.iter().map(|output| (*output, adjustment.at)).collect()
+            }
+            _ => Vec::new(),
+        });
+        let stored = list(&self.item, "returned_outputs")
+            .map(|returned| (returned["o"].as_u64().unwrap_or(0), returned["a"].as_i64().unwrap_or(0)));
+        for (name, is_equal) in [
+            ("item_format", self.item["item_format"].as_i64() == is_second.then_some(2)),
+            ("changed_at", self.item["changed_at"].as_i64() == is_second.then(|| self.changed_at())),
+            ("live", self.item["live"].as_i64() == settled.map(|_| -last.credits)),
+            ("settled_at", self.item["settled_at"].as_i64() == settled.map(|settled| settled.at)),
+            ("hold_shard", self.item["hold_shard"].is_null() != is_held),
+            ("returned_outputs", stored.eq(returned)),
+        ] {
+            if !is_equal {
+                return Err(format!("{name} of {} differs from its changes: {last:?}", self.item));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Void {
+    fn new(item: &Value) -> Option<Void> {
+        let (reason, by) = (text(item, "voided_reason"), text(item, "voided_by"));
+        let repaid = item["repaid"].as_i64().unwrap_or(0);
+        item["voided_at"].as_i64().map(|at| Void { at, reason, by, repaid })
+    }
+}
+
+impl Adjustment {
+    fn new(item: &Value) -> Adjustment {
+        let credits = |name: &str| item[name].as_i64().unwrap_or(0);
+        let kind = match item["k"].as_str() {
+            Some("settled") => AdjustmentKind::Settled {
+                requested: credits("c"),
+                uncovered: credits("u"),
+                taken: parts(item, "t"),
+            },
+            Some("returned") => {
+                AdjustmentKind::OutputsReturned(list(item, "o").filter_map(Value::as_u64).collect())
+            }
+            Some("repaid") => AdjustmentKind::Repaid(parts(item, "t")),
+            Some("delivered") => AdjustmentKind::Delivered,
+            _ => panic!("no kind of an adjustment: {item}"),
+        };
+        Adjustment { at: credits("a"), by: text(item, "b"), kind, repaid: credits("p") }
+    }
+}
+
+impl History {
+    /// Replays the changes of an account.
+    ///
+    /// # Errors
+    /// If the records contradict each other, or the items contradict the records.
+    pub fn new(account: Account) -> Result<History, String> {
+        let events = account.events()?;
+        let mut states = vec![State::default()];
+        for event in &events {
+            let next = states[states.len() - 1].after(event, &account);
+            states.push(next.map_err(|problem| format!("{event:?}: {problem}"))?);
+        }
+        account.check_items(&states[states.len() - 1])?;
+        Ok(History { account, events, states })
+    }
+
+    /// The state after all changes.
+    pub fn last(&self) -> &State {
+        &self.states[self.states.len() - 1]
+    }
+
+    /// The changes that this predicate selects by their authors, and the states after them.
+    pub fn changes_by(&self, is_author: impl Fn(&str) -> bool) -> impl Iterator<Item = (&Event, &State)> {
+        let changes = self.events.iter().zip(&self.states[1..]);
+        changes.filter(move |(event, _)| event.by.as_ref().is_some_and(|by| is_author(by)))
+    }
 }
 
 impl Account {
-    /// Whether the refund with this tag voided any of its records.
-    pub fn is_voided_by(&self, tag: &str) -> bool {
-        self.records.values().any(|record| record.is_voided_by(tag))
-    }
-
-    /// The changes of the wallet in order, and the states before, between and after them.
-    ///
-    /// # Errors
-    /// If the records contradict each other.
-    pub fn replay(&self) -> Result<(Vec<Event>, Vec<State>), String> {
-        let mut events = Vec::new();
-        for (sort, record) in &self.records {
-            events.push((record.created_at, Event::RecordWritten(sort.clone())));
-        }
+    /// The changes by their times. Every transaction gives the wallet a time of its own; what
+    /// it repays has the same time.
+    fn events(&self) -> Result<Vec<Event>, String> {
+        let mut changes = BTreeMap::<i64, Vec<Change>>::new();
+        let mut repayments = BTreeMap::<i64, BTreeMap<String, (Parts, String)>>::new();
         let mut voids = BTreeMap::<i64, Vec<String>>::new();
         for (sort, record) in &self.records {
-            if let Some((at, _)) = record.void {
-                voids.entry(at).or_default().push(sort.clone());
+            changes.entry(record.created_at).or_default().push(Change::RecordWritten(sort.clone()));
+            for (nth, Adjustment { at, by, kind, .. }) in record.adjustments.iter().enumerate() {
+                if let AdjustmentKind::Repaid(taken) = kind {
+                    let repaid = (taken.clone(), by.clone());
+                    repayments.entry(*at).or_default().insert(sort.clone(), repaid);
+                } else {
+                    changes.entry(*at).or_default().push(Change::ChargeAdjusted(sort.clone(), nth));
+                }
+            }
+            if let Some(void) = &record.void {
+                voids.entry(void.at).or_default().push(sort.clone());
             }
         }
-        events.extend(voids.into_iter().map(|(at, sorts)| (at, Event::ChargesVoided(sorts))));
-        events.extend(self.fences.iter().map(|(sort, (at, _))| (*at, Event::FenceWritten(sort.clone()))));
-        events.sort_by_key(|(at, _)| *at);
-        let mut states = vec![State::default()];
-        for (at, event) in &events {
-            let state = &states[states.len() - 1];
-            if state.at == Some(*at) {
-                return Err(format!("two changes of one wallet at {at}"));
-            }
-            let next = state.after(*at, event, self).map_err(|problem| format!("{event:?}: {problem}"))?;
-            states.push(next);
+        for (at, sorts) in voids {
+            changes.entry(at).or_default().push(Change::ChargesVoided(sorts));
         }
-        Ok((events.into_iter().map(|(_, event)| event).collect(), states))
+        for (sort, fence) in &self.fences {
+            changes.entry(fence.at).or_default().push(Change::FenceWritten(sort.clone()));
+        }
+        if let Some(at) = repayments.keys().find(|at| !changes.contains_key(*at)) {
+            return Err(format!("a repayment without another change at {at}"));
+        }
+        let event = |(at, mut changes): (i64, Vec<Change>)| {
+            let change = changes.pop().filter(|_| changes.is_empty());
+            let change = change.ok_or_else(|| format!("two changes of one wallet at {at}"))?;
+            let (by, repayments) = (self.author(&change), repayments.get(&at).cloned().unwrap_or_default());
+            Ok(Event { at, change, by, repayments })
+        };
+        changes.into_iter().map(event).collect()
     }
 
-    /// Compares the wallet with the state that the records give.
-    pub fn check_wallet(&self, last: &State) -> Result<(), String> {
+    fn author(&self, change: &Change) -> Option<String> {
+        match change {
+            Change::RecordWritten(_) => None,
+            Change::ChargeAdjusted(sort, nth) => Some(self.records[sort].adjustments[*nth].by.clone()),
+            Change::ChargesVoided(sorts) => self.records[&sorts[0]].void.as_ref().map(|void| void.by.clone()),
+            Change::FenceWritten(sort) => Some(self.fences[sort].by.clone()),
+        }
+    }
+
+    /// What a change itself says that it repaid at once.
+    pub fn stated_repayment(&self, change: &Change) -> i64 {
+        match change {
+            Change::RecordWritten(sort) => self.records[sort].item["repaid"].as_i64().unwrap_or(0),
+            Change::ChargeAdjusted(sort, nth) => self.records[sort].adjustments[*nth].repaid,
+            Change::ChargesVoided(sorts) => {
+                sorts.iter().filter_map(|sort| self.records[sort].void.as_ref()).map(|void| void.repaid).sum()
+            }
+            Change::FenceWritten(sort) => self.fences[sort].repaid,
+        }
+    }
+
+    /// Compares the wallet and the charges with the state that the records give.
+    fn check_items(&self, last: &State) -> Result<(), String> {
+        for (sort, record) in self.records.iter().filter(|(_, record)| record.credits < 0) {
+            record.check_item(&last.records[sort])?;
+        }
         let Some(wallet) = &self.wallet else {
             return if last.at.is_none() { Ok(()) } else { Err("records without a wallet".to_owned()) };
         };
-        let packs = wallet["packs"].as_array().into_iter().flatten();
-        let packs: Vec<_> = packs.map(|pack| (text(pack, "i"), pack["n"].as_i64().unwrap_or(0))).collect();
         let at = wallet["version"].as_i64();
         let is_pruned =
             |pack: &Pack| pack.expired_at.is_some_and(|expiry| Some(expiry + EXPIRED_PACK_MILLIS) <= at);
         let is_kept = |pack: &&Pack| pack.remaining > 0 && !is_pruned(pack);
-        let expected: Vec<_> =
+        let packs: Parts =
             last.packs.iter().filter(is_kept).map(|pack| (pack.trans_no.clone(), pack.remaining)).collect();
-        if at != last.at {
-            return Err(format!("the wallet has version {at:?}, its last change {:?}", last.at));
-        }
-        if packs != expected {
-            return Err(format!("the wallet has packs {packs:?}, its records give {expected:?}"));
-        }
-        let fences = wallet["fences"].as_u64().unwrap_or(0);
-        if fences != self.fences.len() as u64 {
-            return Err(format!("the wallet counts {fences} fences instead of {}", self.fences.len()));
-        }
-        let expected = self.totals();
-        let totals: BTreeMap<_, _> = wallet["totals"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(trans_type, sums)| (trans_type.clone(), sums.clone()))
-            .collect();
-        if totals != expected {
-            return Err(format!("the wallet has totals {totals:?}, its records give {expected:?}"));
-        }
-        Ok(())
+        compare("version", &at, &last.at)?;
+        compare("packs", &parts(wallet, "packs"), &packs)?;
+        compare("fences", &wallet["fences"].as_u64().unwrap_or(0), &(self.fences.len() as u64))?;
+        compare("totals", &wallet["totals"], &self.totals(last))?;
+        compare("item_format", &wallet["item_format"].as_i64(), &(!last.debts.is_empty()).then_some(2))?;
+        let debt =
+            |debt: &Value| [&debt["s"], &debt["n"], &debt["p"]].map(|number| number.as_i64().unwrap_or(0));
+        let debts: Vec<_> = list(wallet, "debts").map(|stored| (text(stored, "i"), debt(stored))).collect();
+        let expected = last.debts.iter().map(|(sort, credits)| {
+            let (charge, trans_no) = (&last.records[sort], self.records[sort].trans_no.clone());
+            let settled_at = charge.settlement.as_ref().map_or(0, |settlement| settlement.at);
+            (trans_no, [settled_at, *credits, i64::try_from(charge.owned.len()).expect("few")])
+        });
+        compare("debts", &debts, &expected.collect())
     }
 
     /// Sums by `trans_type`, as in a wallet.
-    fn totals(&self) -> BTreeMap<String, Value> {
+    fn totals(&self, last: &State) -> Value {
         let mut sums = BTreeMap::<String, [i64; 4]>::new();
-        for record in self.records.values() {
+        for (sort, record) in &self.records {
             let [credits, count, voided, voids] = sums.entry(text(&record.item, "trans_type")).or_default();
-            *credits += record.credits.abs();
+            let state = &last.records[sort];
+            *credits += state.credits.abs();
             *count += 1;
-            if record.void.is_some() {
-                *voided += record.credits.abs();
+            if state.is_voided {
+                *voided += state.credits.abs();
                 *voids += 1;
             }
         }
@@ -224,99 +374,27 @@ impl Account {
     }
 }
 
-impl State {
-    fn after(&self, at: i64, event: &Event, account: &Account) -> Result<State, String> {
-        let mut next = State { at: Some(at), ..self.clone() };
-        match event {
-            Event::RecordWritten(sort) => {
-                let record = &account.records[sort];
-                if next.fences.contains(sort) {
-                    return Err("a fence was there before".to_owned());
-                }
-                next.records.insert(sort.clone(), false);
-                if record.credits > 0 { next.grant(at, record)? } else { next.charge(at, record)? }
-            }
-            Event::ChargesVoided(sorts) => {
-                for sort in sorts {
-                    if next.records.insert(sort.clone(), true) != Some(false) {
-                        return Err(format!("{sort} was not live"));
-                    }
-                    for (pack, credits) in account.records[sort].allocations() {
-                        next.pack(&pack)?.remaining += credits;
-                    }
-                }
-            }
-            Event::FenceWritten(sort) => drop(next.fences.insert(sort.clone())),
-        }
-        Ok(next)
-    }
-
-    fn grant(&mut self, at: i64, record: &Record) -> Result<(), String> {
-        let expired_at = record.expired_at();
-        if expired_at.is_some_and(|expiry| expiry <= at) {
-            return Err(format!("the pack had expired at {expired_at:?}"));
-        }
-        self.packs.push(Pack { trans_no: record.trans_no.clone(), remaining: record.credits, expired_at });
-        self.packs.sort_by_key(|pack| (pack.expired_at.is_none(), pack.expired_at, pack.trans_no.clone()));
+fn compare<T: PartialEq + std::fmt::Debug>(name: &str, stored: &T, expected: &T) -> Result<(), String> {
+    if stored == expected {
         Ok(())
-    }
-
-    /// Takes credits in spending order, and never more than the usable packs have.
-    fn charge(&mut self, at: i64, record: &Record) -> Result<(), String> {
-        let mut due = -record.credits;
-        let mut allocations = Vec::new();
-        for pack in self.packs.iter_mut().filter(|pack| pack.is_usable(at) && pack.remaining > 0) {
-            let taken = due.min(pack.remaining);
-            if taken > 0 {
-                pack.remaining -= taken;
-                due -= taken;
-                allocations.push((pack.trans_no.clone(), taken));
-            }
-        }
-        if due > 0 {
-            return Err(format!("{due} credits more than the packs have"));
-        }
-        if allocations != record.allocations() {
-            return Err(format!("allocated {:?} instead of {allocations:?}", record.allocations()));
-        }
-        Ok(())
-    }
-
-    fn pack(&mut self, trans_no: &str) -> Result<&mut Pack, String> {
-        let pack = self.packs.iter_mut().find(|pack| pack.trans_no == trans_no);
-        pack.ok_or_else(|| format!("there is no pack {trans_no}"))
-    }
-
-    /// The usable packs at a moment, with their remaining credits.
-    pub fn usable(&self, at: i64) -> Vec<(String, i64)> {
-        let usable = self.packs.iter().filter(|pack| pack.is_usable(at) && pack.remaining > 0);
-        usable.map(|pack| (pack.trans_no.clone(), pack.remaining)).collect()
-    }
-
-    /// The balance at a moment.
-    pub fn balance(&self, at: i64) -> i64 {
-        self.usable(at).iter().map(|(_, remaining)| remaining).sum()
-    }
-
-    /// Whether a predicate holds at some moment of a span, in milliseconds since 1970, that
-    /// is not before the last change.
-    pub fn holds_between(&self, from: i64, to: i64, holds: impl Fn(i64) -> bool) -> bool {
-        let expiries = self.packs.iter().filter_map(|pack| pack.expired_at);
-        let moments = expiries.filter(|expiry| (from..=to).contains(expiry)).chain([from, to]);
-        let last = self.at.unwrap_or(i64::MIN);
-        moments.flat_map(|moment| [moment.max(last), moment.max(last.saturating_add(1))]).any(holds)
-    }
-}
-
-impl Pack {
-    fn is_usable(&self, at: i64) -> bool {
-        self.expired_at.is_none_or(|expiry| at < expiry)
+    } else {
+        Err(format!("the wallet has {name} {stored:?}, its records give {expected:?}"))
     }
 }
 
 /// A text field of an item or a response; empty if it has none.
 pub fn text(object: &Value, name: &str) -> String {
     object[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// The elements of a list in an item or a response.
+pub fn list<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    object[name].as_array().into_iter().flatten()
+}
+
+/// The packs and credits of allocations.
+fn parts(object: &Value, name: &str) -> Parts {
+    list(object, name).map(|part| (text(part, "i"), part["n"].as_i64().expect("credits"))).collect()
 }
 
 /// A map of attributes as plain JSON.

@@ -1,36 +1,56 @@
 //! What a response states about the account at one moment between call and response.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
+    checker::allocations,
     linearizability::Observation,
-    model::{Account, Record, State, text},
-    plan::{Call, Grant},
+    model::{Account, Record, list, text},
+    plan::{Call, Grant, Overage},
     simulator::VisibilityGaps,
+    state::{RecordState, State},
 };
 
-type Records = BTreeMap<String, Record>;
-
 /// The balance in the response to a write. It belongs to a moment between call and
-/// response, and never to one before the records that the response names.
-pub fn of_balance<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Observation<'a>> {
+/// response, and never to one before the changes that the response names.
+pub fn of_balance<'a>(attempt: &'a Attempt, account: &'a Account) -> Option<Observation<'a>> {
     let response = attempt.response()?;
-    let named = match &attempt.call {
-        Call::Grant { .. } | Call::Charge { .. } => vec![text(response, "trans_no")],
-        Call::Refund { is_callback: false, .. } => refunded_trans_nos(response).collect(),
-        _ => return None,
-    };
+    let is_write = matches!(
+        attempt.call,
+        Call::Grant { .. }
+            | Call::Charge { .. }
+            | Call::Settle { .. }
+            | Call::Refund { is_callback: false, .. }
+    );
+    if !is_write {
+        return None;
+    }
     let (from, to) = attempt.clock_range();
-    let (balance, is_refund) = (response["balance"].as_i64(), matches!(attempt.call, Call::Refund { .. }));
+    let (balance, debt) = (response["balance"].as_i64(), response["debt"].as_i64());
     Some(Box::new(move |state| {
-        let present = state.records.iter().filter(|(_, is_voided)| **is_voided || !is_refund);
-        let present: Vec<_> = present.map(|(sort, _)| &records[sort].trans_no).collect();
-        named.iter().all(|trans_no| present.contains(&trans_no))
+        includes(response, account, state)
+            && debt.is_none_or(|debt| debt == state.debt())
             && state.holds_between(from, to, |at| Some(state.balance(at)) == balance)
     }))
+}
+
+/// Whether a state includes the changes that a response names.
+fn includes(response: &Value, account: &Account, state: &State) -> bool {
+    let outputs: BTreeSet<_> = list(response, "outputs").filter_map(Value::as_u64).collect();
+    let named = list(response, "records").chain([response]).filter(|named| named["trans_no"].is_string());
+    named.into_iter().all(|named| {
+        let trans_no = text(named, "trans_no");
+        let mut present = state.records.iter();
+        present.any(|(sort, record)| {
+            account.records[sort].trans_no == trans_no
+                && (named["voided_at"].is_null() || record.is_voided)
+                && (named["settled_at"].is_null() || record.settlement.is_some())
+                && (record.is_voided || outputs.is_subset(&record.returned_outputs))
+        })
+    })
 }
 
 /// The state in which a refund may write a fence: no charge that the fence covers is live.
@@ -38,13 +58,14 @@ pub fn of_balance<'a>(attempt: &'a Attempt, records: &'a Records) -> Option<Obse
 pub fn of_fence<'a>(
     fence: &'a str,
     attempt: &'a Attempt,
-    records: &'a Records,
+    user: &'a str,
+    account: &'a Account,
     gaps: &'a VisibilityGaps,
 ) -> Observation<'a> {
     Box::new(move |state| {
         let covers = |sort: &str| if fence.ends_with('#') { sort.starts_with(fence) } else { sort == fence };
-        let view = View { attempt, records, state, gaps };
-        let mut live = state.records.iter().filter(|(sort, is_voided)| covers(sort) && !**is_voided);
+        let view = View { attempt, user, account, state, gaps };
+        let mut live = state.records.iter().filter(|(sort, record)| covers(sort) && !record.is_voided);
         live.all(|(sort, _)| view.may_miss(sort))
     })
 }
@@ -70,26 +91,33 @@ pub fn of_foreign_order<'a>(
 /// comes from an index.
 pub fn of_response<'a>(
     attempt: &'a Attempt,
-    records: &'a Records,
+    user: &'a str,
+    account: &'a Account,
     gaps: &'a VisibilityGaps,
 ) -> Option<Observation<'a>> {
     let agrees = match (&attempt.outcome, &attempt.call) {
-        (AttemptOutcome::CutOff, _) | (_, Call::Timeline(_) | Call::Generation(_)) => return None,
+        (AttemptOutcome::CutOff, _) | (_, Call::Timeline(_) | Call::Generation(_) | Call::Sweep) => {
+            return None;
+        }
         (AttemptOutcome::Error { code, .. }, _) if code == "Busy" => return None,
         (AttemptOutcome::Error { .. }, _) => rejection_agrees,
-        (AttemptOutcome::Success(_), Call::Refund { .. }) => refund_agrees,
+        (AttemptOutcome::Success(_), Call::Refund { outputs: [], .. }) => refund_agrees,
+        (AttemptOutcome::Success(_), Call::Refund { .. }) => refund_of_outputs_agrees,
+        (AttemptOutcome::Success(_), Call::Success(_)) => success_agrees,
+        (AttemptOutcome::Success(_), Call::Settle { .. }) => settlement_agrees,
         (AttemptOutcome::Success(_), Call::Balance(_)) => balance_agrees,
         (AttemptOutcome::Success(_), Call::Summary(_)) => summary_agrees,
         (AttemptOutcome::Success(response), _) if response["replayed"] == false => return None,
         (AttemptOutcome::Success(_), _) => replay_agrees,
     };
-    Some(Box::new(move |state| agrees(&View { attempt, records, state, gaps })))
+    Some(Box::new(move |state| agrees(&View { attempt, user, account, state, gaps })))
 }
 
 /// An attempt, and the state that its response is compared with.
 struct View<'a> {
     attempt: &'a Attempt,
-    records: &'a Records,
+    user: &'a str,
+    account: &'a Account,
     state: &'a State,
     gaps: &'a VisibilityGaps,
 }
@@ -99,24 +127,36 @@ impl View<'_> {
         self.attempt.response().unwrap_or(&Value::Null)
     }
 
-    /// The record at the key that the call names, and whether it is voided.
-    fn requested_record(&self) -> Option<(&Record, bool)> {
-        let (sort, is_voided) = self.state.records.get_key_value(&self.attempt.sort_key()?)?;
-        Some((&self.records[sort], *is_voided))
+    /// The record at the key that the call names, and its state.
+    fn requested_record(&self) -> Option<(&Record, &RecordState)> {
+        let (sort, record) = self.state.records.get_key_value(&self.attempt.sort_key()?)?;
+        Some((&self.account.records[sort], record))
     }
 
-    /// Whether a refund without a key may miss this charge, because it was committed and not
-    /// yet visible while the refund ran: the wallet may be visible before the charge. While
-    /// the user has no charges with both a generation and a key, the refund reads a single
-    /// key, and can miss nothing.
+    /// The charges that a refund or a success addresses: their sort keys, and their states.
+    fn addressed(&self) -> impl Iterator<Item = (&String, &RecordState)> {
+        let is_addressed =
+            |sort: &String| self.attempt.addresses(self.user, sort, &self.account.records[sort]);
+        self.state.records.iter().filter(move |(sort, _)| is_addressed(sort))
+    }
+
+    /// Whether a request about a whole generation may miss this charge, because it was
+    /// committed and not yet visible while the request ran: the wallet may be visible before
+    /// the charge. While the user has no charges with both a generation and a key, the request
+    /// reads a single key, and can miss nothing.
     fn may_miss(&self, sort: &str) -> bool {
         let is_keyed = |sort: &String| sort.starts_with("charge#g") && !sort.ends_with('#');
         let (started, ended) = (self.attempt.started.millis, self.attempt.ended.millis);
-        let item = &self.records[sort].item;
-        let gaps = self.gaps.get(&(text(item, "user_uuid"), sort.to_owned()));
-        matches!(self.attempt.call, Call::Refund { key: None, .. })
+        let gaps = self.gaps.get(&(self.user.to_owned(), sort.to_owned()));
+        self.attempt.is_about_session()
             && self.state.records.keys().any(is_keyed)
             && gaps.is_some_and(|gaps| gaps.iter().any(|(from, to)| *from <= ended && started <= *to))
+    }
+
+    /// Whether there is a fence where a call that addresses charges looks for one.
+    fn is_fenced(&self) -> bool {
+        let key = self.attempt.fence_key().or_else(|| self.attempt.sort_key());
+        key.is_some_and(|key| self.state.fences.contains(&key))
     }
 
     /// Whether this holds at a time that a machine's clock can have shown during the attempt.
@@ -126,72 +166,127 @@ impl View<'_> {
     }
 }
 
-/// The records that the response to a refund names.
-fn refunded_trans_nos(response: &Value) -> impl Iterator<Item = String> {
-    response["records"].as_array().into_iter().flatten().map(|record| text(record, "trans_no"))
-}
-
 fn replay_agrees(view: &View) -> bool {
-    view.requested_record().is_some_and(|(_, is_voided)| !is_voided)
+    view.requested_record().is_some_and(|(_, record)| !record.is_voided)
 }
 
-/// No charge that the refund addresses is live, and the response names them all. The
-/// response to a call-back names none.
+/// The charge is settled, and owns what the response says.
+fn settlement_agrees(view: &View) -> bool {
+    view.requested_record().is_some_and(|(_, record)| {
+        record.settlement.is_some() && record.owned == allocations(view.response())
+    })
+}
+
+/// No charge that the refund addresses is live, and the response names them all. A call-back
+/// leaves final charges, and its response names none.
 fn refund_agrees(view: &View) -> bool {
-    let Call::Refund { generation, key, is_callback, .. } = &view.attempt.call else { return false };
-    let addressed = view.state.records.iter().filter(|(sort, _)| view.attempt.addresses(sort));
-    let none_is_live = addressed.clone().all(|(sort, is_voided)| *is_voided || view.may_miss(sort));
-    let voided = addressed.filter(|(_, is_voided)| **is_voided);
-    let mut voided: Vec<_> = voided.map(|(sort, _)| view.records[sort].trans_no.clone()).collect();
+    let Call::Refund { is_callback, .. } = &view.attempt.call else { return false };
+    let is_left = |record: &RecordState| *is_callback && !record.is_voided && record.is_final();
+    let none_is_live =
+        view.addressed().all(|(sort, record)| record.is_voided || is_left(record) || view.may_miss(sort));
+    let is_outcome = match view.response()["outcome"].as_str() {
+        Some("fenced") => view.is_fenced(),
+        Some("settled") => view.addressed().any(|(_, record)| is_left(record)),
+        Some("already_voided") => view.addressed().any(|(_, record)| record.is_voided),
+        _ => true,
+    };
+    let voided = view.addressed().filter(|(_, record)| record.is_voided);
+    let mut voided: Vec<_> = voided.map(|(sort, _)| view.account.records[sort].trans_no.clone()).collect();
     voided.sort_unstable();
-    let fence = format!("charge#{generation}#{}", key.unwrap_or_default());
-    let is_fenced = view.response()["outcome"] != "fenced" || view.state.fences.contains(&fence);
-    none_is_live && is_fenced && (*is_callback || refunded_trans_nos(view.response()).eq(voided))
+    let named = list(view.response(), "records").map(|record| text(record, "trans_no"));
+    none_is_live && is_outcome && (*is_callback || named.eq(voided))
+}
+
+/// The outputs are returned. A call-back leaves those of a final charge, and its response
+/// names none.
+fn refund_of_outputs_agrees(view: &View) -> bool {
+    let Call::Refund { is_callback, outputs, .. } = &view.attempt.call else { return false };
+    let Some((sort, charge)) = view.addressed().next() else { return false };
+    let is_returned =
+        charge.is_voided || outputs.iter().all(|output| charge.returned_outputs.contains(output));
+    if *is_callback {
+        let is_left = !charge.is_voided && charge.is_final();
+        return if view.response()["outcome"] == "settled" { is_left } else { is_returned };
+    }
+    let count = view.account.records[sort].outputs().unwrap_or(0);
+    let all = if charge.is_voided { (1..=count).collect() } else { charge.returned_outputs.clone() };
+    let named: Vec<_> = list(view.response(), "records").collect();
+    is_returned
+        && list(view.response(), "outputs").filter_map(Value::as_u64).eq(all)
+        && named.len() == 1
+        && named[0]["credits"].as_i64() == Some(charge.credits)
+        && named[0]["voided_at"].is_string() == charge.is_voided
+}
+
+/// No charge that the success addresses is open.
+fn success_agrees(view: &View) -> bool {
+    let is_open = |record: &RecordState| !record.is_voided && !record.is_final();
+    let none_is_open = view.addressed().all(|(sort, record)| !is_open(record) || view.may_miss(sort));
+    let is_outcome = match view.response()["outcome"].as_str() {
+        Some("already_settled") => view.addressed().any(|(_, record)| !record.is_voided),
+        Some("late_success") => {
+            view.addressed().next().is_some()
+                && view.addressed().all(|(sort, record)| record.is_voided || view.may_miss(sort))
+        }
+        Some("fenced") => view.is_fenced() && view.addressed().all(|(sort, _)| view.may_miss(sort)),
+        outcome => outcome == Some("settled"),
+    };
+    none_is_open && is_outcome
 }
 
 fn balance_agrees(view: &View) -> bool {
-    let packs = view.response()["packs"].as_array().into_iter().flatten();
+    let packs = list(view.response(), "packs");
     let packs: Vec<_> =
         packs.map(|pack| (text(pack, "trans_no"), pack["remaining"].as_i64().unwrap_or_default())).collect();
     let sum: i64 = packs.iter().map(|(_, remaining)| remaining).sum();
     view.response()["balance"].as_i64() == Some(sum)
+        && view.response()["debt"].as_i64() == Some(view.state.debt())
         && view.holds_meanwhile(|at| view.state.usable(at) == packs)
 }
 
 fn summary_agrees(view: &View) -> bool {
     let field = |sum: &str, name: &str| view.response()[sum][name].as_i64();
-    let matching_sum = |name: &str, is_counted: &dyn Fn(i64, bool) -> bool| {
-        let all = view.state.records.iter().map(|(sort, is_voided)| (view.records[sort].credits, *is_voided));
-        let counted: Vec<_> = all.filter(|(credits, is_voided)| is_counted(*credits, *is_voided)).collect();
-        let credits: i64 = counted.iter().map(|(credits, _)| credits.abs()).sum();
-        let is_equal = field(name, "credits") == Some(credits)
-            && field(name, "count") == i64::try_from(counted.len()).ok();
-        is_equal.then_some(credits)
+    let is_sum = |name: &str, is_counted: &dyn Fn(&Record, &RecordState) -> bool| {
+        let all = view
+            .state
+            .records
+            .iter()
+            .filter(|(sort, record)| is_counted(&view.account.records[*sort], record));
+        let counted: Vec<_> = all.map(|(_, record)| record.credits.abs()).collect();
+        field(name, "credits") == Some(counted.iter().sum())
+            && field(name, "count") == i64::try_from(counted.len()).ok()
     };
-    let granted = matching_sum("granted", &|credits, _| credits > 0);
-    let spent = matching_sum("spent", &|credits, is_voided| credits < 0 && !is_voided);
-    let voided = matching_sum("voided", &|_, is_voided| is_voided);
-    let (Some(granted), Some(spent), Some(_)) = (granted, spent, voided) else { return false };
-    view.holds_meanwhile(|at| {
-        let balance = view.state.balance(at);
-        view.response()["balance"].as_i64() == Some(balance)
-            && field("expired", "credits") == Some(granted - spent - balance)
-    })
+    is_sum("granted", &|record, _| record.credits > 0)
+        && is_sum("spent", &|record, state| record.credits < 0 && !state.is_voided)
+        && is_sum("voided", &|_, state| state.is_voided)
+        && view.response()["debt"].as_i64() == Some(view.state.debt())
+        && view.holds_meanwhile(|at| {
+            view.response()["balance"].as_i64() == Some(view.state.balance(at))
+                && field("expired", "credits") == Some(view.state.expired(at))
+        })
 }
 
 fn rejection_agrees(view: &View) -> bool {
-    let AttemptOutcome::Error { code, balance, .. } = &view.attempt.outcome else { return false };
+    let AttemptOutcome::Error { code, .. } = &view.attempt.outcome else { return false };
     match (code.as_str(), &view.attempt.call) {
         ("InsufficientCredits", Call::Charge { credits, .. }) => {
-            let is_short = |at| {
-                let available = view.state.balance(at).unsigned_abs();
-                available < *credits && balance.is_none_or(|balance| balance == available)
-            };
-            view.requested_record().is_none() && view.holds_meanwhile(is_short)
+            view.requested_record().is_none()
+                && is_short(view, |balance| view.state.debt() > 0 || balance.unsigned_abs() < *credits)
         }
-        ("GenerationVoided", Call::Charge { .. }) => {
-            let is_fenced = view.attempt.sort_key().is_some_and(|sort| view.state.fences.contains(&sort));
-            is_fenced || view.requested_record().is_some_and(|(_, is_voided)| is_voided)
+        ("InsufficientCredits", Call::Settle { credits, overage, .. }) => {
+            view.requested_record().is_some_and(|(_, charge)| {
+                let excess = credits.cast_signed() + charge.credits;
+                !charge.is_voided
+                    && !charge.is_final()
+                    && is_short(view, |balance| is_refused(*overage, excess - balance, view.state.debt()))
+            })
+        }
+        ("GenerationVoided", Call::Charge { .. } | Call::Settle { .. }) => {
+            view.is_fenced() || view.requested_record().is_some_and(|(_, record)| record.is_voided)
+        }
+        ("IdempotencyConflict", Call::Settle { credits, .. }) => {
+            let settlement = view.requested_record().and_then(|(_, record)| record.settlement.as_ref());
+            settlement.is_some_and(|settlement| settlement.requested.unsigned_abs() != *credits)
         }
         ("IdempotencyConflict", Call::Charge { .. } | Call::Grant { .. }) => {
             match view.requested_record() {
@@ -201,11 +296,39 @@ fn rejection_agrees(view: &View) -> bool {
             }
         }
         ("InvalidRequest", Call::Grant { .. }) => {
-            let has_expired = |at| view.attempt.expired_at.is_some_and(|expiry| expiry <= at);
+            let has_expired = |at| view.attempt.values.expired_at.is_some_and(|expiry| expiry <= at);
             view.requested_record().is_none() && view.holds_meanwhile(has_expired)
         }
-        // These come from an index, which may lag.
-        ("ChargeNotFound" | "IdempotencyConflict", Call::Refund { user: None, .. }) => true,
+        ("InvalidRequest", Call::Settle { .. }) => {
+            view.requested_record().is_some_and(|(charge, _)| charge.outputs().is_some())
+        }
+        ("InvalidRequest", Call::Refund { outputs, .. }) => {
+            let count = |sort: &String| view.account.records[sort].outputs().unwrap_or(0);
+            view.addressed().any(|(sort, _)| outputs.iter().any(|output| *output > count(sort)))
+        }
+        ("ChargeNotFound", Call::Settle { .. }) => view.requested_record().is_none() && !view.is_fenced(),
+        ("ChargeNotFound" | "GenerationUnknown", Call::Refund { .. } | Call::Success(_)) => {
+            view.addressed().all(|(sort, _)| view.may_miss(sort))
+        }
         _ => false,
     }
+}
+
+/// Whether the balance falls short at a time of the attempt, and the response has it.
+fn is_short(view: &View, is_short: impl Fn(i64) -> bool) -> bool {
+    let AttemptOutcome::Error { funds, .. } = &view.attempt.outcome else { return false };
+    view.holds_meanwhile(|at| {
+        let balance = view.state.balance(at);
+        is_short(balance) && funds.is_none_or(|funds| funds == (balance, view.state.debt()))
+    })
+}
+
+/// Whether a policy refuses a settlement that exceeds charge and balance by this.
+fn is_refused(overage: Overage, rest: i64, debt: i64) -> bool {
+    let limit = match overage {
+        Overage::Refuse => 0,
+        Overage::Available | Overage::Debt(None) => return false,
+        Overage::Debt(Some(limit)) => limit.cast_signed() - debt,
+    };
+    rest > 0 && rest > limit
 }

@@ -77,16 +77,29 @@ pub enum Call {
         key: Option<&'static str>,
         credits: u64,
         trans_type: &'static str,
+        outputs: Option<u64>,
+        hold_seconds: Option<u64>,
     },
-    /// `POST /credits/refund`, or `POST /webhooks/generation`
-    Refund {
-        /// Absent if the caller names the generation only.
-        user: Option<&'static str>,
+    /// `POST /credits/settle`
+    Settle {
+        user: &'static str,
         generation: &'static str,
         key: Option<&'static str>,
+        credits: u64,
+        overage: Overage,
+    },
+    /// `POST /credits/refund`, or `POST /webhooks/generation` with a failure
+    Refund {
+        address: Address,
+        /// Empty for the whole charge; at most one in a call-back.
+        outputs: &'static [u64],
         /// Whether a provider's call-back requests it.
         is_callback: bool,
     },
+    /// `POST /webhooks/generation` with a success
+    Success(Address),
+    /// The scheduled sweep of holds
+    Sweep,
     /// `GET /credits/{user_uuid}/balance`
     Balance(&'static str),
     /// `GET /credits/{user_uuid}/summary`
@@ -95,6 +108,26 @@ pub enum Call {
     Timeline(&'static str),
     /// `GET /generations/{generation_uuid}`
     Generation(&'static str),
+}
+
+/// The charges that a refund or a call-back addresses.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Absent if the caller names the generation only.
+    pub user: Option<&'static str>,
+    pub generation: &'static str,
+    pub key: Option<&'static str>,
+    /// Whether it names the first charge of the generation that a response named before.
+    pub is_by_trans_no: bool,
+}
+
+/// What a settlement does if charge and balance do not suffice.
+#[derive(Clone, Copy, Debug)]
+pub enum Overage {
+    Refuse,
+    Available,
+    /// With the largest debt of the wallet.
+    Debt(Option<u64>),
 }
 
 /// The identity of a grant.
@@ -220,35 +253,92 @@ fn steps(fault_rate: f64, generations: &'static [&str]) -> impl Strategy<Value =
 }
 
 fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
-    let user = || prop_oneof![4 => Just(USERS[0]), 1 => Just(USERS[1])];
-    let generation = || select(generations);
-    let key = || prop_oneof![1 => Just(None), 1 => select(vec!["k1", "k2"]).prop_map(Some)];
+    prop_oneof![
+        4 => grants(),
+        10 => charges(generations),
+        5 => settlements(generations),
+        7 => refunds(generations),
+        2 => addresses(generations).prop_map(Call::Success),
+        2 => Just(Call::Sweep),
+        2 => users().prop_map(Call::Balance),
+        1 => users().prop_map(Call::Summary),
+        1 => users().prop_map(Call::Timeline),
+        1 => select(generations).prop_map(Call::Generation),
+    ]
+}
+
+fn users() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just(USERS[0]), 1 => Just(USERS[1])]
+}
+
+fn keys() -> impl Strategy<Value = Option<&'static str>> {
+    prop_oneof![1 => Just(None), 1 => select(vec!["k1", "k2"]).prop_map(Some)]
+}
+
+fn grants() -> impl Strategy<Value = Call> {
     let grant = prop_oneof![
         1 => Just(Grant::NewUser),
         3 => select(vec!["o1", "o2", "o3"]).prop_map(Grant::Order),
-        2 => key().prop_map(Grant::Added),
+        2 => keys().prop_map(Grant::Added),
     ];
     let lifetime = option::of(prop_oneof![
         1 => 1..20 * SECOND,
         1 => 20 * SECOND..200 * SECOND,
         1 => DAY..5 * DAY,
     ]);
-    let charged_generation = prop_oneof![1 => Just(None), 6 => generation().prop_map(Some)];
+    (users(), grant, 1..30u64, lifetime).prop_map(|(user, grant, credits, lifetime)| Call::Grant {
+        user,
+        grant,
+        credits,
+        lifetime,
+    })
+}
+
+/// Some holds end while their callers still retry.
+fn charges(generations: &'static [&str]) -> impl Strategy<Value = Call> {
+    let generation = prop_oneof![1 => Just(None), 6 => select(generations).prop_map(Some)];
     let trans_type = prop_oneof![5 => Just("image_generation"), 1 => Just("chat")];
-    prop_oneof![
-        4 => (user(), grant, 1..30u64, lifetime)
-            .prop_map(|(user, grant, credits, lifetime)| Call::Grant { user, grant, credits, lifetime }),
-        10 => (user(), charged_generation, key(), 1..12u64, trans_type).prop_map(
-            |(user, generation, key, credits, trans_type)| Call::Charge { user, generation, key, credits, trans_type }
-        ),
-        7 => (option::weighted(0.8, user()), generation(), key(), prop::bool::weighted(0.25)).prop_map(
-            |(user, generation, key, is_callback)| Call::Refund { user, generation, key, is_callback }
-        ),
-        2 => user().prop_map(Call::Balance),
-        1 => user().prop_map(Call::Summary),
-        1 => user().prop_map(Call::Timeline),
-        1 => generation().prop_map(Call::Generation),
-    ]
+    let outputs = option::weighted(0.2, 1..4u64);
+    let hold_seconds = option::weighted(0.3, prop_oneof![3 => 1..4u64, 1 => Just(60)]);
+    (users(), generation, keys(), 1..12u64, trans_type, outputs, hold_seconds).prop_map(
+        |(user, generation, key, credits, trans_type, outputs, hold_seconds)| Call::Charge {
+            user,
+            generation,
+            key,
+            credits,
+            trans_type,
+            outputs: outputs.filter(|_| generation.is_some()),
+            hold_seconds: hold_seconds.filter(|_| generation.is_some()),
+        },
+    )
+}
+
+fn settlements(generations: &'static [&str]) -> impl Strategy<Value = Call> {
+    let credits = prop_oneof![3 => 0..12u64, 2 => 5..60u64];
+    let overage = prop_oneof![
+        1 => Just(Overage::Refuse),
+        1 => Just(Overage::Available),
+        2 => option::of(0..30u64).prop_map(Overage::Debt),
+    ];
+    (users(), select(generations), keys(), credits, overage).prop_map(
+        |(user, generation, key, credits, overage)| Call::Settle { user, generation, key, credits, overage },
+    )
+}
+
+fn addresses(generations: &'static [&str]) -> impl Strategy<Value = Address> {
+    (option::weighted(0.8, users()), select(generations), keys(), prop::bool::weighted(0.2))
+        .prop_map(|(user, generation, key, is_by_trans_no)| Address { user, generation, key, is_by_trans_no })
+}
+
+fn refunds(generations: &'static [&str]) -> impl Strategy<Value = Call> {
+    let outputs: &[&[u64]] = &[&[1], &[2], &[3], &[1, 2], &[1, 2, 3]];
+    let outputs = prop_oneof![3 => Just(&[][..]), 1 => select(outputs)];
+    (addresses(generations), outputs, prop::bool::weighted(0.25)).prop_map(
+        |(address, outputs, is_callback)| {
+            let outputs_max = if is_callback { 1 } else { outputs.len() };
+            Call::Refund { address, outputs: &outputs[..outputs.len().min(outputs_max)], is_callback }
+        },
+    )
 }
 
 fn round_trips(fault_rate: f64) -> impl Strategy<Value = RoundTrip> {

@@ -2,7 +2,7 @@
 //! die, on one engine and one clock that jumps to the next event.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -29,9 +29,9 @@ use tokio::{
 };
 
 use crate::{
-    caller::{Attempt, AttemptOutcome, SimulatedTime, send},
+    caller::{Attempt, AttemptOutcome, RequestValues, SimulatedTime, send},
     network::{EventLog, Network, PlannedRoundTrips},
-    plan::{Call, GENERATIONS, Plan, Step, USERS},
+    plan::{Address, Call, GENERATIONS, Plan, Step, USERS},
 };
 
 /// After this many milliseconds without calls every request has ended.
@@ -46,6 +46,8 @@ pub struct RunResult {
     /// All items of the table at the end.
     pub items: Vec<Value>,
     pub gaps: VisibilityGaps,
+    /// What an audit of every user finds at the end.
+    pub discrepancies: Vec<String>,
     pub log: EventLog,
 }
 
@@ -53,6 +55,8 @@ pub struct RunResult {
 struct Process {
     app: Arc<App>,
     network: Network,
+    /// The random UUIDs that it drew since its last invocation.
+    drawn: Arc<Mutex<BTreeSet<String>>>,
 }
 
 struct Simulator {
@@ -79,6 +83,7 @@ pub fn simulate(plan: Plan) -> RunResult {
         running.join_all().await;
         sleep(Duration::from_millis(QUIESCENCE_MILLIS)).await;
         simulator.read_everything().await;
+        let discrepancies = simulator.audit().await;
         let items = simulator.engine.scan();
         let moment = |at: Instant| millis(at - simulator.started);
         let gap = |(from, to): (Instant, Instant)| (moment(from), moment(to));
@@ -86,7 +91,7 @@ pub fn simulate(plan: Plan) -> RunResult {
         let gaps = gaps.map(|(key, gaps)| (key, gaps.into_iter().map(gap).collect())).collect();
         let attempts = std::mem::take(&mut *simulator.attempts.lock().expect("no panic"));
         let log = std::mem::take(&mut *simulator.log.lock().expect("no panic"));
-        RunResult { attempts, items, gaps, log }
+        RunResult { attempts, items, gaps, discrepancies, log }
     })
 }
 
@@ -112,16 +117,11 @@ impl Simulator {
     /// Sends a step's request, and retries it until its outcome is final.
     async fn run_step(self: Arc<Simulator>, number: usize, step: Step) {
         let round_trips = Arc::new(Mutex::new(VecDeque::from(step.round_trips.clone())));
-        let expired_at = match step.call {
-            Call::Grant { lifetime: Some(lifetime), .. } => {
-                i64::try_from(lifetime).ok().map(|lifetime| self.now() + lifetime)
-            }
-            _ => None,
-        };
+        let values = self.values_of(&step.call);
         for attempt in 0..step.attempts_max {
             let tag = format!("s{number}.{attempt}");
             let request_id = if step.is_redelivered { format!("s{number}") } else { tag.clone() };
-            let is_final = self.attempt(&step, tag, request_id, expired_at, &round_trips, false).await;
+            let is_final = self.attempt(&step, tag, request_id, &values, &round_trips, false).await;
             if is_final && !step.is_redelivered {
                 return;
             }
@@ -129,15 +129,56 @@ impl Simulator {
         }
     }
 
-    /// Reads every user and generation, after all other requests have ended.
+    /// The values of a request that its caller has from the clock, or from earlier responses.
+    fn values_of(&self, call: &Call) -> RequestValues {
+        let lifetime = if let Call::Grant { lifetime, .. } = call { *lifetime } else { None };
+        let expired_at = lifetime.and_then(|lifetime| i64::try_from(lifetime).ok());
+        let expired_at = expired_at.map(|lifetime| self.now() + lifetime);
+        let trans_no = match call {
+            Call::Refund { address, .. } | Call::Success(address) if address.is_by_trans_no => {
+                self.charge_of(address)
+            }
+            _ => None,
+        };
+        RequestValues { expired_at, trans_no }
+    }
+
+    /// The first charge of a generation that a response named.
+    fn charge_of(&self, address: &Address) -> Option<String> {
+        self.attempts.lock().expect("no panic").iter().find_map(|attempt| {
+            let Call::Charge { user, generation, .. } = &attempt.call else { return None };
+            let is_addressed = *generation == Some(address.generation)
+                && address.user.is_none_or(|addressed| addressed == *user);
+            let response = attempt.response().filter(|_| is_addressed)?;
+            response["trans_no"].as_str().map(str::to_owned)
+        })
+    }
+
+    /// Ends every hold, then reads every user and generation, after all other requests have
+    /// ended.
     async fn read_everything(&self) {
         let calls_of = |user| [Call::Balance(user), Call::Summary(user), Call::Timeline(user)];
-        let calls = USERS.into_iter().flat_map(calls_of).chain(GENERATIONS.map(Call::Generation));
-        for (number, call) in calls.enumerate() {
+        let reads = USERS.into_iter().flat_map(calls_of).chain(GENERATIONS.map(Call::Generation));
+        for (number, call) in [Call::Sweep].into_iter().chain(reads).enumerate() {
             let step = Step { is_cold: true, ..Step::new(0, call) };
-            let tag = format!("quiescent{number}");
-            self.attempt(&step, tag.clone(), tag, None, &Arc::default(), true).await;
+            let (tag, values) = (format!("quiescent{number}"), RequestValues::default());
+            self.attempt(&step, tag.clone(), tag, &values, &Arc::default(), true).await;
         }
+    }
+
+    /// Compares the wallet and the indexes of every user with the records.
+    async fn audit(&self) -> Vec<String> {
+        let ledger = &self.start_process(0).0.app.ledger;
+        let mut found = Vec::new();
+        for user in USERS {
+            let (user, deadline) =
+                (user.to_owned().try_into().expect("a user"), ledger.now().plus_millis(60_000));
+            match ledger.audit(&user, deadline).await {
+                Ok(report) => found.extend(report.discrepancies.listed().map(ToString::to_string)),
+                Err(error) => found.push(format!("{error:?}")),
+            }
+        }
+        found
     }
 
     /// Sends a request once. Returns whether its outcome is final.
@@ -146,7 +187,7 @@ impl Simulator {
         step: &Step,
         tag: String,
         request_id: String,
-        expired_at: Option<i64>,
+        values: &RequestValues,
         round_trips: &PlannedRoundTrips,
         is_quiescent: bool,
     ) -> bool {
@@ -156,18 +197,19 @@ impl Simulator {
         let time_limit = Duration::from_millis(step.time_limit);
         let outcome = tokio::select! {
             biased;
-            outcome = send(&process.app, step, &tag, &request_id, expired_at) => outcome,
+            outcome = send(&process.app, step, &tag, &request_id, values) => outcome,
             () = process.network.wait_for_death() => AttemptOutcome::CutOff,
             () = sleep(time_limit) => {
                 process.network.kill();
                 AttemptOutcome::CutOff
             }
         };
+        let drawn = std::mem::take(&mut *process.drawn.lock().expect("no panic"));
         if !process.network.is_dead() {
             self.idle.lock().expect("no panic")[step.machine].push(process);
         }
-        let (call, ended) = (step.call.clone(), self.record_moment());
-        let attempt = Attempt { tag, request_id, call, expired_at, started, ended, outcome, is_quiescent };
+        let (call, values, ended) = (step.call.clone(), values.clone(), self.record_moment());
+        let attempt = Attempt { tag, call, request_id, values, drawn, started, ended, outcome, is_quiescent };
         let is_final = attempt.is_final();
         self.attempts.lock().expect("no panic").push(attempt);
         is_final
@@ -190,16 +232,20 @@ impl Simulator {
             .http_client(network.client());
         let store = Store::new(Client::from_conf(config.build()), TABLE);
         let (started, skew, drawn_count) = (self.started, self.skews[machine], AtomicU64::new(0));
+        let drawn = Arc::<Mutex<BTreeSet<String>>>::default();
+        let drawn_by = drawn.clone();
         let sources = ClockAndRandom {
             now: Box::new(move || timestamp(now(started) + skew)),
             random: Box::new(move || {
-                seeded_uuid(&format!("{number}/{}", drawn_count.fetch_add(1, Ordering::SeqCst)))
+                let uuid = seeded_uuid(&format!("{number}/{}", drawn_count.fetch_add(1, Ordering::SeqCst)));
+                drawn_by.lock().expect("no panic").insert(uuid.to_string());
+                uuid
             }),
         };
         let ledger = Ledger::new(store.clone(), sources);
         let app =
             App::new(ledger).without_authentication().with_callbacks(callbacks_signed_with(WEBHOOK_SECRET));
-        (Process { app: Arc::new(app), network }, store)
+        (Process { app: Arc::new(app), network, drawn }, store)
     }
 
     fn now(&self) -> i64 {

@@ -114,7 +114,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let gateway = Gateway { api, metrics: metrics.clone(), console, test_clock };
     let result = gateway::serve(listener, gateway, signal, SHUTDOWN_GRACE_PERIOD).await;
     sweeps.abort();
-    // A sweep that still runs would see its connection fail, and log it.
+    // Until it has ended, a sweep may report that the engine has stopped.
     let _ = sweeps.await;
     if let Some(engine) = engine {
         let _ = timeout(SHUTDOWN_GRACE_PERIOD, engine.stop()).await;

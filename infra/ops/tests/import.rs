@@ -87,16 +87,22 @@ async fn imported_user_accepts_all_operations() {
 
 #[tokio::test]
 async fn blocked_user_is_imported_and_no_longer_blocked() {
-    let bench = TestLedger::new().await;
-    let history = history(plan("u", &rows(), &PlanRules::as_of(bench.clock.now())).unwrap());
-    let invocation = Invocation::until(bench.clock.now().plus_millis(60_000));
-    let block = Block { user: history.user.clone() };
-    assert!(bench.ledger().execute(&block, &invocation).await.unwrap());
-    assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap_err().0, "LimitExceeded");
-    assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
-    assert_eq!(bench.sound_balance("u").await, 15);
-    assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
-    assert!(!bench.ledger().execute(&block, &invocation).await.unwrap(), "the user has a wallet");
+    // In one transaction, and in several.
+    for more in [0, 300] {
+        let bench = TestLedger::new().await;
+        let mut rows = rows();
+        rows.extend((0..more).map(|nth| row(100 + nth, 40, "system_add", 1, "")));
+        let history = history(plan("u", &rows, &PlanRules::as_of(bench.clock.now())).unwrap());
+        let invocation = Invocation::until(bench.clock.now().plus_millis(60_000));
+        let block = Block { user: history.user.clone() };
+        assert!(bench.ledger().execute(&block, &invocation).await.unwrap());
+        assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap_err().0, "LimitExceeded");
+        assert_eq!(import(&bench, &history).await, ImportOutcome::Written);
+        let balance = 15 + more.unsigned_abs();
+        assert_eq!(bench.sound_balance("u").await, balance);
+        assert_eq!(bench.refund(Some("u"), "gen-1", None).await.unwrap()["restored"], 15);
+        assert!(!bench.ledger().execute(&block, &invocation).await.unwrap(), "the user has a wallet");
+    }
 }
 
 /// All items of a user, by their sort keys.

@@ -195,7 +195,7 @@ impl<'a> Execution<'a> {
                     self.view.set_committed(plan);
                     return Ok(());
                 }
-                Ok(Commit::Refused(refusal)) => return self.add_existing(refusal).await,
+                Ok(Commit::Refused(refusal)) => return self.add_existing(*refusal).await,
                 // `Busy` means that nothing was written, which is not certain here.
                 Ok(Commit::Conflict) if is_outcome_unknown => {
                     ledger.pause(&mut self.retries, LedgerError::StoreUnavailable).await?;

@@ -98,7 +98,7 @@ pub enum Commit {
     /// Everything was written.
     Done,
     /// A condition failed, and nothing was written.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// Another transaction was changing one of the items, or DynamoDB throttled: nothing was
     /// written, and no item was returned.
     Conflict,
@@ -152,7 +152,7 @@ impl Store {
             Ok(()) => Ok(Commit::Done),
             Err(reasons) => match cancellation(&reasons)? {
                 Cancellation::Conflict => Ok(Commit::Conflict),
-                Cancellation::Condition => Ok(Commit::Refused(Refusal::default())),
+                Cancellation::Condition => Ok(Commit::Refused(Box::default())),
             },
         }
     }
@@ -354,7 +354,7 @@ fn refusal(
             }
         }
     }
-    Ok(Commit::Refused(refusal))
+    Ok(Commit::Refused(Box::new(refusal)))
 }
 
 impl From<BuildError> for StoreError {

@@ -44,14 +44,15 @@ pub(super) fn output_set(value: &Value) -> Parsed<OutputSet> {
 }
 
 /// The number of one output.
-pub(super) fn output_number(value: &Value) -> Parsed<u8> {
+pub(super) fn output(value: &Value) -> Parsed<u8> {
     let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
     number.filter(|number| (1..=Outputs::MAX).contains(number)).ok_or("must be a whole number from 1 to 100")
 }
 
-/// One output, if the value is the number of one.
-pub(super) fn output(value: &Value) -> Option<OutputSet> {
-    OutputSet::try_from(vec![output_number(value).ok()?]).ok()
+/// The number of one output; `None` for a value that is no whole number, because providers call
+/// their results `output` too.
+pub(super) fn output_of_provider(value: &Value) -> Parsed<Option<u8>> {
+    if value.is_i64() || value.is_u64() { output(value).map(Some) } else { Ok(None) }
 }
 
 /// Seconds of a hold, as milliseconds.

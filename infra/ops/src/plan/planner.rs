@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
-    Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType, InvocationId,
-    OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void, Wallet,
+    Allocation, Charge, ChargeType, CreditSum, Credits, GenerationId, Grant, GrantRecord, GrantType,
+    InvocationId, OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void,
+    Wallet,
 };
 use uuid::Uuid;
 
@@ -179,6 +180,8 @@ impl<'a> Planner<'a> {
         for grant in grants.iter().filter_map(grant_of) {
             *granted.entry(self.group(&grant)).or_default() += i128::from(grant.credits.as_u64());
         }
+        // The void of a charge has allocations too.
+        let missing_for_void = self.largest_marked_charge() - granted.values().sum::<i128>();
         let remaining = self.remaining();
         let target = &remaining.target;
         if target.forgiven > 0 && self.rules.negative == NegativeRule::Quarantine {
@@ -193,7 +196,7 @@ impl<'a> Planner<'a> {
             by_group.insert(group, in_range(taken)?);
         }
         by_group.insert((ExpiryBucket::Expired, None), in_range(charged.max(0))?);
-        let uncovered = (charged - expired).max(0);
+        let uncovered = (charged - expired).max(missing_for_void).max(0);
         let mut adjustments = Vec::new();
         for (reason, credits) in [
             (AdjustmentReason::PhantomSpent, (charged - target.forgiven - expired).max(0)),
@@ -207,6 +210,12 @@ impl<'a> Planner<'a> {
         }
         let uncovered = Credits::try_from(in_range(uncovered)?).map_err(over_limit)?;
         Ok(Charged { by_group, uncovered, adjustments })
+    }
+
+    /// The credits of the largest charge that its own row marks as refunded.
+    fn largest_marked_charge(&self) -> i128 {
+        let marked = self.refunds.iter().filter(|(_, refund)| matches!(refund, Refund::Marked(_)));
+        marked.map(|(charge, _)| i128::from(self.rows[*charge].credits.as_u64())).max().unwrap_or_default()
     }
 
     /// What must remain of each group of packs.
@@ -227,8 +236,9 @@ impl<'a> Planner<'a> {
         (bucket, is_own.then_some(grant.trans_no))
     }
 
+    /// All rows of a table have one layout.
     fn is_of_lots(&self) -> bool {
-        self.rows.iter().any(|row| row.old.lot.is_some())
+        self.rows.first().is_some_and(|row| row.old.lot.is_some())
     }
 
     /// The packs that a row of the layout `lots` names, with the credits taken from them.
@@ -362,7 +372,7 @@ fn charge(
     trans_no: TransNo,
     key: &RecordKey,
     (trans_type, generation, order_no): ChargeContent<'_>,
-    allocations: Vec<scrip::domain::Allocation>,
+    allocations: Vec<Allocation>,
     void: Option<Void>,
 ) -> Charge {
     let credits = allocations.iter().map(|allocation| allocation.credits).sum();

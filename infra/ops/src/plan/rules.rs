@@ -43,6 +43,6 @@ pub enum NegativeRule {
     Zero,
     /// The user is not migrated
     Quarantine,
-    /// The sum is debt of the user
+    /// The sum is debt of the user; rejected, because the ledger has no debts yet
     Debt,
 }

@@ -304,6 +304,77 @@ fn user_with_an_ambiguous_row_is_rejected() {
     assert_eq!(plan_of(&[], 1).unwrap().wallet, None);
 }
 
+#[test]
+fn identifiers_of_providers_are_accepted() {
+    let rows = [
+        row(1, "new_user", 5, "", None),
+        row(2, "anime_generation", -2, "gen/projects/p/operations/1", None),
+    ];
+    let user_plan = plan("auth0|5f@a+b=c~d", &rows, &PlanRules::as_of(day(5))).unwrap();
+    assert_eq!(refundable(&user_plan, "gen/projects/p/operations/1"), 2);
+}
+
+/// A row of the layout `lots`: what remains of a grant, or what a charge took.
+fn lot_row(id: i64, trans_type: &str, credits: i64, lot: Lot, expiry_day: Option<i64>) -> OldRow {
+    let order_no = format!("{}{id}", if credits < 0 { "g" } else { "o" });
+    let lot = Lot { id: format!("id{id}"), ..lot };
+    OldRow { lot: Some(lot), ..row(id, trans_type, credits, &order_no, expiry_day) }
+}
+
+#[test]
+fn lots_keep_what_remains_and_charges_name_their_packs() {
+    let remaining = |remaining| Lot { remaining, ..Lot::default() };
+    let taken = |parts: &[(&str, u64)]| Lot {
+        taken: parts.iter().map(|(name, credits)| ((*name).to_owned(), *credits)).collect(),
+        ..Lot::default()
+    };
+    let refunded = Lot { refunded_at: Some(day(6)), ..taken(&[("id2", 7)]) };
+    let rows = [
+        lot_row(1, "system_add", 10, remaining(0), Some(50)),
+        lot_row(2, "order_pay", 100, remaining(90), Some(50)),
+        lot_row(3, "system_add", 30, remaining(30), Some(5)),
+        lot_row(4, "chat", -12, taken(&[("id2", 4), ("t1", 8)]), None),
+        lot_row(5, "chat", -7, refunded, None),
+    ];
+    let user_plan = plan_of(&rows, 10).unwrap();
+    assert_eq!(user_plan.adjustments, [Adjustment { reason: AdjustmentReason::Unexplained, credits: 8 }]);
+    let charges: Vec<_> = user_plan
+        .records
+        .iter()
+        .filter_map(|planned| match &planned.record {
+            Record::Charge(charge) => {
+                let part =
+                    |part: &scrip::domain::Allocation| (part.grant.credits.as_u64(), part.credits.as_u64());
+                let parts: Vec<_> = charge.allocations.iter().map(part).collect();
+                Some((charge.trans_type.to_string(), charge.void.is_some(), parts))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        ("chat".to_owned(), false, vec![(10, 8), (100, 4)]),
+        ("chat".to_owned(), true, vec![(10, 7)]),
+        // What the charges do not explain.
+        ("migration_adjustment_generation".to_owned(), false, vec![(10, 2), (100, 6)]),
+    ];
+    assert_eq!(charges, expected);
+    let packs: Vec<_> = user_plan.wallet.unwrap().packs.iter().map(|pack| pack.remaining.as_u64()).collect();
+    assert_eq!(packs, [90]);
+    // A refunded charge of more than was ever granted has its credits.
+    let mut large = rows.to_vec();
+    large[4] = lot_row(5, "chat", -500, Lot { refunded_at: Some(day(6)), ..Lot::default() }, None);
+    let user_plan = plan_of(&large, 10).unwrap();
+    let is_void = |planned: &&PlannedRecord| planned.rows == [5];
+    let Some(Record::Charge(voided)) = user_plan.records.iter().find(is_void).map(|found| &found.record)
+    else {
+        panic!("no charge")
+    };
+    assert_eq!((voided.credits.as_u64(), voided.void.is_some()), (500, true));
+    let mut odd = rows.to_vec();
+    odd[0] = lot_row(1, "system_add", 10, remaining(11), Some(50));
+    assert_eq!(plan_of(&odd, 10).unwrap_err().reason, RejectReason::RemainingCredits);
+}
+
 /// Rows as the old code wrote them, with its races: charges beyond the balance, repeated
 /// webhooks and repeated refunds.
 fn rows() -> impl Strategy<Value = Vec<OldRow>> {

@@ -64,7 +64,7 @@ struct CallbackTarget {
     trans_no: Option<TransNo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_token: Option<TaskToken>,
-    /// The output that the provider makes, of a charge with outputs; only in a token.
+    /// The output that the provider makes, of a charge with outputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<u8>,
 }
@@ -92,17 +92,14 @@ async fn verify_token(app: &App, parameters: &PathParameters) -> Result<(), Requ
 async fn webhook(app: &App, request: OperationRequest) -> Result<Answer, RequestError> {
     let mut fields = request.fields;
     let user = fields.optional("user_uuid", field::id);
-    let target = take_target(&mut fields, user);
+    let output = fields.optional("output", field::output_of_provider).flatten();
+    let target = take_target(&mut fields, user, output);
     let status = fields.required("status", field::text);
     let error = fields.optional("error", field::text);
-    // Providers call their results `output` too.
-    let output = fields.optional("output", |value| Ok::<_, &str>(field::output(value)));
     // Providers add members of their own.
     fields.ignore_rest();
     let (target, status) = fields.into_request(target.zip(status))?;
-    let status = GenerationStatus::parse(&status);
-    let report = Report { status, output: output.flatten(), reason: reason_of(error.as_deref())? };
-    process(app, target, report, &request.invocation).await
+    process(app, target, Report::new(&status, error.as_deref())?, &request.invocation).await
 }
 
 /// The call-back of a provider that sends its own JSON to a URL with a token.
@@ -112,13 +109,8 @@ async fn callback(app: &App, request: OperationRequest) -> Result<Answer, Reques
     let status = fields.optional("status", field::text).unwrap_or_default();
     let error = fields.optional("error", field::text);
     let token = fields.into_request(token)?;
-    let mut target = open_token(app, &token).await?;
-    let output = target.output.take();
-    let output = output.map(|output| OutputSet::try_from(vec![output])).transpose();
-    let output = output.map_err(|problem| RequestError::Invalid(format!("`output` {problem}.")))?;
-    let status = GenerationStatus::parse(&status);
-    let report = Report { status, output, reason: reason_of(error.as_deref())? };
-    process(app, target, report, &request.invocation).await
+    let target = open_token(app, &token).await?;
+    process(app, target, Report::new(&status, error.as_deref())?, &request.invocation).await
 }
 
 /// Seals a token for the call-back of a generation.
@@ -151,26 +143,38 @@ async fn open_token(app: &App, token: &str) -> Result<CallbackTarget, RequestErr
 
 fn take_token_target(mut fields: RequestFields) -> Result<CallbackTarget, RequestError> {
     let user = fields.required("user_uuid", field::id);
-    let output = fields.optional("output", field::output_number);
-    let target = take_target(&mut fields, user);
-    fields.into_request(target.map(|target| CallbackTarget { output, ..target }))
+    let output = fields.optional("output", field::output);
+    let target = take_target(&mut fields, user, output);
+    fields.into_request(target)
 }
 
-fn take_target(fields: &mut RequestFields, user: Option<UserId>) -> Option<CallbackTarget> {
+fn take_target(
+    fields: &mut RequestFields,
+    user: Option<UserId>,
+    output: Option<u8>,
+) -> Option<CallbackTarget> {
     let generation = fields.required("generation_uuid", field::id);
     let key = fields.optional("idempotency_key", field::id);
     let trans_no = fields.optional("trans_no", field::trans_no);
     let task_token = fields.optional("task_token", |value| TaskToken::try_from(field::text(value)?));
-    Some(CallbackTarget { user, generation: generation?, key, trans_no, task_token, output: None })
+    Some(CallbackTarget { user, generation: generation?, key, trans_no, task_token, output })
 }
 
 /// The report of a provider about a generation.
 struct Report {
     status: GenerationStatus,
-    /// The output that failed, of a charge with outputs.
-    output: Option<OutputSet>,
     /// The reason of the refund of a failed generation.
     reason: Reason,
+}
+
+impl Report {
+    /// The report of a provider's word and error text.
+    fn new(status: &str, error: Option<&str>) -> Result<Report, RequestError> {
+        let reason = error.and_then(Reason::truncated).or_else(|| Reason::truncated(NO_REASON));
+        let reason =
+            reason.ok_or_else(|| LedgerError::Internal("the reason without an error is empty".to_owned()))?;
+        Ok(Report { status: GenerationStatus::parse(status), reason })
+    }
 }
 
 /// Changes the charges before it resumes the execution. If the execution cannot be resumed,
@@ -230,18 +234,14 @@ async fn refund(
     report: Report,
     invocation: &Invocation,
 ) -> Result<&'static str, LedgerError> {
-    let CallbackTarget { user, generation, key, trans_no, .. } = target;
-    let (outputs, source, reason) = (report.output, RefundSource::Callback, report.reason);
+    let CallbackTarget { user, generation, key, trans_no, output, .. } = target;
+    let outputs = output.map(|output| OutputSet::try_from(vec![output])).transpose();
+    let outputs = outputs.map_err(|problem| LedgerError::InvalidRequest(format!("`output` {problem}.")))?;
+    let (source, reason) = (RefundSource::Callback, report.reason);
     let request = RefundRequest { user, generation, key, trans_no, outputs, source, reason };
     let result = app.ledger.refund(&request, invocation).await?;
     if result.outcome == RefundOutcome::Settled {
         invocation_metrics::record(|metrics| metrics.anomalies.push("failure_after_success"));
     }
     Ok(result.outcome.name())
-}
-
-/// The reason of a refund, for an error text of the provider.
-fn reason_of(error: Option<&str>) -> Result<Reason, RequestError> {
-    let reason = error.and_then(Reason::truncated).or_else(|| Reason::truncated(NO_REASON));
-    reason.ok_or_else(|| LedgerError::Internal("the reason without an error is empty".to_owned()).into())
 }

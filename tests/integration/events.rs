@@ -1,6 +1,10 @@
 //! The sample events beside each function.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use scrip::{
     domain::Timestamp,
@@ -13,12 +17,15 @@ use scrip::{
 use scrip_tests::{HttpResponse, TestLedger, callbacks_signed_with, function_at, invoke};
 use serde_json::json;
 
-/// The events of a function, by name.
-fn events(function: Function) -> BTreeMap<String, String> {
+/// The events of a function with their names, short ones first: a settlement follows its charge.
+fn events(function: Function) -> Vec<(String, String)> {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions").join(function.name).join("events");
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    files.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+    let read = |path: PathBuf| (path.display().to_string(), fs::read_to_string(&path).unwrap());
+    let mut events: Vec<_> = files.map(read).collect();
+    events.sort_by_key(|(path, _)| path.len());
+    events
 }
 
 /// In an order in which each finds what it needs.

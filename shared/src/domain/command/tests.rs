@@ -436,6 +436,18 @@ fn grant_and_returned_credits_repay_the_oldest_debt_first() {
     }
 }
 
+/// The settlement into debt is visible in the wallet, but not in the charge.
+#[test]
+fn charge_without_its_debt_is_read_again() {
+    let charged = charged_view(a_charge(8));
+    let (key, charge, _) = charged.charges().next().unwrap();
+    let owing = after(&settle(15, Overage::Debt { limit: None }), charged.clone());
+    let stale = view(owing.wallet(), &[(key.clone(), charge.clone())]);
+    check_outputs(RefundSource::Caller, &[], &stale, "read a snapshot of 1");
+    check_settle(&settle(1, Overage::Refuse), &stale, "read a snapshot of 1");
+    check_outputs(RefundSource::Caller, &[], &owing, "void 1");
+}
+
 #[track_caller]
 fn check_outputs(source: RefundSource, outputs: &[u8], view: &View, expected: &str) {
     let (user, request) = (id("u"), refund(source, outputs));

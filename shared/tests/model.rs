@@ -4,14 +4,16 @@
 //! A failure prints the shortest sequence of steps, and stores its seed in
 //! `proptest-regressions/` for later runs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeMap, iter::repeat_n};
 
 use proptest::{
     collection::vec, option, prelude::*, sample::Index, sample::select, test_runner::FileFailurePersistence,
 };
 use scrip::domain::{
-    Allocation, Charge, ChargeRequest, ChargeType, CreditSum, Credits, Grant, GrantRequest, GrantType,
-    InvocationId, LedgerError, Pack, RestoredCredits, Summary, Timestamp, TransType, UserId, Wallet,
+    Charge, ChargeRequest, ChargeType, Command, CreditSum, Credits, GenerationId, Grant, GrantRequest,
+    GrantType, Id, IdempotencyKey, InvocationId, LedgerError, Overage, Pack, ReadRequest, Record, RecordKey,
+    RecordLookup, Refund, RefundRequest, RefundSource, RestoredCredits, SettleRequest, Step as NextStep,
+    Summary, Timestamp, TransNo, TransType, TransactionLimits, View, Wallet,
 };
 use uuid::Uuid;
 
@@ -34,14 +36,29 @@ enum Action {
         credits: u64,
         lifetime: Option<i64>,
     },
-    /// Charges a share of the balance, but at least one credit.
+    /// Charges a share of the balance, but at least one credit, for one of the generations.
     Charge {
         trans_type: ChargeType,
         percent: u64,
+        outputs: Option<u64>,
+        generation: usize,
     },
-    /// Refunds some of the live charges in one void.
-    Refund(Vec<Index>),
+    /// Settles a live charge to a share of its credits and of 10 more.
+    Settle {
+        charge: Index,
+        percent: u64,
+        overage: Overage,
+    },
+    /// Refunds some outputs of a live charge, by number from 1.
+    RefundOutputs {
+        charge: Index,
+        outputs: Vec<u8>,
+    },
+    /// Refunds the live charges of a generation.
+    Refund(usize),
 }
+
+const GENERATIONS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// From zero to weeks, often about the time for which an expired pack remains.
 fn duration() -> impl Strategy<Value = i64> {
@@ -52,12 +69,25 @@ fn action() -> impl Strategy<Value = Action> {
     let grant_type = select(vec![GrantType::NewUser, GrantType::OrderPay, GrantType::SystemAdd]);
     let charge_type = select(vec![ChargeType::Chat, ChargeType::Generation("image".to_owned())]);
     let lifetime = option::weighted(0.8, prop_oneof![1 => -SECOND..=0, 9 => duration()]);
-    let percent = prop_oneof![3 => 0..=60u64, 1 => Just(100), 1 => 90..=120u64];
+    let percent = || prop_oneof![3 => 0..=60u64, 1 => Just(100), 1 => 90..=120u64];
+    let overage = prop_oneof![
+        1 => Just(Overage::Refuse),
+        1 => Just(Overage::Available),
+        2 => option::of(0..30u64).prop_map(|limit| Overage::Debt { limit: limit.map(credits) }),
+    ];
+    let outputs = option::weighted(0.2, 1..=3u64);
+    let refunded = select(vec![vec![1], vec![2], vec![3], vec![1, 2], vec![1, 2, 3]]);
     prop_oneof![
         4 => (grant_type, 1..=30u64, lifetime)
             .prop_map(|(trans_type, credits, lifetime)| Action::Grant { trans_type, credits, lifetime }),
-        4 => (charge_type, percent).prop_map(|(trans_type, percent)| Action::Charge { trans_type, percent }),
-        2 => vec(any::<Index>(), 1..=4).prop_map(Action::Refund),
+        4 => (charge_type, percent(), outputs, 0..GENERATIONS.len()).prop_map(
+            |(trans_type, percent, outputs, generation)| Action::Charge { trans_type, percent, outputs, generation }
+        ),
+        3 => (any::<Index>(), percent(), overage)
+            .prop_map(|(charge, percent, overage)| Action::Settle { charge, percent, overage }),
+        1 => (any::<Index>(), refunded)
+            .prop_map(|(charge, outputs)| Action::RefundOutputs { charge, outputs }),
+        2 => (0..GENERATIONS.len()).prop_map(Action::Refund),
     ]
 }
 
@@ -76,7 +106,7 @@ proptest! {
     })]
 
     #[test]
-    fn wallet_equals_a_model_that_computes_from_all_events(steps in vec(step(), 1..50)) {
+    fn wallet_equals_a_model_that_counts_single_credits(steps in vec(step(), 1..50)) {
         let mut models = Models::default();
         for step in &steps {
             models.execute(step)?;
@@ -88,27 +118,67 @@ proptest! {
 #[derive(Default)]
 struct Models {
     wallet: Wallet,
-    log: EventLog,
+    records: BTreeMap<RecordKey, Record>,
+    book: Book,
     millis: i64,
+    /// The number of steps so far.
+    steps: u128,
 }
 
 impl Models {
     fn execute(&mut self, Step { elapsed, clock_error, action }: &Step) -> Result<(), TestCaseError> {
         self.millis += elapsed;
+        self.steps += 1;
         let clock = at(self.millis + clock_error);
+        // The time of a change is later than the change before.
+        let now = self.wallet.version.map_or(clock, |version| clock.max(version.plus_millis(1)));
         match action {
             Action::Grant { trans_type, credits, lifetime } => {
-                self.grant(*trans_type, *credits, *lifetime, clock)?
+                self.grant(*trans_type, *credits, *lifetime, (clock, now))?;
             }
-            Action::Charge { trans_type, percent } => self.charge(trans_type, *percent, clock)?,
-            Action::Refund(selection) => self.refund(selection, clock)?,
+            Action::Charge { trans_type, percent, outputs, generation } => {
+                self.charge(trans_type, *percent, *outputs, GENERATIONS[*generation], (clock, now))?;
+            }
+            Action::Settle { charge, percent, overage } => {
+                self.settle(charge, *percent, *overage, (clock, now))?;
+            }
+            Action::RefundOutputs { charge, outputs } => {
+                self.refund_outputs(charge, outputs, (clock, now))?;
+            }
+            Action::Refund(generation) => self.refund(GENERATIONS[*generation], (clock, now))?,
         }
         self.compare(clock)
     }
 
-    /// The time of a change: later than the change before.
-    fn change_time(&self, clock: Timestamp) -> Timestamp {
-        self.wallet.version.map_or(clock, |version| clock.max(version.plus_millis(1)))
+    /// Executes a command on a snapshot of the wallet and all charges.
+    fn run<C: Command>(&mut self, command: &C, clock: Timestamp) -> Result<C::Answer, LedgerError> {
+        let id = InvocationId::new(Uuid::from_u128(self.steps));
+        let mut view = View::new(id, id, TransactionLimits { records: 99, bytes: 4_000_000 });
+        let lookup = |key: &RecordKey, record: Option<&Record>| RecordLookup {
+            key: key.clone(),
+            record: record.cloned(),
+            bytes: 500,
+        };
+        let charges = self.records.iter().filter(|(_, record)| matches!(record, Record::Charge(_)));
+        let all = charges.map(|(key, record)| lookup(key, Some(record)));
+        view.set_snapshot(self.wallet.clone(), all.collect());
+        view.set_generation_complete();
+        loop {
+            match command.next(&view, clock)? {
+                NextStep::Commit(plan) => view.set_committed(plan),
+                NextStep::Read(ReadRequest::Snapshot(keys)) => {
+                    let read = keys.iter().map(|key| lookup(key, self.records.get(key))).collect();
+                    view.set_snapshot(view.wallet().clone(), read);
+                }
+                NextStep::Read(read) => panic!("the snapshot has all charges, but not {read:?}"),
+                NextStep::Done => {
+                    self.wallet = view.wallet().clone();
+                    let records = view.records().map(|(key, record)| (key.clone(), record.clone()));
+                    self.records.extend(records);
+                    return command.answer(view, clock);
+                }
+            }
+        }
     }
 
     fn grant(
@@ -116,221 +186,386 @@ impl Models {
         trans_type: GrantType,
         amount: u64,
         lifetime: Option<i64>,
-        clock: Timestamp,
+        (clock, now): (Timestamp, Timestamp),
     ) -> Result<(), TestCaseError> {
-        let now = self.change_time(clock);
-        let (credits, expired_at) = (credits(amount), lifetime.map(|millis| now.plus_millis(millis)));
+        // A new user has one grant, so it gets a wallet without one.
+        let trans_type =
+            if trans_type == GrantType::NewUser && self.records.contains_key(&RecordKey::NewUserGrant) {
+                GrantType::SystemAdd
+            } else {
+                trans_type
+            };
+        let order_no = (trans_type == GrantType::OrderPay).then(|| id(&format!("o{}", self.steps)));
         let request = GrantRequest {
-            user: user(),
+            user: id("u"),
             trans_type,
-            credits,
-            order_no: None,
-            expired_at,
+            credits: credits(amount),
+            order_no,
+            expired_at: lifetime.map(|millis| now.plus_millis(millis)),
             key: None,
             metadata: Default::default(),
         };
-        let planned = self.wallet.grant(&request, invocation_id(), clock);
+        let answer = self.run(&request, clock);
         if lifetime.is_some_and(|millis| millis <= 0) {
             let error = LedgerError::InvalidRequest("`expired_at` must be in the future.".to_owned());
-            prop_assert_eq!(planned, Err(error));
+            prop_assert_eq!(answer, Err(error));
             return Ok(());
         }
-        let (next, grant) = planned.map_err(unexpected)?;
-        let (trans_no, trans_type) = (grant.trans_no, trans_type.into());
-        prop_assert_eq!(&grant, &Grant { trans_no, trans_type, credits, order_no: None, expired_at });
-        self.commit(next, trans_no.created_at(), [Event::Grant(grant)])
+        let record = answer.map_err(unexpected)?.record;
+        prop_assert_eq!(record.grant.trans_no.created_at(), now);
+        prop_assert_eq!(
+            (record.grant.credits, record.grant.expired_at),
+            (request.credits, request.expired_at)
+        );
+        self.book.grants.push(record.grant);
+        let repaid = self.book.repay(now);
+        prop_assert_eq!(record.repaid.as_u64(), repaid);
+        Ok(())
     }
 
     fn charge(
         &mut self,
         trans_type: &ChargeType,
         percent: u64,
-        clock: Timestamp,
+        outputs: Option<u64>,
+        generation: &str,
+        (clock, now): (Timestamp, Timestamp),
     ) -> Result<(), TestCaseError> {
-        let now = self.change_time(clock);
-        let balance = self.log.balance(now);
+        let balance = self.book.balance(now);
         let required = (balance * percent / 100).max(1);
         let request = ChargeRequest {
-            user: user(),
+            user: id("u"),
             trans_type: trans_type.clone(),
             credits: credits(required),
-            generation: None,
+            generation: Some(id(generation)),
             order_no: None,
-            key: None,
+            key: Some(id(&self.steps.to_string())),
             metadata: Default::default(),
-            outputs: None,
+            outputs: outputs.and_then(|outputs| outputs.try_into().ok()),
             hold_millis: None,
         };
-        let planned = self.wallet.charge(&request, invocation_id(), clock);
+        let answer = self.run(&request, clock);
         if balance < required {
-            let (balance, required) = (credits(balance), request.credits);
-            prop_assert_eq!(
-                planned,
-                Err(LedgerError::InsufficientCredits { balance, required, debt: Credits::ZERO })
-            );
+            let (balance, debt) = (credits(balance), credits(self.book.debt()));
+            let error = LedgerError::InsufficientCredits { balance, required: request.credits, debt };
+            prop_assert_eq!(answer, Err(error));
             return Ok(());
         }
-        let (next, charge) = planned.map_err(unexpected)?;
-        prop_assert_eq!((&charge.trans_type, charge.credits), (trans_type, request.credits));
-        prop_assert_eq!(&charge.allocations, &self.log.allocate(required, now));
-        self.commit(next, charge.trans_no.created_at(), [Event::Charge(charge)])
+        let charge = answer.map_err(unexpected)?.record;
+        prop_assert_eq!(charge.trans_no.created_at(), now);
+        let owned = self.book.take(required, now);
+        self.book.charges.push(Booked { charge: Some(charge), cost: required, owned, ..Booked::default() });
+        Ok(())
     }
 
-    fn refund(&mut self, selection: &[Index], clock: Timestamp) -> Result<(), TestCaseError> {
-        let now = self.change_time(clock);
-        let live = self.log.live_charges();
-        if live.is_empty() {
-            return Ok(());
-        }
-        let indexes: BTreeSet<usize> = selection.iter().map(|index| index.index(live.len())).collect();
-        let charges: Vec<Charge> = indexes.into_iter().map(|index| live[index].clone()).collect();
-        let (next, time, returned) = self.wallet.void(&charges, clock).map_err(unexpected)?;
-        let parts = || charges.iter().flat_map(|charge| &charge.allocations);
-        let sum = |is_usable| {
-            let returned = parts().filter(|part| (now < expiry(&part.grant)) == is_usable);
-            credits(returned.map(|part| part.credits.as_u64()).sum())
-        };
-        prop_assert_eq!(returned, RestoredCredits { restored: sum(true), expired: sum(false) });
-        self.commit(next, time, charges.into_iter().map(Event::Void))
-    }
-
-    /// Replaces the wallet by its next version.
-    fn commit(
+    fn settle(
         &mut self,
-        next: Wallet,
-        time: Timestamp,
-        events: impl IntoIterator<Item = Event>,
+        charge: &Index,
+        percent: u64,
+        overage: Overage,
+        (clock, now): (Timestamp, Timestamp),
     ) -> Result<(), TestCaseError> {
-        prop_assert!(next.version > self.wallet.version);
-        prop_assert_eq!(next.version, Some(time));
-        self.wallet = next;
-        self.log.events.extend(events.into_iter().map(|event| (time, event)));
+        let Some(nth) = self.book.pick(charge) else { return Ok(()) };
+        let booked = &self.book.charges[nth];
+        let cost = booked.cost * percent / 100 + if percent > 100 { 10 } else { 0 };
+        let Some(charge) = &booked.charge else { return Ok(()) };
+        let request = SettleRequest {
+            user: id("u"),
+            generation: charge.generation.clone().expect("a generation"),
+            key: charge.key.clone(),
+            credits: credits(cost),
+            overage,
+        };
+        let (is_settled, has_outputs) = (booked.settled_at.is_some(), charge.outputs.is_some());
+        let answer = self.run(&request, clock);
+        if has_outputs || is_settled {
+            let is_rejected =
+                matches!(answer, Err(LedgerError::InvalidRequest(_) | LedgerError::IdempotencyConflict(_)));
+            prop_assert!(is_rejected || answer.is_ok_and(|answer| answer.replayed));
+            return Ok(());
+        }
+        let excess = cost.saturating_sub(self.book.charges[nth].cost);
+        let rest = excess.saturating_sub(self.book.balance(now));
+        let debt = self.book.debt() + rest;
+        let is_refused = match overage {
+            Overage::Refuse => true,
+            Overage::Available => false,
+            Overage::Debt { limit } => limit.is_some_and(|limit| debt > limit.as_u64()),
+        };
+        if rest > 0 && is_refused {
+            let (balance, debt) = (credits(self.book.balance(now)), credits(self.book.debt()));
+            let error = LedgerError::InsufficientCredits { balance, required: credits(excess), debt };
+            prop_assert_eq!(answer.map(drop), Err(error));
+            return Ok(());
+        }
+        let answer = answer.map_err(unexpected)?;
+        let uncovered = if overage == Overage::Available { rest } else { 0 };
+        let returned = self.book.settle(nth, cost - uncovered, now);
+        prop_assert_eq!(answer.settled_at, now);
+        prop_assert_eq!(answer.returned, returned);
+        prop_assert_eq!(answer.debt_added.as_u64(), rest - uncovered);
+        prop_assert_eq!(answer.settlement.uncovered.as_u64(), uncovered);
+        let repaid = self.book.repay(now);
+        prop_assert_eq!(answer.settlement.repaid.as_u64(), repaid);
+        Ok(())
+    }
+
+    fn refund_outputs(
+        &mut self,
+        charge: &Index,
+        outputs: &[u8],
+        (clock, now): (Timestamp, Timestamp),
+    ) -> Result<(), TestCaseError> {
+        let Some(nth) = self.book.pick(charge) else { return Ok(()) };
+        let charge = self.book.charges[nth].charge.clone().expect("a charge");
+        let (generation, key) = (charge.generation.clone().expect("a generation"), charge.key.clone());
+        let request =
+            RefundRequest { outputs: outputs.to_vec().try_into().ok(), ..refund_request(generation, key) };
+        let (user, count) = (id("u"), charge.outputs.map_or(0, |outputs| outputs.count()));
+        let answer = self.run(&Refund { user: &user, request: &request }, clock);
+        if outputs.iter().any(|output| *output > count) {
+            prop_assert!(matches!(answer, Err(LedgerError::InvalidRequest(_))), "{:?}", answer);
+            return Ok(());
+        }
+        let answer = answer.map_err(unexpected)?;
+        let before = self.book.charges[nth].returned.clone();
+        let new: Vec<u8> = outputs.iter().copied().filter(|output| !before.contains(output)).collect();
+        let up_to = |output: u8| charge.credits.as_u64() * u64::from(output) / u64::from(count);
+        let worth: u64 = new.iter().map(|output| up_to(*output) - up_to(output - 1)).sum();
+        let returned = self.book.give_back(nth, worth, now);
+        let booked = &mut self.book.charges[nth];
+        booked.returned.extend(new);
+        booked.is_voided = booked.returned.len() == usize::from(count);
+        // A void keeps the cost that it returned.
+        if !booked.is_voided {
+            booked.cost -= worth;
+        }
+        prop_assert_eq!(answer.returned, returned);
+        let repaid = self.book.repay(now);
+        prop_assert_eq!(answer.repaid.as_u64(), repaid);
+        Ok(())
+    }
+
+    fn refund(
+        &mut self,
+        generation: &str,
+        (clock, now): (Timestamp, Timestamp),
+    ) -> Result<(), TestCaseError> {
+        let is_of = |booked: &Booked| {
+            booked.charge.as_ref().is_some_and(|charge| charge.generation == Some(id(generation)))
+        };
+        if !self.book.charges.iter().any(is_of) {
+            return Ok(());
+        }
+        let (user, request) = (id("u"), refund_request(id(generation), None));
+        let answer = self.run(&Refund { user: &user, request: &request }, clock).map_err(unexpected)?;
+        let mut returned = RestoredCredits::default();
+        for nth in 0..self.book.charges.len() {
+            if is_of(&self.book.charges[nth]) && !self.book.charges[nth].is_voided {
+                let more = self.book.give_back(nth, self.book.charges[nth].owned.len() as u64, now);
+                returned.restored = credits(returned.restored.as_u64() + more.restored.as_u64());
+                returned.expired = credits(returned.expired.as_u64() + more.expired.as_u64());
+                self.book.charges[nth].is_voided = true;
+            }
+        }
+        prop_assert_eq!(answer.returned, returned);
+        let repaid = self.book.repay(now);
+        prop_assert_eq!(answer.repaid.as_u64(), repaid);
         Ok(())
     }
 
     fn compare(&self, clock: Timestamp) -> Result<(), TestCaseError> {
-        let Self { wallet, log, .. } = self;
+        let Self { wallet, book, .. } = self;
         let now = wallet.version.map_or(clock, |version| clock.max(version));
-        let summary = log.summary(now);
+        let summary = book.summary(now);
         prop_assert_eq!(wallet.validate(), Ok(()));
-        prop_assert_eq!(wallet.balance(clock).as_u64(), log.balance(now));
-        prop_assert_eq!(&wallet.packs, &log.packs());
-        prop_assert_eq!(wallet.is_recharged(), log.is_recharged());
+        prop_assert_eq!(wallet.balance(clock).as_u64(), book.balance(now));
+        prop_assert_eq!(&wallet.packs, &book.packs(wallet.version));
+        prop_assert_eq!(wallet.is_recharged(), book.is_recharged());
         prop_assert_eq!(&Summary::lifetime(wallet, clock), &Ok(summary.clone()));
-
-        let usable: u64 = wallet.usable(clock).map(|pack| pack.remaining.as_u64()).sum();
+        let debts: Vec<_> = wallet.debts.iter().map(|debt| (debt.trans_no, debt.credits.as_u64())).collect();
+        prop_assert_eq!(debts, book.debts());
+        for booked in book.charges.iter().filter(|booked| !booked.is_voided) {
+            let charge = booked.charge.as_ref().expect("a charge");
+            let Some(Record::Charge(stored)) = charge.record_key().and_then(|key| self.records.get(&key))
+            else {
+                return Err(TestCaseError::fail("a charge is lost"));
+            };
+            prop_assert_eq!(stored.state().cost.as_u64(), booked.cost);
+            let owned = stored
+                .state()
+                .owned()
+                .flat_map(|(grant, part)| {
+                    repeat_n(grant.trans_no, usize::try_from(part.as_u64()).expect("few credits"))
+                })
+                .collect::<Vec<_>>();
+            prop_assert_eq!(owned, book.owned_by(booked));
+        }
+        let (granted, spent) = (summary.granted.credits.as_u64(), summary.spent.credits.as_u64());
         let expired = summary.expired.map_or(0, Credits::as_u64);
-        let (granted, live) = (summary.granted.credits.as_u64(), summary.spent.credits.as_u64());
-        prop_assert_eq!(granted, usable + live + expired, "granted credits are usable, spent or expired");
+        prop_assert_eq!(granted + book.debt(), book.balance(now) + spent + expired);
+        prop_assert!(book.debt() == 0 || book.balance(now) == 0, "in debt the balance is 0");
         Ok(())
     }
 }
 
-/// All events with their times.
+/// The second model: every credit is an entry of its own.
 #[derive(Default)]
-struct EventLog {
-    events: Vec<(Timestamp, Event)>,
+struct Book {
+    grants: Vec<Grant>,
+    charges: Vec<Booked>,
 }
 
-enum Event {
-    Grant(Grant),
-    Charge(Charge),
-    Void(Charge),
+#[derive(Clone, Default)]
+struct Booked {
+    /// As it was created.
+    charge: Option<Charge>,
+    cost: u64,
+    /// For each credit that it owns the number of the grant, in the order taken.
+    owned: Vec<usize>,
+    settled_at: Option<Timestamp>,
+    returned: Vec<u8>,
+    is_voided: bool,
 }
 
-impl EventLog {
-    fn grants(&self) -> impl Iterator<Item = &Grant> {
-        self.events
-            .iter()
-            .filter_map(|(_, event)| if let Event::Grant(grant) = event { Some(grant) } else { None })
+impl Book {
+    /// A live charge, if there is any.
+    fn pick(&self, index: &Index) -> Option<usize> {
+        let live = self.charges.iter().enumerate().filter(|(_, booked)| !booked.is_voided);
+        let live: Vec<_> = live.map(|(nth, _)| nth).collect();
+        (!live.is_empty()).then(|| live[index.index(live.len())])
     }
 
-    fn charges(&self) -> impl Iterator<Item = &Charge> {
-        self.events
-            .iter()
-            .filter_map(|(_, event)| if let Event::Charge(charge) = event { Some(charge) } else { None })
-    }
-
-    fn is_void(&self, charge: &Charge) -> bool {
-        self.events
-            .iter()
-            .any(|(_, event)| matches!(event, Event::Void(void) if void.trans_no == charge.trans_no))
-    }
-
-    fn live_charges(&self) -> Vec<&Charge> {
-        self.charges().filter(|charge| !self.is_void(charge)).collect()
-    }
-
-    fn is_recharged(&self) -> bool {
-        self.grants().any(|grant| grant.trans_type == TransType::Grant(GrantType::OrderPay))
-    }
-
-    /// The credits of a grant that no live charge took.
-    fn remaining(&self, grant: &Grant) -> u64 {
-        grant.credits.as_u64()
-            - self.live_charges().into_iter().map(|charge| taken_by(charge, grant)).sum::<u64>()
+    /// The credits of a grant that no charge owns.
+    fn remaining(&self, nth: usize) -> u64 {
+        let owned = self.charges.iter().flat_map(|booked| &booked.owned).filter(|of| **of == nth).count();
+        self.grants[nth].credits.as_u64() - owned as u64
     }
 
     fn balance(&self, now: Timestamp) -> u64 {
-        self.grants().filter(|grant| now < expiry(grant)).map(|grant| self.remaining(grant)).sum()
+        let usable = (0..self.grants.len()).filter(|nth| now < expiry(&self.grants[*nth]));
+        usable.map(|nth| self.remaining(nth)).sum()
     }
 
-    /// Takes one credit after the other from the grant with the earliest expiry that has one;
-    /// among equals `min_by_key` returns the oldest.
-    fn allocate(&self, required: u64, now: Timestamp) -> Vec<Allocation> {
-        let mut remaining: Vec<(&Grant, u64)> = self
-            .grants()
-            .filter(|grant| now < expiry(grant))
-            .map(|grant| (grant, self.remaining(grant)))
-            .collect();
-        let mut allocations: Vec<Allocation> = Vec::new();
-        for _ in 0..required {
-            let with_some = remaining.iter_mut().filter(|(_, remaining)| *remaining > 0);
-            let (grant, remaining) =
-                with_some.min_by_key(|(grant, _)| expiry(grant)).expect("the balance suffices");
-            *remaining -= 1;
-            match allocations.last_mut() {
-                Some(last) if last.grant == **grant => last.credits = credits(last.credits.as_u64() + 1),
-                _ => allocations.push(Allocation { grant: grant.clone(), credits: credits(1) }),
-            }
+    /// The grant with the earliest expiry that has a credit; among equals `min_by_key` returns
+    /// the oldest.
+    fn next(&self, now: Timestamp) -> Option<usize> {
+        let usable =
+            (0..self.grants.len()).filter(|nth| now < expiry(&self.grants[*nth]) && self.remaining(*nth) > 0);
+        usable.min_by_key(|nth| expiry(&self.grants[*nth]))
+    }
+
+    /// The grants of so many credits, which no charge owns yet.
+    fn take(&mut self, credits: u64, now: Timestamp) -> Vec<usize> {
+        self.charges.push(Booked::default());
+        for _ in 0..credits {
+            let nth = self.next(now).expect("the balance suffices");
+            self.charges.last_mut().expect("a charge").owned.push(nth);
         }
-        allocations
+        self.charges.pop().expect("a charge").owned
     }
 
-    /// The credits of a grant in the wallet. A change removes packs that expired a minute ago.
-    fn wallet_credits(&self, grant: &Grant) -> u64 {
-        let is_removed = |(now, _): &(Timestamp, Event)| expiry(grant).plus_millis(MINUTE) <= *now;
-        if self.events.last().is_some_and(is_removed) { 0 } else { self.remaining(grant) }
+    fn settle(&mut self, nth: usize, cost: u64, now: Timestamp) -> RestoredCredits {
+        let booked = &mut self.charges[nth];
+        let surplus = booked.cost.saturating_sub(cost);
+        let excess = cost.saturating_sub(booked.cost);
+        (booked.cost, booked.settled_at) = (cost, Some(now));
+        let taken = self.take(excess.min(self.balance(now)), now);
+        self.charges[nth].owned.extend(taken);
+        self.give_back(nth, surplus, now)
     }
 
-    fn packs(&self) -> Vec<Pack> {
-        let pack =
-            |grant: &Grant| Pack { grant: grant.clone(), remaining: credits(self.wallet_credits(grant)) };
-        let mut packs: Vec<Pack> = self.grants().map(pack).filter(|pack| !pack.remaining.is_zero()).collect();
+    /// Returns the credits that a charge took last, one by one.
+    fn give_back(&mut self, nth: usize, count: u64, now: Timestamp) -> RestoredCredits {
+        let (mut restored, mut expired) = (0, 0);
+        for _ in 0..count {
+            let grant = self.charges[nth].owned.pop().expect("it owns what it returns");
+            *(if now < expiry(&self.grants[grant]) { &mut restored } else { &mut expired }) += 1;
+        }
+        RestoredCredits { restored: credits(restored), expired: credits(expired) }
+    }
+
+    /// Repays one credit after the other, of the charge that was settled first.
+    fn repay(&mut self, now: Timestamp) -> u64 {
+        let mut repaid = 0;
+        while let (Some(debtor), Some(grant)) = (self.debtors().first().copied(), self.next(now)) {
+            self.charges[debtor].owned.push(grant);
+            repaid += 1;
+        }
+        repaid
+    }
+
+    /// The live charges that own less than they cost, by the times of their settlements.
+    fn debtors(&self) -> Vec<usize> {
+        let owes = |booked: &Booked| !booked.is_voided && (booked.owned.len() as u64) < booked.cost;
+        let mut debtors: Vec<_> = (0..self.charges.len()).filter(|nth| owes(&self.charges[*nth])).collect();
+        debtors.sort_by_key(|nth| self.charges[*nth].settled_at);
+        debtors
+    }
+
+    fn debts(&self) -> Vec<(TransNo, u64)> {
+        let debt = |nth: usize| {
+            let Booked { charge, cost, owned, .. } = &self.charges[nth];
+            (charge.as_ref().expect("a charge").trans_no, cost - owned.len() as u64)
+        };
+        self.debtors().into_iter().map(debt).collect()
+    }
+
+    fn debt(&self) -> u64 {
+        self.debts().iter().map(|(_, credits)| credits).sum()
+    }
+
+    fn owned_by(&self, booked: &Booked) -> Vec<TransNo> {
+        booked.owned.iter().map(|nth| self.grants[*nth].trans_no).collect()
+    }
+
+    fn is_recharged(&self) -> bool {
+        self.grants.iter().any(|grant| grant.trans_type == TransType::Grant(GrantType::OrderPay))
+    }
+
+    /// A change removes packs that expired a minute before.
+    fn packs(&self, version: Option<Timestamp>) -> Vec<Pack> {
+        let is_kept =
+            |grant: &Grant| version.is_none_or(|version| version < expiry(grant).plus_millis(MINUTE));
+        let pack = |nth: usize| {
+            let (grant, remaining) = (self.grants[nth].clone(), credits(self.remaining(nth)));
+            (is_kept(&grant) && !remaining.is_zero()).then_some(Pack { grant, remaining })
+        };
+        let mut packs: Vec<Pack> = (0..self.grants.len()).filter_map(pack).collect();
         packs.sort_by_key(|pack| expiry(&pack.grant));
         packs
     }
 
     fn summary(&self, now: Timestamp) -> Summary {
-        let live = self.live_charges();
-        let of_type = |charge_type: &ChargeType| {
-            let charges = live.iter().filter(|charge| charge.trans_type == *charge_type);
-            (TransType::Charge(charge_type.clone()), sum_of(charges.map(|charge| charge.credits)))
+        let costs = |is_counted: &dyn Fn(&Booked, &Charge) -> bool| {
+            let counted = self.charges.iter().filter_map(|booked| {
+                let charge = booked.charge.as_ref().expect("a charge");
+                is_counted(booked, charge).then_some(booked.cost)
+            });
+            sum_of(counted)
         };
-        let expired = self.grants().filter(|grant| expiry(grant) <= now);
+        let by_type = |trans_type: &ChargeType| {
+            let is_type =
+                |booked: &Booked, charge: &Charge| !booked.is_voided && charge.trans_type == *trans_type;
+            (TransType::Charge(trans_type.clone()), costs(&is_type))
+        };
+        let live = self.charges.iter().filter(|booked| !booked.is_voided);
+        let types = live.filter_map(|booked| booked.charge.as_ref()).map(|charge| &charge.trans_type);
+        let expired = (0..self.grants.len()).filter(|nth| expiry(&self.grants[*nth]) <= now);
         Summary {
-            granted: sum_of(self.grants().map(|grant| grant.credits)),
-            spent: sum_of(live.iter().map(|charge| charge.credits)),
-            voided: sum_of(self.charges().filter(|charge| self.is_void(charge)).map(|charge| charge.credits)),
-            expired: Some(credits(expired.map(|grant| self.remaining(grant)).sum())),
-            by_trans_type: live.iter().map(|charge| of_type(&charge.trans_type)).collect(),
+            granted: sum_of(self.grants.iter().map(|grant| grant.credits.as_u64())),
+            spent: costs(&|booked, _| !booked.is_voided),
+            voided: costs(&|booked, _| booked.is_voided),
+            expired: Some(credits(expired.map(|nth| self.remaining(nth)).sum())),
+            by_trans_type: types.map(by_type).collect(),
         }
     }
 }
 
-fn taken_by(charge: &Charge, grant: &Grant) -> u64 {
-    let parts = charge.allocations.iter().filter(|part| part.grant.trans_no == grant.trans_no);
-    parts.map(|part| part.credits.as_u64()).sum()
+fn refund_request(generation: GenerationId, key: Option<IdempotencyKey>) -> RefundRequest {
+    let reason = "it failed".to_owned().try_into().expect("a reason");
+    let (user, trans_no, outputs, source) = (None, None, None, RefundSource::Caller);
+    RefundRequest { user, generation, key, trans_no, outputs, source, reason }
 }
 
 /// The expiry of a grant; long after every test for a grant without one.
@@ -338,8 +573,8 @@ fn expiry(grant: &Grant) -> Timestamp {
     grant.expired_at.unwrap_or(at(10_000 * WEEK))
 }
 
-fn sum_of(records: impl Iterator<Item = Credits>) -> CreditSum {
-    let all: Vec<u64> = records.map(Credits::as_u64).collect();
+fn sum_of(records: impl Iterator<Item = u64>) -> CreditSum {
+    let all: Vec<u64> = records.collect();
     CreditSum { credits: credits(all.iter().sum()), count: all.len() as u64 }
 }
 
@@ -352,13 +587,8 @@ fn credits(credits: u64) -> Credits {
     Credits::try_from(credits).expect("within the limit of sums")
 }
 
-fn user() -> UserId {
-    "u".to_owned().try_into().expect("a valid identifier")
-}
-
-/// All records have the same, because their times differ.
-fn invocation_id() -> InvocationId {
-    InvocationId::new(Uuid::nil())
+fn id<Kind>(text: &str) -> Id<Kind> {
+    text.to_owned().try_into().expect("a valid identifier")
 }
 
 fn unexpected(error: LedgerError) -> TestCaseError {

@@ -5,7 +5,7 @@ use std::{iter::repeat_with, time::Duration};
 
 use scrip::transport::{
     Function,
-    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
+    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
 };
 use scrip_tests::{
     Fault, TestLedger,
@@ -49,6 +49,18 @@ fn refund(user: Option<&str>, generation: &str) -> Request {
     (REFUND, json!({ "user_uuid": user, "generation_uuid": generation, "reason": "it failed" }))
 }
 
+fn settle(generation: &str, credits: u64) -> Request {
+    let request = json!({
+        "operation": "settle", "user_uuid": "u", "generation_uuid": generation, "credits": credits,
+        "overage": "debt",
+    });
+    (DECREASE, request)
+}
+
+fn report(generation: &str, status: &str) -> Request {
+    (WEBHOOK, json!({ "user_uuid": "u", "generation_uuid": generation, "status": status }))
+}
+
 fn after(visible: [u64; 2]) -> Timing {
     Timing { visible, ..Timing::default() }
 }
@@ -82,9 +94,23 @@ async fn audit(ledger: &TestLedger) -> Vec<String> {
 /// all variants. The second must return these fields, or this code. In the end the balance
 /// must be this.
 async fn check(first: Request, second: Request, expected: Result<Value, &str>, balance: u64) {
+    check_after(&[], first, second, expected, balance).await;
+}
+
+/// The same after further requests.
+async fn check_after(
+    before: &[Request],
+    first: Request,
+    second: Request,
+    expected: Result<Value, &str>,
+    balance: u64,
+) {
     for (visible, is_keyed, millis) in cases() {
         let case = format!("{} beside {}, {visible:?}, {is_keyed}, {millis} ms", second.1, first.1);
         let (ledger, schedule) = ledger(is_keyed).await;
+        for (function, request) in before {
+            ledger.invoke(*function, request.clone()).await.unwrap();
+        }
         schedule.set([after(visible)]);
         let (first, second) = join!(ledger.deliver(first.0, &first.1, "first", millis), async {
             sleep(Duration::from_millis(DELAY / 2)).await;
@@ -184,6 +210,156 @@ async fn calls_beside_a_partly_visible_refund() {
         ("new", charge("new", None, 1), Err("GenerationVoided"), 4),
     ] {
         check(refund(Some("u"), generation), second, expected, balance).await;
+    }
+}
+
+/// The charge of `gen` costs 2 instead of 4 after the settlement, and the balance is 6.
+#[tokio::test(start_paused = true)]
+async fn calls_beside_a_partly_visible_settlement() {
+    let again = Ok(json!({ "outcome": "already_settled", "returned": 2, "replayed": true, "balance": 6 }));
+    for (second, expected, balance) in [
+        (settle("gen", 2), again, 6),
+        (settle("gen", 3), Err("IdempotencyConflict"), 6),
+        (refund(Some("u"), "gen"), Ok(json!({ "outcome": "voided", "credits": 2, "balance": 8 })), 8),
+        (charge("gen", None, 4), Ok(json!({ "replayed": true, "credits": -4, "balance": 6 })), 6),
+        (charge("new", None, 6), Ok(json!({ "replayed": false, "balance": 0 })), 0),
+        (report("gen", "succeeded"), Ok(json!({ "outcome": "already_settled" })), 6),
+        (report("gen", "failed"), Ok(json!({ "outcome": "settled" })), 6),
+    ] {
+        check(settle("gen", 2), second, expected, balance).await;
+    }
+}
+
+/// The charge of `gen` costs 20 after the settlement, takes the balance of 4, and owes 12.
+#[tokio::test(start_paused = true)]
+async fn calls_beside_a_partly_visible_debt() {
+    for (second, expected, balance) in [
+        (grant("new", 15), Ok(json!({ "repaid": 12, "balance": 3 })), 3),
+        (charge("new", None, 1), Err("InsufficientCredits"), 0),
+        (refund(Some("u"), "gen"), Ok(json!({ "outcome": "voided", "credits": 8, "balance": 8 })), 8),
+        (refund(Some("u"), "chat"), Ok(json!({ "restored": 2, "repaid": 2, "balance": 0 })), 0),
+    ] {
+        check(settle("gen", 20), second, expected, balance).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_beside_a_partly_visible_repayment() {
+    for (second, expected, balance) in [
+        (settle("gen", 20), Ok(json!({ "outcome": "already_settled", "debt_added": 12 })), 3),
+        (refund(Some("u"), "gen"), Ok(json!({ "outcome": "voided", "credits": 20, "balance": 23 })), 23),
+        (grant("new", 15), Ok(json!({ "replayed": true, "repaid": 12, "balance": 3 })), 3),
+    ] {
+        check_after(&[settle("gen", 20)], grant("new", 15), second, expected, balance).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settlements_and_successes_beside_a_partly_visible_refund() {
+    for (second, expected) in [
+        (settle("gen", 2), Err("GenerationVoided")),
+        (report("gen", "succeeded"), Ok(json!({ "outcome": "late_success" }))),
+        (report("gen", "failed"), Ok(json!({ "outcome": "already_voided" }))),
+    ] {
+        check(refund(Some("u"), "gen"), second, expected, 8).await;
+    }
+    check(grant("new", 5), settle("gen", 12), Ok(json!({ "taken": 8, "debt_added": 0, "balance": 1 })), 1)
+        .await;
+}
+
+/// A success without a key settles what it finds; so does a settlement. Repeated after the
+/// charge's answer, each of them settles the charge.
+#[tokio::test(start_paused = true)]
+async fn settlement_and_success_beside_their_charge_are_finished_by_a_repeat() {
+    for visible in ORDERS {
+        for second in [settle("new", 4), report("new", "succeeded")] {
+            let (ledger, schedule) = ledger(false).await;
+            schedule.set([after(visible)]);
+            let (charged, ended) = join!(ledger.charge("u", 4, "new", None), async {
+                sleep(Duration::from_millis(DELAY / 2)).await;
+                ledger.invoke(second.0, second.1.clone()).await
+            });
+            charged.unwrap();
+            let settled = match ended {
+                Ok(answer) => answer["outcome"].clone(),
+                Err((code, _)) => {
+                    assert!(["ChargeNotFound", "GenerationUnknown"].contains(&&*code), "{visible:?}: {code}");
+                    ledger.invoke(second.0, second.1.clone()).await.unwrap()["outcome"].clone()
+                }
+            };
+            assert_eq!(settled, "settled", "{visible:?}: {}", second.1);
+            let repeated = ledger.invoke(second.0, second.1).await.unwrap();
+            assert_eq!(repeated["outcome"], "already_settled", "{visible:?}");
+            check_balance(&ledger, 0, &format!("{visible:?}")).await;
+        }
+    }
+}
+
+/// Sweeps until the deadline. Returns how many charges it voided and how many it could not.
+async fn sweep(ledger: &TestLedger) -> (u64, u64) {
+    let deadline = ledger.clock.now().plus_millis(60_000);
+    let summary = ledger.ledger().sweep(deadline).await.unwrap();
+    (summary.expired, summary.failed)
+}
+
+/// A charge of 4 whose hold has timed out, in a wallet of 4 credits.
+async fn overdue() -> (TestLedger, Schedule) {
+    let (ledger, schedule) = ledger(false).await;
+    ledger.charge_with("u", 4, "held", json!({ "hold_seconds": 1 })).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    (ledger, schedule)
+}
+
+#[tokio::test(start_paused = true)]
+async fn sweep_beside_partly_visible_calls() {
+    for visible in ORDERS {
+        for (first, expired, balance) in [
+            (settle("held", 1), 0, 3),
+            (refund(Some("u"), "held"), 0, 4),
+            (report("held", "succeeded"), 0, 0),
+            (grant("new", 5), 1, 9),
+        ] {
+            let case = format!("a sweep beside {}, {visible:?}", first.1);
+            let (ledger, schedule) = overdue().await;
+            schedule.set([after(visible)]);
+            let (first, swept) = join!(ledger.invoke(first.0, first.1.clone()), async {
+                sleep(Duration::from_millis(DELAY / 2)).await;
+                sweep(&ledger).await
+            });
+            first.unwrap();
+            assert_eq!(swept, (expired, 0), "{case}");
+            check_balance(&ledger, balance, &case).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_beside_a_partly_visible_sweep() {
+    for visible in ORDERS {
+        for (second, expected) in [
+            (settle("held", 1), Err("GenerationVoided")),
+            (refund(Some("u"), "held"), Ok("already_voided")),
+            (report("held", "succeeded"), Ok("late_success")),
+        ] {
+            let case = format!("{} beside a sweep, {visible:?}", second.1);
+            let (ledger, schedule) = overdue().await;
+            schedule.set([after(visible)]);
+            let (swept, again, answer) = join!(
+                sweep(&ledger),
+                async {
+                    sleep(Duration::from_millis(DELAY / 2)).await;
+                    sweep(&ledger).await
+                },
+                async {
+                    sleep(Duration::from_millis(DELAY / 2)).await;
+                    ledger.invoke(second.0, second.1.clone()).await
+                }
+            );
+            assert_eq!((swept, again), ((1, 0), (0, 0)), "{case}");
+            let outcome = answer.as_ref().map(|answer| answer["outcome"].as_str().unwrap());
+            assert_eq!(outcome.map_err(|(code, _)| code.as_str()), expected, "{case}");
+            check_balance(&ledger, 4, &case).await;
+        }
     }
 }
 

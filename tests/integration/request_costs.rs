@@ -64,6 +64,7 @@ async fn costs(history: i64) -> Vec<String> {
             ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g2" })).await
         })
         .await;
+    record_settlements(&mut costs).await;
     for key in ["m1", "m2"] {
         costs.ledger.charge("u", 1, "s", Some(key)).await.unwrap();
     }
@@ -74,40 +75,92 @@ async fn costs(history: i64) -> Vec<String> {
     costs
         .record("refund of a session, replay", 1, async |ledger| ledger.refund(Some("u"), "s", None).await)
         .await;
-    costs_of_changed_charges(&mut costs).await;
+    let report = json!({ "user_uuid": "u", "generation_uuid": "s2", "status": "succeeded" });
+    costs.ledger.charge("u", 1, "s2", None).await.unwrap();
+    costs.record("success of a session", 1, async |ledger| ledger.callback(report).await).await;
     costs.lines
 }
 
-/// Charges that are settled, refunded by output and in debt.
-async fn costs_of_changed_charges(costs: &mut Costs) {
-    let settle = |user: &str, generation: &str, credits: u64| {
-        json!({
-            "operation": "settle", "user_uuid": user, "generation_uuid": generation, "credits": credits,
-            "overage": "debt",
-        })
-    };
-    let less = settle("u", "held", 1);
+/// Records what settlements, returned outputs and successes cost.
+async fn record_settlements(costs: &mut Costs) {
+    let settlement = json!({
+        "operation": "settle", "user_uuid": "u", "generation_uuid": "settled", "credits": 1,
+    });
+    let report = json!({ "user_uuid": "u", "generation_uuid": "reported", "status": "succeeded" });
+    let outputs = json!({
+        "user_uuid": "u", "generation_uuid": "images", "reason": "it failed", "outputs": [1],
+    });
+    costs.ledger.charge("u", 2, "settled", None).await.unwrap();
+    for name in ["settle", "settle, replay"] {
+        costs.record(name, 1, async |ledger| ledger.invoke(DECREASE, settlement.clone()).await).await;
+    }
     let hold = json!({ "hold_seconds": 60 });
     costs
-        .record("decrease with a hold", 0, async |ledger| ledger.charge_with("u", 4, "held", hold).await)
+        .record("decrease with a hold", 0, async |ledger| ledger.charge_with("u", 1, "reported", hold).await)
         .await;
-    costs.record("settle", 1, async |ledger| ledger.invoke(DECREASE, less.clone()).await).await;
-    costs.record("settle, replay", 1, async |ledger| ledger.invoke(DECREASE, less.clone()).await).await;
-    costs.ledger.charge_with("u", 4, "images", json!({ "outputs": 4 })).await.unwrap();
-    let output = json!({ "user_uuid": "u", "generation_uuid": "images", "outputs": [2], "reason": "r" });
-    costs.record("refund of an output", 1, async |ledger| ledger.invoke(REFUND, output.clone()).await).await;
-    costs.ledger.grant("debtor", 2, None).await;
-    for generation in ["d1", "d2"] {
-        costs.ledger.charge("debtor", 1, generation, None).await.unwrap();
+    for name in ["success by call-back", "success by call-back, replay"] {
+        costs.record(name, 1, async |ledger| ledger.callback(report.clone()).await).await;
     }
-    for generation in ["d1", "d2"] {
-        costs.ledger.invoke(DECREASE, settle("debtor", generation, 5)).await.unwrap();
+    costs.ledger.charge_with("u", 2, "images", json!({ "outputs": 2 })).await.unwrap();
+    for name in ["refund of an output", "refund of an output, replay"] {
+        costs.record(name, 1, async |ledger| ledger.invoke(REFUND, outputs.clone()).await).await;
     }
-    costs
-        .record("grant of an order, repaying two debts", 0, async |ledger| {
-            ledger.grant("debtor", 20, None).await
-        })
-        .await;
+}
+
+/// A grant repays each debt in its own transaction.
+#[tokio::test]
+async fn grant_that_repays_debts_costs_two_write_units_for_each() {
+    for debts in [1, 2, 10] {
+        let mut costs = Costs { ledger: TestLedger::new().await, lines: Vec::new() };
+        costs.ledger.grant("u", debts, None).await;
+        for nth in 0..debts {
+            costs.ledger.charge("u", 1, &format!("g{nth}"), None).await.unwrap();
+        }
+        for nth in 0..debts {
+            let settlement = json!({
+                "operation": "settle", "user_uuid": "u", "generation_uuid": format!("g{nth}"), "credits": 2,
+                "overage": "debt",
+            });
+            costs.ledger.invoke(DECREASE, settlement).await.unwrap();
+        }
+        let gift = json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 50 });
+        costs.record("grant", 0, async |ledger| ledger.invoke(GRANT, gift).await.unwrap()).await;
+        let expected = format!("grant: 2 round trips, 1 RRU, {} WRU", 4 + 2 * debts);
+        assert_eq!(counted(&costs.lines), counted(&[expected]), "{debts} debts");
+        assert_eq!(costs.ledger.audited_balance("u").await, 50 - debts);
+    }
+}
+
+/// The indexes that a transaction writes, by name. The index of holds has held charges only.
+#[tokio::test]
+async fn hold_costs_a_write_of_one_more_index_when_it_begins_and_ends() {
+    if engine_is_external() {
+        return;
+    }
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 100, None).await;
+    for (hold, charged, settled) in [
+        (json!(null), vec!["generation_uuid", "timeline"], vec!["timeline"]),
+        (json!(60), vec!["generation_uuid", "holds", "timeline"], vec!["holds", "timeline"]),
+    ] {
+        let generation = format!("g{hold}");
+        ledger.http_client.take_requests();
+        ledger.charge_with("u", 2, &generation, json!({ "hold_seconds": hold })).await.unwrap();
+        assert_eq!(written_indexes(&ledger), charged, "{hold}");
+        let settlement = json!({
+            "operation": "settle", "user_uuid": "u", "generation_uuid": generation, "credits": 1,
+        });
+        ledger.invoke(DECREASE, settlement).await.unwrap();
+        assert_eq!(written_indexes(&ledger), settled, "{hold}");
+    }
+}
+
+fn written_indexes(ledger: &TestLedger) -> Vec<String> {
+    let sent = ledger.http_client.take_requests();
+    let write = sent.iter().find(|sent| sent.is_write()).expect("a transaction");
+    let response = write.response.as_ref().expect("a response");
+    let indexes = response["ConsumedCapacity"][0]["GlobalSecondaryIndexes"].as_object();
+    indexes.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 #[tokio::test]
@@ -128,14 +181,17 @@ async fn no_cost_grows_with_the_history() {
         "refund, fence: 2 round trips, 2 RRU, 4 WRU",
         "refund by generation alone: 3 round trips, 2 RRU, 4 WRU",
         "generation: 3 round trips, 1 RRU, 0 WRU",
+        "settle: 2 round trips, 2 RRU, 4 WRU",
+        "settle, replay: 1 round trips, 2 RRU, 0 WRU",
+        "decrease with a hold: 2 round trips, 1 RRU, 4 WRU",
+        "success by call-back: 2 round trips, 2 RRU, 4 WRU",
+        "success by call-back, replay: 1 round trips, 2 RRU, 0 WRU",
+        "refund of an output: 2 round trips, 2 RRU, 4 WRU",
+        "refund of an output, replay: 1 round trips, 2 RRU, 0 WRU",
         "refund with a key: 2 round trips, 2 RRU, 4 WRU",
         "refund of a session: 3 round trips, 3 RRU, 4 WRU",
         "refund of a session, replay: 2 round trips, 3 RRU, 0 WRU",
-        "decrease with a hold: 2 round trips, 1 RRU, 4 WRU",
-        "settle: 2 round trips, 2 RRU, 4 WRU",
-        "settle, replay: 1 round trips, 2 RRU, 0 WRU",
-        "refund of an output: 2 round trips, 2 RRU, 4 WRU",
-        "grant of an order, repaying two debts: 2 round trips, 1 RRU, 10 WRU",
+        "success of a session: 3 round trips, 3 RRU, 4 WRU",
     ];
     for history in [10, 10_000] {
         assert_eq!(counted(&costs(history).await), counted(&expected), "{history} records");

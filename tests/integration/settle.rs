@@ -205,3 +205,19 @@ async fn settlement_whose_response_is_lost_is_a_first_answer() {
     assert_fields(&settled, json!({ "outcome": "settled", "returned": 30, "replayed": false }));
     assert_eq!(ledger.audited_balance("u").await, 90);
 }
+
+/// After the lost response the refund reads all that it changed: also the charge that it repaid.
+#[tokio::test]
+async fn refund_of_one_key_leaves_the_charge_that_it_repaid() {
+    let ledger = TestLedger::new().await;
+    ledger.grant("u", 10, None).await;
+    for key in ["a", "b"] {
+        ledger.charge("u", 5, "g", Some(key)).await.unwrap();
+    }
+    settle(&ledger, "g", 8, json!({ "idempotency_key": "b", "overage": "debt" })).await.unwrap();
+    ledger.http_client.fail_writes([Fault::ResponseAndTokenLost]);
+    let refund = ledger.refund(Some("u"), "g", Some("a")).await.unwrap();
+    assert_fields(&refund, json!({ "outcome": "voided", "credits": 5, "repaid": 3, "balance": 2 }));
+    assert_eq!(refund["records"].as_array().unwrap().len(), 1);
+    assert_eq!(ledger.audited_balance("u").await, 2);
+}

@@ -274,7 +274,7 @@ const MUTATIONS: [Mutation; 37] = [
         "settle a charge twice",
         SETTLE,
         "match charge.settlement() {",
-        "match charge.settlement().filter(|(own, _)| !MUTATED || own.invocation == view.invocation) {",
+        "match charge.settlement().filter(|_| !MUTATED || view.has_committed()) {",
         300,
     ),
     (

@@ -313,6 +313,8 @@ impl Account {
     /// What a change itself says that it repaid at once.
     pub fn stated_repayment(&self, change: &Change) -> i64 {
         match change {
+            // The attribute of a charge is that of its void.
+            Change::RecordWritten(sort) if self.records[sort].credits < 0 => 0,
             Change::RecordWritten(sort) => self.records[sort].item["repaid"].as_i64().unwrap_or(0),
             Change::ChargeAdjusted(sort, nth) => self.records[sort].adjustments[*nth].repaid,
             Change::ChargesVoided(sorts) => {

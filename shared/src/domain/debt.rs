@@ -89,6 +89,21 @@ impl Wallet {
         Ok((repaid, changes))
     }
 
+    /// Checks that wallet and charge agree about the debt of the charge. Before a change that
+    /// repays debts, because a charge that is read as before its settlement would repay its own.
+    ///
+    /// # Errors
+    /// `Internal` if they contradict each other.
+    pub(super) fn check_debt(&self, charge: &Charge) -> Result<(), LedgerError> {
+        let debt = self.debts.iter().find(|debt| debt.trans_no == charge.trans_no);
+        let credits = debt.map_or(Credits::ZERO, |debt| debt.credits);
+        if credits == charge.state().debt() {
+            Ok(())
+        } else {
+            Err(LedgerError::Internal(format!("the wallet contradicts the debt of {}", charge.trans_no)))
+        }
+    }
+
     /// Adds a debt.
     pub(super) fn add_debt(&mut self, debt: Option<Debt>) -> Result<(), LedgerError> {
         let debt = debt.ok_or_else(|| LedgerError::Internal("a debt without a generation".to_owned()))?;

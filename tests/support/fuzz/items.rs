@@ -253,7 +253,8 @@ fn is_sound(wallet: &Wallet) -> bool {
     }
     let left: u128 = wallet.packs.iter().map(|pack| u128::from(pack.remaining.as_u64())).sum();
     let has_future = |version: Timestamp| version.plus_millis(1_000) > version;
-    left + gone <= granted && wallet.version.is_none_or(has_future)
+    let owed: u128 = wallet.debts.iter().map(|debt| u128::from(debt.credits.as_u64())).sum();
+    left + gone <= granted + owed && wallet.version.is_none_or(has_future)
 }
 
 /// Grants and charges on a wallet that was read give wallets that can be read.

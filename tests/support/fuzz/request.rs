@@ -154,6 +154,9 @@ impl Request {
             trimmed.body = payload.clone().into_bytes();
         }
         let (over_http, _) = trimmed.send_as_all();
+        let is_settlement = self.path_and_query().0 == "/credits/settle";
+        let payload = if is_settlement { with_operation(&payload, "settle") } else { Some(payload) };
+        let Some(payload) = payload else { return };
         let (directly, _) = invoke_checked(self.function(), payload);
         assert_eq!(over_http, directly, "HTTP and direct invocation differ");
     }
@@ -163,9 +166,10 @@ impl Request {
         let (path, query) = self.path_and_query();
         let segments: Vec<_> = path.split('/').collect();
         let payload = match (self.method.as_str(), segments.as_slice()) {
-            ("POST", ["", "credits", "grant" | "decrease" | "refund"] | ["", "webhooks", "generation"]) => {
-                self.posted(query)?
-            }
+            (
+                "POST",
+                ["", "credits", "grant" | "decrease" | "settle" | "refund"] | ["", "webhooks", "generation"],
+            ) => self.posted(query)?,
             ("GET", ["", "credits", user, "balance"]) => object(("user_uuid", user), query, None),
             ("GET", ["", "credits", user, operation @ ("timeline" | "summary")]) => {
                 object(("user_uuid", user), query, Some(operation))
@@ -178,7 +182,8 @@ impl Request {
         // These have another meaning in a payload than in a request.
         let parsed: Value = serde_json::from_str(&payload).unwrap_or_default();
         let is_event = parsed.get("requestContext").is_some();
-        let names_operation = decoded(query).any(|(name, _)| name == "operation");
+        let names_operation = decoded(query).any(|(name, _)| name == "operation")
+            || (self.method == "POST" && parsed.get("operation").is_some());
         (!is_event && !names_operation).then_some(payload)
     }
 
@@ -230,6 +235,13 @@ fn object((name, segment): (&str, &str), query: &str, operation: Option<&str>) -
         .chain(operation.map(|operation| ("operation".to_owned(), operation.to_owned())));
     let fields: Vec<_> = fields.map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
     format!("{{{}}}", fields.join(","))
+}
+
+/// The JSON object with an operation before its other members; none for another value.
+fn with_operation(payload: &str, operation: &str) -> Option<String> {
+    let rest = payload.trim_ascii_start().strip_prefix('{')?;
+    let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
+    Some(format!("{{\"operation\":{}{comma}{rest}", json!(operation)))
 }
 
 fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {

@@ -24,7 +24,11 @@ impl<'a> ChargeAddress<'a> {
         let is_addressed =
             move |charge: &Charge| self.trans_no.is_none_or(|trans_no| trans_no == charge.trans_no);
         let is_of_generation = move |charge: &Charge| charge.generation.as_ref() == Some(self.generation);
-        view.charges().filter(move |(_, charge, _)| is_of_generation(charge) && is_addressed(charge))
+        // The view also has charges that this command repaid.
+        let one = (self.key.is_some() || self.is_exact).then(|| self.record_key());
+        let is_at = move |key: &RecordKey| one.as_ref().is_none_or(|one| one == key);
+        view.charges()
+            .filter(move |(key, charge, _)| is_at(key) && is_of_generation(charge) && is_addressed(charge))
     }
 
     /// The read that is needed before any decision.

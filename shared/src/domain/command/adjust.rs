@@ -19,6 +19,7 @@ impl Wallet {
         now: Timestamp,
     ) -> Result<Plan, LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;
+        wallet.check_debt(charge)?;
         wallet.apply(charge.state().adjust(&kind), at)?;
         wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         let (sum, repayments) = wallet.repay(view.invocation, at)?;

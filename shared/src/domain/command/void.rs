@@ -95,6 +95,7 @@ impl Wallet {
         let (mut wallet, at) = self.begin_change(now)?;
         let mut returned = RestoredCredits::default();
         for charge in charges {
+            wallet.check_debt(charge)?;
             let effects = charge.state().void();
             effects.iter().try_for_each(|effect| returned.add(effect, at))?;
             wallet.apply(effects, at)?;

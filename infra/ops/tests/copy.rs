@@ -18,7 +18,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use scrip::{
     domain::{
         ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, ImportedHistory, ImportedRecord,
-        Metadata, RefundRequest, RefundSource, Timestamp,
+        Metadata, Overage, RefundRequest, RefundSource, SettleRequest, Timestamp,
     },
     ledger::{Invocation, Ledger},
 };
@@ -58,14 +58,14 @@ async fn filled() -> Workspace {
     workspace
 }
 
-/// Writes packs, charges of them, a refund and a fence.
+/// Writes packs, charges of them, a settlement, a refund and a fence.
 async fn use_ledger(ledger: &Ledger, user: &str) {
     let deadline = ledger.now().plus_millis(60_000);
     for (trans_type, order_no, days) in
-        [(GrantType::NewUser, None, None), (GrantType::OrderPay, Some("order"), Some(30))]
+        [(GrantType::NewUser, None, None), (GrantType::OrderPay, Some(format!("order-{user}")), Some(30))]
     {
         let expired_at = days.map(|days| ledger.now().plus_millis(days * 86_400_000));
-        let (user, order_no) = (id(user), order_no.map(id));
+        let (user, order_no) = (id(user), order_no.as_deref().map(id));
         let request = GrantRequest {
             user,
             trans_type,
@@ -91,6 +91,14 @@ async fn use_ledger(ledger: &Ledger, user: &str) {
         };
         ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
     }
+    let settlement = SettleRequest {
+        user: id(user),
+        generation: id("first"),
+        key: Some(id("key-0")),
+        credits: credits(4),
+        overage: Overage::Refuse,
+    };
+    ledger.execute(&settlement, &Invocation::until(deadline)).await.unwrap();
     for generation in ["second", "never"] {
         let reason = ODD_TEXT.to_owned().try_into().unwrap();
         let request = RefundRequest {
@@ -252,7 +260,7 @@ async fn import_rejects_an_incomplete_or_changed_file() {
         ("half a trailer", format!("{header}{body}{}", &trailer[..20]), "has changed"),
         ("an item less", format!("{header}{}{trailer}", items[1..].concat()), "has changed"),
         ("another number", format!("{header}{}{trailer}", body.replacen("-6", "-5", 1)), "has changed"),
-        ("another trailer", format!("{header}{body}{}", trailer.replacen(":7", ":8", 1)), "has changed"),
+        ("another trailer", format!("{header}{body}{}", trailer.replacen(":8", ":9", 1)), "has changed"),
         ("more after the trailer", format!("{header}{body}{trailer}{trailer}"), "has changed"),
         ("a line without end", format!("{header}{}", " ".repeat(9 << 20)), "has changed"),
         ("no header", format!("{body}{trailer}"), "not written by scrip-ops export"),
@@ -294,7 +302,7 @@ async fn export_and_import_fail_in_one_line() {
         ("export", "new", &missing, "table missing: "),
         ("import", "none", &[], "none: "),
         ("import", "", &[], "directory"),
-        ("import", "whole", &missing, "item user_uuid=\"u\" "),
+        ("import", "whole", &missing, "item user_uuid=\"order#order-u\" "),
     ] {
         let error = fail(command(name, &workspace, &workspace.path(file), flags));
         assert!(error.contains(expected), "{name} {file} {flags:?}: {error}");

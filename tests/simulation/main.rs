@@ -22,7 +22,7 @@ use std::{env, time::Duration};
 use seeds::{RunOptions, plan_of, run_all};
 
 /// Seeds of an ordinary run of the tests.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 /// Most runs of a failing plan to make it smaller.
 const SHRINKS_MAX: u32 = 2_000;
 

@@ -146,11 +146,17 @@ impl View<'_> {
     /// reads a single key, and can miss nothing.
     fn may_miss(&self, sort: &str) -> bool {
         let is_keyed = |sort: &String| sort.starts_with("charge#g") && !sort.ends_with('#');
-        let (started, ended) = (self.attempt.started.millis, self.attempt.ended.millis);
-        let gaps = self.gaps.get(&(self.user.to_owned(), sort.to_owned()));
         self.attempt.is_about_session()
             && self.state.records.keys().any(is_keyed)
-            && gaps.is_some_and(|gaps| gaps.iter().any(|(from, to)| *from <= ended && started <= *to))
+            && self.may_be_invisible(sort)
+    }
+
+    /// Whether a charge was committed and not yet visible at some time of the attempt. Its own
+    /// caller had no response then.
+    fn may_be_invisible(&self, sort: &str) -> bool {
+        let (started, ended) = (self.attempt.started.millis, self.attempt.ended.millis);
+        let gaps = self.gaps.get(&(self.user.to_owned(), sort.to_owned()));
+        gaps.is_some_and(|gaps| gaps.iter().any(|(from, to)| *from <= ended && started <= *to))
     }
 
     /// Whether there is a fence where a call that addresses charges looks for one.
@@ -306,9 +312,13 @@ fn rejection_agrees(view: &View) -> bool {
             let count = |sort: &String| view.account.records[sort].outputs().unwrap_or(0);
             view.addressed().any(|(sort, _)| outputs.iter().any(|output| *output > count(sort)))
         }
-        ("ChargeNotFound", Call::Settle { .. }) => view.requested_record().is_none() && !view.is_fenced(),
+        // A repeat finds a charge that is not visible yet, so these read no snapshot.
+        ("ChargeNotFound", Call::Settle { .. }) => {
+            let sort = view.attempt.sort_key().unwrap_or_default();
+            !view.is_fenced() && (view.requested_record().is_none() || view.may_be_invisible(&sort))
+        }
         ("ChargeNotFound" | "GenerationUnknown", Call::Refund { .. } | Call::Success(_)) => {
-            view.addressed().all(|(sort, _)| view.may_miss(sort))
+            view.addressed().all(|(sort, _)| view.may_be_invisible(sort))
         }
         _ => false,
     }

@@ -298,7 +298,7 @@ fn grants() -> impl Strategy<Value = Call> {
 fn charges(generations: &'static [&str]) -> impl Strategy<Value = Call> {
     let generation = prop_oneof![1 => Just(None), 6 => select(generations).prop_map(Some)];
     let trans_type = prop_oneof![5 => Just("image_generation"), 1 => Just("chat")];
-    let outputs = option::weighted(0.2, 1..4u64);
+    let outputs = option::weighted(0.25, prop_oneof![1 => Just(1), 4 => 2..4u64]);
     let hold_seconds = option::weighted(0.3, prop_oneof![3 => 1..4u64, 1 => Just(60)]);
     (users(), generation, keys(), 1..12u64, trans_type, outputs, hold_seconds).prop_map(
         |(user, generation, key, credits, trans_type, outputs, hold_seconds)| Call::Charge {
@@ -332,7 +332,7 @@ fn addresses(generations: &'static [&str]) -> impl Strategy<Value = Address> {
 
 fn refunds(generations: &'static [&str]) -> impl Strategy<Value = Call> {
     let outputs: &[&[u64]] = &[&[1], &[2], &[3], &[1, 2], &[1, 2, 3]];
-    let outputs = prop_oneof![3 => Just(&[][..]), 1 => select(outputs)];
+    let outputs = prop_oneof![2 => Just(&[][..]), 1 => select(outputs)];
     (addresses(generations), outputs, prop::bool::weighted(0.25)).prop_map(
         |(address, outputs, is_callback)| {
             let outputs_max = if is_callback { 1 } else { outputs.len() };

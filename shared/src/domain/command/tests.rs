@@ -448,6 +448,26 @@ fn charge_without_its_debt_is_read_again() {
     check_outputs(RefundSource::Caller, &[], &owing, "void 1");
 }
 
+/// A refund of a session repays a charge that it read as before its settlement.
+#[test]
+fn charge_that_was_repaid_without_its_settlement_is_read_again() {
+    let (wallet, _) = Wallet::default().grant(&a_grant((10, None)), invocation(OTHER), at(0)).unwrap();
+    let keyed = |key: &str| ChargeRequest { generation: Some(id("g")), key: Some(id(key)), ..a_charge(5) };
+    let charged = ["a", "b"].iter().fold(view(&wallet, &[]), |view, key| after(&keyed(key), view));
+    let stale: Vec<_> = charged.charges().map(|(key, charge, _)| (key.clone(), charge.clone())).collect();
+    let settlement = SettleRequest { key: Some(id("b")), ..settle(7, Overage::Debt { limit: None }) };
+    let owing = after(&settlement, charged);
+    let mut view = queried(owing.wallet(), &stale);
+    view.limits.records = 2;
+    let (user, request) = (id("u"), refund(RefundSource::Caller, &[]));
+    let refund = Refund { user: &user, request: &request };
+    let step = refund.next(&view, at(0)).unwrap();
+    assert_eq!(describe(Ok(step.clone())), "void 2", "a void and a repayment");
+    let Step::Commit(plan) = step else { unreachable!() };
+    view.set_committed(plan);
+    assert_eq!(describe(refund.next(&view, at(0))), "query");
+}
+
 #[track_caller]
 fn check_outputs(source: RefundSource, outputs: &[u8], view: &View, expected: &str) {
     let (user, request) = (id("u"), refund(source, outputs));

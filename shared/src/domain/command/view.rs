@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{OldRows, Plan, RecordChange};
 use crate::domain::{
-    Change, ChangeOrigin, Charge, InvocationId, Order, OrderNo, Record, RecordKey, Timestamp, Wallet,
+    Change, ChangeOrigin, Charge, ChargeVersion, InvocationId, Order, OrderNo, Record, RecordKey, Timestamp,
+    Wallet,
 };
 
 /// The state of a user, as one invocation has read or committed it.
@@ -212,8 +213,23 @@ impl View {
         }
     }
 
+    /// Removes the charges that a plan repays and that were read as before their settlement or
+    /// a repayment. The wallet lists their debts, so the commit did not require their versions.
+    fn remove_stale_debtors(&mut self, plan: &Plan) {
+        for change in &plan.changes {
+            if let RecordChange::Adjust(key, ChargeVersion::InDebt, _) = change
+                && let Some(Record::Charge(charge)) = self.record(key)
+                && self.wallet.check_debt(charge).is_err()
+            {
+                self.records.remove(key);
+                self.complete_up_to = None;
+            }
+        }
+    }
+
     /// Adds a plan that was committed.
     pub fn set_committed(&mut self, plan: Plan) {
+        self.remove_stale_debtors(&plan);
         let was_complete = self.is_generation_complete();
         if let Some(wallet) = plan.wallet {
             self.wallet = wallet;

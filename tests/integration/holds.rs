@@ -1,5 +1,9 @@
 //! Holds: charges that are voided unless they end in time.
 
+use scrip::{
+    domain::{ExpireHold, RecordKey},
+    ledger::Invocation,
+};
 use scrip_tests::{Clock, TestLedger};
 use serde_json::{Value, json};
 
@@ -75,6 +79,20 @@ async fn hold_ends_with_its_charge() {
     let request = json!({ "operation": "settle", "user_uuid": "u", "generation_uuid": "g", "credits": 4 });
     let late = ledger.invoke(scrip::transport::functions::DECREASE, request).await.unwrap_err();
     assert_eq!(late.0, "GenerationVoided");
+}
+
+/// The index lags: the sweep finds a charge that was settled meanwhile.
+#[tokio::test]
+async fn hold_of_a_settled_charge_is_not_swept() {
+    let ledger = held(json!({})).await;
+    let request = json!({ "operation": "settle", "user_uuid": "u", "generation_uuid": "g", "credits": 4 });
+    ledger.invoke(scrip::transport::functions::DECREASE, request).await.unwrap();
+    ledger.clock.pass_days(1);
+    let key = RecordKey::Charge { generation: Some("g".to_owned().try_into().unwrap()), key: None };
+    let command = ExpireHold { user: "u".to_owned().try_into().unwrap(), key };
+    let soon = Invocation::until(ledger.clock.now().plus_millis(60_000));
+    assert_eq!(ledger.ledger().execute(&command, &soon).await, Ok(false));
+    assert_eq!(ledger.audited_balance("u").await, 96);
 }
 
 /// A success ends the hold of a charge with outputs, whose outputs can still be refunded.

@@ -117,6 +117,19 @@ async fn overage_follows_the_policy() {
 }
 
 #[tokio::test]
+async fn debt_limit_counts_the_debts_of_all_charges() {
+    let ledger = charged(&[10], 5).await;
+    ledger.charge("u", 5, "other", None).await.unwrap();
+    settle(&ledger, "other", 8, json!({ "overage": "debt", "debt_limit": 3 })).await.unwrap();
+    for (limit, expected) in [(6, Err("InsufficientCredits")), (7, Ok(7))] {
+        let outcome = settle(&ledger, "g", 9, json!({ "overage": "debt", "debt_limit": limit })).await;
+        let debt = outcome.map(|settled| settled["debt"].as_u64().unwrap()).map_err(|(code, _)| code);
+        assert_eq!(debt, expected.map_err(str::to_owned), "{limit}");
+    }
+    assert_eq!(ledger.audited_balance("u").await, 0);
+}
+
+#[tokio::test]
 async fn settlement_needs_a_live_charge_without_outputs() {
     let ledger = charged(&[20], 5).await;
     assert_eq!(settle(&ledger, "other", 5, json!({})).await.unwrap_err().0, "ChargeNotFound");

@@ -242,13 +242,23 @@ async fn times_without_a_zone_are_of_the_given_one() {
     assert!(fail(unknown).contains("must be a name such as Asia/Shanghai"));
 }
 
+/// The user owes 5. The next credits repay them, and a refund of the generation cancels the rest.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
-async fn debt_is_rejected_until_the_ledger_has_debts() {
-    let (database, workspace) =
-        (database_with("('new_user', 1, NULL, '2099-01-01', 1)").await, Workspace::new().await);
-    let debt = workspace.legacy_command("migrate", &database.url(), &["--negative", "debt"]);
-    assert!(fail(debt).contains("the ledger has no debts yet; use zero or quarantine"));
+async fn sum_below_zero_is_carried_as_debt() {
+    let rows = "('new_user', 10, NULL, '2099-01-01', 1), ('chat', -15, NULL, '2099-01-01', 2)";
+    let (database, workspace) = (database_with(rows).await, Workspace::new().await);
+    migrate(&workspace, &database.url(), &["--negative", "debt"]);
+    assert_eq!(workspace.json("m/report.json")["adjustments"], json!({ "negative_carried": [1, 5] }));
+    succeed(workspace.legacy_command("verify", &database.url(), &[]));
+    let ledger = workspace.ledger().await;
+    let wallet = async || ledger.wallet(&user(), ledger.now().plus_millis(60_000)).await.unwrap();
+    let owed = async || wallet().await.debt().as_u64();
+    assert_eq!(owed().await, 5);
+    assert_eq!(grant(&ledger, GrantType::OrderPay, Some("o1")).await, Ok(5));
+    assert_eq!(owed().await, 0);
+    assert_eq!(refund(&ledger, "migration-debt").await.balance.as_u64(), 10, "the repaid part comes back");
+    succeed(workspace.legacy_command("verify", &database.url(), &[]));
 }
 
 /// Grants with remaining credits, charges that name them, one of them refunded; a lot that

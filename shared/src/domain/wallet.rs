@@ -211,7 +211,7 @@ impl Wallet {
     /// Begins a change by a caller.
     ///
     /// # Errors
-    /// `LimitExceeded` if the user is blocked, and those of [`Wallet::next_version`].
+    /// `LimitExceeded` if the user is blocked, and those of the next version.
     pub fn begin_change(&self, now: Timestamp) -> Result<(Wallet, Timestamp), LedgerError> {
         if self.is_blocked {
             Err(LedgerError::LimitExceeded(LedgerLimit::Blocked))

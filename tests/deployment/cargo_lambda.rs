@@ -121,11 +121,11 @@ async fn serve_engine(listener: TcpListener, endpoint: String, ready: Sender<()>
     serving.await.expect("no panic");
 }
 
-/// Files and contents of a function's sample events, sorted by name.
+/// Files and contents of a function's sample events: settlements follow charges.
 fn events(function: &str) -> Vec<(PathBuf, Value)> {
     let folder = Path::new(ROOT).join("functions").join(function).join("events");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
+    files.sort_by_key(|file| (file.to_string_lossy().contains("settle"), file.clone()));
     files
         .into_iter()
         .map(|file| (file.clone(), serde_json::from_slice(&fs::read(file).unwrap()).unwrap()))

@@ -122,7 +122,7 @@ def follow(reader):
         "roll-back", "update-alias", "get-alias", replaced={"release=1795872103": f"release={first}"},
         expects=[r"scrip-dev-decrease:live\s+1\s+None"],
     )
-    reader.does("rotate-the-webhook-secret", "get-random-password", "cat new old", "file://new")
+    reader.does("rotate-the-webhook-secret", "get-random-password", "cat old new", "cat new old", "file://new")
     reader.does("run-an-audit", "echo '{}'", expects=['"drifted": 0'])
 
     queued = {"requestPayload": {"user_uuid": "u1", "generation_uuid": "gen-1", "reason": "resent"}}

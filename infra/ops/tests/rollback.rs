@@ -132,7 +132,7 @@ impl AppRequests {
             user: id(user),
             trans_type,
             credits: Credits::requested(credits).unwrap(),
-            order_no: (trans_type == GrantType::OrderPay).then(|| id("order-since")),
+            order_no: (trans_type == GrantType::OrderPay).then(|| id(&format!("order-since-{user}"))),
             expired_at: ends.and_then(Timestamp::from_millis),
             key: None,
             metadata: Default::default(),

@@ -106,12 +106,11 @@ fn differences(
     discrepancies
 }
 
-/// The record without a void that is later than the migration.
+/// The record without changes that are later than the migration.
 fn as_migrated(record: &Record, planned: &Record) -> Record {
-    match (record, planned) {
-        (Record::Charge(charge), Record::Charge(Charge { void: None, .. })) => {
-            Record::Charge(Charge { void: None, ..charge.clone() })
-        }
-        _ => record.clone(),
-    }
+    let (Record::Charge(charge), Record::Charge(planned)) = (record, planned) else { return record.clone() };
+    let mut charge = Charge { late_success_at: None, ..charge.clone() };
+    charge.adjustments.truncate(planned.adjustments.len());
+    charge.void = charge.void.filter(|_| planned.void.is_some());
+    Record::Charge(charge)
 }

@@ -39,7 +39,7 @@ const REFUND: &str = "shared/src/domain/command/refund.rs";
 const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
 
-const MUTATIONS: [Mutation; 34] = [
+const MUTATIONS: [Mutation; 32] = [
     (
         "void a charge that is void already",
         CHARGE_ITEM,
@@ -192,20 +192,6 @@ const MUTATIONS: [Mutation; 34] = [
         2_000,
     ),
     (
-        "refuse one's own charge that was refunded since",
-        CHARGE,
-        "if charge.trans_no.is_from(view.invocation) {",
-        "if !(MUTATED && charge.void.is_some()) && charge.trans_no.is_from(view.invocation) {",
-        4_000,
-    ),
-    (
-        "return Busy while the outcome of the transaction is unknown",
-        EXECUTE,
-        "Ok(Commit::Conflict) if is_outcome_unknown =>",
-        "Ok(Commit::Conflict) if !MUTATED && is_outcome_unknown =>",
-        4_000,
-    ),
-    (
         "return Internal after a token mismatch of unknown outcome",
         EXECUTE,
         "Err(StoreError::TokenMismatch(_)) if is_outcome_unknown =>",
@@ -331,7 +317,21 @@ const SIGNATURE: &str = "shared/src/callback/signature.rs";
 const TOKEN: &str = "shared/src/callback/token.rs";
 const WEBHOOK: &str = "shared/src/transport/functions/webhook.rs";
 
-const TESTED_MUTATIONS: [TestedMutation; 8] = [
+const TESTED_MUTATIONS: [TestedMutation; 10] = [
+    (
+        "return Busy while the outcome of the transaction is unknown",
+        EXECUTE,
+        "Ok(Commit::Conflict) if is_outcome_unknown =>",
+        "Ok(Commit::Conflict) if !MUTATED && is_outcome_unknown =>",
+        "retries::charge_of_unknown_outcome_is_never_busy",
+    ),
+    (
+        "refuse one's own charge that was refunded since",
+        CHARGE,
+        "if charge.trans_no.is_from(view.invocation) {",
+        "if !(MUTATED && charge.void.is_some()) && charge.trans_no.is_from(view.invocation) {",
+        "faults::lost_answer_is_found_again_behind_the_work_of_others",
+    ),
     (
         "repay the youngest debt first",
         DEBT,

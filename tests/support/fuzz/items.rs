@@ -173,7 +173,11 @@ impl ItemName {
     fn read<T>(&self, read: Result<T, StoreError>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
-            Err(StoreError::Corrupt(reason)) if reason.contains(&self.named) => None,
+            Err(StoreError::Corrupt(reason) | StoreError::NewerFormat(reason))
+                if reason.contains(&self.named) =>
+            {
+                None
+            }
             Err(error) => panic!("{error:?} does not name {}", self.named),
         }
     }

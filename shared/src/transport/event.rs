@@ -142,17 +142,12 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// Distinguishes an invalid HTTP event from a direct payload.
-#[derive(Deserialize)]
-struct HttpEventMarker {
-    #[serde(rename = "requestContext")]
-    _context: HttpContextMarker,
-}
-
-#[derive(Deserialize)]
-struct HttpContextMarker {
-    #[serde(rename = "http")]
-    _http: IgnoredAny,
+/// Whether a payload is an HTTP event, of whatever format. Callers of API Gateway cannot choose
+/// this field, and direct payloads have none of this name, so that no HTTP event is taken for a
+/// direct invocation, which needs no permission.
+fn is_http(payload: &str) -> bool {
+    serde_json::from_str::<BTreeMap<String, IgnoredAny>>(payload)
+        .is_ok_and(|fields| fields.contains_key("requestContext"))
 }
 
 impl Event {
@@ -160,7 +155,7 @@ impl Event {
         let payload = payload.get();
         match serde_json::from_str(payload) {
             Ok(request) => Ok(Event::Http(request)),
-            Err(_) if serde_json::from_str::<HttpEventMarker>(payload).is_ok() => Err(RequestError::Invalid(
+            Err(_) if is_http(payload) => Err(RequestError::Invalid(
                 "The event must be one of an HTTP API with payload format 2.0.".to_owned(),
             )),
             Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),

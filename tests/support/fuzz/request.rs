@@ -31,7 +31,11 @@ const SECRET_FIELDS: [&str; 6] =
 /// If a response violates the contract, is `Internal` or contains the secret; if a rejected
 /// request writes; if a caller exceeds its permissions; if HTTP and direct invocation differ.
 pub fn request(input: &[u8]) {
-    if let Some(request) = Request::parse(input).filter(|request| !request.contains_secret()) {
+    // A response may repeat a value of its request.
+    if String::from_utf8_lossy(input).contains(SECRET) {
+        return;
+    }
+    if let Some(request) = Request::parse(input) {
         request.check_authorization();
         request.check_http_equals_direct();
         request.check_secrets_stay_private();
@@ -76,11 +80,6 @@ impl Request {
             has_token: token.is_some(),
             body: body.get(2..).unwrap_or_default().to_vec(),
         })
-    }
-
-    /// Whether the request contains the secret where a response may repeat it.
-    fn contains_secret(&self) -> bool {
-        self.url.contains(SECRET) || String::from_utf8_lossy(&self.body).contains(SECRET)
     }
 
     fn path_and_query(&self) -> (&str, &str) {

@@ -10,7 +10,7 @@ pub struct Order {
     pub user: UserId,
 }
 
-/// The creation of an order, if there is none with its number.
+/// The creation of an order. It fails if an order with this number exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderChange {
     /// The number of the order.

@@ -51,7 +51,7 @@ impl OutputSet {
         self.0.iter().copied()
     }
 
-    /// The outputs that are not in `other`; `None` if there is none.
+    /// The outputs that are not in `other`; `None` if `other` contains all of them.
     pub fn without(&self, other: &BTreeSet<u8>) -> Option<OutputSet> {
         let rest: BTreeSet<_> = self.0.difference(other).copied().collect();
         (!rest.is_empty()).then_some(OutputSet(rest))

@@ -43,13 +43,13 @@ export function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The bytes of a hexadecimal text; empty if it is none. */
+/** The bytes of a hexadecimal text; empty if the text is not hexadecimal. */
 export function fromHex(text: string): Uint8Array<ArrayBuffer> {
   if (!/^(?:[0-9a-f]{2})*$/i.test(text)) return new Uint8Array();
   return Uint8Array.from(text.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
 }
 
-/** The bytes of a base64 text. Throws a `DOMException` if it is none. */
+/** The bytes of a base64 text. Throws a `DOMException` if the text is not base64. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

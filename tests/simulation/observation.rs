@@ -312,10 +312,11 @@ fn rejection_agrees(view: &View) -> bool {
             let count = |sort: &String| view.account.records[sort].outputs().unwrap_or(0);
             view.addressed().any(|(sort, _)| outputs.iter().any(|output| *output > count(sort)))
         }
-        // A repeat finds a charge that is not visible yet, so these read no snapshot.
+        // A repeat finds a charge or fence that is not visible yet, so these read no snapshot.
         ("ChargeNotFound", Call::Settle { .. }) => {
             let sort = view.attempt.sort_key().unwrap_or_default();
-            !view.is_fenced() && (view.requested_record().is_none() || view.may_be_invisible(&sort))
+            let exists = view.is_fenced() || view.requested_record().is_some();
+            !exists || view.may_be_invisible(&sort)
         }
         ("ChargeNotFound" | "GenerationUnknown", Call::Refund { .. } | Call::Success(_)) => {
             view.addressed().all(|(sort, _)| view.may_be_invisible(sort))

@@ -49,6 +49,10 @@ pub enum CreditFlow {
     Owed,
     /// Voided before a provider reported success.
     LateSuccess,
+    /// Taken back, or owed, because an order was revoked.
+    Revoked,
+    /// Returned, or owed no longer, because less of an order is revoked.
+    Restored,
 }
 
 task_local! {
@@ -85,6 +89,11 @@ pub(crate) fn record_grant(trans_type: GrantType, credits: Credits) {
         GrantType::SystemAdd => "system_add",
     };
     record(|metrics| metrics.flows.push((CreditFlow::Granted, kind, credits)));
+}
+
+/// Records revoked or restored credits.
+pub(crate) fn record_revoked(flow: CreditFlow, credits: Credits) {
+    record(|metrics| metrics.flows.push((flow, "order_pay", credits)));
 }
 
 /// Records the credits of voided charges whose generation succeeded.

@@ -482,7 +482,11 @@ impl Book {
             let grant = self.charges[nth].owned.pop().expect("it owns what it returns");
             *(if now < expiry(&self.grants[grant]) { &mut restored } else { &mut expired }) += 1;
         }
-        RestoredCredits { restored: credits(restored), expired: credits(expired) }
+        RestoredCredits {
+            restored: credits(restored),
+            expired: credits(expired),
+            ..RestoredCredits::default()
+        }
     }
 
     /// Repays one credit after the other, of the charge that was settled first.
@@ -556,6 +560,7 @@ impl Book {
             granted: sum_of(self.grants.iter().map(|grant| grant.credits.as_u64())),
             spent: costs(&|booked, _| !booked.is_voided),
             voided: costs(&|booked, _| booked.is_voided),
+            revoked: Some(Credits::ZERO),
             expired: Some(credits(expired.map(|nth| self.remaining(nth)).sum())),
             by_trans_type: types.map(by_type).collect(),
         }

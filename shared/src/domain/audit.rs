@@ -23,6 +23,8 @@ pub struct WalletRebuild {
     fences: u64,
     /// The debts, by the version at which they began.
     debts: BTreeMap<Timestamp, Debt>,
+    revoked: i128,
+    shortfalls: BTreeMap<TransNo, i128>,
     records: u64,
     voided: u64,
     /// The last change of all records, also after `as_of`.
@@ -84,19 +86,48 @@ impl WalletRebuild {
                 return self.rebuilt_pack(grant).charged -= u128::from(credits.as_u64());
             }
             Effect::Owed(charge, credits, parts) => {
-                return self.debts.extend(Debt::of(charge, credits, parts, at).map(|debt| (at, debt)));
+                return self.add_debt(Debt::of(charge, credits, parts, at));
             }
-            Effect::Repaid(charge, credits, parts) => {
-                let is_other = |debt: &Debt| debt.trans_no != charge.trans_no;
+            Effect::OrderOwed(grant, credits, parts) => {
+                return self.add_debt(Debt::of_order(grant, credits, parts, at));
+            }
+            Effect::Repaid(trans_no, credits, parts) => {
+                let is_other = |debt: &Debt| debt.trans_no != trans_no;
                 return self
                     .debts
                     .retain(|_, debt| is_other(debt) || debt.reduce(credits, parts) == Some(true));
+            }
+            Effect::Revoked(credits) => return self.revoked += i128::from(credits.as_u64()),
+            Effect::Restored(credits) => return self.revoked -= i128::from(credits.as_u64()),
+            Effect::ShortfallAdded(grant, credits) => {
+                return *self.shortfall(grant) += i128::from(credits.as_u64());
+            }
+            Effect::ShortfallReduced(grant, credits) => {
+                return *self.shortfall(grant) -= i128::from(credits.as_u64());
+            }
+            Effect::Filled(grant, credits) => {
+                *self.shortfall(grant) -= i128::from(credits.as_u64());
+                self.revoked += i128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged += u128::from(credits.as_u64());
             }
             Effect::Fenced => return self.fences += 1,
         };
         if added.is_err() {
             self.discrepancies.insert(Discrepancy::TotalOverflow(trans_type));
         }
+    }
+
+    fn add_debt(&mut self, debt: Option<Debt>) {
+        let Some(debt) = debt else { return };
+        let earlier = self.debts.values_mut().find(|earlier| earlier.trans_no == debt.trans_no);
+        let is_added = earlier.is_some_and(|earlier| earlier.add(&debt).is_ok());
+        if !is_added {
+            self.debts.insert(debt.since, debt);
+        }
+    }
+
+    fn shortfall(&mut self, grant: &Grant) -> &mut i128 {
+        self.shortfalls.entry(grant.trans_no).or_default()
     }
 
     /// Adds a repair, which changed only the wallet.
@@ -186,6 +217,17 @@ impl WalletRebuild {
         if debts != wallet.debts {
             let sum = |debts: &[Debt]| debts.iter().map(|debt| debt.credits).sum();
             discrepancies.insert(Discrepancy::DebtMismatch(sum(&wallet.debts), sum(&debts)));
+        }
+        let by_wallet = i128::from(wallet.revoked.as_u64());
+        if self.revoked != by_wallet {
+            discrepancies.insert(Discrepancy::RevokedMismatch(by_wallet, self.revoked));
+        }
+        for grant in self.shortfalls.keys().chain(wallet.shortfalls.keys()) {
+            let by_wallet = i128::from(wallet.shortfall(*grant).as_u64());
+            let by_records = self.shortfalls.get(grant).copied().unwrap_or_default();
+            if by_wallet != by_records {
+                discrepancies.insert(Discrepancy::ShortfallMismatch(*grant, by_wallet, by_records));
+            }
         }
         if self.fences != wallet.fences {
             discrepancies.insert(Discrepancy::FenceCount(wallet.fences, self.fences));

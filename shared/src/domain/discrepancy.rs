@@ -54,6 +54,10 @@ pub enum Discrepancy {
     KeyedChargesFlag,
     /// The debts differ. Their sums: by the wallet, by the records.
     DebtMismatch(Credits, Credits),
+    /// The revoked credits: by the wallet, by the records.
+    RevokedMismatch(i128, i128),
+    /// The shortfall of a grant: by the wallet, by the records.
+    ShortfallMismatch(TransNo, i128, i128),
     /// The number of fences: by the wallet, by the records.
     FenceCount(u64, u64),
     /// The sum of the records of a trans_type exceeds [`Credits::TOTAL_MAX`].
@@ -78,6 +82,8 @@ impl Discrepancy {
             | Discrepancy::PackDiffers(_)
             | Discrepancy::PackBalance(..)
             | Discrepancy::DebtMismatch(..)
+            | Discrepancy::RevokedMismatch(..)
+            | Discrepancy::ShortfallMismatch(..)
             | Discrepancy::KeyedChargesFlag => true,
             Discrepancy::TotalsMismatch(_, by_wallet, by_records) => {
                 by_wallet.created.count <= by_records.created.count
@@ -214,6 +220,15 @@ impl fmt::Display for Discrepancy {
             }
             Discrepancy::DebtMismatch(by_wallet, by_records) => {
                 write!(f, "the debts are {by_wallet} by the wallet and {by_records} by the records")
+            }
+            Discrepancy::RevokedMismatch(by_wallet, by_records) => {
+                write!(f, "{by_wallet} credits are revoked by the wallet and {by_records} by the records")
+            }
+            Discrepancy::ShortfallMismatch(grant, by_wallet, by_records) => {
+                write!(
+                    f,
+                    "the shortfall of {grant} is {by_wallet} by the wallet and {by_records} by the records"
+                )
             }
             Discrepancy::FenceCount(by_wallet, by_records) => {
                 write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")

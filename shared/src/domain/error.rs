@@ -71,13 +71,23 @@ pub enum LedgerLimit {
     /// [`Wallet::PACKS_MAX`](super::Wallet::PACKS_MAX) packs after a refund.
     #[error("The refund would restore more packs than one wallet can contain.")]
     RestoredPacks,
-    /// [`Wallet::DEBTS_MAX`](super::Wallet::DEBTS_MAX) charges in debt.
+    /// [`Wallet::DEBTS_MAX`](super::Wallet::DEBTS_MAX) charges and orders in debt.
     #[error("The wallet already has 50 charges in debt.")]
     Debts,
     /// [`Wallet::CHARGE_PARTS_MAX`](super::Wallet::CHARGE_PARTS_MAX) parts of packs of one
     /// settled charge, or fewer of a charge in debt.
     #[error("The charge would consist of too many parts of packs.")]
     Parts,
+    /// [`Wallet::SHORTFALLS_MAX`](super::Wallet::SHORTFALLS_MAX) orders with a shortfall.
+    #[error("The wallet already has 50 revoked orders with a shortfall.")]
+    Shortfalls,
+    /// [`Order::STATEMENTS_MAX`](super::Order::STATEMENTS_MAX) sources of one order.
+    #[error("The order is already revoked by 20 sources.")]
+    RevokeSources,
+    /// [`GrantRecord::REVOCATIONS_MAX`](super::GrantRecord::REVOCATIONS_MAX) changes of the
+    /// revoked credits of one order.
+    #[error("The revoked credits of the order have already changed 100 times.")]
+    Revocations,
     /// 100,000 records in the range of a summary.
     #[error("The range contains more than 100000 records. Request a shorter range.")]
     SummaryRange,

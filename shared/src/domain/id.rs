@@ -21,6 +21,8 @@ pub type UserId = Id<kind::User>;
 pub type GenerationId = Id<kind::Generation>;
 /// The order that paid for a grant.
 pub type OrderNo = Id<kind::Order>;
+/// Who revokes credits of an order, such as `refund` or `dispute:1`.
+pub type RevokeSource = Id<kind::Source>;
 /// The caller's idempotency key.
 pub type IdempotencyKey = Id<kind::Key>;
 
@@ -33,6 +35,8 @@ mod kind {
     pub enum Order {}
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Key {}
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Source {}
 }
 
 impl<Kind> Id<Kind> {

@@ -13,6 +13,7 @@ mod order;
 mod outputs;
 mod reason;
 mod record;
+mod revoked;
 mod summary;
 mod timeline;
 mod timestamp;
@@ -23,23 +24,25 @@ mod wallet;
 pub use audit::WalletRebuild;
 pub use command::{
     Block, ChargeRequest, Command, Completion, CompletionOutcome, CompletionRequest, CompletionResult,
-    ExpireHold, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Overage, Plan,
-    ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
-    RefundSource, RefundedCharge, RestoredCredits, SettleRequest, SettleResult, Step, TransactionLimits,
-    Unblock, View, WriteOutcome,
+    ExpireHold, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, OrderAddress, Overage,
+    Plan, ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
+    RefundSource, RefundedCharge, RestoredCredits, Revoke, RevokeOutcome, RevokeRequest, RevokeResult,
+    RevokedGrant, SettleRequest, SettleResult, ShortfallPolicy, Step, TransactionLimits, Unblock, View,
+    WriteOutcome,
 };
 pub use credits::Credits;
-pub use debt::Debt;
+pub use debt::{Debt, Debtor};
 pub use discrepancy::{Discrepancies, Discrepancy};
 pub use error::{LedgerError, LedgerLimit};
-pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, UserId};
+pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, RevokeSource, UserId};
 pub use metadata::Metadata;
-pub use order::{Order, OrderChange};
+pub use order::{Order, OrderChange, RevokeStatement, RevokedAmount, StatementKey};
 pub use outputs::{OutputSet, Outputs};
 pub use reason::Reason;
 pub use record::{
-    Adjustment, AdjustmentKind, Allocation, Change, ChangeOrigin, Charge, ChargeState, ChargeVersion, Effect,
-    Grant, GrantRecord, Record, RecordKey, Settlement, Void,
+    Adjustment, AdjustmentKind, Allocation, Change, ChangeOrigin, Charge, ChargeState, Effect, Grant,
+    GrantRecord, Record, RecordKey, RecordVersion, Revocation, RevocationKind, RevocationState, Settlement,
+    ShortfallFill, Void,
 };
 pub use summary::Summary;
 pub use timeline::Entry;

@@ -9,6 +9,8 @@ use super::{CreditSum, Credits, Entry, LedgerError, Timestamp, TransType, Wallet
 pub struct Summary {
     /// All grants.
     pub granted: CreditSum,
+    /// Credits that revocations took back or made debt; only in [`Summary::lifetime`].
+    pub revoked: Option<Credits>,
     /// Live charges.
     pub spent: CreditSum,
     /// Voided charges.
@@ -35,7 +37,9 @@ impl Summary {
             }
         }
         let covered = summary.granted.credits.checked_add(wallet.debt())?;
-        let unspent = covered.checked_sub(summary.spent.credits).ok_or_else(contradiction)?;
+        let kept = covered.checked_sub(wallet.revoked).ok_or_else(contradiction)?;
+        let unspent = kept.checked_sub(summary.spent.credits).ok_or_else(contradiction)?;
+        summary.revoked = Some(wallet.revoked);
         summary.expired = Some(unspent.checked_sub(wallet.balance(now)).ok_or_else(contradiction)?);
         Ok(summary)
     }
@@ -132,6 +136,7 @@ mod tests {
         entries.iter().for_each(|entry| counted.add(entry).unwrap());
         assert_eq!(counted, expected, "record by record");
         expected.expired = Some(credits(expired));
+        expected.revoked = Some(Credits::ZERO);
         assert_eq!(Summary::lifetime(&wallet, at(now)), Ok(expected), "from the wallet");
     }
 

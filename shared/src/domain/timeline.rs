@@ -34,6 +34,8 @@ pub struct Entry {
     pub settled: Option<(Timestamp, Credits)>,
     /// The end of the hold of a charge.
     pub hold_until: Option<Timestamp>,
+    /// The revoked credits of a grant after each change, by its time.
+    pub revoked: BTreeMap<Timestamp, Credits>,
     /// When a provider reported success after the void.
     pub late_success_at: Option<Timestamp>,
     /// The time and reason of the void of a charge.
@@ -48,6 +50,7 @@ impl Entry {
         self.void = self.void.filter(|(at, _)| !is_later(*at));
         self.settled = self.settled.filter(|(at, _)| !is_later(*at));
         self.returned_outputs.retain(|_, at| !is_later(*at));
+        self.revoked.retain(|at, _| !is_later(*at));
         self.late_success_at = None;
         (!is_later(self.trans_no.created_at())).then_some(self)
     }
@@ -59,6 +62,11 @@ impl Entry {
         let returned = returned.map_or(Credits::ZERO, |(of, outputs)| of.worth(self.credits, &outputs));
         let settled = self.settled.map_or(self.credits, |(_, cost)| cost);
         settled.checked_sub(returned).unwrap_or_default()
+    }
+
+    /// The revoked credits of a grant, unless there are none.
+    pub fn revoked_credits(&self) -> Option<Credits> {
+        self.revoked.values().last().copied().filter(|credits| !credits.is_zero())
     }
 
     /// A hash of the content: two hashes of 64 bits with different seeds.

@@ -50,8 +50,14 @@ pub struct Wallet {
     pub has_keyed_charges: bool,
     /// The number of fences, by which an audit detects a lost fence.
     pub fences: u64,
-    /// The debts of charges, oldest first. While there is a debt, the balance is 0.
+    /// The debts of charges and orders, oldest first. While there is a debt, the balance is 0.
     pub debts: Vec<Debt>,
+    /// The lifetime sum of revoked credits: those taken back, and those owed for revoked
+    /// orders. A shortfall is not part of it.
+    pub revoked: Credits,
+    /// The shortfalls by grant: credits that were revoked after they were spent. Credits that
+    /// return to the pack fill its shortfall first.
+    pub shortfalls: BTreeMap<TransNo, Credits>,
     /// Whether a migration left the user behind. Every change is then rejected.
     pub is_blocked: bool,
 }
@@ -91,6 +97,8 @@ impl Wallet {
     pub const PAID_PACKS_MAX: usize = 900;
     /// The largest number of packs, including those that refunds restored.
     pub const PACKS_MAX: usize = 1_050;
+    /// The largest number of revoked orders with a shortfall.
+    pub const SHORTFALLS_MAX: usize = 50;
     /// The largest number of parts of packs of one charge.
     pub const CHARGE_PARTS_MAX: usize = 1_100;
     /// The largest number of types of charges of one user.
@@ -127,8 +135,11 @@ impl Wallet {
         let are_debts_valid = self.debts.is_sorted_by(|a, b| a.since < b.since)
             && self.debts.iter().all(|debt| !debt.credits.is_zero())
             && self.debts.len() <= Wallet::DEBTS_MAX;
+        let is_filled = self.shortfalls.values().any(|credits| credits.is_zero());
         if !are_debts_valid {
             Err("debts out of order, without credits, or more than 50")
+        } else if is_filled || self.shortfalls.len() > Wallet::SHORTFALLS_MAX {
+            Err("shortfalls without credits, or more than 50")
         } else if !is_sorted {
             Err("packs out of order")
         } else if !self.packs.iter().all(is_valid) {
@@ -160,13 +171,23 @@ impl Wallet {
                 Effect::Granted(grant) => {
                     self.insert_pack(Pack { grant: grant.clone(), remaining: grant.credits });
                 }
-                Effect::Taken(grant, credits) => self.take_credits(grant, credits)?,
+                Effect::Taken(grant, credits) => self.take_credits(grant, credits, at)?,
                 Effect::Returned(grant, credits) => self.return_credits(grant, credits, at)?,
                 Effect::Owed(charge, credits, parts) => {
                     self.add_debt(Debt::of(charge, credits, parts, at))?
                 }
-                Effect::Repaid(charge, credits, parts) => {
-                    self.reduce_debt(charge.trans_no, credits, parts)?
+                Effect::OrderOwed(grant, credits, parts) => {
+                    self.add_debt(Debt::of_order(grant, credits, parts, at))?
+                }
+                Effect::Repaid(trans_no, credits, parts) => self.reduce_debt(trans_no, credits, parts)?,
+                Effect::Revoked(credits) => self.revoked = self.revoked.checked_add(credits)?,
+                Effect::Restored(credits) => self.restore_revoked(credits)?,
+                Effect::ShortfallAdded(grant, credits) => self.add_shortfall(grant, credits)?,
+                Effect::ShortfallReduced(grant, credits) => self.reduce_shortfall(grant, credits)?,
+                Effect::Filled(grant, credits) => {
+                    self.take_credits(grant, credits, at)?;
+                    self.reduce_shortfall(grant, credits)?;
+                    self.revoked = self.revoked.checked_add(credits)?;
                 }
                 Effect::Fenced => self.fences += 1,
             }
@@ -260,7 +281,16 @@ impl Wallet {
         totals.created.checked_sub(totals.voided).map(drop).ok_or_else(contradiction)
     }
 
-    pub(super) fn take_credits(&mut self, grant: &Grant, credits: Credits) -> Result<(), LedgerError> {
+    /// Takes credits from a pack. The rest of a pack that expired long ago is in no wallet.
+    pub(super) fn take_credits(
+        &mut self,
+        grant: &Grant,
+        credits: Credits,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        if is_prunable(grant, at) {
+            return Ok(());
+        }
         let index = self.packs.iter().position(|pack| pack.grant.trans_no == grant.trans_no);
         let index = index.ok_or_else(|| contradiction(grant.trans_no))?;
         let pack = &mut self.packs[index];

@@ -84,6 +84,8 @@ fn record_flows(view: &View) {
                     }
                 }
             }
+            Effect::Revoked(credits) => invocation_metrics::record_revoked(CreditFlow::Revoked, credits),
+            Effect::Restored(credits) => invocation_metrics::record_revoked(CreditFlow::Restored, credits),
             Effect::Owed(charge, credits, _) => {
                 invocation_metrics::record_charge(CreditFlow::Owed, &charge.trans_type, credits);
             }

@@ -6,21 +6,24 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     StoreError,
     key::{Item, ItemKey},
-    names,
+    names, order,
     record::{ItemLocation, describe},
 };
-use crate::domain::RecordKey;
 
-/// The format of a wallet that is blocked or has debts, and of a charge with outputs, a hold or
-/// adjustments. Items of the first format have no number.
+/// The format of a wallet that is blocked or has debts, of a charge with outputs, a hold or
+/// adjustments, of a grant with revocations, and of an order that was changed. Items of the first
+/// format have no number.
 pub(super) const SECOND: u64 = 2;
+
+/// The format of a wallet with revoked orders.
+pub(super) const THIRD: u64 = 3;
 
 /// The newest format of an item that this version supports.
 fn newest(location: &ItemLocation) -> u64 {
     match ItemKey::parse(&location.sort) {
-        Some(ItemKey::Wallet | ItemKey::Record(RecordKey::Charge { .. } | RecordKey::UnkeyedCharge(_))) => {
-            SECOND
-        }
+        Some(ItemKey::Wallet) => THIRD,
+        Some(ItemKey::Record(_)) => SECOND,
+        _ if order::is_order(location) => SECOND,
         _ => 1,
     }
 }

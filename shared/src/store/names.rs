@@ -26,6 +26,8 @@ pub(super) const METADATA: &str = "metadata";
 pub(super) const LATE_SUCCESS_AT: &str = "late_success_at";
 /// The credits of a grant or a void that repaid debts at once.
 pub(super) const REPAID: &str = "repaid";
+/// How the credits of a void filled shortfalls.
+pub(super) const FILLS: &str = "fills";
 
 // A charge of the second format.
 pub(super) const OUTPUTS: &str = "outputs";
@@ -40,6 +42,25 @@ pub(super) const ADJUSTMENTS: &str = "adjustments";
 /// The version of the wallet after the last change.
 pub(super) const CHANGED_AT: &str = "changed_at";
 
+// A grant of the second format.
+pub(super) const REVOCATIONS: &str = "revocations";
+/// The revoked credits after each change.
+pub(super) const REVOKED: &str = "revoked";
+
+// Revoked credits after a change.
+pub(super) const REVOKED_AT: &str = "a";
+pub(super) const REVOKED_CREDITS: &str = "n";
+
+// A revocation; its time, invocation and kind have the names of an adjustment.
+pub(super) const REVOCATION_TAKEN: &str = "n";
+pub(super) const REVOCATION_PAID: &str = "t";
+pub(super) const REVOCATION_SHORTFALL: &str = "s";
+pub(super) const REVOCATION_OWED: &str = "d";
+
+// A fill of a shortfall.
+pub(super) const FILLED_PACK: &str = "i";
+pub(super) const FILLED_CREDITS: &str = "n";
+
 // An adjustment.
 pub(super) const ADJUSTED_AT: &str = "a";
 pub(super) const ADJUSTED_BY: &str = "b";
@@ -49,6 +70,7 @@ pub(super) const UNCOVERED: &str = "u";
 pub(super) const TAKEN: &str = "t";
 pub(super) const ADJUSTMENT_REPAID: &str = "p";
 pub(super) const ADJUSTED_OUTPUTS: &str = "o";
+pub(super) const ADJUSTMENT_FILLS: &str = "f";
 
 // A returned output.
 pub(super) const OUTPUT: &str = "o";
@@ -61,6 +83,22 @@ pub(super) const OLD_ROWS: &str = "old_rows";
 // An order.
 /// The user of its grant.
 pub(super) const OWNER: &str = "owner";
+/// The order that the number is an alias of.
+pub(super) const ALIAS_OF: &str = "alias_of";
+/// What the sources revoke.
+pub(super) const STATEMENTS: &str = "statements";
+/// The number of changes.
+pub(super) const REVISION: &str = "revision";
+
+// A statement about an order.
+pub(super) const STATEMENT_SOURCE: &str = "s";
+pub(super) const STATEMENT_ALIAS: &str = "l";
+pub(super) const STATEMENT_AS_OF: &str = "a";
+pub(super) const STATEMENT_CREDITS: &str = "c";
+pub(super) const STATEMENT_PART: &str = "p";
+pub(super) const STATEMENT_OF: &str = "o";
+pub(super) const STATEMENT_REASON: &str = "r";
+pub(super) const STATEMENT_METADATA: &str = "m";
 
 // A wallet.
 pub(super) const VERSION: &str = "version";
@@ -71,6 +109,10 @@ pub(super) const KEYED: &str = "keyed";
 pub(super) const FENCES: &str = "fences";
 /// The debts of charges, oldest first.
 pub(super) const DEBTS: &str = "debts";
+/// The lifetime sum of revoked credits.
+pub(super) const WALLET_REVOKED: &str = "revoked";
+/// The shortfalls of revoked orders, by grant.
+pub(super) const SHORTFALLS: &str = "shortfalls";
 /// Whether a migration left the user behind.
 pub(super) const BLOCKED: &str = "is_blocked";
 
@@ -88,6 +130,7 @@ pub(super) const DEBT_SINCE: &str = "s";
 pub(super) const DEBT_CHARGE: &str = "i";
 pub(super) const DEBT_GENERATION: &str = "g";
 pub(super) const DEBT_KEY: &str = "k";
+pub(super) const DEBT_ORDER: &str = "o";
 pub(super) const DEBT_CREDITS: &str = "n";
 pub(super) const DEBT_PARTS: &str = "p";
 

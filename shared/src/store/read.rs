@@ -12,13 +12,14 @@ use super::{
     Store, StoreError, StoredWallet, capacity,
     error::{is_conflict, is_contention},
     key::{self, Item, ItemKey, text},
-    names, record, stored_item,
+    names, order, record, stored_item,
     table::{GENERATION_INDEX, TIMELINE_INDEX},
     wallet::to_wallet,
 };
 use crate::{
     domain::{
-        Charge, Entry, GenerationId, OldRows, Record, RecordKey, RecordLookup, TransNo, UserId, Wallet,
+        Charge, Entry, GenerationId, OldRows, Order, OrderNo, Record, RecordKey, RecordLookup, TransNo,
+        UserId, Wallet,
     },
     invocation_metrics,
 };
@@ -135,6 +136,12 @@ impl Store {
         Ok(answer.items.is_some_and(|items| !items.is_empty()))
     }
 
+    /// Reads an order strongly.
+    pub async fn order(&self, order_no: &OrderNo) -> Result<Option<Order>, StoreError> {
+        let item = self.get_item(order::key_of(order_no)).await?;
+        Ok(item.map(order::to_order).transpose()?.map(|(_, order)| order))
+    }
+
     /// Reads a record strongly.
     pub async fn record(&self, user: &UserId, key: &RecordKey) -> Result<RecordLookup, StoreError> {
         let item = self.get(user, &ItemKey::Record(key.clone())).await?;
@@ -177,11 +184,15 @@ impl Store {
     }
 
     async fn get(&self, user: &UserId, key: &ItemKey) -> Result<Option<Item>, StoreError> {
+        self.get_item(key.of(user)).await
+    }
+
+    async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
             .table_name(&self.table)
-            .set_key(Some(key.of(user)))
+            .set_key(Some(key))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Indexes)
             .send()

@@ -51,7 +51,7 @@ impl Store {
         let mut actions = vec![self.put_wallet(user, wallet, repair.before.as_ref())?];
         for (part, mut item) in parts.into_iter().chain(before) {
             ItemKey::Repair(repair.trans_no, part).add_to(&mut item, user);
-            let put = self.put_item(item).condition_expression("attribute_not_exists(sk)").build()?;
+            let put = self.put_of(item).condition_expression("attribute_not_exists(sk)").build()?;
             actions.push(TransactWriteItem::builder().put(put).build());
         }
         Ok(actions)
@@ -72,13 +72,13 @@ impl Store {
         let is_version = if version.is_some() { "version = :from" } else { "attribute_not_exists(version)" };
         let values: Item = version.map(|at| (":from".to_owned(), at)).into_iter().chain(format).collect();
         let put = self
-            .put_item(wallet)
+            .put_of(wallet)
             .condition_expression([is_version, " AND ", is_format].concat())
             .set_expression_attribute_values((!values.is_empty()).then_some(values));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    fn put_item(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+    fn put_of(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
         Put::builder().table_name(&self.table).set_item(Some(item))
     }
 }

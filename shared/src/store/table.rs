@@ -39,7 +39,7 @@ const TIMELINE_ATTRIBUTES: [&str; 18] = [
     names::OUTPUTS,
     names::RETURNED_OUTPUTS,
     names::HOLD_UNTIL,
-    "revoked",
+    names::REVOKED,
     names::METADATA,
     names::LATE_SUCCESS_AT,
     "debt",

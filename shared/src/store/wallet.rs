@@ -12,7 +12,7 @@ use super::{
     names,
     record::{PACK_BYTES_MAX, pack_attributes, read, to_pack},
 };
-use crate::domain::{CreditSum, Debt, Id, Pack, Totals, TransNo, TransType, Wallet};
+use crate::domain::{CreditSum, Credits, Debt, Debtor, Id, Pack, Totals, TransNo, TransType, Wallet};
 
 /// The size limit of an item (DynamoDB service quotas: 400 KB).
 pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
@@ -25,9 +25,14 @@ const REST_BYTES_MAX: usize = (Wallet::CHARGE_TYPES_MAX + 3) * (75 + 1 + 3 + 4 *
 /// of 1, an overhead of 1 and the value: a UUID of 36, two identifiers, and three numbers.
 const DEBT_BYTES_MAX: usize = 4 + 6 * 2 + 36 + 2 * Id::<()>::LEN_MAX + 3 * 9;
 
+/// The largest size of a shortfall: a UUID as name, an overhead of 1 and a number.
+const SHORTFALL_BYTES_MAX: usize = 36 + 1 + 9;
+
 /// The largest size of a wallet.
-pub(super) const WALLET_BYTES_MAX: usize =
-    Wallet::PACKS_MAX * PACK_BYTES_MAX + Wallet::DEBTS_MAX * DEBT_BYTES_MAX + REST_BYTES_MAX;
+pub(super) const WALLET_BYTES_MAX: usize = Wallet::PACKS_MAX * PACK_BYTES_MAX
+    + Wallet::DEBTS_MAX * DEBT_BYTES_MAX
+    + Wallet::SHORTFALLS_MAX * SHORTFALL_BYTES_MAX
+    + REST_BYTES_MAX;
 
 const _: () = assert!(Wallet::GIFT_PACKS_MAX * PACK_BYTES_MAX <= ITEM_BYTES_MAX / 2);
 const _: () = assert!(Wallet::PAID_PACKS_MAX < Wallet::PACKS_MAX);
@@ -68,20 +73,22 @@ impl UnknownAttributes {
 
     /// Encodes a wallet as an item without its key.
     pub(super) fn item_of(&self, wallet: &Wallet) -> Result<Item, StoreError> {
-        let mut item = new_item(8);
+        let mut item = new_item(10);
         item.extend(self.attributes_of(wallet)?.map(|(name, value)| (name.to_owned(), value)));
         Ok(item)
     }
 }
 
 /// The attributes that a wallet may lack.
-fn optional_attributes(wallet: &Wallet) -> [(&'static str, Option<AttributeValue>); 5] {
+fn optional_attributes(wallet: &Wallet) -> [(&'static str, Option<AttributeValue>); 7] {
     let debts = Some(&wallet.debts).filter(|debts| !debts.is_empty());
     [
         (names::DEBTS, debts.map(Vec::to_attribute)),
         (names::FENCES, non_zero(&wallet.fences).map(u64::to_attribute)),
         (names::BLOCKED, wallet.is_blocked.then(|| true.to_attribute())),
         (names::FORMAT, format_of(wallet).as_ref().map(u64::to_attribute)),
+        (names::WALLET_REVOKED, non_zero(&wallet.revoked).map(Credits::to_attribute)),
+        (names::SHORTFALLS, shortfalls_attribute(wallet)),
         (names::KEYED, wallet.has_keyed_charges.then(|| true.to_attribute())),
     ]
 }
@@ -92,10 +99,31 @@ pub(super) fn removed_attributes(from: &Wallet, to: &Wallet) -> impl Iterator<It
     pairs.filter(|(from, to)| from.1.is_some() && to.1.is_none()).map(|(from, _)| from.0)
 }
 
-/// The format of a wallet's item; absent for the first one. Earlier versions ignore a block and
-/// debts, so a wallet with these has a format that they reject.
+/// The format of a wallet's item; absent for the first one. Earlier versions ignore a block,
+/// debts, and what is revoked, so a wallet with these has a format that they reject.
 pub(super) fn format_of(wallet: &Wallet) -> Option<u64> {
-    (wallet.is_blocked || !wallet.debts.is_empty()).then_some(format::SECOND)
+    let is_order = |debt: &Debt| matches!(debt.debtor, Debtor::Order(_));
+    if !wallet.revoked.is_zero() || !wallet.shortfalls.is_empty() || wallet.debts.iter().any(is_order) {
+        Some(format::THIRD)
+    } else {
+        (wallet.is_blocked || !wallet.debts.is_empty()).then_some(format::SECOND)
+    }
+}
+
+fn shortfalls_attribute(wallet: &Wallet) -> Option<AttributeValue> {
+    let mut map = new_item(wallet.shortfalls.len());
+    map.extend(wallet.shortfalls.iter().map(|(grant, credits)| (grant.to_string(), credits.to_attribute())));
+    (!map.is_empty()).then_some(AttributeValue::M(map))
+}
+
+fn take_shortfalls(item: &mut Attributes) -> Result<BTreeMap<TransNo, Credits>, DecodeError> {
+    if !item.0.contains_key(names::SHORTFALLS) {
+        return Ok(BTreeMap::new());
+    }
+    let shortfall = |(grant, credits)| {
+        Ok((TransNo::from_attribute(AttributeValue::S(grant))?, Credits::from_attribute(credits)?))
+    };
+    item.take_map(names::SHORTFALLS)?.into_iter().map(shortfall).collect()
 }
 
 /// Encodes a wallet without its key.
@@ -114,6 +142,8 @@ pub fn to_wallet(item: Item) -> Result<StoredWallet, StoreError> {
             has_keyed_charges: item.take_optional(names::KEYED)?.unwrap_or_default(),
             fences: item.take_optional(names::FENCES)?.unwrap_or_default(),
             debts: item.take_optional(names::DEBTS)?.unwrap_or_default(),
+            revoked: item.take_optional(names::WALLET_REVOKED)?.unwrap_or_default(),
+            shortfalls: take_shortfalls(item)?,
             is_blocked: item.take_optional(names::BLOCKED)?.unwrap_or_default(),
         };
         if item.take_optional(names::FORMAT)? != format_of(&wallet) {
@@ -203,11 +233,16 @@ fn non_zero<T: Default + PartialEq>(value: &T) -> Option<&T> {
 
 impl AttributeCodec for Debt {
     fn to_attribute(&self) -> AttributeValue {
+        let (generation, key, order_no) = match &self.debtor {
+            Debtor::Charge { generation, key } => (Some(generation), key.as_ref(), None),
+            Debtor::Order(order_no) => (None, None, Some(order_no)),
+        };
         Attributes::with_capacity(6)
             .put(names::DEBT_SINCE, &self.since)
             .put(names::DEBT_CHARGE, &self.trans_no)
-            .put(names::DEBT_GENERATION, &self.generation)
-            .put_optional(names::DEBT_KEY, self.key.as_ref())
+            .put_optional(names::DEBT_GENERATION, generation)
+            .put_optional(names::DEBT_KEY, key)
+            .put_optional(names::DEBT_ORDER, order_no)
             .put(names::DEBT_CREDITS, &self.credits)
             .put(names::DEBT_PARTS, &(self.parts as u64))
             .into_map()
@@ -219,10 +254,18 @@ impl AttributeCodec for Debt {
         Ok(Debt {
             since: map.take_required(names::DEBT_SINCE)?,
             trans_no: map.take_required(names::DEBT_CHARGE)?,
-            generation: map.take_required(names::DEBT_GENERATION)?,
-            key: map.take_optional(names::DEBT_KEY)?,
+            debtor: take_debtor(&mut map)?,
             credits: map.take_required(names::DEBT_CREDITS)?,
             parts: usize::try_from(parts).map_err(|_| "too many parts")?,
         })
+    }
+}
+
+fn take_debtor(map: &mut Attributes) -> Result<Debtor, DecodeError> {
+    let key = map.take_optional(names::DEBT_KEY)?;
+    match (map.take_optional(names::DEBT_GENERATION)?, map.take_optional(names::DEBT_ORDER)?) {
+        (Some(generation), None) => Ok(Debtor::Charge { generation, key }),
+        (None, Some(order_no)) if key.is_none() => Ok(Debtor::Order(order_no)),
+        _ => Err("neither the debt of a charge nor of an order".to_owned()),
     }
 }

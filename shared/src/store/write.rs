@@ -19,15 +19,15 @@ use super::{
     key::{Item, ItemKey, new_item},
     names,
     old_rows::{from_old_rows, to_old_rows},
-    order::{from_order, to_order},
+    order::{from_order, is_revision, to_order},
     read::to_read_record,
-    record::{self, ChargeUpdate, PACK_BYTES_MAX},
+    record::{self, PACK_BYTES_MAX, RecordUpdate},
     repair::Repair,
     wallet::{ITEM_BYTES_MAX, WALLET_BYTES_MAX, format_of, removed_attributes, to_wallet},
 };
 use crate::domain::{
-    ImportedHistory, Metadata, OldRows, Order, OrderNo, Plan, RecordChange, RecordKey, RecordLookup,
-    Timestamp, TransactionLimits, UserId, Wallet,
+    GrantRecord, ImportedHistory, Metadata, OldRows, Order, OrderChange, OrderNo, Plan, RecordChange,
+    RecordKey, RecordLookup, Timestamp, TransactionLimits, UserId, Wallet,
 };
 
 /// One conditional transaction on one user's items.
@@ -54,13 +54,34 @@ impl Transaction<'_> {
 /// attributes and keys, a reason of 255 characters of 4 bytes, metadata, and the rest.
 const CHARGE_BYTES_MAX: usize = 6 * 255 + 255 * 4 + Metadata::BYTES_MAX + 500;
 
-/// The largest size of an adjustment without its allocations: a map of seven attributes, and the
+/// The largest size of an adjustment without its allocations: a map of eight attributes, and the
 /// entry of an output that it returns.
-const ADJUSTMENT_BYTES_MAX: usize = 4 + 7 * 3 + 36 + 8 + 4 * 9 + 20;
+const ADJUSTMENT_BYTES_MAX: usize = 4 + 8 * 3 + 36 + 8 + 4 * 9 + 20;
+
+/// The largest size of a fill of a shortfall: 4 for the map in the list, two attributes, a UUID
+/// and a number.
+const FILL_BYTES_MAX: usize = 4 + 2 * 2 + 36 + 9;
+
+/// The most fills of one charge. What is returned is cut from the end, so two returns share one
+/// pack at most, and a pack occurs at most twice in a charge.
+const FILLS_MAX: usize = 2 * Wallet::SHORTFALLS_MAX + 101;
+
+/// The largest size of a revocation without the parts that paid: a map of eight attributes, and
+/// the entry of the revoked credits.
+const REVOCATION_BYTES_MAX: usize = 4 + 8 * 3 + 36 + 8 + 5 * 9 + Wallet::SHORTFALLS_MAX * FILL_BYTES_MAX + 25;
 
 // Each output is returned once, and each part repays once.
 const _: () = assert!(
-    CHARGE_BYTES_MAX + Wallet::CHARGE_PARTS_MAX * PACK_BYTES_MAX + 101 * ADJUSTMENT_BYTES_MAX
+    CHARGE_BYTES_MAX
+        + Wallet::CHARGE_PARTS_MAX * PACK_BYTES_MAX
+        + 101 * ADJUSTMENT_BYTES_MAX
+        + FILLS_MAX * FILL_BYTES_MAX
+        <= ITEM_BYTES_MAX
+);
+const _: () = assert!(
+    CHARGE_BYTES_MAX
+        + GrantRecord::REVOCATIONS_MAX * REVOCATION_BYTES_MAX
+        + Wallet::DEBTOR_PARTS_MAX * PACK_BYTES_MAX
         <= ITEM_BYTES_MAX
 );
 const _: () = assert!(
@@ -137,6 +158,22 @@ impl Store {
         }
     }
 
+    /// Commits changes of orders without a grant, which move no credits.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub async fn commit_orders(
+        &self,
+        changes: &[OrderChange],
+        token: RequestToken,
+    ) -> Result<Commit, StoreError> {
+        let actions = changes.iter().map(|change| self.put_order(change)).collect::<Result<_, _>>()?;
+        match self.transact(actions, token).await? {
+            Ok(()) => Ok(Commit::Done),
+            Err(reasons) => refusal(reasons, changes.iter().map(|_| Target::Order)),
+        }
+    }
+
     /// Replaces a wallet that contradicts the records. A refusal carries no wallet, because
     /// the stored one may be unreadable.
     ///
@@ -200,13 +237,16 @@ impl Store {
                     self.put_new_item(item)?
                 }
                 RecordChange::Adjust(key, version, adjustment) => {
-                    self.update_charge(user, key, record::adjust(*version, adjustment))?
+                    self.update_record(user, key, record::adjust(*version, adjustment))?
                 }
                 RecordChange::Void(key, version, void) => {
-                    self.update_charge(user, key, record::void(*version, void))?
+                    self.update_record(user, key, record::void(*version, void))?
+                }
+                RecordChange::Revoke(key, version, revocation, total) => {
+                    self.update_record(user, key, record::revoke(*version, revocation, *total))?
                 }
                 RecordChange::NoteSuccess(key, at) => {
-                    self.update_charge(user, key, record::note_success(*at))?
+                    self.update_record(user, key, record::note_success(*at))?
                 }
             });
         }
@@ -218,7 +258,7 @@ impl Store {
             actions.push(self.put_new_item(item)?);
         }
         for change in &plan.orders {
-            actions.push(self.put_new_item(from_order(&change.order_no, &change.order))?);
+            actions.push(self.put_order(change)?);
         }
         if let Some(to) = &plan.wallet {
             actions.push(self.update_wallet(transaction, to)?);
@@ -226,21 +266,34 @@ impl Store {
         Ok(actions)
     }
 
+    fn put_order(&self, change: &OrderChange) -> Result<TransactWriteItem, StoreError> {
+        self.put_item(from_order(&change.order_no, &change.order), is_revision(change.from))
+    }
+
     /// Puts an item, if its key is free.
     fn put_new_item(&self, item: Item) -> Result<TransactWriteItem, StoreError> {
+        self.put_item(item, is_revision(None))
+    }
+
+    fn put_item(
+        &self,
+        item: Item,
+        (condition, values): (&str, Item),
+    ) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(sk)")
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
             .return_values_on_condition_check_failure(OLD);
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    fn update_charge(
+    fn update_record(
         &self,
         user: &UserId,
         key: &RecordKey,
-        change: ChargeUpdate,
+        change: RecordUpdate,
     ) -> Result<TransactWriteItem, StoreError> {
         let update = Update::builder()
             .table_name(&self.table)

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::domain::{
     Allocation, Charge, CreditSum, Credits, Entry, GenerationId, Grant, GrantRecord, LedgerError, Metadata,
-    OrderNo, Outputs, Pack, Reason, RefundResult, SettleResult, Summary, Timestamp, TransNo, TransType,
-    UserId, Wallet, WriteOutcome,
+    OrderNo, Outputs, Pack, Reason, RefundResult, RevokeResult, RevokedGrant, SettleResult, Summary,
+    Timestamp, TransNo, TransType, UserId, Wallet, WriteOutcome,
 };
 
 #[derive(Serialize)]
@@ -25,13 +25,15 @@ pub(super) struct GrantAnswer<'a> {
     created_at: Timestamp,
     #[serde(skip_serializing_if = "is_zero")]
     repaid: Credits,
+    #[serde(skip_serializing_if = "is_zero")]
+    revoked: Credits,
     balance: Credits,
     replayed: bool,
 }
 
 impl<'a> GrantAnswer<'a> {
     pub(super) fn new(user: &'a UserId, outcome: &'a WriteOutcome<GrantRecord>) -> Self {
-        let GrantRecord { grant, metadata, repaid } = &outcome.record;
+        let GrantRecord { grant, metadata, repaid, .. } = &outcome.record;
         GrantAnswer {
             trans_no: grant.trans_no,
             user_uuid: user,
@@ -42,8 +44,48 @@ impl<'a> GrantAnswer<'a> {
             metadata,
             created_at: grant.trans_no.created_at(),
             repaid: *repaid,
+            revoked: outcome.record.revoked_before(),
             balance: outcome.balance,
             replayed: outcome.replayed,
+        }
+    }
+}
+
+/// The response to a revocation.
+#[derive(Serialize)]
+pub(super) struct RevokeAnswer<'a> {
+    outcome: &'static str,
+    order_no: &'a OrderNo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_uuid: Option<&'a UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<Credits>,
+    revoked: Credits,
+    taken: Credits,
+    restored: Credits,
+    expired: Credits,
+    shortfall: Credits,
+    debt: Credits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<Credits>,
+}
+
+impl<'a> RevokeAnswer<'a> {
+    pub(super) fn new(result: &'a RevokeResult) -> Self {
+        let grant = result.granted.as_ref();
+        let credits = |of: fn(&RevokedGrant) -> Credits| grant.map_or(Credits::ZERO, of);
+        RevokeAnswer {
+            outcome: result.outcome.name(),
+            order_no: &result.order_no,
+            user_uuid: grant.map(|grant| &grant.user),
+            granted: grant.map(|grant| grant.credits),
+            revoked: credits(|grant| grant.revoked),
+            taken: credits(|grant| grant.taken),
+            restored: credits(|grant| grant.returned.restored),
+            expired: credits(|grant| grant.returned.expired),
+            shortfall: credits(|grant| grant.shortfall),
+            debt: credits(|grant| grant.owed),
+            balance: grant.map(|grant| grant.balance),
         }
     }
 }
@@ -129,6 +171,8 @@ pub(super) struct SettleAnswer<'a> {
     returned: Credits,
     expired: Credits,
     #[serde(skip_serializing_if = "is_zero")]
+    revoked: Credits,
+    #[serde(skip_serializing_if = "is_zero")]
     repaid: Credits,
     taken: Credits,
     uncovered: Credits,
@@ -152,6 +196,7 @@ impl<'a> SettleAnswer<'a> {
             credits: settlement.cost().to_negative_i64(),
             returned: returned.restored,
             expired: returned.expired,
+            revoked: returned.revoked,
             repaid: settlement.repaid,
             taken: settlement.taken.iter().map(|part| part.credits).sum(),
             uncovered: settlement.uncovered,
@@ -178,6 +223,8 @@ pub(super) struct RefundAnswer<'a> {
     credits: Credits,
     restored: Credits,
     expired: Credits,
+    #[serde(skip_serializing_if = "is_zero")]
+    revoked: Credits,
     #[serde(skip_serializing_if = "is_zero")]
     repaid: Credits,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,9 +257,10 @@ impl<'a> RefundAnswer<'a> {
             outcome: result.outcome.name(),
             user_uuid: &result.user,
             generation_uuid: generation,
-            credits: result.returned.restored.checked_add(result.returned.expired)?,
+            credits: result.returned.sum()?,
             restored: result.returned.restored,
             expired: result.returned.expired,
+            revoked: result.returned.revoked,
             repaid: result.repaid,
             outputs: result.outputs.as_deref(),
             records: voided.collect(),
@@ -336,6 +384,8 @@ struct RecordView<'a> {
     hold_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     late_success_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<Credits>,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     metadata: &'a Metadata,
 }
@@ -362,6 +412,7 @@ impl<'a> From<&'a Entry> for RecordView<'a> {
             returned_outputs: entry.returned_outputs.keys().copied().collect(),
             hold_until: entry.hold_until,
             late_success_at: entry.late_success_at,
+            revoked: entry.revoked_credits(),
             metadata: &entry.metadata,
         }
     }
@@ -386,6 +437,7 @@ impl<'a> From<&'a Charge> for RecordView<'a> {
             returned_outputs: charge.returned_outputs().into_keys().collect(),
             hold_until: charge.hold_until,
             late_success_at: charge.late_success_at,
+            revoked: None,
             metadata: &charge.metadata,
         }
     }
@@ -443,10 +495,12 @@ pub(super) struct SummaryAnswer<'a> {
     balance: Credits,
     debt: Credits,
     granted: CreditSumView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<CreditsView>,
     spent: CreditSumView,
     voided: CreditSumView,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expired: Option<ExpiredView>,
+    expired: Option<CreditsView>,
     by_trans_type: BTreeMap<&'a TransType, CreditSumView>,
 }
 
@@ -457,7 +511,7 @@ struct CreditSumView {
 }
 
 #[derive(Serialize)]
-struct ExpiredView {
+struct CreditsView {
     credits: Credits,
 }
 
@@ -469,9 +523,10 @@ impl<'a> SummaryAnswer<'a> {
             balance: wallet.balance(now),
             debt: wallet.debt(),
             granted: view(&summary.granted),
+            revoked: summary.revoked.map(|credits| CreditsView { credits }),
             spent: view(&summary.spent),
             voided: view(&summary.voided),
-            expired: summary.expired.map(|credits| ExpiredView { credits }),
+            expired: summary.expired.map(|credits| CreditsView { credits }),
             by_trans_type: summary.by_trans_type.iter().map(|(of, spent)| (of, view(spent))).collect(),
         }
     }

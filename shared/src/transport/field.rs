@@ -5,7 +5,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::{
-    ChargeType, Credits, GrantType, Id, Metadata, OutputSet, Outputs, Reason, Timestamp, TransNo, TransType,
+    ChargeType, Credits, GrantType, Id, Metadata, OutputSet, Outputs, Reason, ShortfallPolicy, Timestamp,
+    TransNo, TransType,
 };
 
 /// A week.
@@ -59,6 +60,20 @@ pub(super) fn output_of_provider(value: &Value) -> Parsed<Option<u8>> {
 pub(super) fn hold_seconds(value: &Value) -> Parsed<i64> {
     let seconds = value.as_i64().filter(|seconds| (1..=HOLD_SECONDS_MAX).contains(seconds));
     seconds.map(|seconds| seconds * 1_000).ok_or("must be a whole number from 1 to 604800")
+}
+
+/// The numerator or the denominator of a share.
+pub(super) fn share_part(value: &Value) -> Parsed<u64> {
+    let part = value.as_u64().filter(|part| *part <= Credits::TOTAL_MAX.as_u64());
+    part.ok_or("must be a whole number from 0 to 9007199254740991")
+}
+
+pub(super) fn shortfall(value: &Value) -> Parsed<ShortfallPolicy> {
+    match value.as_str() {
+        Some("keep") => Ok(ShortfallPolicy::Keep),
+        Some("debt") => Ok(ShortfallPolicy::Debt),
+        _ => Err("must be `keep` or `debt`"),
+    }
 }
 
 pub(super) fn credits(value: &Value) -> Parsed<Credits> {

@@ -114,7 +114,7 @@ impl Function {
         } else if operation.method == "GET" {
             RequestFields::from_url(parameters, &request.query)
         } else {
-            let mut fields = RequestFields::from_json(&request.body()?)?;
+            let mut fields = RequestFields::from_json(&request.body()?)?.with_segments(parameters);
             fields.reject_query(&request.query);
             fields.set_key_header(request.idempotency_key());
             fields

@@ -43,10 +43,15 @@ impl RequestFields {
         Ok(request)
     }
 
+    /// With the named segments of a path.
+    pub(super) fn with_segments(mut self, segments: PathParameters) -> RequestFields {
+        segments.into_iter().for_each(|(name, text)| self.add(name.to_owned(), Value::String(text)));
+        self
+    }
+
     /// The named segments of a path, and the query's parameters.
     pub(super) fn from_url(segments: BTreeMap<&'static str, String>, query: &str) -> RequestFields {
-        let mut request = RequestFields::default();
-        segments.into_iter().for_each(|(name, text)| request.add(name.to_owned(), Value::String(text)));
+        let mut request = RequestFields::default().with_segments(segments);
         query_parameters(query).for_each(|(name, text)| request.add(name, Value::String(text)));
         request
     }

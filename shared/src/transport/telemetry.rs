@@ -183,6 +183,8 @@ fn emit(handles: &MetricHandles, outcome: &InvocationOutcome<'_>, metrics: &Invo
             CreditFlow::Charged => "credits_charged",
             CreditFlow::Voided => "credits_voided",
             CreditFlow::Owed => "credits_owed",
+            CreditFlow::Revoked => "credits_revoked",
+            CreditFlow::Restored => "credits_restored",
             CreditFlow::LateSuccess => "credits_late_success",
         };
         counter!(name, "kind" => *kind).increment(credits.as_u64());

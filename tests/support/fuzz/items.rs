@@ -103,12 +103,7 @@ fn check(harness: &Harness, item: &Value) -> bool {
 /// The wallet and the record that failed conditions return.
 fn read_from_failures(harness: &Harness, place: &ItemName) -> (Option<Wallet>, Option<Record>) {
     let key = RecordKey::Charge { generation: None, key: None };
-    let fence = Record::Fence(Void {
-        at: now(),
-        reason: id("it failed"),
-        invocation: InvocationId::new(Uuid::nil()),
-        repaid: Credits::ZERO,
-    });
+    let fence = Record::Fence(Void::new(now(), id("it failed"), InvocationId::new(Uuid::nil())));
     let first = Wallet { version: Some(now()), ..Wallet::default() };
     let wallet = match place.read(send(harness, &Plan { wallet: Some(first), ..Plan::default() })) {
         Some(Commit::Refused(refusal)) => refusal.wallet.map(|stored| stored.wallet),

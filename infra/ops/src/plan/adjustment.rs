@@ -98,8 +98,7 @@ pub(super) fn debt_charge(
     let id = named_id(&format!("scrip migration debt {user}"));
     let credits: Credits = allocations.iter().map(|part| part.credits).sum();
     let (trans_no, trans_type) = (TransNo::new(as_of, id), ChargeType::Generation(DEBT_NAME.to_owned()));
-    let (requested, none) = (credits.checked_add(debt)?, Credits::ZERO);
-    let settlement = Settlement { requested, uncovered: none, taken: Vec::new(), repaid: none };
+    let settlement = Settlement::new(credits.checked_add(debt)?, Credits::ZERO, Vec::new());
     let settled =
         scrip::domain::Adjustment { at: as_of, invocation: id, kind: AdjustmentKind::Settled(settlement) };
     let generation = GenerationId::try_from(DEBT_GENERATION.to_owned()).expect("an id");

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scrip::domain::{
-    Allocation, Charge, ChargeType, CreditSum, Credits, Debt, GenerationId, Grant, GrantRecord, GrantType,
-    InvocationId, OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId, Void,
-    Wallet,
+    Allocation, Charge, ChargeType, CreditSum, Credits, Debt, Debtor, GenerationId, Grant, GrantRecord,
+    GrantType, InvocationId, OrderNo, Pack, Reason, Record, RecordKey, Timestamp, TransNo, TransType, UserId,
+    Void, Wallet,
 };
 use uuid::Uuid;
 
@@ -343,7 +343,7 @@ impl<'a> Planner<'a> {
             }
         };
         let reason = Reason::truncated(reason).expect("a reason is not empty");
-        Some(Void { at: at.max(charge.old.created_at), reason, invocation: id, repaid: Credits::ZERO })
+        Some(Void::new(at.max(charge.old.created_at), reason, id))
     }
 
     /// Time, type and id of the row of a refund.
@@ -423,8 +423,7 @@ fn debt_of(charge: &Charge) -> Option<Debt> {
     let debt = Debt {
         since: charge.changed_at(),
         trans_no: charge.trans_no,
-        generation,
-        key: charge.key.clone(),
+        debtor: Debtor::Charge { generation, key: charge.key.clone() },
         credits,
         parts: charge.allocations.len(),
     };

@@ -41,6 +41,9 @@ pub enum ChangeKind {
     /// Voids a charge.
     #[serde(rename = "refunds")]
     Refund,
+    /// Takes credits of a revoked order back, or returns them.
+    #[serde(rename = "revocations")]
+    Revocation,
     /// Makes a sum of old rows what the migration made of it.
     #[serde(rename = "what was forgiven")]
     OldSumOffset,
@@ -53,6 +56,7 @@ impl fmt::Display for ChangeKind {
             ChangeKind::Fence => "fences",
             ChangeKind::Grant => "grants",
             ChangeKind::Refund => "refunds",
+            ChangeKind::Revocation => "revocations",
             ChangeKind::OldSumOffset => "offsets of old sums",
         })
     }
@@ -77,7 +81,7 @@ pub(super) fn change_rows(
     is_migrated: bool,
 ) -> Vec<ChangeRow> {
     let mut events = match record {
-        Record::Grant(GrantRecord { grant, .. }) => vec![grant_event(grant)],
+        Record::Grant(GrantRecord { grant, .. }) => grant_events(grant, record),
         Record::Charge(charge) => charge_events(charge, record),
         Record::Fence(void) => vec![fence_event(key, void)],
     };
@@ -90,15 +94,38 @@ pub(super) fn change_rows(
         .collect()
 }
 
-fn grant_event(grant: &Grant) -> Event {
-    Event {
-        kind: ChangeKind::Grant,
-        trans_no: grant.trans_no.to_string(),
-        at: grant.trans_no.created_at(),
-        trans_type: grant.trans_type.to_string(),
-        order_no: grant.order_no.as_ref().map(ToString::to_string),
-        parts: vec![(grant.credits.as_u64().cast_signed(), grant.expired_at)],
-    }
+/// The events of a grant: its creation, and the revocations of its order.
+fn grant_events(grant: &Grant, record: &Record) -> Vec<Event> {
+    let changes = record.changes();
+    let event = |(nth, group): (usize, &[Change<'_>])| {
+        Some(Event {
+            kind: if nth == 0 { ChangeKind::Grant } else { ChangeKind::Revocation },
+            trans_no: match nth {
+                0 => grant.trans_no.to_string(),
+                _ => format!("{}-revoked-{nth}", grant.trans_no),
+            },
+            at: group.first()?.at,
+            trans_type: match nth {
+                0 => grant.trans_type.to_string(),
+                _ => format!("{}_revoke", grant.trans_type),
+            },
+            order_no: grant.order_no.as_ref().map(ToString::to_string),
+            parts: group.iter().filter_map(part).collect(),
+        })
+    };
+    let groups = changes.chunk_by(|one, other| one.at == other.at);
+    groups.enumerate().filter_map(event).collect()
+}
+
+/// The credits that a change adds to a pack, and the pack's expiry.
+fn part(change: &Change<'_>) -> Option<(i64, Option<Timestamp>)> {
+    let (credits, grant) = match &change.effect {
+        Effect::Granted(grant) => (grant.credits.as_u64().cast_signed(), grant),
+        Effect::Returned(grant, credits) => (credits.as_u64().cast_signed(), grant),
+        Effect::Taken(grant, credits) | Effect::Filled(grant, credits) => (credits.to_negative_i64(), grant),
+        _ => return None,
+    };
+    Some((credits, grant.expired_at))
 }
 
 /// The events of a charge: its creation, its adjustments, and its void unless that came from old
@@ -117,11 +144,6 @@ fn charge_events(charge: &Charge, record: &Record) -> Vec<Event> {
 }
 
 fn charge_event(charge: &Charge, nth: usize, is_void: bool, at: Timestamp, changes: &[Change<'_>]) -> Event {
-    let part = |change: &Change<'_>| match &change.effect {
-        Effect::Taken(grant, credits) => Some((credits.to_negative_i64(), grant.expired_at)),
-        Effect::Returned(grant, credits) => Some((credits.as_u64().cast_signed(), grant.expired_at)),
-        _ => None,
-    };
     let parts: Vec<_> = changes.iter().filter_map(part).collect();
     let is_return = is_void || parts.first().is_some_and(|(credits, _)| *credits > 0);
     let trans_type = charge.trans_type.clone();

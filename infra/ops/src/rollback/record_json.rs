@@ -1,17 +1,15 @@
 //! Writes records as JSON, for the values without a column in the old table.
 
 use scrip::domain::{
-    Adjustment, AdjustmentKind, Allocation, Charge, ChargeVersion, Grant, GrantRecord, Metadata, Outputs,
-    Record, RecordKey, Void,
+    Adjustment, AdjustmentKind, Allocation, Charge, Grant, GrantRecord, Metadata, Outputs, Record, RecordKey,
+    RecordVersion, Revocation, RevocationKind, Void,
 };
 use serde_json::{Value, json};
 
 /// A record with its key.
 pub(super) fn record_json(key: &RecordKey, record: &Record) -> Value {
     let (kind, content) = match record {
-        Record::Grant(GrantRecord { grant, metadata, .. }) => {
-            ("grant", with_metadata(grant_json(grant), metadata))
-        }
+        Record::Grant(record) => ("grant", with_metadata(grant_record_json(record), &record.metadata)),
         Record::Charge(charge) => ("charge", with_metadata(charge_json(charge), &charge.metadata)),
         Record::Fence(void) => ("fence", void_json(void)),
     };
@@ -50,6 +48,29 @@ fn grant_json(grant: &Grant) -> Value {
     })
 }
 
+/// The revocations are present only in a grant that has them.
+fn grant_record_json(record: &GrantRecord) -> Value {
+    let mut json = grant_json(&record.grant);
+    if !record.revocations.is_empty() {
+        json["revocations"] = record.revocations.iter().map(revocation_json).collect();
+    }
+    json
+}
+
+fn revocation_json(revocation: &Revocation) -> Value {
+    let (kind, content) = match &revocation.kind {
+        RevocationKind::Revoked { taken, paid, shortfall, owed } => {
+            let paid = allocations_json(paid);
+            ("revoked", json!({ "taken": taken, "paid": paid, "shortfall": shortfall, "owed": owed }))
+        }
+        RevocationKind::Restored { owed, shortfall, paid, returned, .. } => {
+            ("restored", json!({ "owed": owed, "shortfall": shortfall, "paid": paid, "returned": returned }))
+        }
+        RevocationKind::Repaid(paid) => ("repaid", allocations_json(paid)),
+    };
+    json!({ "at": revocation.at, "by": revocation.invocation, kind: content })
+}
+
 /// The fields of later formats are present only in a charge that has them.
 fn charge_json(charge: &Charge) -> Value {
     let mut json = json!({
@@ -61,7 +82,7 @@ fn charge_json(charge: &Charge) -> Value {
         "allocations": allocations_json(&charge.allocations),
         "void": charge.void.as_ref().map(void_json),
     });
-    if charge.version() != ChargeVersion::First {
+    if charge.version() != RecordVersion::First {
         json["outputs"] = json!(charge.outputs.map(Outputs::count));
         json["hold_until"] = json!(charge.hold_until);
         json["adjustments"] = charge.adjustments.iter().map(adjustment_json).collect();

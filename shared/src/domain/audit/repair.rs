@@ -1,7 +1,9 @@
 //! The wallet that a repair stores.
 
+use std::collections::BTreeMap;
+
 use super::WalletRebuild;
-use crate::domain::{Credits, LedgerError, Pack, Timestamp, Wallet, discrepancy::is_ahead};
+use crate::domain::{Credits, LedgerError, Pack, Timestamp, TransNo, Wallet, discrepancy::is_ahead};
 
 impl WalletRebuild {
     /// The wallet that the records give, which do not show a block. Its version is later than
@@ -22,10 +24,22 @@ impl WalletRebuild {
             has_keyed_charges: self.has_keyed_charges,
             fences: self.fences,
             debts: self.debts.values().cloned().collect(),
+            revoked: rebuilt_credits(self.revoked, "the revoked credits are")?,
+            shortfalls: self.rebuilt_shortfalls()?,
             is_blocked: false,
         };
         wallet.normalized(now)
     }
+
+    fn rebuilt_shortfalls(&self) -> Result<BTreeMap<TransNo, Credits>, LedgerError> {
+        let open = self.shortfalls.iter().filter(|(_, credits)| **credits != 0);
+        open.map(|(grant, credits)| Ok((*grant, rebuilt_credits(*credits, "a shortfall is")?))).collect()
+    }
+}
+
+fn rebuilt_credits(credits: i128, what: &str) -> Result<Credits, LedgerError> {
+    let credits = u64::try_from(credits).ok().and_then(|credits| credits.try_into().ok());
+    credits.ok_or_else(|| LedgerError::Internal(format!("by the records {what} negative")))
 }
 
 impl super::RebuiltPack {

@@ -19,7 +19,13 @@ impl Wallet {
         now: Timestamp,
     ) -> Result<Plan, LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;
-        wallet.check_debt(charge)?;
+        wallet.check_debt(charge.trans_no, charge.state().debt())?;
+        let filled = wallet.fills(&charge.state().adjust(&kind));
+        if let AdjustmentKind::Settled(Settlement { fills, .. }) | AdjustmentKind::Returned { fills, .. } =
+            &mut kind
+        {
+            *fills = filled;
+        }
         wallet.apply(charge.state().adjust(&kind), at)?;
         wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         let (sum, repayments) = wallet.repay(view.invocation, at)?;

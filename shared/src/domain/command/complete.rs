@@ -137,8 +137,7 @@ fn settle((key, charge, bytes): LoadedCharge<'_>, view: &View, now: Timestamp) -
     let kind = if charge.outputs.is_some() {
         AdjustmentKind::Delivered
     } else {
-        let (requested, none) = (charge.state().cost, Credits::ZERO);
-        AdjustmentKind::Settled(Settlement { requested, uncovered: none, taken: Vec::new(), repaid: none })
+        AdjustmentKind::Settled(Settlement::new(charge.state().cost, Credits::ZERO, Vec::new()))
     };
     match view.wallet().adjust(charge, kind, view, now) {
         Ok(plan) => Ok(Step::Commit(plan)),

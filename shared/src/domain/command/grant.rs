@@ -3,7 +3,8 @@
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
     Credits, Grant, GrantRecord, GrantType, IdempotencyKey, InvocationId, LedgerError, LedgerLimit, Metadata,
-    Order, OrderChange, OrderNo, Record, RecordKey, Timestamp, TransNo, UserId, Wallet,
+    Order, OrderChange, OrderNo, Record, RecordKey, Revocation, RevocationKind, Timestamp, TransNo, UserId,
+    Wallet,
 };
 
 /// The difference of two expiries from which they are of different grants, in milliseconds.
@@ -85,8 +86,9 @@ impl Command for GrantRequest {
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Grant(record)) => self.compare(&record.grant).map(|()| Step::Done),
             Some(_) => Err(LedgerError::Internal("the key of a grant contains another record".to_owned())),
-            None => match self.order(view) {
-                Some(order) if order.user != self.user => {
+            None => match self.order(view).map(|order| (order, order.user.as_ref())) {
+                None | Some((_, None)) => self.plan(key, view, now),
+                Some((_, Some(user))) if *user != self.user => {
                     Err(LedgerError::IdempotencyConflict("The order was granted to another user."))
                 }
                 Some(_) if view.is_snapshot_of([&key]) => {
@@ -94,7 +96,6 @@ impl Command for GrantRequest {
                 }
                 // The grant was committed with the order, and is not visible yet.
                 Some(_) => Ok(Step::Read(ReadRequest::Snapshot(vec![key]))),
-                None => self.plan(key, view, now),
             },
         }
     }
@@ -119,27 +120,46 @@ impl GrantRequest {
         self.order_no.as_ref().filter(|_| self.trans_type == GrantType::OrderPay)
     }
 
+    /// Plans the grant. An order that was revoked before gives only the rest.
     fn plan(&self, key: RecordKey, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let planned = view.wallet().grant(self, view.invocation, now).and_then(|(mut wallet, grant)| {
-            let repaid = wallet.repay(view.invocation, grant.trans_no.created_at())?;
-            Ok((wallet, grant, repaid))
-        });
-        let (wallet, grant, (repaid, repayments)) = match planned {
+        let (wallet, record, repayments) = match self.plan_record(view, now) {
             Ok(planned) => planned,
             Err(error) => return reject_or_reread(error, &key, view),
         };
-        let record = GrantRecord { grant, metadata: self.metadata.clone(), repaid };
         let mut changes = vec![RecordChange::Create(key, Record::Grant(record))];
         changes.extend(repayments);
-        let order = |order_no: &OrderNo| OrderChange {
-            order_no: order_no.clone(),
-            order: Order { user: self.user.clone() },
-        };
-        Ok(Step::Commit(Plan {
-            wallet: Some(wallet),
-            changes,
-            orders: self.paid_order().map(order).into_iter().collect(),
-        }))
+        let orders = self.paid_order().map(|order_no| self.order_change(order_no, view));
+        Ok(Step::Commit(Plan { wallet: Some(wallet), changes, orders: orders.into_iter().collect() }))
+    }
+
+    fn plan_record(
+        &self,
+        view: &View,
+        now: Timestamp,
+    ) -> Result<(Wallet, GrantRecord, Vec<RecordChange>), LedgerError> {
+        let (mut wallet, grant) = view.wallet().grant(self, view.invocation, now)?;
+        let at = grant.trans_no.created_at();
+        let mut record = GrantRecord { metadata: self.metadata.clone(), ..grant.into() };
+        let taken = self.order(view).map_or(Credits::ZERO, |order| order.revoked(self.credits));
+        if !taken.is_zero() {
+            let (paid, shortfall, owed) = (Vec::new(), Credits::ZERO, Credits::ZERO);
+            let kind = RevocationKind::Revoked { taken, paid, shortfall, owed };
+            wallet.apply(record.revocation_state().apply(&kind), at)?;
+            record.revocations.push(Revocation { at, invocation: view.invocation, kind });
+        }
+        let (repaid, repayments) = wallet.repay(view.invocation, at)?;
+        Ok((wallet, GrantRecord { repaid, ..record }, repayments))
+    }
+
+    /// An order with a grant of its own is no alias.
+    fn order_change(&self, order_no: &OrderNo, view: &View) -> OrderChange {
+        match view.order(order_no) {
+            None => OrderChange::create(order_no.clone(), self.user.clone()),
+            Some(stored) => {
+                let user = Some(self.user.clone());
+                Order { user, alias_of: None, ..stored.clone() }.replacing(order_no, Some(stored))
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, TransactionLimits, View};
-use crate::domain::{LedgerError, Order, OrderChange, Record, RecordKey, Timestamp, UserId, Wallet};
+use crate::domain::{LedgerError, OrderChange, Record, RecordKey, Timestamp, UserId, Wallet};
 
 /// The size of an allocation in an item, at most, in bytes. Names and keys are not counted,
 /// so a plan uses a quarter of the bytes of a transaction.
@@ -130,7 +130,7 @@ impl ImportedHistory {
             let order = self.order_of(imported).and_then(|change| view.order(&change.order_no));
             view.record(&imported.key).is_some_and(|record| *record != imported.record)
                 || view.old_rows(&imported.key).is_some_and(|found| *found != imported.rows)
-                || order.is_some_and(|order| order.user != self.user)
+                || order.is_some_and(|order| order.user.as_ref() != Some(&self.user))
         };
         records.iter().any(differs)
     }
@@ -138,7 +138,7 @@ impl ImportedHistory {
     /// The order that a grant was paid by.
     fn order_of(&self, imported: &ImportedRecord) -> Option<OrderChange> {
         let RecordKey::OrderGrant(order_no) = &imported.key else { return None };
-        Some(OrderChange { order_no: order_no.clone(), order: Order { user: self.user.clone() } })
+        Some(OrderChange::create(order_no.clone(), self.user.clone()))
     }
 }
 

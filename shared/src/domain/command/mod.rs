@@ -10,6 +10,7 @@ mod grant;
 mod hold;
 mod import;
 mod refund;
+mod revoke;
 mod settle;
 mod view;
 mod void;
@@ -21,13 +22,16 @@ pub use grant::GrantRequest;
 pub use hold::ExpireHold;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};
 pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RefundSource, RefundedCharge};
+pub use revoke::{
+    OrderAddress, Revoke, RevokeOutcome, RevokeRequest, RevokeResult, RevokedGrant, ShortfallPolicy,
+};
 pub use settle::{Overage, SettleRequest, SettleResult};
 pub use view::{RecordLookup, TransactionLimits, View};
 pub use void::RestoredCredits;
 
 use super::{
-    Adjustment, ChargeVersion, Credits, GenerationId, LedgerError, OrderChange, Record, RecordKey, Timestamp,
-    UserId, Void, Wallet,
+    Adjustment, Credits, GenerationId, LedgerError, OrderChange, Record, RecordKey, RecordVersion,
+    Revocation, Timestamp, UserId, Void, Wallet,
 };
 
 /// A request that moves credits.
@@ -116,7 +120,7 @@ pub struct Plan {
     pub wallet: Option<Wallet>,
     /// The changes of records.
     pub changes: Vec<RecordChange>,
-    /// The orders that it creates.
+    /// The changes of orders.
     pub orders: Vec<OrderChange>,
 }
 
@@ -129,9 +133,12 @@ pub enum RecordChange {
     /// rows of all records of one plan are stored in one item.
     Import(RecordKey, Record, String),
     /// Adjusts a live charge of this version.
-    Adjust(RecordKey, ChargeVersion, Adjustment),
+    Adjust(RecordKey, RecordVersion, Adjustment),
     /// Voids a live charge of this version.
-    Void(RecordKey, ChargeVersion, Void),
+    Void(RecordKey, RecordVersion, Void),
+    /// Revokes credits of a grant of this version, or repays its debt. With the revoked credits
+    /// after it, if they change.
+    Revoke(RecordKey, RecordVersion, Revocation, Option<Credits>),
     /// Notes a late success on a voided charge. The wallet does not change.
     NoteSuccess(RecordKey, Timestamp),
 }
@@ -143,6 +150,7 @@ impl RecordChange {
         | RecordChange::Import(key, ..)
         | RecordChange::Adjust(key, ..)
         | RecordChange::Void(key, ..)
+        | RecordChange::Revoke(key, ..)
         | RecordChange::NoteSuccess(key, _)) = self;
         key
     }

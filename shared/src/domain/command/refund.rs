@@ -231,7 +231,7 @@ impl Refund<'_> {
         }
         match view.wallet().adjust(
             charge,
-            AdjustmentKind::Returned { outputs: new, repaid: Credits::ZERO },
+            AdjustmentKind::Returned { outputs: new, repaid: Credits::ZERO, fills: Vec::new() },
             view,
             now,
         ) {
@@ -268,7 +268,7 @@ impl Refund<'_> {
         let (mut wallet, at) = view.wallet().begin_change(now)?;
         wallet.apply([Effect::Fenced], at)?;
         let (reason, invocation) = (self.request.reason.clone(), view.invocation);
-        let fence = Record::Fence(Void { at, reason, invocation, repaid: Credits::ZERO });
+        let fence = Record::Fence(Void::new(at, reason, invocation));
         let changes = vec![RecordChange::Create(self.address().record_key(), fence)];
         Ok(Step::Commit(Plan { wallet: Some(wallet), changes, ..Plan::default() }))
     }

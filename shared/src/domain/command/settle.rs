@@ -146,7 +146,7 @@ impl Wallet {
         now: Timestamp,
     ) -> Result<Settlement, LedgerError> {
         let (wallet, at) = self.begin_change(now)?;
-        let settlement = |taken, uncovered| Settlement { requested, uncovered, taken, repaid: Credits::ZERO };
+        let settlement = |taken, uncovered| Settlement::new(requested, uncovered, taken);
         let Some(excess) = requested.checked_sub(charge.state().cost).filter(|excess| !excess.is_zero())
         else {
             return Ok(settlement(Vec::new(), Credits::ZERO));

@@ -36,7 +36,7 @@ fn charged(keys: &[Option<&str>]) -> (Wallet, Vec<(RecordKey, Charge)>) {
 /// The wallet after the void of these charges, and the charges.
 fn voided(wallet: &Wallet, charges: &[(RecordKey, Charge)], by: u128) -> (Wallet, Vec<(RecordKey, Charge)>) {
     let (wallet, at, _) = wallet.void(charges.iter().map(|(_, charge)| charge), at(0)).unwrap();
-    let void = Void { at, reason: reason(), invocation: invocation(by), repaid: Credits::ZERO };
+    let void = Void::new(at, reason(), invocation(by));
     let charge = |(key, charge): &(RecordKey, Charge)| {
         (key.clone(), Charge { void: Some(void.clone()), ..charge.clone() })
     };
@@ -154,7 +154,7 @@ fn refund_is_complete_if_only_itself_changed_the_wallet() {
     let (after, voided_charges) = voided(&wallet, &charges, OWN);
     let changes = voided_charges
         .into_iter()
-        .map(|(key, charge)| RecordChange::Void(key, ChargeVersion::First, charge.void.unwrap()));
+        .map(|(key, charge)| RecordChange::Void(key, RecordVersion::First, charge.void.unwrap()));
     view.set_committed(Plan { wallet: Some(after), changes: changes.collect(), ..Plan::default() });
     check_refund(None, &view, "done");
 }

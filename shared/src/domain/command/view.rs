@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{OldRows, Plan, RecordChange};
 use crate::domain::{
-    Change, ChangeOrigin, Charge, ChargeVersion, InvocationId, Order, OrderNo, Record, RecordKey, Timestamp,
+    Change, ChangeOrigin, Charge, InvocationId, Order, OrderNo, Record, RecordKey, RecordVersion, Timestamp,
     Wallet,
 };
 
@@ -36,7 +36,7 @@ pub struct View {
     records: BTreeMap<RecordKey, LoadedRecord>,
     /// The old rows that the last refusal of an import returned.
     old_rows: OldRows,
-    /// The orders that refusals returned.
+    /// The orders that refusals returned, or that were committed.
     orders: BTreeMap<OrderNo, Order>,
     /// The wallet's version up to which the records of a generation are complete.
     complete_up_to: Option<Option<Timestamp>>,
@@ -112,7 +112,7 @@ impl View {
         self.old_rows.get(key)
     }
 
-    /// An order, if a refusal returned it.
+    /// An order, if a refusal returned it or it was committed.
     pub fn order(&self, order_no: &OrderNo) -> Option<&Order> {
         self.orders.get(order_no)
     }
@@ -217,9 +217,9 @@ impl View {
     /// a repayment. The wallet lists their debts, so the commit did not require their versions.
     fn remove_stale_debtors(&mut self, plan: &Plan) {
         for change in &plan.changes {
-            if let RecordChange::Adjust(key, ChargeVersion::InDebt, _) = change
+            if let RecordChange::Adjust(key, RecordVersion::InDebt, _) = change
                 && let Some(Record::Charge(charge)) = self.record(key)
-                && self.wallet.check_debt(charge).is_err()
+                && self.wallet.check_debt(charge.trans_no, charge.state().debt()).is_err()
             {
                 self.records.remove(key);
                 self.complete_up_to = None;
@@ -239,6 +239,9 @@ impl View {
             self.set_generation_complete();
         }
         (self.is_snapshot, self.has_committed) = (false, true);
+        for change in plan.orders {
+            self.orders.insert(change.order_no, change.order);
+        }
         for change in plan.changes {
             match change {
                 RecordChange::Create(key, record) | RecordChange::Import(key, record, _) => {
@@ -250,6 +253,13 @@ impl View {
                 }
                 RecordChange::Void(key, _, void) => {
                     self.change_charge(&key, |charge| charge.void = Some(void))
+                }
+                RecordChange::Revoke(key, _, revocation, _) => {
+                    if let Some(LoadedRecord { record: Some(Record::Grant(grant)), .. }) =
+                        self.records.get_mut(&key)
+                    {
+                        grant.revocations.push(revocation);
+                    }
                 }
                 RecordChange::NoteSuccess(key, at) => {
                     self.change_charge(&key, |charge| charge.late_success_at = Some(at));

@@ -2,7 +2,8 @@
 
 use super::{Plan, ReadRequest, RecordChange, Step, View};
 use crate::domain::{
-    Charge, Credits, Effect, LedgerError, LedgerLimit, Reason, RecordKey, Timestamp, Void, Wallet,
+    Charge, Credits, Effect, Grant, LedgerError, LedgerLimit, Reason, RecordKey, ShortfallFill, Timestamp,
+    Void, Wallet,
 };
 
 /// A loaded charge: its key, its record, and the size of its item in bytes.
@@ -42,14 +43,15 @@ fn plan(
     view: &View,
     now: Timestamp,
 ) -> Result<Plan, LedgerError> {
-    let (mut wallet, at, _) = view.wallet().void(charges.iter().map(|(_, charge, _)| *charge), now)?;
+    let (mut wallet, at, fills) = view.wallet().void(charges.iter().map(|(_, charge, _)| *charge), now)?;
     let (mut repaid, repayments) = wallet.repay(view.invocation, at)?;
     let mut changes: Vec<_> = charges
         .iter()
-        .map(|(key, charge, _)| {
+        .zip(fills)
+        .map(|((key, charge, _), fills)| {
             // The first void of the transaction states what all of them repaid.
             let repaid = std::mem::take(&mut repaid);
-            let void = Void { at, reason: reason.clone(), invocation: view.invocation, repaid };
+            let void = Void { at, reason: reason.clone(), invocation: view.invocation, repaid, fills };
             RecordChange::Void((*key).clone(), charge.version(), void)
         })
         .collect();
@@ -64,25 +66,47 @@ pub struct RestoredCredits {
     pub restored: Credits,
     /// To expired packs.
     pub expired: Credits,
+    /// To no pack, because they filled the shortfall of a revoked order.
+    pub revoked: Credits,
 }
 
 impl RestoredCredits {
+    /// The sum.
+    ///
+    /// # Errors
+    /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
+    pub fn sum(self) -> Result<Credits, LedgerError> {
+        self.restored.checked_add(self.expired)?.checked_add(self.revoked)
+    }
+
+    fn part_of(&mut self, grant: &Grant, at: Timestamp) -> &mut Credits {
+        if grant.is_usable(at) { &mut self.restored } else { &mut self.expired }
+    }
+
     /// Adds an effect, if it returns credits to a pack.
     ///
     /// # Errors
     /// `LimitExceeded` above [`Credits::TOTAL_MAX`].
-    pub(super) fn add(&mut self, effect: &Effect<'_>, at: Timestamp) -> Result<(), LedgerError> {
-        if let Effect::Returned(grant, credits) = effect {
-            let part = if grant.is_usable(at) { &mut self.restored } else { &mut self.expired };
-            *part = part.checked_add(*credits)?;
+    pub(in crate::domain) fn add(&mut self, effect: &Effect<'_>, at: Timestamp) -> Result<(), LedgerError> {
+        match effect {
+            Effect::Returned(grant, credits) => {
+                let part = self.part_of(grant, at);
+                *part = part.checked_add(*credits)?;
+            }
+            Effect::Filled(grant, credits) => {
+                let part = self.part_of(grant, at);
+                *part = part.checked_sub(*credits).unwrap_or_default();
+                self.revoked = self.revoked.checked_add(*credits)?;
+            }
+            _ => {}
         }
         Ok(())
     }
 }
 
 impl Wallet {
-    /// Plans the void of live charges: the next wallet, the time of the void, and the credits
-    /// that it returns. Credits of an expired pack remain expired.
+    /// Plans the void of live charges: the next wallet, the time of the void, and how each void
+    /// fills shortfalls. Credits of an expired pack remain expired.
     ///
     /// # Errors
     /// `LimitExceeded` for more than [`Wallet::PACKS_MAX`] packs; `Internal` if wallet and
@@ -91,18 +115,19 @@ impl Wallet {
         &self,
         charges: impl IntoIterator<Item = &'a Charge>,
         now: Timestamp,
-    ) -> Result<(Wallet, Timestamp, RestoredCredits), LedgerError> {
+    ) -> Result<(Wallet, Timestamp, Vec<Vec<ShortfallFill>>), LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;
-        let mut returned = RestoredCredits::default();
+        let mut all_fills = Vec::new();
         for charge in charges {
-            wallet.check_debt(charge)?;
-            let effects = charge.state().void();
-            effects.iter().try_for_each(|effect| returned.add(effect, at))?;
-            wallet.apply(effects, at)?;
+            let state = charge.state();
+            wallet.check_debt(charge.trans_no, state.debt())?;
+            let fills = wallet.fills(&state.void(&[]));
+            wallet.apply(state.void(&fills), at)?;
+            all_fills.push(fills);
         }
         if wallet.packs.len() > Wallet::PACKS_MAX {
             return Err(LedgerError::LimitExceeded(LedgerLimit::RestoredPacks));
         }
-        Ok((wallet, at, returned))
+        Ok((wallet, at, all_fills))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, iter::once};
 
-use super::{Change, ChangeOrigin, ChargeState, Effect, Grant};
+use super::{Change, ChangeOrigin, ChargeState, Effect, Grant, RecordVersion, ShortfallFill};
 use crate::domain::{
     ChargeType, Credits, GenerationId, IdempotencyKey, InvocationId, Metadata, OrderNo, OutputSet, Outputs,
     Reason, RecordKey, Timestamp, TransNo, TransType,
@@ -75,6 +75,8 @@ pub enum AdjustmentKind {
         outputs: OutputSet,
         /// The credits that repaid debts at once.
         repaid: Credits,
+        /// The credits that filled shortfalls of revoked orders.
+        fills: Vec<ShortfallFill>,
     },
     /// Credits of packs repaid debt of this charge.
     Repaid(Vec<Allocation>),
@@ -93,6 +95,8 @@ pub struct Settlement {
     pub taken: Vec<Allocation>,
     /// The returned credits that repaid debts at once.
     pub repaid: Credits,
+    /// The returned credits that filled shortfalls of revoked orders.
+    pub fills: Vec<ShortfallFill>,
 }
 
 /// The mark of a refund: on a charge, or as a fence at its key.
@@ -106,20 +110,23 @@ pub struct Void {
     pub invocation: InvocationId,
     /// The returned credits that repaid debts at once.
     pub repaid: Credits,
+    /// The returned credits that filled shortfalls of revoked orders.
+    pub fills: Vec<ShortfallFill>,
 }
 
-/// The state of a charge's item, which a write requires to be unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChargeVersion {
-    /// The first format: the charge has no outputs, hold or adjustments.
-    First,
-    /// The second format, last changed at this version of the wallet.
-    ChangedAt(Timestamp),
-    /// A charge in debt. The version of the wallet, which lists its debts, decides.
-    InDebt,
+impl Void {
+    /// A void whose credits return to their packs alone.
+    pub fn new(at: Timestamp, reason: Reason, invocation: InvocationId) -> Void {
+        Void { at, reason, invocation, repaid: Credits::ZERO, fills: Vec::new() }
+    }
 }
 
 impl Settlement {
+    /// A settlement whose returned credits return to their packs alone.
+    pub fn new(requested: Credits, uncovered: Credits, taken: Vec<Allocation>) -> Settlement {
+        Settlement { requested, uncovered, taken, repaid: Credits::ZERO, fills: Vec::new() }
+    }
+
     /// What the charge costs after it.
     pub fn cost(&self) -> Credits {
         self.requested.checked_sub(self.uncovered).unwrap_or_default()
@@ -219,9 +226,9 @@ impl Charge {
     }
 
     /// The state of its item.
-    pub fn version(&self) -> ChargeVersion {
+    pub fn version(&self) -> RecordVersion {
         let is_first = self.outputs.is_none() && self.hold_until.is_none() && self.adjustments.is_empty();
-        if is_first { ChargeVersion::First } else { ChargeVersion::ChangedAt(self.changed_at()) }
+        if is_first { RecordVersion::First } else { RecordVersion::ChangedAt(self.changed_at()) }
     }
 
     /// The effects of its creation.
@@ -241,7 +248,7 @@ impl Charge {
         }
         if let Some(void) = &self.void {
             let (at, origin) = (void.at, ChangeOrigin::Invocation(void.invocation));
-            changes.extend(state.void().into_iter().map(|effect| Change { at, origin, effect }));
+            changes.extend(state.void(&void.fills).into_iter().map(|effect| Change { at, origin, effect }));
         }
         changes
     }

@@ -1,6 +1,6 @@
 //! What a charge costs and owns, step by step through its changes.
 
-use super::{AdjustmentKind, Allocation, Charge, Effect, Grant};
+use super::{AdjustmentKind, Allocation, Charge, Effect, Grant, ShortfallFill};
 use crate::domain::{Credits, TransType};
 
 /// The state of a charge after some of its changes.
@@ -39,6 +39,7 @@ impl<'a> ChargeState<'a> {
         match kind {
             AdjustmentKind::Settled(settlement) => {
                 self.set_cost(settlement.cost(), &mut effects);
+                Effect::add_fills(&mut effects, &settlement.fills);
                 self.take(&settlement.taken, &mut effects);
                 let debt = self.debt();
                 if !debt.is_zero() {
@@ -46,29 +47,31 @@ impl<'a> ChargeState<'a> {
                     effects.push(Effect::Owed(self.charge, debt, parts));
                 }
             }
-            AdjustmentKind::Returned { outputs, .. } => {
+            AdjustmentKind::Returned { outputs, fills, .. } => {
                 let worth =
                     self.charge.outputs.map_or(Credits::ZERO, |of| of.worth(self.charge.credits, outputs));
                 self.set_cost(self.cost.checked_sub(worth).unwrap_or_default(), &mut effects);
+                Effect::add_fills(&mut effects, fills);
             }
             AdjustmentKind::Repaid(taken) => {
                 self.take(taken, &mut effects);
                 let credits = taken.iter().map(|part| part.credits).sum();
-                effects.push(Effect::Repaid(self.charge, credits, taken.len()));
+                effects.push(Effect::Repaid(self.charge.trans_no, credits, taken.len()));
             }
             AdjustmentKind::Delivered => {}
         }
         effects
     }
 
-    /// The effects of the void of a charge in this state.
-    pub(in crate::domain) fn void(&self) -> Vec<Effect<'a>> {
+    /// The effects of the void of a charge in this state, with its fills of shortfalls.
+    pub(in crate::domain) fn void(&self, fills: &[ShortfallFill]) -> Vec<Effect<'a>> {
         let mut effects = vec![Effect::Voided(self.trans_type(), self.cost)];
         effects.extend(self.owned().map(|(grant, credits)| Effect::Returned(grant, credits)));
         let debt = self.debt();
         if !debt.is_zero() {
-            effects.push(Effect::Repaid(self.charge, debt, 0));
+            effects.push(Effect::Repaid(self.charge.trans_no, debt, 0));
         }
+        Effect::add_fills(&mut effects, fills);
         effects
     }
 

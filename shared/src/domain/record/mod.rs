@@ -4,15 +4,20 @@ mod charge;
 mod charge_state;
 mod effect;
 mod grant;
+mod revocation;
 
-pub use charge::{Adjustment, AdjustmentKind, Allocation, Charge, ChargeVersion, Settlement, Void};
+pub use charge::{Adjustment, AdjustmentKind, Allocation, Charge, Settlement, Void};
 pub use charge_state::ChargeState;
 pub use effect::{Change, ChangeOrigin, Effect};
 pub use grant::{Grant, GrantRecord};
+pub use revocation::{Revocation, RevocationKind, RevocationState};
 
 use std::collections::BTreeMap;
 
-use super::{Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransType};
+use super::{
+    Credits, Entry, GenerationId, GrantType, IdempotencyKey, InvocationId, OrderNo, Timestamp, TransNo,
+    TransType,
+};
 
 /// A record of a user, or a fence at the key of a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +34,7 @@ impl Record {
     /// The changes of the wallet, oldest first.
     pub fn changes(&self) -> Vec<Change<'_>> {
         match self {
-            Record::Grant(record) => record.grant.changes(),
+            Record::Grant(record) => record.changes(),
             Record::Charge(charge) => charge.changes(),
             Record::Fence(fence) => {
                 vec![Change {
@@ -44,7 +49,7 @@ impl Record {
     /// The version of the wallet after the last change.
     pub fn changed_at(&self) -> Timestamp {
         match self {
-            Record::Grant(record) => record.grant.trans_no.created_at(),
+            Record::Grant(record) => record.changed_at(),
             Record::Charge(charge) => charge.changed_at(),
             Record::Fence(void) => void.at,
         }
@@ -53,27 +58,14 @@ impl Record {
     /// The entry of the timeline; `None` for a fence.
     pub fn entry(&self) -> Option<Entry> {
         match self.clone() {
-            Record::Grant(GrantRecord { grant, metadata, .. }) => Some(Entry {
-                trans_no: grant.trans_no,
-                trans_type: grant.trans_type,
-                credits: grant.credits,
-                order_no: grant.order_no,
-                generation: None,
-                expired_at: grant.expired_at,
-                metadata,
-                outputs: None,
-                returned_outputs: BTreeMap::new(),
-                settled: None,
-                hold_until: None,
-                late_success_at: None,
-                void: None,
-            }),
+            Record::Grant(record) => Some(record.into_entry()),
             Record::Charge(charge) => Some(Entry {
                 settled: charge.settled(),
                 returned_outputs: charge.returned_outputs(),
                 outputs: charge.outputs,
                 hold_until: charge.hold_until,
                 late_success_at: charge.late_success_at,
+                revoked: BTreeMap::new(),
                 trans_no: charge.trans_no,
                 trans_type: TransType::Charge(charge.trans_type),
                 credits: charge.credits,
@@ -86,6 +78,27 @@ impl Record {
             Record::Fence(_) => None,
         }
     }
+}
+
+/// The state of a record's item, which a write requires to be unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordVersion {
+    /// The first format: a charge without outputs, hold or adjustments, or a grant without
+    /// revocations.
+    First,
+    /// The second format, last changed at this version of the wallet.
+    ChangedAt(Timestamp),
+    /// A record in debt. The version of the wallet, which lists its debts, decides.
+    InDebt,
+}
+
+/// Returned credits that a pack did not get, because they filled the shortfall of its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortfallFill {
+    /// The grant of the pack.
+    pub pack: TransNo,
+    /// The credits.
+    pub credits: Credits,
 }
 
 /// The key of a record: the identity of the request that created it.

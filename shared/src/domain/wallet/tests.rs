@@ -102,8 +102,14 @@ fn check_void(
 ) {
     let mut wallet = wallet_of(packs);
     let charges: Vec<Charge> = charges.iter().map(|&required| add_charge(&mut wallet, required)).collect();
-    let (wallet, _, returned) = wallet.void(indexes.iter().map(|&index| &charges[index]), at(now)).unwrap();
-    assert_eq!(returned, RestoredCredits { restored: credits(restored), expired: credits(expired) });
+    let voided = indexes.iter().map(|&index| &charges[index]);
+    let (wallet, voided_at, _) = wallet.void(voided.clone(), at(now)).unwrap();
+    let mut returned = RestoredCredits::default();
+    for effect in voided.flat_map(|charge| charge.state().void(&[])) {
+        returned.add(&effect, voided_at).unwrap();
+    }
+    let (restored, expired) = (credits(restored), credits(expired));
+    assert_eq!(returned, RestoredCredits { restored, expired, ..RestoredCredits::default() });
     assert_eq!(packs_of(&wallet), packs_after, "packs");
 }
 

@@ -6,7 +6,7 @@ use super::super::{
     attribute::{AttributeCodec, Attributes, DecodeError},
     names,
 };
-use crate::domain::{Adjustment, AdjustmentKind, Credits, OutputSet, Settlement};
+use crate::domain::{Adjustment, AdjustmentKind, Credits, OutputSet, Settlement, ShortfallFill};
 
 const SETTLED: &str = "settled";
 const RETURNED: &str = "returned";
@@ -15,7 +15,7 @@ const DELIVERED: &str = "delivered";
 
 impl AttributeCodec for Adjustment {
     fn to_attribute(&self) -> AttributeValue {
-        let map = Attributes::with_capacity(7)
+        let map = Attributes::with_capacity(8)
             .put(names::ADJUSTED_AT, &self.at)
             .put(names::ADJUSTED_BY, &self.invocation);
         let named = |map: Attributes, kind: &str| map.put(names::ADJUSTMENT_KIND, &kind.to_owned());
@@ -24,10 +24,12 @@ impl AttributeCodec for Adjustment {
                 .put(names::REQUESTED, &settlement.requested)
                 .put_optional(names::UNCOVERED, non_zero(&settlement.uncovered))
                 .put(names::TAKEN, &settlement.taken)
-                .put_optional(names::ADJUSTMENT_REPAID, non_zero(&settlement.repaid)),
-            AdjustmentKind::Returned { outputs, repaid } => named(map, RETURNED)
+                .put_optional(names::ADJUSTMENT_REPAID, non_zero(&settlement.repaid))
+                .put_optional(names::ADJUSTMENT_FILLS, non_empty_list(&settlement.fills)),
+            AdjustmentKind::Returned { outputs, repaid, fills } => named(map, RETURNED)
                 .put(names::ADJUSTED_OUTPUTS, outputs)
-                .put_optional(names::ADJUSTMENT_REPAID, non_zero(repaid)),
+                .put_optional(names::ADJUSTMENT_REPAID, non_zero(repaid))
+                .put_optional(names::ADJUSTMENT_FILLS, non_empty_list(fills)),
             AdjustmentKind::Repaid(taken) => named(map, REPAID).put(names::TAKEN, taken),
             AdjustmentKind::Delivered => named(map, DELIVERED),
         };
@@ -43,10 +45,12 @@ impl AttributeCodec for Adjustment {
                 uncovered: map.take_optional(names::UNCOVERED)?.unwrap_or_default(),
                 taken: map.take_required(names::TAKEN)?,
                 repaid: map.take_optional(names::ADJUSTMENT_REPAID)?.unwrap_or_default(),
+                fills: take_fills(&mut map, names::ADJUSTMENT_FILLS)?,
             }),
             RETURNED => AdjustmentKind::Returned {
                 outputs: map.take_required(names::ADJUSTED_OUTPUTS)?,
                 repaid: map.take_optional(names::ADJUSTMENT_REPAID)?.unwrap_or_default(),
+                fills: take_fills(&mut map, names::ADJUSTMENT_FILLS)?,
             },
             REPAID => AdjustmentKind::Repaid(map.take_required(names::TAKEN)?),
             DELIVERED => AdjustmentKind::Delivered,
@@ -68,6 +72,16 @@ impl AttributeCodec for OutputSet {
         let numbers: Result<Vec<u8>, _> = numbers.into_iter().map(TryInto::try_into).collect();
         Ok(numbers.map_err(|_| "not the number of an output")?.try_into()?)
     }
+}
+
+/// Takes the fills of shortfalls, which may be absent.
+pub(super) fn take_fills(item: &mut Attributes, name: &str) -> Result<Vec<ShortfallFill>, DecodeError> {
+    Ok(item.take_optional(name)?.unwrap_or_default())
+}
+
+/// An empty list is not stored.
+pub(super) fn non_empty_list<T>(list: &Vec<T>) -> Option<&Vec<T>> {
+    Some(list).filter(|list| !list.is_empty())
 }
 
 /// Zero is not stored.

@@ -7,15 +7,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     super::{
         attribute::{AttributeCodec, Attributes, DecodeError},
-        format,
-        key::{self, Item},
-        names,
+        format, key, names,
     },
-    adjustment::non_zero,
+    RecordUpdate,
+    adjustment::{non_empty_list, non_zero},
     non_empty, put_void, take_void,
 };
 use crate::domain::{
-    Adjustment, AdjustmentKind, Allocation, Charge, ChargeVersion, Credits, Outputs, RecordKey, Timestamp,
+    Adjustment, AdjustmentKind, Allocation, Charge, Credits, Outputs, RecordKey, RecordVersion, Timestamp,
     TransNo, UserId, Void,
 };
 
@@ -33,7 +32,7 @@ pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attribute
         .put_optional(names::LATE_SUCCESS_AT, charge.late_success_at.as_ref());
     let item = put_void(item, charge.void.as_ref());
     match charge.version() {
-        ChargeVersion::First => item,
+        RecordVersion::First => item,
         _ => put_second_format(item, charge),
     }
 }
@@ -90,42 +89,36 @@ pub(super) fn take(item: &mut Attributes, trans_no: TransNo, key: &RecordKey) ->
 }
 
 fn charge_format(charge: &Charge) -> Option<u64> {
-    (charge.version() != ChargeVersion::First).then_some(format::SECOND)
+    (charge.version() != RecordVersion::First).then_some(format::SECOND)
 }
 
-/// The change of a charge: condition, update expression and values.
-pub(in crate::store) struct ChargeUpdate {
-    pub(in crate::store) condition: &'static str,
-    pub(in crate::store) expression: String,
-    pub(in crate::store) values: Item,
-}
-
-const IS_FIRST: &str = "is_voided = :live AND attribute_not_exists(item_format)";
-const IS_CHANGED_AT: &str = "is_voided = :live AND item_format = :format AND changed_at = :from";
-const IS_SECOND: &str = "is_voided = :live AND item_format = :format";
 const IS_UNNOTED: &str = "is_voided = :voided AND attribute_not_exists(late_success_at)";
 
 /// Voids a live charge.
-pub(in crate::store) fn void(version: ChargeVersion, void: &Void) -> ChargeUpdate {
-    let values = Attributes::with_capacity(9)
+pub(in crate::store) fn void(version: RecordVersion, void: &Void) -> RecordUpdate {
+    let values = Attributes::with_capacity(10)
         .put(":voided", &true)
         .put(":at", &void.at)
         .put(":reason", &void.reason)
         .put(":by", &void.invocation)
-        .put_optional(":repaid", non_zero(&void.repaid));
+        .put_optional(":repaid", non_zero(&void.repaid))
+        .put_optional(":fills", non_empty_list(&void.fills));
     let mut expression =
         "SET is_voided = :voided, voided_at = :at, voided_reason = :reason, voided_by = :by".to_owned();
     if !void.repaid.is_zero() {
         expression += ", repaid = :repaid";
     }
-    if version != ChargeVersion::First {
+    if !void.fills.is_empty() {
+        expression += ", fills = :fills";
+    }
+    if version != RecordVersion::First {
         expression += ", changed_at = :at REMOVE hold_shard";
     }
-    conditional(version, expression, values)
+    RecordUpdate::of_live(version, expression, values)
 }
 
 /// Adjusts a live charge.
-pub(in crate::store) fn adjust(version: ChargeVersion, adjustment: &Adjustment) -> ChargeUpdate {
+pub(in crate::store) fn adjust(version: RecordVersion, adjustment: &Adjustment) -> RecordUpdate {
     let none = Vec::<Credits>::new();
     let values = Attributes::with_capacity(9)
         .put(":none", &none)
@@ -151,25 +144,13 @@ pub(in crate::store) fn adjust(version: ChargeVersion, adjustment: &Adjustment) 
         }
         AdjustmentKind::Repaid(_) => values,
     };
-    conditional(version, expression, values)
+    RecordUpdate::of_live(version, expression, values)
 }
 
 /// Notes a late success on a voided charge.
-pub(in crate::store) fn note_success(at: Timestamp) -> ChargeUpdate {
+pub(in crate::store) fn note_success(at: Timestamp) -> RecordUpdate {
     let values = Attributes::with_capacity(2).put(":voided", &true).put(":at", &at).0;
-    ChargeUpdate { condition: IS_UNNOTED, expression: "SET late_success_at = :at".to_owned(), values }
-}
-
-fn conditional(version: ChargeVersion, expression: String, values: Attributes) -> ChargeUpdate {
-    let values = values.put(":live", &false);
-    let (condition, values) = match version {
-        ChargeVersion::First => (IS_FIRST, values),
-        ChargeVersion::ChangedAt(from) => {
-            (IS_CHANGED_AT, values.put(":format", &format::SECOND).put(":from", &from))
-        }
-        ChargeVersion::InDebt => (IS_SECOND, values.put(":format", &format::SECOND)),
-    };
-    ChargeUpdate { condition, expression, values: values.0 }
+    RecordUpdate { condition: IS_UNNOTED, expression: "SET late_success_at = :at".to_owned(), values }
 }
 
 /// An output that was returned, and when.

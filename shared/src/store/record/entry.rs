@@ -4,6 +4,7 @@ use super::{
     super::{StoreError, key::Item, names},
     charge::take_returned,
     read,
+    revocation::take_revoked,
 };
 use crate::domain::{Entry, TransType};
 
@@ -36,6 +37,7 @@ pub(in crate::store) fn to_entry(item: Item) -> Result<Entry, StoreError> {
             returned_outputs: take_returned(item)?,
             settled: settled_at.zip(item.take_optional(names::LIVE)?),
             hold_until: item.take_optional(names::HOLD_UNTIL)?,
+            revoked: take_revoked(item)?,
             late_success_at: item.take_optional(names::LATE_SUCCESS_AT)?,
             void,
         })

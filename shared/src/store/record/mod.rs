@@ -6,6 +6,9 @@ mod charge;
 mod entry;
 mod grant;
 mod pack;
+mod revocation;
+
+use adjustment::{non_empty_list, non_zero, take_fills};
 
 use super::{
     StoreError,
@@ -14,11 +17,38 @@ use super::{
     key::{Item, ItemKey},
     names,
 };
-use crate::domain::{Charge, Metadata, Record, RecordKey, UserId, Void};
+use crate::domain::{Charge, Metadata, Record, RecordKey, RecordVersion, UserId, Void};
 
-pub(super) use charge::{ChargeUpdate, adjust, note_success, void};
+pub(super) use charge::{adjust, note_success, void};
 pub(super) use entry::to_entry;
 pub(super) use pack::{PACK_BYTES_MAX, pack_attributes, to_pack};
+pub(super) use revocation::revoke;
+
+/// The change of a record: condition, update expression and values.
+pub(super) struct RecordUpdate {
+    pub(super) condition: &'static str,
+    pub(super) expression: String,
+    pub(super) values: Item,
+}
+
+const IS_FIRST: &str = "is_voided = :live AND attribute_not_exists(item_format)";
+const IS_CHANGED_AT: &str = "is_voided = :live AND item_format = :format AND changed_at = :from";
+const IS_SECOND: &str = "is_voided = :live AND item_format = :format";
+
+impl RecordUpdate {
+    /// Changes a record of this version that is not voided.
+    fn of_live(version: RecordVersion, expression: String, values: Attributes) -> RecordUpdate {
+        let values = values.put(":live", &false);
+        let (condition, values) = match version {
+            RecordVersion::First => (IS_FIRST, values),
+            RecordVersion::ChangedAt(from) => {
+                (IS_CHANGED_AT, values.put(":format", &format::SECOND).put(":from", &from))
+            }
+            RecordVersion::InDebt => (IS_SECOND, values.put(":format", &format::SECOND)),
+        };
+        RecordUpdate { condition, expression, values: values.0 }
+    }
+}
 
 /// Encodes a record without its key; the map has capacity for the key.
 pub fn from_record(user: &UserId, record: &Record) -> Item {
@@ -67,7 +97,7 @@ pub(super) fn to_charge(item: Item) -> Result<Charge, StoreError> {
 }
 
 /// Metadata without members is not stored.
-fn non_empty(metadata: &Metadata) -> Option<&Metadata> {
+pub(super) fn non_empty(metadata: &Metadata) -> Option<&Metadata> {
     Some(metadata).filter(|metadata| !metadata.is_empty())
 }
 
@@ -81,7 +111,8 @@ fn put_void(item: Attributes, void: Option<&Void>) -> Attributes {
         .put_optional(names::VOIDED_AT, void.map(|void| &void.at))
         .put_optional(names::VOIDED_REASON, void.map(|void| &void.reason))
         .put_optional(names::VOIDED_BY, void.map(|void| &void.invocation))
-        .put_optional(names::REPAID, void.and_then(|void| adjustment::non_zero(&void.repaid)))
+        .put_optional(names::REPAID, void.and_then(|void| non_zero(&void.repaid)))
+        .put_optional(names::FILLS, void.and_then(|void| non_empty_list(&void.fills)))
 }
 
 /// Takes the void mark, which is complete or absent.
@@ -89,10 +120,11 @@ fn take_void(item: &mut Attributes) -> Result<Option<Void>, DecodeError> {
     let is_voided = item.take_required(names::IS_VOIDED)?;
     let (at, reason) = (item.take_optional(names::VOIDED_AT)?, item.take_optional(names::VOIDED_REASON)?);
     let repaid = item.take_optional(names::REPAID)?;
+    let fills = take_fills(item, names::FILLS)?;
     match (is_voided, at, reason, item.take_optional(names::VOIDED_BY)?) {
-        (false, None, None, None) if repaid.is_none() => Ok(None),
+        (false, None, None, None) if repaid.is_none() && fills.is_empty() => Ok(None),
         (true, Some(at), Some(reason), Some(invocation)) => {
-            Ok(Some(Void { at, reason, invocation, repaid: repaid.unwrap_or_default() }))
+            Ok(Some(Void { at, reason, invocation, repaid: repaid.unwrap_or_default(), fills }))
         }
         _ => Err("its void mark is incomplete".to_owned()),
     }

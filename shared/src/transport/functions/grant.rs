@@ -1,12 +1,12 @@
-//! The function `grant`: adds packs.
+//! The function `grant`: adds packs, and revokes the packs of orders.
 
 use crate::{
-    domain::{GrantRequest, GrantType},
+    domain::{Credits, GrantRequest, GrantType, RevokeRequest, RevokedAmount, ShortfallPolicy},
     invocation_metrics,
     ledger::Ledger,
     transport::{
         Function, RequestError,
-        answer::GrantAnswer,
+        answer::{GrantAnswer, RevokeAnswer},
         field,
         operation::{Access, Operation, OperationRequest, box_future},
         reply::Answer,
@@ -17,9 +17,15 @@ use crate::{
 /// The function `grant`.
 pub const GRANT: Function = Function {
     name: "grant",
-    operations: &[Operation::post("/credits/grant", Access::Write, |app, request| {
-        box_future(|| grant(&app.ledger, request))
-    })],
+    operations: &[
+        Operation::post("/credits/grant", Access::Write, |app, request| {
+            box_future(|| grant(&app.ledger, request))
+        }),
+        Operation::post("/credits/orders/{order_no}/revoke", Access::Write, |app, request| {
+            box_future(|| revoke(&app.ledger, request))
+        })
+        .named("revoke"),
+    ],
 };
 
 async fn grant(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
@@ -60,4 +66,57 @@ fn parse(mut fields: RequestFields) -> Result<GrantRequest, RequestError> {
         })
     };
     fields.into_request(request())
+}
+
+async fn revoke(ledger: &Ledger, request: OperationRequest) -> Result<Answer, RequestError> {
+    let OperationRequest { fields, invocation, .. } = request;
+    let request = parse_revoke(fields)?;
+    Answer::ok(&RevokeAnswer::new(&ledger.revoke(&request, &invocation).await?))
+}
+
+fn parse_revoke(mut fields: RequestFields) -> Result<RevokeRequest, RequestError> {
+    let order_no = fields.required("order_no", field::id);
+    let user = fields.optional("user_uuid", field::id);
+    let source = fields.required("source", field::id);
+    let credits = fields.optional("credits", field::cost);
+    let part = fields.optional("part", field::share_part);
+    let of = fields.optional("of", field::share_part);
+    let amount = parse_amount(&mut fields, credits, part, of);
+    let as_of = fields.required("as_of", field::timestamp);
+    let shortfall = fields.optional("shortfall", field::shortfall).unwrap_or(ShortfallPolicy::Keep);
+    let reason = fields.required("reason", field::reason);
+    let metadata = fields.optional("metadata", field::metadata).unwrap_or_default();
+    let request = || {
+        Some(RevokeRequest {
+            order_no: order_no?,
+            user,
+            source: source?,
+            amount: amount?,
+            as_of: as_of?,
+            shortfall,
+            reason: reason?,
+            metadata,
+        })
+    };
+    fields.into_request(request())
+}
+
+fn parse_amount(
+    fields: &mut RequestFields,
+    credits: Option<Credits>,
+    part: Option<u64>,
+    of: Option<u64>,
+) -> Option<RevokedAmount> {
+    match (credits, part, of) {
+        (Some(credits), None, None) => Some(RevokedAmount::Credits(credits)),
+        (None, Some(part), Some(of)) if part <= of && of > 0 => Some(RevokedAmount::Share { part, of }),
+        (None, Some(_), Some(_)) => {
+            fields.add_problem("part", "must be at most `of`, which must be at least 1");
+            None
+        }
+        _ => {
+            fields.add_problem("credits", "is required, or `part` and `of`, but not both");
+            None
+        }
+    }
 }

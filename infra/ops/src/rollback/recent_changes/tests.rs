@@ -46,12 +46,7 @@ fn charge(generation: Option<&str>, void: Option<Void>) -> Record {
 }
 
 fn void(by: InvocationId) -> Void {
-    Void {
-        at: second(4),
-        reason: "why".to_owned().try_into().unwrap(),
-        invocation: by,
-        repaid: Credits::ZERO,
-    }
+    Void::new(second(4), "why".to_owned().try_into().unwrap(), by)
 }
 
 fn charge_key(generation: Option<&str>) -> RecordKey {
@@ -134,7 +129,7 @@ fn first_row_has_the_whole_record() {
 fn settled_and_refunded_charge_has_rows_for_each_change() {
     let Record::Charge(charge) = charge(Some("gen"), Some(void(invocation_id()))) else { unreachable!() };
     let (requested, none) = (Credits::try_from(4).unwrap(), Credits::ZERO);
-    let settlement = Settlement { requested, uncovered: none, taken: Vec::new(), repaid: none };
+    let settlement = Settlement::new(requested, none, Vec::new());
     let settled = Adjustment {
         at: Timestamp::from_millis(3_500).unwrap(),
         invocation: invocation_id(),

@@ -2,7 +2,8 @@
 
 use super::{Plan, RecordChange, View};
 use crate::domain::{
-    Adjustment, AdjustmentKind, Charge, CreditSum, LedgerError, LedgerLimit, Settlement, Timestamp, Wallet,
+    Adjustment, AdjustmentKind, Charge, CreditSum, Effect, LedgerError, LedgerLimit, Settlement, Timestamp,
+    Wallet,
 };
 
 impl Wallet {
@@ -20,22 +21,19 @@ impl Wallet {
     ) -> Result<Plan, LedgerError> {
         let (mut wallet, at) = self.begin_change(now)?;
         wallet.check_debt(charge.trans_no, charge.state().debt())?;
-        let filled = wallet.fills(&charge.state().adjust(&kind));
-        if let AdjustmentKind::Settled(Settlement { fills, .. }) | AdjustmentKind::Returned { fills, .. } =
-            &mut kind
-        {
-            *fills = filled;
-        }
-        wallet.apply(charge.state().adjust(&kind), at)?;
+        let mut effects = charge.state().adjust(&kind);
+        let filled = wallet.fills(&effects);
+        Effect::add_fills(&mut effects, &filled);
+        wallet.apply(effects, at)?;
         wallet.charge_totals().try_fold(CreditSum::default(), CreditSum::checked_add)?;
         let (sum, repayments) = wallet.repay(view.invocation, at)?;
         if wallet.packs.len() > Wallet::PACKS_MAX {
             return Err(LedgerError::LimitExceeded(LedgerLimit::RestoredPacks));
         }
-        if let AdjustmentKind::Settled(Settlement { repaid, .. }) | AdjustmentKind::Returned { repaid, .. } =
-            &mut kind
+        if let AdjustmentKind::Settled(Settlement { repaid, fills, .. })
+        | AdjustmentKind::Returned { repaid, fills, .. } = &mut kind
         {
-            *repaid = sum;
+            (*repaid, *fills) = (sum, filled);
         }
         let key = charge
             .record_key()

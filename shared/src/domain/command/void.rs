@@ -121,8 +121,10 @@ impl Wallet {
         for charge in charges {
             let state = charge.state();
             wallet.check_debt(charge.trans_no, state.debt())?;
-            let fills = wallet.fills(&state.void(&[]));
-            wallet.apply(state.void(&fills), at)?;
+            let mut effects = state.void(&[]);
+            let fills = wallet.fills(&effects);
+            Effect::add_fills(&mut effects, &fills);
+            wallet.apply(effects, at)?;
             all_fills.push(fills);
         }
         if wallet.packs.len() > Wallet::PACKS_MAX {

@@ -52,7 +52,7 @@ pub enum Effect<'a> {
 
 impl<'a> Effect<'a> {
     /// Adds the fills of shortfalls by the credits that these effects return.
-    pub(super) fn add_fills(effects: &mut Vec<Effect<'a>>, fills: &[ShortfallFill]) {
+    pub(in crate::domain) fn add_fills(effects: &mut Vec<Effect<'a>>, fills: &[ShortfallFill]) {
         for fill in fills {
             let grant = effects.iter().find_map(|effect| match effect {
                 Effect::Returned(grant, _) if grant.trans_no == fill.pack => Some(*grant),

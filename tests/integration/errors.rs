@@ -29,11 +29,11 @@ async fn ledger() -> TestLedger {
 async fn check(
     ledger: &TestLedger,
     scope: Option<&str>,
-    asked: (&str, &str, Value),
+    request: (&str, &str, Value),
     status: i64,
     code: &str,
 ) -> Value {
-    let (method, url, body) = asked;
+    let (method, url, body) = request;
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let answer = ledger.http(method, url, body, scope.and_then(claims)).await;
     assert_eq!(
@@ -295,11 +295,11 @@ async fn limits_reject_oversized_requests() {
         let answer =
             ledger.http_with(method, url, body, claims(ALL), json!({ "idempotency-key": key })).await;
         let detail = answer.body["detail"].as_str().unwrap_or_default();
-        let asked = &url[..url.len().min(40)];
-        assert_eq!(answer.status, status, "{asked}: {answer:?}");
+        let shortened = &url[..url.len().min(40)];
+        assert_eq!(answer.status, status, "{shortened}: {answer:?}");
         assert!(
             detail.contains(named) && detail.len() < 4_000,
-            "{asked}: {detail:?} does not name {named:?}"
+            "{shortened}: {detail:?} does not name {named:?}"
         );
     }
 }
@@ -345,13 +345,13 @@ async fn scopes_decide_and_are_closed_by_default() {
         ("credits:read credits:write", [200, 200, 200, 200]),
     ] {
         let charge = json!({ "user_uuid": "u2", "trans_type": "chat", "credits": 1, "generation_uuid": "s" });
-        let asked = [
+        let requests = [
             ("POST", "/credits/decrease", charge.to_string()),
             ("GET", "/credits/u2/balance", String::new()),
             ("GET", "/credits/u/summary", String::new()),
             ("GET", "/generations/g2", String::new()),
         ];
-        for ((method, url, body), status) in asked.into_iter().zip(may) {
+        for ((method, url, body), status) in requests.into_iter().zip(may) {
             let answer = ledger.http(method, url, body, claims(scope)).await;
             assert_eq!(answer.status, status, "{scope:?} {method} {url}: {answer:?}");
         }

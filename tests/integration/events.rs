@@ -79,7 +79,7 @@ fn cargo_lambda_serves_every_route() {
     for route in ROUTES {
         let function = function_at(route.method, &route.path.replace(['{', '}'], ""));
         let line = format!("\"{}\" = \"{}\"", route.path, function.name);
-        assert!(manifest.lines().any(|told| told == line), "{line}");
+        assert!(manifest.lines().any(|listed| listed == line), "{line}");
     }
 }
 

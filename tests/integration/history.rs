@@ -4,7 +4,7 @@ use scrip::transport::functions::HISTORY;
 use scrip_tests::{Fault, RecordedRequest, TestLedger};
 use serde_json::{Value, json};
 
-/// A page, asked for directly.
+/// A page, requested directly.
 async fn page(ledger: &TestLedger, operation: &str, fields: Value) -> Value {
     let mut request = fields;
     request["operation"] = json!(operation);
@@ -78,9 +78,9 @@ async fn page_asks_for_few_more_records_where_few_are_voided() {
     ledger.http_client.take_requests();
     page(&ledger, "timeline", json!({ "user_uuid": "u", "limit": 2 })).await;
     page(&ledger, "timeline", json!({ "user_uuid": "u", "limit": 2, "include_voided": true })).await;
-    let asked: Vec<_> =
+    let limits: Vec<_> =
         ledger.http_client.take_requests().into_iter().map(|sent| sent.request["Limit"].clone()).collect();
-    assert_eq!(asked, [3, 12, 3]);
+    assert_eq!(limits, [3, 12, 3]);
 }
 
 /// An index entry whose charge is gone is a fault, not a shorter page.
@@ -91,8 +91,8 @@ async fn charge_that_only_the_index_knows_is_an_error() {
         let nothing = Fault::Response(r#"{"Responses":{},"UnprocessedKeys":{}}"#);
         (sent.operation == "BatchGetItem").then_some(nothing)
     });
-    let asked = ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })).await;
-    assert_eq!(asked.unwrap_err().0, "Internal");
+    let result = ledger.invoke(HISTORY, json!({ "operation": "generation", "generation_uuid": "g1" })).await;
+    assert_eq!(result.unwrap_err().0, "Internal");
 }
 
 /// A page that passes over 1,000 voided records may be short, with a cursor.

@@ -29,17 +29,17 @@ const LESS_LEFT: Corruption = Some(|item| {
     pack.insert("n".to_owned(), AttributeValue::N("1".to_owned()));
 });
 
-fn asked(ledger: &TestLedger, user: &str) -> (UserId, Timestamp) {
+fn request_of(ledger: &TestLedger, user: &str) -> (UserId, Timestamp) {
     (user.to_owned().try_into().unwrap(), ledger.clock.now().plus_millis(PATIENCE_MILLIS))
 }
 
 async fn plan(ledger: &TestLedger, user: &str) -> Repair {
-    let (user, deadline) = asked(ledger, user);
+    let (user, deadline) = request_of(ledger, user);
     ledger.ledger().plan_repair(&user, deadline).await.unwrap()
 }
 
 async fn repair(ledger: &TestLedger, user: &str) -> Repair {
-    let (user, deadline) = asked(ledger, user);
+    let (user, deadline) = request_of(ledger, user);
     ledger.ledger().repair(&user, deadline).await.unwrap()
 }
 
@@ -53,7 +53,7 @@ async fn repair_and_check(ledger: &TestLedger, user: &str) -> Repair {
 
 /// Nothing is wrong, and a repair finds nothing to do.
 async fn assert_sound(ledger: &TestLedger, user: &str) {
-    let (of, deadline) = asked(ledger, user);
+    let (of, deadline) = request_of(ledger, user);
     let found = ledger.ledger().audit(&of, deadline).await.unwrap().discrepancies;
     assert!(found.is_empty(), "{found:?}");
     let before = items(ledger, user).await;
@@ -94,8 +94,8 @@ async fn repair_corrects_the_wallet_and_refuses_other_damage() {
                 planned.discrepancies
             );
             if then == RepairOutcome::Repairs {
-                let mended = repair_and_check(&ledger, "u").await;
-                assert_eq!(mended.discrepancies, planned.discrepancies, "{sort}: {says}");
+                let repaired = repair_and_check(&ledger, "u").await;
+                assert_eq!(repaired.discrepancies, planned.discrepancies, "{sort}: {says}");
                 assert_eq!(ledger.balance("u").await, balance, "{sort}: {says}");
                 assert_eq!(ledger.records("u").await, records, "{sort}: {says}");
                 goes_on(&ledger, "u").await;
@@ -131,9 +131,9 @@ async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
     ledger.create_sample_user("u").await;
     ledger.corrupt("u", "wallet", LESS_LEFT).await;
     let before = items(&ledger, "u").await;
-    let mended = repair_and_check(&ledger, "u").await;
+    let repaired = repair_and_check(&ledger, "u").await;
     let after = items(&ledger, "u").await;
-    let named = format!("repair#{}", mended.trans_no.unwrap());
+    let named = format!("repair#{}", repaired.trans_no.unwrap());
     let kept = |part: &str| &after[&format!("{named}#{part}")];
     let wallet = |items: &Items| {
         let mut wallet = items["wallet"].clone();
@@ -143,7 +143,7 @@ async fn repair_keeps_what_was_wrong_and_both_wallets_whole() {
     assert_eq!(kept("before")["wallet"].as_m().unwrap(), &wallet(&before));
     assert_eq!(kept("after")["wallet"].as_m().unwrap(), &wallet(&after));
     let faults: Vec<_> =
-        mended.discrepancies.listed().map(|fault| AttributeValue::S(fault.to_string())).collect();
+        repaired.discrepancies.listed().map(|fault| AttributeValue::S(fault.to_string())).collect();
     assert_eq!(kept("faults")["faults"].as_l().unwrap(), &faults);
     assert_eq!(kept("faults")["repaired_at"], after["wallet"]["version"]);
     let version = |items: &Items| items["wallet"]["version"].as_n().unwrap().parse::<i64>().unwrap();
@@ -214,8 +214,8 @@ async fn repair_waits_until_a_record_is_visible_beside_its_wallet() {
         (is_read(sent) && std::mem::take(&mut is_first)).then_some(ClientFault::Response(before))
     });
     let balance = ledger.balance("u").await["balance"].as_u64().unwrap();
-    let mended = repair_and_check(&ledger, "u").await;
-    assert_eq!(mended.discrepancies.count(), 1, "the damage alone: {:?}", mended.discrepancies);
+    let repaired = repair_and_check(&ledger, "u").await;
+    assert_eq!(repaired.discrepancies.count(), 1, "the damage alone: {:?}", repaired.discrepancies);
     assert_eq!(ledger.sound_balance("u").await, balance + 3, "and the charge is not lost");
 }
 
@@ -232,8 +232,8 @@ async fn lost_wallet_of_any_user_is_made_of_the_records() {
         assert_eq!(ledger.balance(user).await, balance, "{user}");
         assert_eq!(repairs(&items(&ledger, user).await).len(), 2, "{user}: there was no wallet before");
     }
-    let nobody = repair(&ledger, "nobody").await;
-    assert_eq!((nobody.discrepancies.count(), nobody.trans_no, nobody.records), (0, None, 0));
+    let unknown = repair(&ledger, "unknown").await;
+    assert_eq!((unknown.discrepancies.count(), unknown.trans_no, unknown.records), (0, None, 0));
 }
 
 /// A pack that ran out is or is not in the wallet still, a refund came before or after
@@ -273,8 +273,8 @@ async fn ten_thousand_records_are_counted() {
     ledger.clock.pass_millis(11_000);
     ledger.charge("u", 1, "chat-1", Some("m-1")).await.unwrap();
     ledger.copy("u", "charge#chat-1#m-1", 10_000).await;
-    let mended = repair_and_check(&ledger, "u").await;
-    assert_eq!((mended.records, ledger.sound_balance("u").await), (10_002, 9_999));
+    let repaired = repair_and_check(&ledger, "u").await;
+    assert_eq!((repaired.records, ledger.sound_balance("u").await), (10_002, 9_999));
 }
 
 #[tokio::test]
@@ -327,8 +327,8 @@ async fn repair_succeeds_beside_continuous_writes() {
             second_process.refund(Some("u"), &generation, None).await.unwrap();
         }
     };
-    let (mended, ()) = join!(repair(&ledger, "u"), writes);
-    assert!(mended.trans_no.is_some(), "{:?}", mended.discrepancies);
+    let (repaired, ()) = join!(repair(&ledger, "u"), writes);
+    assert!(repaired.trans_no.is_some(), "{:?}", repaired.discrepancies);
     assert_sound(&ledger, "u").await;
     assert_eq!(ledger.sound_balance("u").await, balance + 90);
 }
@@ -344,16 +344,16 @@ async fn repair_whose_answer_is_lost_is_done_once() {
         let ledger = TestLedger::new().await;
         ledger.create_sample_user("u").await;
         ledger.corrupt("u", "wallet", LESS_LEFT).await;
-        let (mut is_first, told) = (true, fault.clone());
+        let (mut is_first, injected) = (true, fault.clone());
         ledger.http_client.inject(move |sent| {
             let is_write = sent.operation == "TransactWriteItems";
             (is_write && std::mem::take(&mut is_first)).then(|| fault.clone())
         });
-        let mended = repair_and_check(&ledger, "u").await;
-        assert_eq!(mended.discrepancies.count(), 1, "{told:?}");
+        let repaired = repair_and_check(&ledger, "u").await;
+        assert_eq!(repaired.discrepancies.count(), 1, "{injected:?}");
         let after = items(&ledger, "u").await;
-        assert_eq!(repairs(&after).len(), 3, "{told:?}");
-        assert!(after.contains_key(&format!("repair#{}#after", mended.trans_no.unwrap())), "{told:?}");
+        assert_eq!(repairs(&after).len(), 3, "{injected:?}");
+        assert!(after.contains_key(&format!("repair#{}#after", repaired.trans_no.unwrap())), "{injected:?}");
     }
 }
 

@@ -168,8 +168,8 @@ async fn neither_secrets_nor_what_callers_send_is_logged() {
     assert!(logged.contains("user_uuid=\"logged-user\" generation_uuid=\"logged-gen\""), "{logged}");
     assert!(logged.lines().count() > 30, "all of it was logged: {logged}");
     for kept in [PREFIX, PRIVATE] {
-        let told: Vec<_> = logged.lines().filter(|line| line.contains(kept)).collect();
-        assert!(told.is_empty(), "{told:#?}");
+        let leaking: Vec<_> = logged.lines().filter(|line| line.contains(kept)).collect();
+        assert!(leaking.is_empty(), "{leaking:#?}");
     }
 }
 
@@ -206,7 +206,7 @@ fn no_test_says_a_secret() {
         requests += usize::from(line.contains("transmitting request"));
         answers += usize::from(line.contains("code=\"ok\""));
     }
-    // Whether each passes is not asked here: so much to log makes the races late.
+    // This does not check whether each passes: so much to log makes the races late.
     running.wait().unwrap();
     assert!(requests > 5_000 && answers > 1_000, "it was logged: {requests} {answers}");
 }

@@ -454,9 +454,9 @@ fn audit_reads_the_table_by_the_clock_and_writes_nothing() {
     assert_eq!(schedule["Target"]["Input"], r#"{"time": "<aws.scheduler.scheduled-time>"}"#);
     let retries = json!({ "MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600 });
     assert_eq!(schedule["Target"]["RetryPolicy"], retries);
-    let told =
+    let interval =
         &resources["AuditFunction"]["Properties"]["Environment"]["Variables"]["SCRIP_AUDIT_EVERY_MINUTES"];
-    assert_eq!(*told, json!({ "!Ref": "AuditEvery" }));
+    assert_eq!(*interval, json!({ "!Ref": "AuditEvery" }));
     let minutes = list(&document["Parameters"]["AuditEvery"]["AllowedValues"]).into_iter().map(text);
     for minutes in minutes {
         let seconds = document["Mappings"]["AuditEvery"][minutes]["Seconds"].as_u64().unwrap();

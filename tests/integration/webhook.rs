@@ -38,7 +38,7 @@ async fn check_refused(ledger: &TestLedger, body: &[u8], header: Option<String>,
     let answer = ledger.http_with("POST", URL, body, None, headers).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (401, Some("Unauthorized")), "{why}");
     assert_eq!(answer.headers["www-authenticate"], "X-Signature");
-    assert_eq!(ledger.http_client.take_requests().len(), 0, "{why}: it has asked the table");
+    assert_eq!(ledger.http_client.take_requests().len(), 0, "{why}: it read the table");
 }
 
 #[tokio::test]
@@ -46,8 +46,8 @@ async fn generation_that_failed_is_refunded_once() {
     let ledger = ledger().await;
     for outcome in ["voided", "already_voided"] {
         let answer = ledger.callback(failed("g")).await;
-        let told = json!({ "generation_uuid": "g", "status": "failed", "outcome": outcome });
-        assert_eq!((answer.status, answer.body), (200, told));
+        let expected = json!({ "generation_uuid": "g", "status": "failed", "outcome": outcome });
+        assert_eq!((answer.status, answer.body), (200, expected));
         assert_eq!(ledger.sound_balance("u").await, 10);
     }
 }
@@ -185,9 +185,9 @@ async fn providers_error_is_the_reason() {
         let mut body = failed(&generation);
         body["error"] = error;
         assert_eq!(ledger.callback(body).await.status, 200);
-        let asked = json!({ "operation": "generation", "generation_uuid": generation });
-        let told = ledger.invoke(HISTORY, asked).await.unwrap();
-        assert_eq!(told["charges"][0]["voided_reason"], reason);
+        let request = json!({ "operation": "generation", "generation_uuid": generation });
+        let listed = ledger.invoke(HISTORY, request).await.unwrap();
+        assert_eq!(listed["charges"][0]["voided_reason"], reason);
     }
 }
 

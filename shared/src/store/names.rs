@@ -51,7 +51,7 @@ pub(super) const REVOKED: &str = "revoked";
 pub(super) const REVOKED_AT: &str = "a";
 pub(super) const REVOKED_CREDITS: &str = "n";
 
-// A revocation; its time, invocation and kind have the names of an adjustment.
+// A revocation.
 pub(super) const REVOCATION_TAKEN: &str = "n";
 pub(super) const REVOCATION_PAID: &str = "t";
 pub(super) const REVOCATION_SHORTFALL: &str = "s";
@@ -61,10 +61,12 @@ pub(super) const REVOCATION_OWED: &str = "d";
 pub(super) const FILLED_PACK: &str = "i";
 pub(super) const FILLED_CREDITS: &str = "n";
 
+// A change of a record: an adjustment or a revocation.
+pub(super) const CHANGE_AT: &str = "a";
+pub(super) const CHANGE_BY: &str = "b";
+pub(super) const CHANGE_KIND: &str = "k";
+
 // An adjustment.
-pub(super) const ADJUSTED_AT: &str = "a";
-pub(super) const ADJUSTED_BY: &str = "b";
-pub(super) const ADJUSTMENT_KIND: &str = "k";
 pub(super) const REQUESTED: &str = "c";
 pub(super) const UNCOVERED: &str = "u";
 pub(super) const TAKEN: &str = "t";

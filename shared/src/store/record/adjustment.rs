@@ -2,9 +2,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::super::{
-    attribute::{AttributeCodec, Attributes, DecodeError},
-    names,
+use super::{
+    super::{
+        attribute::{AttributeCodec, Attributes, DecodeError},
+        names,
+    },
+    change_attributes,
 };
 use crate::domain::{Adjustment, AdjustmentKind, Credits, OutputSet, Settlement, ShortfallFill};
 
@@ -15,30 +18,27 @@ const DELIVERED: &str = "delivered";
 
 impl AttributeCodec for Adjustment {
     fn to_attribute(&self) -> AttributeValue {
-        let map = Attributes::with_capacity(8)
-            .put(names::ADJUSTED_AT, &self.at)
-            .put(names::ADJUSTED_BY, &self.invocation);
-        let named = |map: Attributes, kind: &str| map.put(names::ADJUSTMENT_KIND, &kind.to_owned());
+        let kind = |kind: &str| change_attributes(&self.at, &self.invocation, kind);
         let map = match &self.kind {
-            AdjustmentKind::Settled(settlement) => named(map, SETTLED)
+            AdjustmentKind::Settled(settlement) => kind(SETTLED)
                 .put(names::REQUESTED, &settlement.requested)
                 .put_optional(names::UNCOVERED, non_zero(&settlement.uncovered))
                 .put(names::TAKEN, &settlement.taken)
                 .put_optional(names::ADJUSTMENT_REPAID, non_zero(&settlement.repaid))
                 .put_optional(names::ADJUSTMENT_FILLS, non_empty_list(&settlement.fills)),
-            AdjustmentKind::Returned { outputs, repaid, fills } => named(map, RETURNED)
+            AdjustmentKind::Returned { outputs, repaid, fills } => kind(RETURNED)
                 .put(names::ADJUSTED_OUTPUTS, outputs)
                 .put_optional(names::ADJUSTMENT_REPAID, non_zero(repaid))
                 .put_optional(names::ADJUSTMENT_FILLS, non_empty_list(fills)),
-            AdjustmentKind::Repaid(taken) => named(map, REPAID).put(names::TAKEN, taken),
-            AdjustmentKind::Delivered => named(map, DELIVERED),
+            AdjustmentKind::Repaid(taken) => kind(REPAID).put(names::TAKEN, taken),
+            AdjustmentKind::Delivered => kind(DELIVERED),
         };
         map.into_map()
     }
 
     fn from_attribute(attribute: AttributeValue) -> Result<Adjustment, DecodeError> {
         let mut map = Attributes::from_map(attribute)?;
-        let kind: String = map.take_required(names::ADJUSTMENT_KIND)?;
+        let kind: String = map.take_required(names::CHANGE_KIND)?;
         let kind = match kind.as_str() {
             SETTLED => AdjustmentKind::Settled(Settlement {
                 requested: map.take_required(names::REQUESTED)?,
@@ -54,10 +54,9 @@ impl AttributeCodec for Adjustment {
             },
             REPAID => AdjustmentKind::Repaid(map.take_required(names::TAKEN)?),
             DELIVERED => AdjustmentKind::Delivered,
-            _ => return Err(format!("{}: not the kind of an adjustment", names::ADJUSTMENT_KIND)),
+            _ => return Err(format!("{}: not the kind of an adjustment", names::CHANGE_KIND)),
         };
-        let (at, invocation) =
-            (map.take_required(names::ADJUSTED_AT)?, map.take_required(names::ADJUSTED_BY)?);
+        let (at, invocation) = (map.take_required(names::CHANGE_AT)?, map.take_required(names::CHANGE_BY)?);
         Ok(Adjustment { at, invocation, kind })
     }
 }

@@ -11,11 +11,11 @@ use super::{
     },
     RecordUpdate,
     adjustment::{non_empty_list, non_zero},
-    non_empty, put_void, take_void,
+    append_change, non_empty, put_void, take_void,
 };
 use crate::domain::{
-    Adjustment, AdjustmentKind, Allocation, Charge, Credits, Outputs, RecordKey, RecordVersion, Timestamp,
-    TransNo, UserId, Void,
+    Adjustment, AdjustmentKind, Allocation, Charge, Outputs, RecordKey, RecordVersion, Timestamp, TransNo,
+    UserId, Void,
 };
 
 pub(super) fn put(item: Attributes, user: &UserId, charge: &Charge) -> Attributes {
@@ -119,15 +119,7 @@ pub(in crate::store) fn void(version: RecordVersion, void: &Void) -> RecordUpdat
 
 /// Adjusts a live charge.
 pub(in crate::store) fn adjust(version: RecordVersion, adjustment: &Adjustment) -> RecordUpdate {
-    let none = Vec::<Credits>::new();
-    let values = Attributes::with_capacity(9)
-        .put(":none", &none)
-        .put(":adjustment", &vec![adjustment.clone()])
-        .put(":at", &adjustment.at)
-        .put(":format", &format::SECOND);
-    let mut expression = "SET adjustments = list_append(if_not_exists(adjustments, :none), :adjustment), \
-                          changed_at = :at, item_format = :format"
-        .to_owned();
+    let (mut expression, values) = append_change(names::ADJUSTMENTS, adjustment, adjustment.at);
     let values = match &adjustment.kind {
         AdjustmentKind::Settled(settlement) => {
             expression += ", live = :cost, settled_at = :at REMOVE hold_shard";

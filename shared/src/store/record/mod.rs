@@ -12,12 +12,14 @@ use adjustment::{non_empty_list, non_zero, take_fills};
 
 use super::{
     StoreError,
-    attribute::{Attributes, DecodeError},
+    attribute::{AttributeCodec, Attributes, DecodeError},
     format,
     key::{Item, ItemKey},
     names,
 };
-use crate::domain::{Charge, Metadata, Record, RecordKey, RecordVersion, UserId, Void};
+use crate::domain::{
+    Charge, Credits, InvocationId, Metadata, Record, RecordKey, RecordVersion, Timestamp, UserId, Void,
+};
 
 pub(super) use charge::{adjust, note_success, void};
 pub(super) use entry::to_entry;
@@ -48,6 +50,29 @@ impl RecordUpdate {
         };
         RecordUpdate { condition, expression, values: values.0 }
     }
+}
+
+/// The expression that adds a change to a list of a record, which then has the second format,
+/// and its values.
+fn append_change(list: &str, change: &(impl AttributeCodec + Clone), at: Timestamp) -> (String, Attributes) {
+    let values = Attributes::with_capacity(9)
+        .put(":none", &Vec::<Credits>::new())
+        .put(":change", &vec![change.clone()])
+        .put(":at", &at)
+        .put(":format", &format::SECOND);
+    let expression = format!(
+        "SET {list} = list_append(if_not_exists({list}, :none), :change), \
+         changed_at = :at, item_format = :format"
+    );
+    (expression, values)
+}
+
+/// The attributes that every change has: its time, its invocation, and its kind.
+fn change_attributes(at: &Timestamp, invocation: &InvocationId, kind: &str) -> Attributes {
+    Attributes::with_capacity(8)
+        .put(names::CHANGE_AT, at)
+        .put(names::CHANGE_BY, invocation)
+        .put(names::CHANGE_KIND, &kind.to_owned())
 }
 
 /// Encodes a record without its key; the map has capacity for the key.

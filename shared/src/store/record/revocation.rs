@@ -7,10 +7,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     super::{
         attribute::{AttributeCodec, Attributes, DecodeError},
-        format, names,
+        names,
     },
     RecordUpdate,
     adjustment::{non_empty_list, non_zero, take_fills},
+    append_change, change_attributes,
 };
 use crate::domain::{Credits, RecordVersion, Revocation, RevocationKind, ShortfallFill, Timestamp};
 
@@ -24,15 +25,7 @@ pub(in crate::store) fn revoke(
     revocation: &Revocation,
     total: Option<Credits>,
 ) -> RecordUpdate {
-    let none = Vec::<Credits>::new();
-    let values = Attributes::with_capacity(9)
-        .put(":none", &none)
-        .put(":revocation", &vec![revocation.clone()])
-        .put(":at", &revocation.at)
-        .put(":format", &format::SECOND);
-    let mut expression = "SET revocations = list_append(if_not_exists(revocations, :none), :revocation), \
-                          changed_at = :at, item_format = :format"
-        .to_owned();
+    let (mut expression, values) = append_change(names::REVOCATIONS, revocation, revocation.at);
     let total = total.map(|total| vec![RevokedTotal((revocation.at, total))]);
     if total.is_some() {
         expression += ", revoked = list_append(if_not_exists(revoked, :none), :total)";
@@ -42,30 +35,27 @@ pub(in crate::store) fn revoke(
 
 impl AttributeCodec for Revocation {
     fn to_attribute(&self) -> AttributeValue {
-        let map = Attributes::with_capacity(8)
-            .put(names::ADJUSTED_AT, &self.at)
-            .put(names::ADJUSTED_BY, &self.invocation);
-        let named = |map: Attributes, kind: &str| map.put(names::ADJUSTMENT_KIND, &kind.to_owned());
+        let kind = |kind: &str| change_attributes(&self.at, &self.invocation, kind);
         let map = match &self.kind {
-            RevocationKind::Revoked { taken, paid, shortfall, owed } => named(map, REVOKED)
+            RevocationKind::Revoked { taken, paid, shortfall, owed } => kind(REVOKED)
                 .put_optional(names::REVOCATION_TAKEN, non_zero(taken))
                 .put_optional(names::REVOCATION_PAID, non_empty_list(paid))
                 .put_optional(names::REVOCATION_SHORTFALL, non_zero(shortfall))
                 .put_optional(names::REVOCATION_OWED, non_zero(owed)),
-            RevocationKind::Restored { owed, shortfall, paid, returned, fills } => named(map, RESTORED)
+            RevocationKind::Restored { owed, shortfall, paid, returned, fills } => kind(RESTORED)
                 .put_optional(names::REVOCATION_TAKEN, non_zero(returned))
                 .put_optional(names::REVOCATION_PAID, non_zero(paid))
                 .put_optional(names::REVOCATION_SHORTFALL, non_zero(shortfall))
                 .put_optional(names::REVOCATION_OWED, non_zero(owed))
                 .put_optional(names::ADJUSTMENT_FILLS, non_empty_list(fills)),
-            RevocationKind::Repaid(paid) => named(map, REPAID).put(names::REVOCATION_PAID, paid),
+            RevocationKind::Repaid(paid) => kind(REPAID).put(names::REVOCATION_PAID, paid),
         };
         map.into_map()
     }
 
     fn from_attribute(attribute: AttributeValue) -> Result<Revocation, DecodeError> {
         let mut map = Attributes::from_map(attribute)?;
-        let kind: String = map.take_required(names::ADJUSTMENT_KIND)?;
+        let kind: String = map.take_required(names::CHANGE_KIND)?;
         let credits =
             |map: &mut Attributes, name| Ok::<_, DecodeError>(map.take_optional(name)?.unwrap_or_default());
         let kind = match kind.as_str() {
@@ -83,10 +73,9 @@ impl AttributeCodec for Revocation {
                 fills: take_fills(&mut map, names::ADJUSTMENT_FILLS)?,
             },
             REPAID => RevocationKind::Repaid(map.take_required(names::REVOCATION_PAID)?),
-            _ => return Err(format!("{}: not the kind of a revocation", names::ADJUSTMENT_KIND)),
+            _ => return Err(format!("{}: not the kind of a revocation", names::CHANGE_KIND)),
         };
-        let (at, invocation) =
-            (map.take_required(names::ADJUSTED_AT)?, map.take_required(names::ADJUSTED_BY)?);
+        let (at, invocation) = (map.take_required(names::CHANGE_AT)?, map.take_required(names::CHANGE_BY)?);
         Ok(Revocation { at, invocation, kind })
     }
 }

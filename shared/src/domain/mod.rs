@@ -24,8 +24,8 @@ mod wallet;
 pub use audit::WalletRebuild;
 pub use command::{
     Block, ChargeRequest, Command, Completion, CompletionOutcome, CompletionRequest, CompletionResult,
-    ExpireHold, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, OrderAddress, Overage,
-    Plan, ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
+    ExpireHold, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Overage, Plan,
+    ReadRequest, RecordChange, RecordLookup, Refund, RefundOutcome, RefundRequest, RefundResult,
     RefundSource, RefundedCharge, RestoredCredits, Revoke, RevokeOutcome, RevokeRequest, RevokeResult,
     RevokedGrant, SettleRequest, SettleResult, ShortfallPolicy, Step, TransactionLimits, Unblock, View,
     WriteOutcome,
@@ -36,7 +36,7 @@ pub use discrepancy::{Discrepancies, Discrepancy};
 pub use error::{LedgerError, LedgerLimit};
 pub use id::{GenerationId, Id, IdempotencyKey, OrderNo, RevokeSource, UserId};
 pub use metadata::Metadata;
-pub use order::{Order, OrderChange, RevokeStatement, RevokedAmount, StatementKey};
+pub use order::{Order, OrderAddress, OrderChange, RevokeStatement, RevokedAmount, StatementKey};
 pub use outputs::{OutputSet, Outputs};
 pub use reason::Reason;
 pub use record::{

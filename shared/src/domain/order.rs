@@ -67,6 +67,69 @@ pub struct OrderChange {
     pub order: Order,
 }
 
+/// An order as it was read, and the alias under which it was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderAddress {
+    /// The number of the order.
+    pub order_no: OrderNo,
+    /// The order; absent if nothing is stored for it.
+    pub order: Option<Order>,
+    /// The alias, with its item.
+    pub alias: Option<(OrderNo, Option<Order>)>,
+}
+
+impl OrderAddress {
+    /// The user of the grant, if there is one.
+    pub fn user(&self) -> Option<&UserId> {
+        self.order.as_ref()?.user.as_ref()
+    }
+
+    /// The changes by a statement of a source. Under an alias it is stored at both numbers,
+    /// because the alias may get a grant of its own. Empty if all was stated before.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for too many sources.
+    pub fn state(
+        &self,
+        source: &RevokeSource,
+        statement: &RevokeStatement,
+    ) -> Result<Vec<OrderChange>, LedgerError> {
+        let mut changes = Vec::new();
+        let alias = self.alias.as_ref();
+        let named = alias.map(|(alias, stored)| (alias, stored.as_ref(), None));
+        let own = (&self.order_no, self.order.as_ref(), alias.map(|(alias, _)| alias.clone()));
+        for (order_no, stored, alias) in named.into_iter().chain([own]) {
+            let key = StatementKey { source: source.clone(), alias };
+            let order = stored.cloned().unwrap_or_default().with(key, statement.clone())?;
+            changes.extend(order.map(|order| order.replacing(order_no, stored)));
+        }
+        Ok(changes)
+    }
+
+    /// The changes that make the alias an alias of this order, which gets its statements.
+    ///
+    /// # Errors
+    /// `LimitExceeded` for too many sources.
+    pub fn link(&self) -> Result<Vec<OrderChange>, LedgerError> {
+        let Some((alias, stored)) = &self.alias else { return Ok(Vec::new()) };
+        let named = stored.clone().unwrap_or_default();
+        let mut order = self.order.clone().unwrap_or_default();
+        for (key, statement) in &named.statements {
+            let key = StatementKey { alias: Some(alias.clone()), ..key.clone() };
+            order = order.with(key, statement.clone())?.unwrap_or(order);
+        }
+        let mut changes = Vec::new();
+        if named.alias_of.as_ref() != Some(&self.order_no) {
+            let named = Order { alias_of: Some(self.order_no.clone()), ..named };
+            changes.push(named.replacing(alias, stored.as_ref()));
+        }
+        if order != self.order.clone().unwrap_or_default() {
+            changes.push(order.replacing(&self.order_no, self.order.as_ref()));
+        }
+        Ok(changes)
+    }
+}
+
 impl Order {
     /// The largest number of statements about an order.
     pub const STATEMENTS_MAX: usize = 20;

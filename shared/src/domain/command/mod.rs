@@ -22,9 +22,7 @@ pub use grant::GrantRequest;
 pub use hold::ExpireHold;
 pub use import::{ImportOutcome, ImportedHistory, ImportedRecord, OldRows};
 pub use refund::{Refund, RefundOutcome, RefundRequest, RefundResult, RefundSource, RefundedCharge};
-pub use revoke::{
-    OrderAddress, Revoke, RevokeOutcome, RevokeRequest, RevokeResult, RevokedGrant, ShortfallPolicy,
-};
+pub use revoke::{Revoke, RevokeOutcome, RevokeRequest, RevokeResult, RevokedGrant, ShortfallPolicy};
 pub use settle::{Overage, SettleRequest, SettleResult};
 pub use view::{RecordLookup, TransactionLimits, View};
 pub use void::RestoredCredits;

@@ -3,9 +3,9 @@
 
 use super::{Command, Plan, ReadRequest, RecordChange, RestoredCredits, Step, View};
 use crate::domain::{
-    Credits, Effect, GrantRecord, InvocationId, LedgerError, LedgerLimit, Metadata, Order, OrderChange,
+    Credits, Effect, GrantRecord, InvocationId, LedgerError, LedgerLimit, Metadata, Order, OrderAddress,
     OrderNo, Reason, Record, RecordKey, Revocation, RevocationKind, RevokeSource, RevokeStatement,
-    RevokedAmount, StatementKey, Timestamp, UserId, Wallet,
+    RevokedAmount, Timestamp, UserId, Wallet,
 };
 
 /// A request of `revoke`.
@@ -48,80 +48,6 @@ pub enum ShortfallPolicy {
     Keep,
     /// The user pays with other packs, and owes the rest.
     Debt,
-}
-
-/// An order as it was read, and the alias under which it was named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderAddress {
-    /// The number of the order.
-    pub order_no: OrderNo,
-    /// The order; absent if nothing is stored for it.
-    pub order: Option<Order>,
-    /// The alias, with its item.
-    pub alias: Option<(OrderNo, Option<Order>)>,
-}
-
-impl OrderAddress {
-    /// The user of the grant, if there is one.
-    pub fn user(&self) -> Option<&UserId> {
-        self.order.as_ref()?.user.as_ref()
-    }
-
-    /// The changes by a statement of a source. Under an alias it is stored at both numbers,
-    /// because the alias may get a grant of its own. Empty if all was stated before.
-    ///
-    /// # Errors
-    /// `LimitExceeded` for too many sources.
-    pub fn state(
-        &self,
-        source: &RevokeSource,
-        statement: &RevokeStatement,
-    ) -> Result<Vec<OrderChange>, LedgerError> {
-        let mut changes = Vec::new();
-        let alias = self.alias.as_ref();
-        let named = alias.map(|(alias, stored)| (alias, stored.as_ref(), None));
-        let own = (&self.order_no, self.order.as_ref(), alias.map(|(alias, _)| alias.clone()));
-        for (order_no, stored, alias) in named.into_iter().chain([own]) {
-            let key = StatementKey { source: source.clone(), alias };
-            let order = stored.cloned().unwrap_or_default().with(key, statement.clone())?;
-            changes.extend(order.map(|order| order.replacing(order_no, stored)));
-        }
-        Ok(changes)
-    }
-
-    /// The changes that make the alias an alias of this order, which gets its statements.
-    ///
-    /// # Errors
-    /// `LimitExceeded` for too many sources.
-    pub fn link(&self) -> Result<Vec<OrderChange>, LedgerError> {
-        let Some((alias, stored)) = &self.alias else { return Ok(Vec::new()) };
-        let named = stored.clone().unwrap_or_default();
-        let mut order = self.order.clone().unwrap_or_default();
-        for (key, statement) in &named.statements {
-            let key = StatementKey { alias: Some(alias.clone()), ..key.clone() };
-            order = order.with(key, statement.clone())?.unwrap_or(order);
-        }
-        let mut changes = Vec::new();
-        if named.alias_of.as_ref() != Some(&self.order_no) {
-            let named = Order { alias_of: Some(self.order_no.clone()), ..named };
-            changes.push(named.replacing(alias, stored.as_ref()));
-        }
-        if order != self.order.clone().unwrap_or_default() {
-            changes.push(order.replacing(&self.order_no, self.order.as_ref()));
-        }
-        Ok(changes)
-    }
-
-    /// The address with what the view knows of its items.
-    fn updated(&self, view: &View) -> OrderAddress {
-        let latest =
-            |order_no: &OrderNo, read: &Option<Order>| view.order(order_no).or(read.as_ref()).cloned();
-        OrderAddress {
-            order_no: self.order_no.clone(),
-            order: latest(&self.order_no, &self.order),
-            alias: self.alias.as_ref().map(|(alias, read)| (alias.clone(), latest(alias, read))),
-        }
-    }
 }
 
 /// A change of a granted order: a statement of a source, or a new alias.
@@ -256,12 +182,24 @@ fn outcome(record: &GrantRecord, invocation: InvocationId) -> RevokeOutcome {
 }
 
 impl Revoke<'_> {
+    /// The order and its alias as they were last seen.
+    fn latest_address(&self, view: &View) -> OrderAddress {
+        let latest =
+            |order_no: &OrderNo, read: &Option<Order>| view.order(order_no).or(read.as_ref()).cloned();
+        let OrderAddress { order_no, order, alias } = self.address;
+        OrderAddress {
+            order_no: order_no.clone(),
+            order: latest(order_no, order),
+            alias: alias.as_ref().map(|(alias, read)| (alias.clone(), latest(alias, read))),
+        }
+    }
+
     fn record_key(&self) -> RecordKey {
         RecordKey::OrderGrant(self.address.order_no.clone())
     }
 
     fn next_of_grant(&self, record: &GrantRecord, view: &View, now: Timestamp) -> Result<Step, LedgerError> {
-        let address = self.address.updated(view);
+        let address = self.latest_address(view);
         // An alias that got a grant of its own since it was read is another order.
         if address.alias.as_ref().is_some_and(|(_, alias)| alias.as_ref().is_some_and(|it| it.user.is_some()))
         {

@@ -32,6 +32,8 @@ pub struct InvocationMetrics {
     pub packs: Option<usize>,
     /// The outcome of a refund.
     pub outcome: Option<&'static str>,
+    /// The outcome of a payment event.
+    pub payment: Option<&'static str>,
     /// The names of anomalies: events that are accepted, but may be mistakes.
     pub anomalies: Vec<&'static str>,
 }

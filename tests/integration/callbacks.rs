@@ -1,7 +1,7 @@
 //! Call-backs by token and by Standard Webhooks, and the JSON of providers.
 
 use scrip::{
-    callback::{Callbacks, Secret, Secrets},
+    callback::{Callbacks, Secret, SecretForm, Secrets},
     transport::functions::{HISTORY, WEBHOOK},
 };
 use scrip_tests::{
@@ -284,7 +284,7 @@ async fn tokens_of_each_secret_are_accepted() {
     const NEXT: &str = "whsec_dGhlLW5leHQtc2VjcmV0LW9mLXRoaXMtdGVzdA==";
     const NEXT_KEY: &str = "the-next-secret-of-this-test";
     let ledger = ledger().await;
-    let secrets = Secret::list(&format!("{NEXT} {WEBHOOK_SECRET}")).unwrap();
+    let secrets = Secret::list(&format!("{NEXT} {WEBHOOK_SECRET}"), SecretForm::StandardWebhooks).unwrap();
     let app = app(&ledger, Callbacks::signed_with(Secrets::fixed(secrets)));
     let deadline = ledger.clock.now().plus_millis(60_000);
     for secret in [NEXT_KEY, WEBHOOK_SECRET] {

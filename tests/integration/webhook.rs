@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use scrip::{
-    callback::{Callbacks, Executions, Secrets},
+    callback::{Callbacks, Executions, SecretForm, Secrets},
     ledger::Ledger,
     transport::{
         App,
@@ -406,7 +406,11 @@ fn kept(http_client: &FaultInjectingClient) -> Callbacks {
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(http_client.clone());
-    Callbacks::signed_with(Secrets::from_secrets_manager(config, "scrip/webhook".to_owned()))
+    Callbacks::signed_with(Secrets::from_secrets_manager(
+        config,
+        "scrip/webhook".to_owned(),
+        SecretForm::StandardWebhooks,
+    ))
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn refusals() -> BTreeSet<String> {
     let none = Credits::requested(1).unwrap();
     [
         code(RequestError::Invalid(String::new())),
-        code(RequestError::PayloadTooLarge),
+        code(RequestError::PayloadTooLarge(0)),
         code(LedgerError::InsufficientCredits { balance: none, required: none, debt: none }),
         code(LedgerError::IdempotencyConflict("")),
         code(LedgerError::GenerationVoided),
@@ -181,7 +181,7 @@ fn charge_is_refunded_where_it_may_have_been_done_and_only_there() {
         assert_eq!(states["Charge"]["Parameters"], states["ChargeAgain"]["Parameters"]);
         let nothing_to_refund = [
             code(RequestError::Invalid(String::new())),
-            code(RequestError::PayloadTooLarge),
+            code(RequestError::PayloadTooLarge(0)),
             code(LedgerError::IdempotencyConflict("")),
             code(LedgerError::GenerationVoided),
         ];

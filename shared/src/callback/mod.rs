@@ -14,16 +14,16 @@ use std::time::Duration;
 pub use executions::Executions;
 pub(crate) use executions::{GenerationResult, TaskToken};
 pub(crate) use provider::ProviderReport;
-pub use secrets::{Secret, Secrets};
-pub(crate) use signature::SignatureHeaders;
+pub use secrets::{Secret, SecretForm, Secrets};
 pub use signature::Tolerance;
+pub(crate) use signature::{STRIPE_SIGNATURE, SignatureHeaders};
 pub(crate) use status::GenerationStatus;
 
 use thiserror::Error;
 
 use crate::domain::Timestamp;
 
-/// The errors of a call-back.
+/// The errors of a call-back or a payment event before it is parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum CallbackError {
     /// The signature or the token is missing or invalid. The text is returned to the caller.
@@ -84,13 +84,7 @@ impl Callbacks {
         if signatures.is_empty() {
             return Err(CallbackError::Unauthorized(problem));
         }
-        let secrets = self.secrets.current(now).await?;
-        let is_valid = |secret| signatures.iter().any(|signature| signature.matches(secret, body));
-        if secrets.iter().any(is_valid) {
-            Ok(())
-        } else {
-            Err(CallbackError::Unauthorized("No `v1` of the signature matches this body."))
-        }
+        self.secrets.verify(&signatures, body, now).await
     }
 
     /// Seals a content into a token.

@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Mutex;
 
-use super::{CallbackError, timeouts};
+use super::{CallbackError, signature::Signature, timeouts};
 use crate::{aws_config::describe_error, domain::Timestamp};
 
 /// The time after which secrets are read again, in milliseconds.
@@ -34,9 +34,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// HMAC-SHA256, in bytes.
 pub(super) type Digest = [u8; 32];
 
-/// A secret that signs call-backs and seals tokens: 16 to 255 of `A-Z a-z 0-9 . _ : + / = -`.
-/// With the prefix `whsec_` the rest is the key in base64, at least 16 bytes of it; without it
-/// the text itself is the key.
+/// How the text of a secret gives its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretForm {
+    /// With the prefix `whsec_` the rest is the key in base64, at least 16 bytes of it
+    /// (Standard Webhooks); without it the text itself is the key.
+    StandardWebhooks,
+    /// The text itself is the key, a prefix `whsec_` included (Stripe).
+    Stripe,
+}
+
+/// A secret that signs call-backs and payment events, and seals tokens: 16 to 255 of
+/// `A-Z a-z 0-9 . _ : + / = -`, whose key [`SecretForm`] defines.
 ///
 /// Braces and quotes are invalid, so that JSON is never read as secrets by mistake: its field
 /// names could be guessed.
@@ -55,26 +64,37 @@ impl Secret {
     ///
     /// # Errors
     /// A description of a valid secret, without the text.
-    pub fn list(text: &str) -> Result<Vec<Secret>, &'static str> {
-        let secrets: Vec<Secret> = text.split_whitespace().map(Secret::try_from).collect::<Result<_, _>>()?;
+    pub fn list(text: &str, form: SecretForm) -> Result<Vec<Secret>, &'static str> {
+        let secrets = text.split_whitespace().map(|text| Secret::parse(text, form));
+        let secrets: Vec<Secret> = secrets.collect::<Result<_, _>>()?;
         if secrets.is_empty() { Err("there is no webhook secret") } else { Ok(secrets) }
+    }
+
+    /// Parses one secret.
+    ///
+    /// # Errors
+    /// A description of a valid secret, without the text.
+    pub fn parse(text: &str, form: SecretForm) -> Result<Secret, &'static str> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
+        if !(KEY_BYTES_MIN..=255).contains(&text.len()) || !text.bytes().all(is_allowed) {
+            return Err("a webhook secret must be 16 to 255 characters of A-Z a-z 0-9 . _ : + / = -");
+        }
+        let encoded = text.strip_prefix(BASE64_PREFIX).filter(|_| form == SecretForm::StandardWebhooks);
+        let key = match encoded {
+            Some(encoded) => BASE64.decode(encoded).ok().filter(|key| key.len() >= KEY_BYTES_MIN),
+            None => Some(text.as_bytes().to_vec()),
+        };
+        key.map(|key| Secret { key })
+            .ok_or("a webhook secret that begins with whsec_ must continue with at least 16 bytes in base64")
     }
 }
 
 impl TryFrom<&str> for Secret {
     type Error = &'static str;
 
+    /// Parses a secret of the form of Standard Webhooks.
     fn try_from(text: &str) -> Result<Secret, &'static str> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte);
-        if !(KEY_BYTES_MIN..=255).contains(&text.len()) || !text.bytes().all(is_allowed) {
-            return Err("a webhook secret must be 16 to 255 characters of A-Z a-z 0-9 . _ : + / = -");
-        }
-        let key = match text.strip_prefix(BASE64_PREFIX) {
-            Some(encoded) => BASE64.decode(encoded).ok().filter(|key| key.len() >= KEY_BYTES_MIN),
-            None => Some(text.as_bytes().to_vec()),
-        };
-        key.map(|key| Secret { key })
-            .ok_or("a webhook secret that begins with whsec_ must continue with at least 16 bytes in base64")
+        Secret::parse(text, SecretForm::StandardWebhooks)
     }
 }
 
@@ -105,8 +125,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that may sign a call-back. Several are valid at the same time, so that one can be
-/// replaced without rejecting call-backs.
+/// The secrets that may sign a call-back or a payment event. Several are valid at the same time, so that one can be
+/// replaced without rejecting anything.
 #[derive(Debug)]
 pub struct Secrets(SecretSource);
 
@@ -121,6 +141,7 @@ enum SecretSource {
 struct CachedSecret {
     client: Client,
     id: String,
+    form: SecretForm,
     last: Mutex<Option<(Timestamp, Arc<[Secret]>)>>,
 }
 
@@ -132,11 +153,12 @@ impl Secrets {
 
     /// The secrets of Secrets Manager with this name or ARN, read on first use and again after
     /// five minutes.
-    pub fn from_secrets_manager(config: Builder, id: String) -> Secrets {
+    pub fn from_secrets_manager(config: Builder, id: String, form: SecretForm) -> Secrets {
         let config = config.retry_config(RetryConfig::standard()).timeout_config(timeouts());
         Secrets(SecretSource::Cached(CachedSecret {
             client: Client::from_conf(config.build()),
             id,
+            form,
             last: Mutex::default(),
         }))
     }
@@ -148,6 +170,24 @@ impl Secrets {
             }
             SecretSource::Fixed(secrets) => Ok(secrets.clone()),
             SecretSource::Cached(cached) => cached.current(now).await,
+        }
+    }
+}
+
+impl Secrets {
+    /// Verifies that one of these secrets made one of the signatures of a body.
+    pub(crate) async fn verify(
+        &self,
+        signatures: &[Signature<'_>],
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), CallbackError> {
+        let secrets = self.current(now).await?;
+        let is_valid = |secret| signatures.iter().any(|signature| signature.matches(secret, body));
+        if secrets.iter().any(is_valid) {
+            Ok(())
+        } else {
+            Err(CallbackError::Unauthorized("No `v1` of the signature matches this body."))
         }
     }
 }
@@ -172,7 +212,7 @@ impl CachedSecret {
     async fn read(&self) -> Result<Arc<[Secret]>, String> {
         let response = self.client.get_secret_value().secret_id(&self.id).send().await;
         let value = response.map_err(|error| format!("webhook secrets: {}", describe_error(&error)))?;
-        let secrets = Secret::list(value.secret_string().unwrap_or_default())?;
+        let secrets = Secret::list(value.secret_string().unwrap_or_default(), self.form)?;
         Ok(secrets.into())
     }
 }
@@ -196,23 +236,29 @@ mod tests {
             (format!("{{\"webhook_signing_secret\": \"{one}\"}}"), None),
             (format!("[\"{one}\"]"), None),
         ] {
-            let found = Secret::list(&text).ok().map(|secrets| secrets.len());
+            let found = Secret::list(&text, SecretForm::StandardWebhooks).ok().map(|secrets| secrets.len());
             assert_eq!(found, secrets, "{text:?}");
         }
     }
 
     #[test]
-    fn secret_with_the_prefix_whsec_is_a_key_in_base64() {
-        for (text, key) in [
-            ("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==", Some(&b"secret-of-this-test"[..])),
-            ("whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA", Some(b"secret-of-this-test")),
-            ("c2VjcmV0LW9mLXRoaXMtdGVzdA==", Some(b"c2VjcmV0LW9mLXRoaXMtdGVzdA==")),
-            ("WHSEC_no-prefix-in-capitals", Some(b"WHSEC_no-prefix-in-capitals")),
-            ("whsec_c2VjcmV0LW9mLXRo", None),
-            ("whsec_not.base64:not.base64", None),
+    fn key_of_the_prefix_whsec_depends_on_the_form() {
+        use SecretForm::{StandardWebhooks, Stripe};
+
+        let encoded = "whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA==";
+        for (form, text, key) in [
+            (StandardWebhooks, encoded, Some(&b"secret-of-this-test"[..])),
+            (StandardWebhooks, "whsec_c2VjcmV0LW9mLXRoaXMtdGVzdA", Some(b"secret-of-this-test")),
+            (StandardWebhooks, "c2VjcmV0LW9mLXRoaXMtdGVzdA==", Some(b"c2VjcmV0LW9mLXRoaXMtdGVzdA==")),
+            (StandardWebhooks, "WHSEC_no-prefix-in-capitals", Some(b"WHSEC_no-prefix-in-capitals")),
+            (StandardWebhooks, "whsec_c2VjcmV0LW9mLXRo", None),
+            (StandardWebhooks, "whsec_not.base64:not.base64", None),
+            (Stripe, encoded, Some(encoded.as_bytes())),
+            (Stripe, "whsec_not.base64:not.base64", Some(b"whsec_not.base64:not.base64")),
+            (Stripe, "whsec_too-short", None),
         ] {
-            let parsed = Secret::try_from(text).ok();
-            assert_eq!(parsed.as_ref().map(|secret| &secret.key[..]), key, "{text}");
+            let parsed = Secret::parse(text, form).ok();
+            assert_eq!(parsed.as_ref().map(|secret| &secret.key[..]), key, "{form:?}: {text}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The signatures of call-backs: an HMAC of a time and the body, in the header `X-Signature` or
-//! in the headers of Standard Webhooks.
+//! Signatures of call-backs and payment events: an HMAC of a time and the body, in the header
+//! `X-Signature` or `Stripe-Signature`, or in the headers of Standard Webhooks.
 
 use std::str::FromStr;
 
@@ -37,7 +37,29 @@ impl FromStr for Tolerance {
     }
 }
 
-/// The headers that may sign a request.
+/// A header of the form `t=<unix seconds>,v1=<hex>`: the descriptions of what may be invalid.
+#[derive(Clone, Copy)]
+pub(crate) struct TimedHeader {
+    not_one_time: &'static str,
+    not_a_time: &'static str,
+    too_far: &'static str,
+}
+
+macro_rules! timed_header {
+    ($name:literal) => {
+        TimedHeader {
+            not_one_time: concat!("`", $name, "` must contain exactly one `t`."),
+            not_a_time: concat!("`t` of `", $name, "` must be a time in seconds since 1970."),
+            too_far: concat!("`t` of `", $name, "` is too far from the current time."),
+        }
+    };
+}
+
+const X_SIGNATURE: TimedHeader = timed_header!("X-Signature");
+/// The header of Stripe's events.
+pub(crate) const STRIPE_SIGNATURE: TimedHeader = timed_header!("Stripe-Signature");
+
+/// The headers that may sign a call-back.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SignatureHeaders<'a> {
     /// `X-Signature`.
@@ -57,7 +79,7 @@ impl<'a> SignatureHeaders<'a> {
         now: Timestamp,
         tolerance: Tolerance,
     ) -> impl Iterator<Item = Result<Signature<'a>, &'static str>> {
-        let own = self.x_signature.map(|header| Signature::parse_own(header, now, tolerance));
+        let own = self.x_signature.map(|header| X_SIGNATURE.parse(header, now, tolerance));
         let standard = self.webhook_signature.map(|header| self.parse_standard(header, now, tolerance));
         own.into_iter().chain(standard)
     }
@@ -87,38 +109,39 @@ impl<'a> SignatureHeaders<'a> {
 
 /// The parsed signatures of one scheme.
 #[derive(Debug)]
-pub(super) struct Signature<'a> {
+pub(crate) struct Signature<'a> {
     /// The signed texts before the body. A dot follows each.
     signed_before_body: Vec<&'a str>,
     /// Several during the replacement of a secret.
     digests: Vec<Digest>,
 }
 
-impl<'a> Signature<'a> {
-    /// Parses `t=<unix seconds>,v1=<hex>`. Schemes other than `v1` are skipped: a sender may add
-    /// one.
-    fn parse_own(
-        header: &'a str,
+impl TimedHeader {
+    /// Parses the value of the header. Schemes other than `v1` are skipped: a sender may add one.
+    pub(crate) fn parse<'a>(
+        &self,
+        value: &'a str,
         now: Timestamp,
         tolerance: Tolerance,
     ) -> Result<Signature<'a>, &'static str> {
-        let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
+        let parts = || value.split(',').filter_map(|part| part.trim().split_once('='));
         let all = |wanted| parts().filter(move |(name, _)| *name == wanted).map(|(_, value)| value);
         let mut times = all("t");
         let (Some(seconds), None) = (times.next(), times.next()) else {
-            return Err("`X-Signature` must contain exactly one `t`.");
+            return Err(self.not_one_time);
         };
-        let signed_at =
-            parse_seconds(seconds).ok_or("`t` of `X-Signature` must be a time in seconds since 1970.")?;
+        let signed_at = parse_seconds(seconds).ok_or(self.not_a_time)?;
         if !tolerance.accepts(signed_at, now) {
-            return Err("`t` of `X-Signature` is too far from the current time.");
+            return Err(self.too_far);
         }
         let digests = all("v1").filter_map(parse_hex);
         Ok(Signature { signed_before_body: vec![seconds], digests: digests.collect() })
     }
+}
 
+impl Signature<'_> {
     /// Whether this secret signed these bytes. The comparison takes constant time.
-    pub(super) fn matches(&self, secret: &Secret, body: &[u8]) -> bool {
+    pub(crate) fn matches(&self, secret: &Secret, body: &[u8]) -> bool {
         let mut signed = secret.hmac();
         for text in &self.signed_before_body {
             signed = signed.chain(text.as_bytes()).chain(b".");

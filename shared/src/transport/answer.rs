@@ -284,6 +284,19 @@ impl<'a> WebhookAnswer<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct PaymentAnswer<'a> {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_no: Option<&'a OrderNo>,
+}
+
+impl<'a> PaymentAnswer<'a> {
+    pub(super) fn new(outcome: &'static str, order_no: Option<&'a OrderNo>) -> Self {
+        PaymentAnswer { outcome, order_no }
+    }
+}
+
+#[derive(Serialize)]
 pub(super) struct MintAnswer {
     pub(super) token: String,
     /// The path of the call-back.

@@ -1,7 +1,7 @@
 //! The state of a function between events.
 
 use super::{caller::Caller, error::RequestError, event::Claims, telemetry::MetricHandles};
-use crate::{callback::Callbacks, ledger::Ledger};
+use crate::{callback::Callbacks, ledger::Ledger, payments::Payments};
 
 /// The state of a function, which all of its events share.
 pub struct App {
@@ -10,17 +10,19 @@ pub struct App {
     accepts_missing_claims: bool,
     scope_prefix: String,
     pub(super) callbacks: Callbacks,
+    pub(super) payments: Payments,
     pub(super) metrics: MetricHandles,
 }
 
 impl App {
-    /// An app that requires claims and rejects call-backs.
+    /// An app that requires claims, and rejects call-backs and payment events.
     pub fn new(ledger: Ledger) -> App {
         App {
             ledger,
             accepts_missing_claims: false,
             scope_prefix: String::new(),
             callbacks: Callbacks::none(),
+            payments: Payments::none(),
             metrics: MetricHandles::default(),
         }
     }
@@ -42,6 +44,12 @@ impl App {
     #[must_use]
     pub fn with_callbacks(self, callbacks: Callbacks) -> App {
         App { callbacks, ..self }
+    }
+
+    /// Accepts payment events that these secrets sign.
+    #[must_use]
+    pub fn with_payments(self, payments: Payments) -> App {
+        App { payments, ..self }
     }
 
     /// The caller of an HTTP request with these claims.

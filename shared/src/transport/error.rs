@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use crate::{callback::CallbackError, domain::LedgerError};
+use crate::{callback::CallbackError, domain::LedgerError, payments::PaymentError};
 
 /// The errors of a request. Their texts are returned to callers.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -24,9 +24,9 @@ pub enum RequestError {
     /// No route has the path and the method.
     #[error("The route does not support this method.")]
     MethodNotAllowed,
-    /// The body is larger than a request may be.
-    #[error("The request must not exceed 16384 bytes.")]
-    PayloadTooLarge,
+    /// The body is larger than a request may be, which is this many bytes.
+    #[error("The request must not exceed {0} bytes.")]
+    PayloadTooLarge(usize),
     /// A call-back is about a generation without a charge.
     #[error("No charge of this generation was found yet.")]
     GenerationUnknown,
@@ -83,7 +83,7 @@ impl RequestError {
             Ledger(GenerationVoided) => ("GenerationVoided", 409, false, "The charge was refunded."),
             Ledger(LimitExceeded(_)) => ("LimitExceeded", 409, false, "A limit was reached."),
             GenerationUnknown => ("GenerationUnknown", 503, true, "The generation has no charge yet."),
-            PayloadTooLarge => ("PayloadTooLarge", 413, false, "The request is too large."),
+            PayloadTooLarge(_) => ("PayloadTooLarge", 413, false, "The request is too large."),
             Ledger(Internal(_)) => ("Internal", 500, true, "An internal error occurred."),
             Ledger(Busy) => ("Busy", 503, true, "The service is busy."),
             Ledger(StoreUnavailable) => ("StoreUnavailable", 503, true, "The database is unavailable."),
@@ -109,6 +109,12 @@ impl From<CallbackError> for RequestError {
     }
 }
 
+impl From<PaymentError> for RequestError {
+    fn from(error: PaymentError) -> RequestError {
+        RequestError::Invalid(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +131,7 @@ mod tests {
             RequestError::Forbidden,
             RequestError::NotFound,
             RequestError::MethodNotAllowed,
-            RequestError::PayloadTooLarge,
+            RequestError::PayloadTooLarge(0),
             RequestError::GenerationUnknown,
             LedgerError::InvalidRequest(String::new()).into(),
             LedgerError::InsufficientCredits { balance, required, debt: Credits::ZERO }.into(),

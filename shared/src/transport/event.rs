@@ -11,12 +11,10 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     error::RequestError,
+    operation::BodyForm,
     route::{PathParameters, parameter_names},
 };
 use crate::callback::SignatureHeaders;
-
-/// The largest body of a request, in bytes, after base64 decoding.
-const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The unparsed payload of an event. The runtime's own parser would return an undocumented
 /// `errorType`.
@@ -97,6 +95,7 @@ struct Headers {
     webhook_id: Option<String>,
     webhook_timestamp: Option<String>,
     webhook_signature: Option<String>,
+    stripe_signature: Option<String>,
 }
 
 impl Headers {
@@ -108,6 +107,7 @@ impl Headers {
             ("webhook-id", &mut self.webhook_id),
             ("webhook-timestamp", &mut self.webhook_timestamp),
             ("webhook-signature", &mut self.webhook_signature),
+            ("stripe-signature", &mut self.stripe_signature),
         ]
         .into_iter()
         .find_map(|(used, place)| used.eq_ignore_ascii_case(name).then_some(place))
@@ -158,7 +158,9 @@ impl Event {
             Err(_) if is_http(payload) => Err(RequestError::Invalid(
                 "The event must be one of an HTTP API with payload format 2.0.".to_owned(),
             )),
-            Err(_) if payload.len() > BODY_BYTES_MAX => Err(RequestError::PayloadTooLarge),
+            Err(_) if payload.len() > BodyForm::Fields.bytes_max() => {
+                Err(RequestError::PayloadTooLarge(BodyForm::Fields.bytes_max()))
+            }
             Err(_) => Ok(Event::Direct(payload.as_bytes().to_vec())),
         }
     }
@@ -204,7 +206,7 @@ impl HttpRequest {
         self.headers.idempotency_key.as_deref()
     }
 
-    /// The headers that may sign the body.
+    /// The headers that may sign a call-back.
     pub(super) fn signature(&self) -> SignatureHeaders<'_> {
         SignatureHeaders {
             x_signature: self.headers.x_signature.as_deref(),
@@ -214,12 +216,17 @@ impl HttpRequest {
         }
     }
 
-    /// The decoded body; empty without a body.
-    pub(super) fn body(&self) -> Result<Cow<'_, [u8]>, RequestError> {
-        let text = self.body.as_deref().unwrap_or_default();
+    /// The header `Stripe-Signature`.
+    pub(super) fn stripe_signature(&self) -> Option<&str> {
+        self.headers.stripe_signature.as_deref()
+    }
+
+    /// The decoded body of this form; empty without a body.
+    pub(super) fn body(&self, form: BodyForm) -> Result<Cow<'_, [u8]>, RequestError> {
+        let (text, bytes_max) = (self.body.as_deref().unwrap_or_default(), form.bytes_max());
         // Checked before decoding, where four characters of base64 are three bytes.
-        if text.len() > BODY_BYTES_MAX.div_ceil(3) * 4 {
-            return Err(RequestError::PayloadTooLarge);
+        if text.len() > bytes_max.div_ceil(3) * 4 {
+            return Err(RequestError::PayloadTooLarge(bytes_max));
         }
         let body = if self.is_base64_encoded {
             let decoded = BASE64_STANDARD.decode(text);
@@ -227,6 +234,6 @@ impl HttpRequest {
         } else {
             Cow::from(text.as_bytes())
         };
-        if body.len() > BODY_BYTES_MAX { Err(RequestError::PayloadTooLarge) } else { Ok(body) }
+        if body.len() > bytes_max { Err(RequestError::PayloadTooLarge(bytes_max)) } else { Ok(body) }
     }
 }

@@ -109,15 +109,19 @@ impl Function {
         let (operation, parameters) = self.operation_of(request)?;
         self.record_operation(operation);
         let caller = operation.caller(app, request, &parameters).await?;
-        let fields = if operation.body_form == BodyForm::ProviderJson {
-            RequestFields::from_provider(parameters, &request.query, &request.body()?)?
-        } else if operation.method == "GET" {
-            RequestFields::from_url(parameters, &request.query)
-        } else {
-            let mut fields = RequestFields::from_json(&request.body()?)?.with_segments(parameters);
-            fields.reject_query(&request.query);
-            fields.set_key_header(request.idempotency_key());
-            fields
+        let body = || request.body(operation.body_form);
+        let fields = match operation.body_form {
+            BodyForm::PaymentEvent => RequestFields::from_event(&body()?)?,
+            BodyForm::ProviderJson => RequestFields::from_provider(parameters, &request.query, &body()?)?,
+            BodyForm::Fields if operation.method == "GET" => {
+                RequestFields::from_url(parameters, &request.query)
+            }
+            BodyForm::Fields => {
+                let mut fields = RequestFields::from_json(&body()?)?.with_segments(parameters);
+                fields.reject_query(&request.query);
+                fields.set_key_header(request.idempotency_key());
+                fields
+            }
         };
         (operation.run)(app, OperationRequest { caller, fields, invocation }).await
     }
@@ -130,11 +134,12 @@ impl Function {
     ) -> Result<Answer, RequestError> {
         let mut fields = RequestFields::from_json(payload)?;
         let name = |operation: &Operation| operation.name.unwrap_or(self.name);
-        let named = |text: &str| self.operations.iter().find(|operation| name(operation) == text);
+        let operations = || self.operations.iter().filter(|operation| operation.has_direct_form());
+        let named = |text: &str| operations().find(|operation| name(operation) == text);
         let parse = |value: &serde_json::Value| {
             value.as_str().and_then(named).ok_or("is not an operation of this function")
         };
-        let operation = match self.operations.iter().find(|operation| operation.name.is_none()) {
+        let operation = match operations().find(|operation| operation.name.is_none()) {
             Some(default) => fields.optional("operation", parse).or(Some(default)),
             None => fields.required("operation", parse),
         };
@@ -201,6 +206,7 @@ impl Function {
             operation: self.operation_name(operation),
             is_query: matches!(operation.access, Access::Read),
             is_signed: matches!(operation.access, Access::Signed(_)),
+            challenge: operation.challenge(),
         }
     }
 

@@ -33,6 +33,6 @@ pub use failure::Failure;
 pub use function::Function;
 pub use reply::Reply;
 pub use route::{ROUTES, Route};
-pub use runtime::{run, run_audit, run_sweep, run_webhook};
+pub use runtime::{run, run_audit, run_payments, run_sweep, run_webhook};
 pub use sweep::Sweep;
 pub use telemetry::MetricHandles;

@@ -51,6 +51,19 @@ pub(super) enum BodyForm {
     Fields,
     /// Any JSON of a provider.
     ProviderJson,
+    /// An event of a payment provider. Its signature alone authenticates it, so that it has no
+    /// direct form.
+    PaymentEvent,
+}
+
+impl BodyForm {
+    /// The largest body, in bytes, after base64 decoding.
+    pub(super) const fn bytes_max(self) -> usize {
+        match self {
+            BodyForm::Fields | BodyForm::ProviderJson => 16 * 1024,
+            BodyForm::PaymentEvent => 256 * 1024,
+        }
+    }
 }
 
 /// Verifies the signature or the call-back token of a request.
@@ -111,12 +124,31 @@ impl Operation {
         Operation { body_form: BodyForm::ProviderJson, ..self }
     }
 
+    /// With an event of a payment provider as body.
+    pub(super) const fn with_payment_event(self) -> Operation {
+        Operation { body_form: BodyForm::PaymentEvent, ..self }
+    }
+
     pub(super) const fn with_errors(self, error_form: ErrorForm) -> Operation {
         Operation { error_form, ..self }
     }
 
     pub(super) const fn has_route(&self) -> bool {
         !matches!(self.access, Access::Direct)
+    }
+
+    /// Whether a direct invocation may select the operation.
+    pub(super) fn has_direct_form(&self) -> bool {
+        self.body_form != BodyForm::PaymentEvent
+    }
+
+    /// The scheme that an HTTP caller without access must use.
+    pub(super) const fn challenge(&self) -> &'static str {
+        match (self.access, self.body_form) {
+            (Access::Signed(_), BodyForm::PaymentEvent) => "Stripe-Signature",
+            (Access::Signed(_), _) => "X-Signature",
+            _ => "Bearer",
+        }
     }
 
     /// The caller of an HTTP request, if it has access to the operation.

@@ -130,8 +130,7 @@ impl HttpError<'_> {
         }
         match self.error {
             RequestError::Unauthorized(_) => {
-                let scheme =
-                    if routes_at(self.path).any(|route| route.is_signed) { "X-Signature" } else { "Bearer" };
+                let scheme = routes_at(self.path).next().map_or("Bearer", |route| route.challenge);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
             }
             RequestError::MethodNotAllowed => {

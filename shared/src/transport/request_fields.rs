@@ -18,6 +18,8 @@ use crate::callback::ProviderReport;
 
 /// The field that the header `Idempotency-Key` replaces.
 const KEY: &str = "idempotency_key";
+/// The field of the event of a payment provider.
+const EVENT: &str = "event";
 /// How many problems an error names.
 const NAMED_MAX: usize = 20;
 /// The length to which an error shortens the name of an unknown field, in characters.
@@ -87,6 +89,19 @@ impl RequestFields {
         let segments = named.filter_map(|name| Some((name, self.optional(name, field::text)?))).collect();
         let fields = RequestFields::from_provider(segments, "", payload)?;
         Ok(RequestFields { problems: self.problems, ..fields })
+    }
+
+    /// The event of a payment provider, as the only field.
+    pub(super) fn from_event(body: &[u8]) -> Result<RequestFields, RequestError> {
+        let event = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
+        let mut request = RequestFields::default();
+        request.add(EVENT.to_owned(), event);
+        Ok(request)
+    }
+
+    /// The event of [`Self::from_event`].
+    pub(super) fn into_event(mut self) -> Value {
+        self.fields.remove(EVENT).unwrap_or_default()
     }
 
     /// Rejects the query of a request whose fields are in its body.

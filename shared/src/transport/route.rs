@@ -20,6 +20,8 @@ pub struct Route {
     /// Whether a signature of the body, or a call-back token in the path, replaces the token of
     /// a caller.
     pub is_signed: bool,
+    /// The scheme in the header `WWW-Authenticate` of a rejected caller.
+    pub challenge: &'static str,
 }
 
 /// The named segments of a path, decoded.

@@ -7,12 +7,17 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::time::timeout;
 
-use super::{App, Audit, Failure, Function, Payload, Reply, Sweep, functions::WEBHOOK, log, telemetry};
+use super::{
+    App, Audit, Failure, Function, Payload, Reply, Sweep,
+    functions::{PAYMENTS, WEBHOOK},
+    log, telemetry,
+};
 use crate::{
     aws_config::lambda_config,
-    callback::{Callbacks, Executions, Secret, Secrets, Tolerance},
+    callback::{Callbacks, Executions, Secret, SecretForm, Secrets, Tolerance},
     environment::variable,
     ledger::{ClockAndRandom, Ledger},
+    payments::Payments,
     store::{Store, TABLE},
 };
 
@@ -31,26 +36,31 @@ fn endpoint(service: &str) -> Option<String> {
     variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| variable("AWS_ENDPOINT_URL"))
 }
 
-/// The call-backs of the environment: their secrets from Secrets Manager, if
-/// `SCRIP_WEBHOOK_SECRET_ID` names them, or else from `SCRIP_WEBHOOK_SECRETS`; the tolerance of
-/// `SCRIP_WEBHOOK_TOLERANCE_SECONDS`; and the executions of Step Functions.
-fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
+/// The secrets of the environment: from Secrets Manager, if `SCRIP_<name>_SECRET_ID` names them,
+/// or else from `SCRIP_<name>_SECRETS`.
+fn secrets(sdk: &SdkConfig, name: &str, form: SecretForm) -> Result<Secrets, lambda_runtime::Error> {
     use aws_sdk_secretsmanager::config::Builder as SecretsManager;
+
+    if let Some(id) = variable(&format!("SCRIP_{name}_SECRET_ID")) {
+        let mut config = SecretsManager::from(sdk);
+        config.set_endpoint_url(endpoint("SECRETS_MANAGER"));
+        return Ok(Secrets::from_secrets_manager(config, id, form));
+    }
+    let text = variable(&format!("SCRIP_{name}_SECRETS")).unwrap_or_default();
+    Ok(Secrets::fixed(Secret::list(&text, form)?))
+}
+
+/// The call-backs of the environment: their [`secrets`], the tolerance of
+/// `SCRIP_WEBHOOK_TOLERANCE_SECONDS`, and the executions of Step Functions.
+fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
     use aws_sdk_sfn::config::Builder as StepFunctions;
 
     let mut executions = StepFunctions::from(sdk);
     executions.set_endpoint_url(endpoint("SFN"));
-    let secrets = if let Some(id) = variable("SCRIP_WEBHOOK_SECRET_ID") {
-        let mut config = SecretsManager::from(sdk);
-        config.set_endpoint_url(endpoint("SECRETS_MANAGER"));
-        Secrets::from_secrets_manager(config, id)
-    } else {
-        Secrets::fixed(Secret::list(&variable("SCRIP_WEBHOOK_SECRETS").unwrap_or_default())?)
-    };
     let tolerance = variable("SCRIP_WEBHOOK_TOLERANCE_SECONDS").map(|seconds| seconds.parse()).transpose();
     let tolerance = tolerance.map_err(|problem| format!("SCRIP_WEBHOOK_TOLERANCE_SECONDS {problem}"))?;
     Ok(Callbacks {
-        secrets,
+        secrets: secrets(sdk, "WEBHOOK", SecretForm::StandardWebhooks)?,
         tolerance: tolerance.unwrap_or(Tolerance::DEFAULT),
         executions: Some(Executions::new(executions)),
     })
@@ -62,13 +72,13 @@ fn callbacks(sdk: &SdkConfig) -> Result<Callbacks, lambda_runtime::Error> {
 ///
 /// It connects to the table before the first event, because Lambda provides a whole processor
 /// until then.
-async fn build_app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
+async fn build_app(sdk: &SdkConfig) -> App {
     let table = variable("SCRIP_TABLE").unwrap_or_else(|| TABLE.to_owned());
     let store = Store::for_lambda(sdk, endpoint("DYNAMODB"), table);
     let ledger = Ledger::new(store, ClockAndRandom::system());
     let _ = timeout(WARM_UP_TIMEOUT, ledger.warm()).await;
     let scope_prefix = variable("SCRIP_SCOPE_PREFIX").unwrap_or_default();
-    let app = App::new(ledger).with_callbacks(callbacks).with_scope_prefix(scope_prefix);
+    let app = App::new(ledger).with_scope_prefix(scope_prefix);
     let accepts_missing_claims = variable("SCRIP_ADMIT_ANYONE").as_deref() == Some("true");
     if accepts_missing_claims { app.without_authentication() } else { app }
 }
@@ -79,7 +89,7 @@ async fn build_app(sdk: &SdkConfig, callbacks: Callbacks) -> App {
 /// If Lambda's runtime API is unreachable.
 pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
     let metrics = start_telemetry()?;
-    let app = build_app(&lambda_config(), Callbacks::none()).await;
+    let app = build_app(&lambda_config()).await;
     serve(metrics, async |event| function.handle(&app, event).await).await
 }
 
@@ -91,8 +101,22 @@ pub async fn run(function: Function) -> Result<(), lambda_runtime::Error> {
 pub async fn run_webhook() -> Result<(), lambda_runtime::Error> {
     let metrics = start_telemetry()?;
     let sdk = lambda_config();
-    let app = build_app(&sdk, callbacks(&sdk)?).await;
+    let callbacks = callbacks(&sdk)?;
+    let app = build_app(&sdk).await.with_callbacks(callbacks);
     serve(metrics, async |event| WEBHOOK.handle(&app, event).await).await
+}
+
+/// Serves the events of the payment provider. A separate function, so that only its binary and
+/// the webhook's link the client of Secrets Manager.
+///
+/// # Errors
+/// If the secrets in the environment are invalid, or Lambda's runtime API is unreachable.
+pub async fn run_payments() -> Result<(), lambda_runtime::Error> {
+    let metrics = start_telemetry()?;
+    let sdk = lambda_config();
+    let payments = Payments::signed_with(secrets(&sdk, "STRIPE", SecretForm::Stripe)?);
+    let app = build_app(&sdk).await.with_payments(payments);
+    serve(metrics, async |event| PAYMENTS.handle(&app, event).await).await
 }
 
 /// The time for which an audit retries a throttled call, in milliseconds.
@@ -109,7 +133,7 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
         variable("SCRIP_AUDIT_EVERY_MINUTES").map_or(Ok(AUDIT_MINUTES_DEFAULT), |minutes| minutes.parse());
     let audit = minutes.ok().and_then(Audit::every);
     let audit = audit.ok_or("SCRIP_AUDIT_EVERY_MINUTES must be a whole number from 1 to 10080")?;
-    let mut app = build_app(&lambda_config(), Callbacks::none()).await;
+    let mut app = build_app(&lambda_config()).await;
     app.ledger = app.ledger.with_contention_budget(AUDIT_CONTENTION_MILLIS);
     serve(metrics, async |event| audit.handle(&app, event).await).await
 }
@@ -120,7 +144,7 @@ pub async fn run_audit() -> Result<(), lambda_runtime::Error> {
 /// If Lambda's runtime API is unreachable.
 pub async fn run_sweep() -> Result<(), lambda_runtime::Error> {
     let metrics = start_telemetry()?;
-    let app = build_app(&lambda_config(), Callbacks::none()).await;
+    let app = build_app(&lambda_config()).await;
     serve(metrics, async |event| Sweep.handle(&app, event).await).await
 }
 

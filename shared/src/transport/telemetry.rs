@@ -60,6 +60,7 @@ pub fn describe() {
         "Voided credits of generations that succeeded later"
     );
     describe_counter!("refunds", Unit::Count, "Refunds, by outcome");
+    describe_counter!("payments", Unit::Count, "Payment events, by outcome");
     describe_counter!("anomalies", Unit::Count, "Accepted events that may be mistakes, by kind");
     describe_histogram!("wallet_packs", Unit::Count, "Packs in the wallets read");
     describe_counter!("audit_runs", Unit::Count, "Audit runs that ended without an error");
@@ -191,6 +192,9 @@ fn emit(handles: &MetricHandles, outcome: &InvocationOutcome<'_>, metrics: &Invo
     }
     if let Some(outcome) = metrics.outcome {
         counter!("refunds", "outcome" => outcome).increment(1);
+    }
+    if let Some(outcome) = metrics.payment {
+        counter!("payments", "outcome" => outcome).increment(1);
     }
     for anomaly in &metrics.anomalies {
         counter!("anomalies", "anomaly" => *anomaly).increment(1);

@@ -15,7 +15,7 @@ use crate::{
         answer::{MintAnswer, WebhookAnswer},
         event::HttpRequest,
         field,
-        operation::{Access, Operation, OperationRequest, box_future},
+        operation::{Access, BodyForm, Operation, OperationRequest, box_future},
         reply::Answer,
         request_fields::RequestFields,
         route::PathParameters,
@@ -79,7 +79,8 @@ struct TokenContent {
 }
 
 async fn verify_signature(app: &App, request: &HttpRequest) -> Result<(), RequestError> {
-    Ok(app.callbacks.verify(request.signature(), &request.body()?, app.ledger.now()).await?)
+    let body = request.body(BodyForm::Fields)?;
+    Ok(app.callbacks.verify(request.signature(), &body, app.ledger.now()).await?)
 }
 
 /// Verifies the token before the body is parsed.

@@ -70,6 +70,7 @@ def answer_of(program):
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "SCRIP_TABLE": "credits",
         "SCRIP_WEBHOOK_SECRET_ID": "secret",
+        "SCRIP_STRIPE_SECRET_ID": "secret",
         "SCRIP_AUDIT_EVERY_MINUTES": "60",
         "PATH": os.environ["PATH"],
     }

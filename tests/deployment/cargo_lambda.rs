@@ -15,7 +15,7 @@ use scrip::{
     ledger::ClockAndRandom,
     store::{Connection, Store, TABLE},
 };
-use scrip_tests::{WEBHOOK_SECRET, signature};
+use scrip_tests::{STRIPE_SECRET, WEBHOOK_SECRET, signature};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// In an order in which each sample event finds the records that it needs.
-const FUNCTIONS: [&str; 8] =
-    ["grant", "decrease", "balance", "history", "refund", "webhook", "audit", "sweep"];
+const FUNCTIONS: [&str; 9] =
+    ["grant", "decrease", "balance", "history", "refund", "webhook", "payments", "audit", "sweep"];
 
 /// Timeout of a request that waits for a build.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(900);
@@ -46,6 +46,7 @@ impl CargoLambda {
             ("AWS_ENDPOINT_URL_DYNAMODB", start_engine().as_str()),
             ("SCRIP_ADMIT_ANYONE", "true"),
             ("SCRIP_WEBHOOK_SECRETS", WEBHOOK_SECRET),
+            ("SCRIP_STRIPE_SECRETS", STRIPE_SECRET),
         ]);
         let process = watch.spawn().expect("a shell");
         wait_until("cargo-lambda listens; its log is target/ci/watch.log", || {
@@ -143,8 +144,9 @@ fn cargo_lambda_serves_every_function_by_name_and_by_route() {
                 assert!(response["errorType"].is_null(), "{}: {response}", file.display());
                 continue;
             };
-            // The signature of the sample call-back has expired.
-            let is_expected = if function == "webhook" { status == 401 } else { matches!(status, 200 | 201) };
+            // The signatures of the sample events have expired.
+            let is_signed = ["webhook", "payments"].contains(&function);
+            let is_expected = if is_signed { status == 401 } else { matches!(status, 200 | 201) };
             assert!(is_expected, "{}: {response}", file.display());
             let routed = server.send_event(&event);
             assert_eq!(routed.status, 200, "{}: {routed:?}", file.display());

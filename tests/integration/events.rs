@@ -11,10 +11,12 @@ use scrip::{
     ledger::{ClockAndRandom, Ledger},
     transport::{
         App, Function, ROUTES, Reply,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND, WEBHOOK},
+        functions::{BALANCE, DECREASE, GRANT, HISTORY, PAYMENTS, REFUND, WEBHOOK},
     },
 };
-use scrip_tests::{HttpResponse, TestLedger, callbacks_signed_with, function_at, invoke};
+use scrip_tests::{
+    HttpResponse, TestLedger, callbacks_signed_with, function_at, invoke, payments_signed_with,
+};
 use serde_json::json;
 
 /// The events of a function with their names, short ones first: a settlement follows its charge.
@@ -34,11 +36,12 @@ async fn every_sample_event_is_answered() {
     let test_ledger = TestLedger::new().await;
     let ledger = Ledger::new(test_ledger.store(), test_ledger.clock.sources());
     let callbacks = callbacks_signed_with("local-webhook-secret");
-    let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
+    let payments = payments_signed_with("local-stripe-secret");
+    let app = Arc::new(App::new(ledger).with_callbacks(callbacks).with_payments(payments));
     let deadline = test_ledger.clock.now().plus_millis(60_000);
-    for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND, WEBHOOK] {
+    for function in [GRANT, DECREASE, BALANCE, HISTORY, REFUND, WEBHOOK, PAYMENTS] {
         let events = events(function);
-        assert!(events.len() >= 2, "both doors of {}", function.name);
+        assert!(events.len() >= 2, "{}", function.name);
         for (path, event) in events {
             match invoke(&app, function, event, deadline).await {
                 Ok(Reply::Http(answer)) => {

@@ -23,6 +23,7 @@ mod limits;
 mod metadata;
 mod orders;
 mod outputs;
+mod payments;
 mod refunds;
 mod repair;
 mod request_costs;

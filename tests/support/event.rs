@@ -12,8 +12,9 @@ use base64::{
 use hmac::{Hmac, KeyInit, Mac};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::{
-    callback::{Callbacks, Secret, Secrets},
+    callback::{Callbacks, Secret, SecretForm, Secrets},
     domain::Timestamp,
+    payments::Payments,
     transport::{
         App, Failure, Function, Payload, Reply,
         functions::{BALANCE, FUNCTIONS},
@@ -69,7 +70,15 @@ pub fn callbacks_signed_with(secret: &str) -> Callbacks {
     Callbacks::signed_with(Secrets::fixed(vec![Secret::try_from(secret).expect("a secret")]))
 }
 
-/// The `X-Signature` of a body with this secret.
+/// Secret of the tests' payment provider. No response may contain it.
+pub const STRIPE_SECRET: &str = "whsec_planted-stripe-secret";
+
+/// Payment events that are signed with these secrets.
+pub fn payments_signed_with(secrets: &str) -> Payments {
+    Payments::signed_with(Secrets::fixed(Secret::list(secrets, SecretForm::Stripe).expect("secrets")))
+}
+
+/// The `X-Signature` or `Stripe-Signature` of a body with this secret.
 pub fn signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
     let seconds = at.millis() / 1_000;
     let digest = hmac(secret.as_bytes(), &[format!("{seconds}.").as_bytes(), body]);

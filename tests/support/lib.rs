@@ -25,8 +25,8 @@ pub use callgrind::instructions;
 pub use clock::{Clock, seeded_uuid};
 pub use corruption::{CORRUPTIONS, Corruption, RepairOutcome};
 pub use event::{
-    WEBHOOK_SECRET, callback_token, callbacks_signed_with, deliver, direct_event, function_at, http_event,
-    invoke, signature, standard_signature,
+    STRIPE_SECRET, WEBHOOK_SECRET, callback_token, callbacks_signed_with, deliver, direct_event, function_at,
+    http_event, invoke, payments_signed_with, signature, standard_signature,
 };
 pub use fault_injecting_client::{Fault, FaultInjectingClient, RecordedRequest};
 pub use lambda::{ENGINE_PLACEHOLDER, Lambda};

@@ -31,7 +31,10 @@ use uuid::Uuid;
 use crate::{
     Clock, FaultInjectingClient,
     engine::{Engine, Schedule},
-    event::{WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event, signature},
+    event::{
+        STRIPE_SECRET, WEBHOOK_SECRET, callbacks_signed_with, direct_event, function_at, http_event,
+        payments_signed_with, signature,
+    },
     planted_secrets::{self, PREFIX, planted_secret},
 };
 
@@ -182,6 +185,13 @@ impl TestLedger {
         let body = body.to_string();
         let signature = signature(WEBHOOK_SECRET, self.clock.now(), body.as_bytes());
         self.http_with("POST", "/webhooks/generation", body, None, json!({ "x-signature": signature })).await
+    }
+
+    /// Sends an event of Stripe, signed now.
+    pub async fn stripe_event(&self, event: &Value) -> HttpResponse {
+        let body = event.to_string();
+        let signature = signature(STRIPE_SECRET, self.clock.now(), body.as_bytes());
+        self.http_with("POST", "/webhooks/stripe", body, None, json!({ "stripe-signature": signature })).await
     }
 
     /// Hands a payload to a function as it is.
@@ -428,7 +438,8 @@ fn direct_result(reply: Result<Reply, Failure>) -> Result<Value, (String, String
 
 fn app(store: Store, clock: &Clock) -> Arc<App> {
     let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
-    Arc::new(App::new(Ledger::new(store, clock.sources())).with_callbacks(callbacks))
+    let app = App::new(Ledger::new(store, clock.sources())).with_callbacks(callbacks);
+    Arc::new(app.with_payments(payments_signed_with(STRIPE_SECRET)))
 }
 
 /// Starts an embedded engine. Returns its endpoint.

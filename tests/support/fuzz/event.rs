@@ -9,7 +9,7 @@ use scrip::{domain::Timestamp, transport::functions::FUNCTIONS};
 use serde_json::{Value, value::RawValue};
 
 use super::harness::{START, invoke_checked};
-use crate::event::{WEBHOOK_SECRET, callback_token, signature, standard_signature};
+use crate::event::{STRIPE_SECRET, WEBHOOK_SECRET, callback_token, signature, standard_signature};
 
 /// Invokes every function with a payload. Skips an input that is not JSON, because Lambda's
 /// runtime delivers JSON only.
@@ -29,7 +29,8 @@ pub fn event(input: &[u8]) {
     let has_scope = parsed.to_string().contains("credits:write");
     for function in FUNCTIONS {
         let may_write = || match function.name {
-            "webhook" => is_signed(&parsed) || has_token(&parsed),
+            "webhook" => is_signed(&parsed, WEBHOOK_SECRET) || has_token(&parsed),
+            "payments" => is_signed(&parsed, STRIPE_SECRET),
             _ => has_scope,
         };
         let (response, has_written) = invoke_checked(function, payload.to_owned());
@@ -40,8 +41,8 @@ pub fn event(input: &[u8]) {
 /// The seconds around the harness's time for which a signature may be valid.
 const SECONDS: std::ops::RangeInclusive<i64> = START / 1_000 - 301..=START / 1_000 + 301;
 
-/// Whether the headers contain a valid signature of the event's body, in either form.
-fn is_signed(event: &Value) -> bool {
+/// Whether the headers contain a valid signature of the event's body by this secret, in any form.
+fn is_signed(event: &Value, secret: &str) -> bool {
     let text = event["body"].as_str().unwrap_or_default();
     let is_base64 = event["isBase64Encoded"] == true;
     let body = if is_base64 { BASE64_STANDARD.decode(text).ok() } else { Some(text.as_bytes().to_vec()) };
@@ -49,7 +50,7 @@ fn is_signed(event: &Value) -> bool {
     let headers = event["headers"].to_string();
     let lower = headers.to_lowercase();
     let own = |second: i64| {
-        let signature = signature(WEBHOOK_SECRET, Timestamp::from_millis(second * 1_000)?, &body);
+        let signature = signature(secret, Timestamp::from_millis(second * 1_000)?, &body);
         signature.split_once(",v1=").map(|(_, code)| code.to_owned())
     };
     let values =
@@ -58,7 +59,7 @@ fn is_signed(event: &Value) -> bool {
         || values().filter_map(|value| value.parse().ok()).filter(|second| SECONDS.contains(second));
     let standard = |id: &str, second: i64| {
         let at = Timestamp::from_millis(second * 1_000)?;
-        let signed = standard_signature(WEBHOOK_SECRET.as_bytes(), id, at, &body);
+        let signed = standard_signature(secret.as_bytes(), id, at, &body);
         signed["webhook-signature"].as_str().map(|code| code.trim_end_matches('=').to_owned())
     };
     SECONDS.filter_map(own).any(|code| lower.contains(&code))

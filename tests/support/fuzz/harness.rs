@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Response;
 use crate::{
-    event::{WEBHOOK_SECRET, callbacks_signed_with, invoke},
+    event::{STRIPE_SECRET, WEBHOOK_SECRET, callbacks_signed_with, invoke, payments_signed_with},
     mock_http::mock_json_client,
 };
 
@@ -104,7 +104,8 @@ impl Harness {
             ClockAndRandom { now: Box::new(move || clock.now()), random: Box::new(move || chance.draw()) };
         let callbacks = callbacks_signed_with(WEBHOOK_SECRET);
         let ledger = Ledger::new(store.clone(), sources);
-        let app = Arc::new(App::new(ledger).with_callbacks(callbacks));
+        let payments = payments_signed_with(STRIPE_SECRET);
+        let app = Arc::new(App::new(ledger).with_callbacks(callbacks).with_payments(payments));
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let items = ITEMS.lines().map(|line| item(&serde_json::from_str(line).expect("an object")));
         Harness { store, table, app, runtime, items: items.collect() }

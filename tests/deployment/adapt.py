@@ -14,7 +14,9 @@ from samtranslator.yaml_helper import yaml_parse
 def adapted(text, release):
     # ministack's reference to a secret is the name, where AWS has the ARN.
     text = json.dumps(yaml_parse(text))
-    template = json.loads(text.replace('{"Ref": "WebhookSecret"}', '{"Fn::GetAtt": "WebhookSecret.Id"}'))
+    for secret in ["WebhookSecret", "StripeSecret"]:
+        text = text.replace(f'{{"Ref": "{secret}"}}', f'{{"Fn::GetAtt": "{secret}.Id"}}')
+    template = json.loads(text)
     # It has no CodeDeploy: every deployment is immediate.
     template["Globals"]["Function"].pop("DeploymentPreference", None)
     for resource in template["Resources"].values():

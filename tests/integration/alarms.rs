@@ -20,6 +20,7 @@ use scrip_tests::{Fault, FaultInjectingClient, TestLedger, WEBHOOK_SECRET, callb
 use serde_json::{Value, json};
 
 use crate::{
+    payments,
     template::{document, list, of_type, resources, text},
     webhook,
 };
@@ -80,7 +81,7 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
         ("FunctionsDead", &[("grant_invoked", &[&[3.0], &[1.0]]), ("grant_requests", &[&[1.0], NONE])], Well),
         (
             "FunctionsDead",
-            &[("grant_invoked", &[&[3.0], &[1.0]]), ("webhook_requests", &[&[1.0], &[1.0]])],
+            &[("grant_invoked", &[&[3.0], &[1.0]]), ("refund_requests", &[&[1.0], &[1.0]])],
             Alarm,
         ),
         (
@@ -89,6 +90,22 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
             Well,
         ),
         ("FunctionsDead", &[], Well),
+        ("ReceiversDead", &[("payments_invoked", &[&[1.0], &[1.0]])], Alarm),
+        (
+            "ReceiversDead",
+            &[("webhook_invoked", &[&[3.0], &[1.0]]), ("payments_requests", &[&[1.0], &[1.0]])],
+            Alarm,
+        ),
+        (
+            "ReceiversDead",
+            &[("payments_invoked", &[&[3.0], &[1.0]]), ("payments_requests", &[&[1.0], NONE])],
+            Well,
+        ),
+        (
+            "ReceiversDead",
+            &[("webhook_invoked", &[&[3.0], &[1.0]]), ("none_requests", &[&[1.0], &[1.0]])],
+            Well,
+        ),
         ("QueriesSlow", &[("query_latency", &[many_slow, NONE, many_slow])], Alarm),
         ("QueriesSlow", &[("query_latency", &[many_slow, some_slow, some_slow])], Well),
         ("QueriesSlow", &[("query_latency", &[&[0.5], &[0.5], &[0.5]])], Well),
@@ -128,6 +145,10 @@ fn each_alarm_goes_off_beyond_its_limit_and_not_before() {
         ("SignaturesFail", &[("errors", &[&[1.0, 1.0, 1.0]])], Alarm),
         ("SignaturesFail", &[("errors", &[&[1.0, 1.0]])], Well),
         ("SignaturesFail", &[("errors", &[NONE])], Well),
+        ("PaymentSignaturesFail", &[("errors", &[&[1.0, 1.0, 1.0]])], Alarm),
+        ("PaymentSignaturesFail", &[("errors", &[&[1.0, 1.0]])], Well),
+        ("PaymentsUnusable", &[("anomalies", &[&[1.0]])], Alarm),
+        ("PaymentsUnusable", &[("anomalies", &[NONE])], Well),
         ("AuditFinds", &[("AuditFinds", &[&[1.0]])], Alarm),
         ("AuditFinds", &[("AuditFinds", &[NONE])], Well),
     ];
@@ -339,14 +360,34 @@ async fn emitted_metrics() -> BTreeSet<EmittedMetric> {
     webhook::call(&ledger, &app, &done, WEBHOOK_SECRET).await;
     webhook::call(&ledger, &app, &done, "of somebody else").await;
     ledger.callback(webhook::failed("made")).await;
+    pay(&ledger).await;
     let whole = json!({ "segment": 0, "of": 1 });
     ledger.audit(Audit::every(60).unwrap(), &whole, 600_000).await.unwrap();
     ledger.sweep().await.unwrap();
     ledger.http_client.inject(|_| Some(Fault::Error(400, "AccessDeniedException")));
     ledger.refund(Some("u"), "made", None).await.unwrap_err();
     ledger.callback(webhook::failed("made")).await;
+    ledger.stripe_event(&payments::checkout("u")).await;
     drop(listening);
     recorder.0.into_inner().unwrap()
+}
+
+/// Sends payment events of each outcome.
+async fn pay(ledger: &TestLedger) {
+    let alias = json!({ "invoice": "in_1", "payment": { "payment_intent": "pi_2" } });
+    let refund = json!({ "amount": 10, "amount_refunded": 10, "payment_intent": "pi_3" });
+    for event in [
+        payments::checkout("u"),
+        payments::checkout("u"),
+        payments::checkout("another"),
+        payments::event("invoice_payment.paid", alias),
+        payments::event("charge.refunded", refund),
+        payments::event("customer.created", json!({})),
+    ] {
+        ledger.stripe_event(&event).await;
+    }
+    let unsigned = ledger.http("POST", "/webhooks/stripe", "{}", None).await;
+    assert_eq!(unsigned.status, 401);
 }
 
 /// Compares a metric with the emitted ones: CloudWatch finds a metric only by all its

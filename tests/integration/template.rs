@@ -18,6 +18,8 @@ use scrip_tests::{RecordedRequest, TestLedger, http_event, invoke};
 use serde_json::{Value, json};
 use yaml_serde::Value as Yaml;
 
+use crate::payments;
+
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The table, as policies name it.
 const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}";
@@ -414,6 +416,14 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
         let needed = |sent: &RecordedRequest| needed(&sent.operation, &sent.request);
         done.extend(ledger.http_client.take_requests().iter().flat_map(needed));
     }
+    ledger.http_client.take_requests();
+    for event in [payments::checkout("u"), payments::checkout("u")] {
+        assert_eq!(ledger.stripe_event(&event).await.status, 200);
+    }
+    let (_, paid) = done.iter_mut().find(|(name, _)| *name == "payments").unwrap();
+    paid.extend(
+        ledger.http_client.take_requests().iter().flat_map(|sent| needed(&sent.operation, &sent.request)),
+    );
     let resources = resources();
     assert_eq!(FUNCTIONS.map(|function| (function.name, allowed(&resources, function.name))), done);
     for (_, permission) in of_type(&resources, "AWS::Lambda::Permission") {

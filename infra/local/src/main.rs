@@ -25,6 +25,7 @@ use clap::Parser;
 use scrip::{
     callback::{Callbacks, Secrets},
     ledger::{ClockAndRandom, Ledger},
+    payments::Payments,
     store::{Connection, Store, StoreError, TABLE},
     transport::App,
 };
@@ -95,7 +96,9 @@ async fn serve(options: Options) -> Result<(), String> {
         tolerance: options.webhook_tolerance,
         ..Callbacks::signed_with(Secrets::fixed(options.webhook_secrets))
     };
-    let app = App::new(ledger).with_callbacks(callbacks).with_scope_prefix(options.scope_prefix);
+    let payments = Payments::signed_with(Secrets::fixed(options.stripe_secrets));
+    let app = App::new(ledger).with_callbacks(callbacks).with_payments(payments);
+    let app = app.with_scope_prefix(options.scope_prefix);
     let app = Arc::new(if authorizer.is_none() { app.without_authentication() } else { app });
     let metrics = Metrics::start()?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;

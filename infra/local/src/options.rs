@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, builder::NonEmptyStringValueParser};
-use scrip::callback::{Secret, Tolerance};
+use scrip::callback::{Secret, SecretForm, Tolerance};
 
 /// Run Scrip on this machine: the HTTP API and a DynamoDB-compatible engine.
 #[derive(Debug, Parser)]
@@ -46,6 +46,14 @@ pub(crate) struct Options {
     /// Accept call-backs whose signature is at most this old, in seconds, up to 86400.
     #[arg(long, value_name = "SECONDS", default_value = "300")]
     pub(crate) webhook_tolerance: Tolerance,
+    /// Accept events of Stripe signed with this secret. Repeat the option to accept several secrets.
+    #[arg(
+        long = "stripe-secret",
+        value_name = "SECRET",
+        default_value = "local-stripe-secret",
+        value_parser = |text: &str| Secret::parse(text, SecretForm::Stripe)
+    )]
+    pub(crate) stripe_secrets: Vec<Secret>,
     /// Let `POST /test/clock` move the clock of the service forward.
     #[arg(long)]
     pub(crate) test_clock: bool,

@@ -8,7 +8,7 @@ use scrip::ledger::ClockAndRandom;
 use scrip_tests::callback_token;
 use serde_json::json;
 
-use crate::support::{Stack, charge, command, failed_start, text};
+use crate::support::{Stack, charge, command, failed_start, signature, text};
 
 /// A listener and its port.
 fn listening_port() -> (TcpListener, String) {
@@ -62,6 +62,7 @@ fn invalid_flags_are_usage_errors() {
         &["--dynamodb-endpoint", ""],
         &["--webhook-secret", "short"],
         &["--webhook-secret", "whsec_not-16-bytes"],
+        &["--stripe-secret", "whsec_short"],
         &["--webhook-tolerance", "0"],
         &["--webhook-tolerance", "86401"],
         &["--host", "everywhere"],
@@ -182,6 +183,25 @@ fn callbacks_may_use_any_of_the_secrets() {
             assert_eq!(client.callback(secret, "g").status, status, "{flags:?}: {secret}");
         }
         assert_eq!(client.balance("u"), 5);
+    }
+}
+
+#[test]
+fn events_of_stripe_may_use_any_of_the_secrets() {
+    let (first, second, default) =
+        ("whsec_the-first-stripe-secret", "whsec_the-second-stripe-secret", "local-stripe-secret");
+    for (flags, accepted) in [
+        (&[][..], &[default][..]),
+        (&["--stripe-secret", first, "--stripe-secret", second], &[first, second]),
+    ] {
+        let stack = Stack::start(&[&["--memory"], flags].concat());
+        let event = br#"{"type":"customer.created"}"#;
+        for secret in [first, second, default] {
+            let status = if accepted.contains(&secret) { 200 } else { 401 };
+            let headers = [("Stripe-Signature", &*signature(secret, event))];
+            let answer = stack.client().send("POST", "/webhooks/stripe", &headers, event);
+            assert_eq!(answer.status, status, "{flags:?}: {secret}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-"""Hooks of schemathesis: signs the requests of call-backs, and seals their tokens."""
+"""Hooks of schemathesis: signs call-backs and events of Stripe, and seals tokens."""
 
 import base64
 import hashlib
@@ -11,17 +11,25 @@ import requests
 import schemathesis
 
 SECRET = os.environ["WEBHOOK_SECRET"].encode()
+# Header and secret by path.
+SIGNATURES = {
+    "/webhooks/generation": ("X-Signature", SECRET),
+    "/webhooks/stripe": ("Stripe-Signature", os.environ["STRIPE_SECRET"].encode()),
+}
 
 
 class Signature(requests.auth.AuthBase):
-    """Adds X-Signature for the bytes of the body."""
+    """Adds a header that signs the bytes of the body."""
+
+    def __init__(self, header, secret):
+        self.header, self.secret = header, secret
 
     def __call__(self, request):
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
         seconds = str(int(time.time()))
-        code = hmac.new(SECRET, seconds.encode() + b"." + body, hashlib.sha256).hexdigest()
-        request.headers["X-Signature"] = f"t={seconds},v1={code}"
+        code = hmac.new(self.secret, seconds.encode() + b"." + body, hashlib.sha256).hexdigest()
+        request.headers[self.header] = f"t={seconds},v1={code}"
         return request
 
 
@@ -37,8 +45,8 @@ def token():
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.operation.path == "/webhooks/generation":
-        kwargs["auth"] = Signature()
+    if case.operation.path in SIGNATURES:
+        kwargs["auth"] = Signature(*SIGNATURES[case.operation.path])
         # Makes the check ignored_auth repeat the request without the signature.
         case._has_explicit_auth = True
     # Every second generated token stays as it is, and is rejected.

@@ -209,6 +209,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/stripe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grant, revoke or name an order by an event of Stripe
+         * @description docs/stripe.md lists the events and the metadata that they need. Every other event is ignored. The body has at most 256 KiB. An error that a repeat cannot succeed after is counted as the anomaly `unusable_payment`.
+         */
+        post: operations["stripe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -383,6 +403,20 @@ export interface components {
             status: "succeeded" | "failed" | "progress";
             /** @enum {string} */
             outcome: "voided" | "already_voided" | "fenced" | "settled" | "already_settled" | "late_success" | "ignored";
+        };
+        /** @description An event as Stripe defines it; the members that are read. */
+        StripeEvent: {
+            type: string;
+            /** @description Seconds since 1970. */
+            created?: number;
+            data?: {
+                object?: Record<string, never>;
+            };
+        };
+        Paid: {
+            /** @enum {string} */
+            outcome: "granted" | "replayed" | "revoked" | "restored" | "unchanged" | "kept" | "aliased" | "ignored";
+            order_no?: components["schemas"]["Id"];
         };
         Refunded: {
             /** @enum {string} */
@@ -881,6 +915,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Reported"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    stripe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StripeEvent"];
+            };
+        };
+        responses: {
+            /** @description The event was processed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paid"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -10,6 +10,7 @@ mod metrics;
 mod openapi;
 mod secrets;
 mod shutdown;
+mod stripe;
 mod support;
 mod test_clock;
 mod tokens;

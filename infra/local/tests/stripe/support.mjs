@@ -98,7 +98,7 @@ export const invoice = (name, user, credits) => ({
   status: "paid",
 });
 
-/** The charge of `pi_<name>`, of which this much is refunded by now. */
+/** The charge of `pi_<name>`, refunded up to this amount. */
 export const charge = (name, amount, refunded, currency = "usd") => ({
   id: `ch_${name}`,
   object: "charge",

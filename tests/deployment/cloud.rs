@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region},
 };
 use scrip::ledger::ClockAndRandom;
-use scrip_tests::{WEBHOOK_SECRET, signature};
+use scrip_tests::{STRIPE_SECRET, WEBHOOK_SECRET, signature};
 use serde_json::{Value, json};
 use ureq::Agent;
 
@@ -58,7 +58,8 @@ impl Cloud {
         cloud.deploy_users_step();
         cloud.sam_deploy();
         cloud.outputs.extend(cloud.outputs_of(STACK));
-        cloud.put_webhook_secret();
+        cloud.put_secret("WebhookSecretArn", WEBHOOK_SECRET);
+        cloud.put_secret("StripeSecretArn", STRIPE_SECRET);
         cloud
     }
 
@@ -105,10 +106,10 @@ impl Cloud {
         assert!(output.status.success(), "sam deploy failed: {}", String::from_utf8_lossy(&text));
     }
 
-    /// Sets the webhook secret. The one that ministack generates contains punctuation, which
+    /// Sets the secret of an output. The one that ministack generates contains punctuation, which
     /// the template excludes.
-    fn put_webhook_secret(&self) {
-        let secret = json!({ "SecretId": self.output("WebhookSecretArn"), "SecretString": WEBHOOK_SECRET });
+    fn put_secret(&self, output: &str, secret: &str) {
+        let secret = json!({ "SecretId": self.output(output), "SecretString": secret });
         self.call("secretsmanager.PutSecretValue", &secret).expect("a secret");
     }
 
@@ -190,9 +191,18 @@ impl Cloud {
 
     /// Sends a call-back that is signed with this secret.
     pub fn call_back(&self, body: &Value, secret: &str) -> Response {
+        self.send_signed("/webhooks/generation", "x-signature", body, secret)
+    }
+
+    /// Sends an event of Stripe that is signed with this secret.
+    pub fn stripe_event(&self, body: &Value, secret: &str) -> Response {
+        self.send_signed("/webhooks/stripe", "stripe-signature", body, secret)
+    }
+
+    fn send_signed(&self, path: &str, header: &str, body: &Value, secret: &str) -> Response {
         let (body, now) = (body.to_string(), (ClockAndRandom::system().now)());
         let signed = signature(secret, now, body.as_bytes());
-        self.http_with("POST", "/webhooks/generation", &body, &[("x-signature", &signed)])
+        self.http_with("POST", path, &body, &[(header, &signed)])
     }
 
     /// Grants a user a pack that never expires.

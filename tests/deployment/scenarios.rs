@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     error::ProvideErrorMetadata,
     types::{AttributeValue, Get, TransactGetItem},
 };
-use scrip_tests::WEBHOOK_SECRET;
+use scrip_tests::{STRIPE_SECRET, WEBHOOK_SECRET};
 use serde_json::{Value, json};
 
 use crate::{cloud::Cloud, process::wait_until};
@@ -235,6 +235,24 @@ fn signed_call_back_refunds_through_the_deployed_api() {
         assert_eq!(cloud.balance("called"), 10);
     }
     assert_eq!(cloud.records("called")[0]["voided_reason"], "für immer weg");
+}
+
+#[test]
+#[ignore = "needs ministack, sam and cargo-lambda, which .ci/run installs"]
+fn event_of_stripe_grants_through_the_deployed_api() {
+    let cloud = Cloud::deployed();
+    let session = json!({
+        "id": "cs_1", "mode": "payment", "payment_status": "paid", "payment_intent": "pi_1",
+        "metadata": { "scrip_credits": "7", "scrip_user": "paying" },
+    });
+    let event = json!({ "type": "checkout.session.completed", "created": 1, "data": { "object": session } });
+    let response = cloud.stripe_event(&event, WEBHOOK_SECRET);
+    assert_eq!((response.status, &response.body["code"]), (401, &json!("Unauthorized")), "{response:?}");
+    for outcome in ["granted", "replayed"] {
+        let response = cloud.stripe_event(&event, STRIPE_SECRET);
+        assert_eq!((response.status, &response.body["outcome"]), (200, &json!(outcome)), "{response:?}");
+        assert_eq!(cloud.balance("paying"), 7);
+    }
 }
 
 #[test]

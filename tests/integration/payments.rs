@@ -57,8 +57,11 @@ async fn event_without_credits_is_ignored_and_one_with_unusable_ones_is_invalid(
         event["data"]["object"]["metadata"] = metadata;
         event
     };
+    let mut pending = checkout("u1");
+    pending["data"]["object"]["payment_status"] = json!("unpaid");
     for (event, status, member, value) in [
         (event("customer.created", json!({})), 200, "outcome", "ignored"),
+        (pending, 200, "outcome", "ignored"),
         (metadata(json!({})), 200, "outcome", "ignored"),
         (metadata(json!({ "scrip_credits": "x", "scrip_user": "u1" })), 400, "code", "InvalidRequest"),
         (metadata(json!({ "scrip_credits": "5" })), 400, "code", "InvalidRequest"),

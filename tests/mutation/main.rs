@@ -313,6 +313,8 @@ const MUTATIONS: [Mutation; 32] = [
 /// replaced by which, and the integration test that has to find it.
 type TestedMutation = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
+const PAYMENT_EVENT: &str = "shared/src/payments/event.rs";
+const SECRETS: &str = "shared/src/callback/secrets.rs";
 const SIGNATURE: &str = "shared/src/callback/signature.rs";
 const TOKEN: &str = "shared/src/callback/token.rs";
 const WEBHOOK: &str = "shared/src/transport/functions/webhook.rs";
@@ -387,6 +389,20 @@ const TESTED_MUTATIONS: [TestedMutation; 10] = [
         "signed_before_body: vec![id, seconds]",
         "signed_before_body: if MUTATED { vec![seconds] } else { vec![id, seconds] }",
         "callbacks::standard_webhooks_sign_a_callback",
+    ),
+    (
+        "accept any signature of the form",
+        SECRETS,
+        "if secrets.iter().any(is_valid) {",
+        "if MUTATED || secrets.iter().any(is_valid) {",
+        "payments::unsigned_event_is_rejected_before_it_is_parsed",
+    ),
+    (
+        "grant a payment that is pending",
+        PAYMENT_EVENT,
+        "|| !is_paid {",
+        "|| (!MUTATED && !is_paid) {",
+        "payments::event_without_credits_is_ignored_and_one_with_unusable_ones_is_invalid",
     ),
 ];
 

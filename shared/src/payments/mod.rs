@@ -32,6 +32,9 @@ impl Payments {
     }
 
     /// Verifies the header `Stripe-Signature` of a body. One valid signature is enough.
+    ///
+    /// # Errors
+    /// `Unauthorized`, or `Service` if the secrets cannot be read.
     pub(crate) async fn verify(
         &self,
         header: Option<&str>,

@@ -319,7 +319,7 @@ const SIGNATURE: &str = "shared/src/callback/signature.rs";
 const TOKEN: &str = "shared/src/callback/token.rs";
 const WEBHOOK: &str = "shared/src/transport/functions/webhook.rs";
 
-const TESTED_MUTATIONS: [TestedMutation; 10] = [
+const TESTED_MUTATIONS: [TestedMutation; 12] = [
     (
         "return Busy while the outcome of the transaction is unknown",
         EXECUTE,

@@ -59,8 +59,8 @@ async fn apply(
             Ok((result.outcome.name(), Some(request.order_no)))
         }
         PaymentAction::Alias(OrderAlias { alias, order_no }) => {
-            ledger.add_alias(&alias, &order_no, invocation).await?;
-            Ok(("aliased", Some(order_no)))
+            let outcome = ledger.add_alias(&alias, &order_no, invocation).await?;
+            Ok((outcome.name(), Some(order_no)))
         }
         PaymentAction::Ignored => Ok(("ignored", None)),
     }

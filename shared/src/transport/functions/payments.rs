@@ -56,7 +56,7 @@ async fn apply(
         PaymentAction::Grant(grant) => Ok((pay(ledger, &grant, invocation).await?, Some(grant.order_no))),
         PaymentAction::Revoke(request) => {
             let result = ledger.revoke(&request, invocation).await?;
-            Ok((result.outcome.name(), Some(request.order_no)))
+            Ok((result.outcome.name(), Some(result.order_no)))
         }
         PaymentAction::Alias(OrderAlias { alias, order_no }) => {
             let outcome = ledger.add_alias(&alias, &order_no, invocation).await?;

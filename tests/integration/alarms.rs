@@ -374,14 +374,17 @@ async fn emitted_metrics() -> BTreeSet<EmittedMetric> {
 
 /// Sends payment events of each outcome.
 async fn pay(ledger: &TestLedger) {
-    let alias = json!({ "invoice": "in_1", "payment": { "payment_intent": "pi_2" } });
-    let refund = json!({ "amount": 10, "amount_refunded": 10, "payment_intent": "pi_3" });
+    let mut won = payments::dispute("pi_1", "funds_reinstated");
+    won["created"] = json!(won["created"].as_i64().unwrap() + 1);
     for event in [
         payments::checkout("u"),
         payments::checkout("u"),
         payments::checkout("another"),
-        payments::event("invoice_payment.paid", alias),
-        payments::event("charge.refunded", refund),
+        payments::invoice_payment("in_1", "pi_2"),
+        payments::refund("pi_3", 10),
+        payments::dispute("pi_1", "funds_withdrawn"),
+        payments::dispute("pi_1", "funds_withdrawn"),
+        won,
         payments::event("customer.created", json!({})),
     ] {
         ledger.stripe_event(&event).await;

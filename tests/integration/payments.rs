@@ -32,6 +32,22 @@ pub(super) fn checkout(user: &str) -> Value {
     )
 }
 
+/// A refund of so many of 10 parts of a payment.
+pub(super) fn refund(payment: &str, part: u64) -> Value {
+    event("charge.refunded", json!({ "amount": 10, "amount_refunded": part, "payment_intent": payment }))
+}
+
+/// A dispute of a payment.
+pub(super) fn dispute(payment: &str, kind: &str) -> Value {
+    let dispute = json!({ "id": "dp_1", "amount": 10, "status": "won", "payment_intent": payment });
+    event(&format!("charge.dispute.{kind}"), dispute)
+}
+
+/// The payment of an invoice.
+pub(super) fn invoice_payment(invoice: &str, payment: &str) -> Value {
+    event("invoice_payment.paid", json!({ "invoice": invoice, "payment": { "payment_intent": payment } }))
+}
+
 #[tokio::test]
 async fn paid_order_is_granted_once_over_its_events_and_users() {
     let ledger = TestLedger::new().await;
@@ -47,6 +63,33 @@ async fn paid_order_is_granted_once_over_its_events_and_users() {
     assert_eq!((ledger.audited_balance("u1").await, ledger.audited_balance("u2").await), (100, 0));
     let pack = &ledger.balance("u1").await["packs"][0];
     assert_eq!((&pack["trans_type"], &pack["order_no"]), (&json!("order_pay"), &json!("pi_1")));
+}
+
+/// The events about a payment in their order, with the outcome of each and the balance after it.
+#[tokio::test]
+async fn refunds_and_disputes_revoke_what_they_hold_back() {
+    let ledger = TestLedger::new().await;
+    for (event, outcome, balance) in [
+        (refund("pi_1", 1), "kept", 0),
+        (checkout("u1"), "granted", 90),
+        (refund("pi_1", 1), "unchanged", 90),
+        (dispute("pi_1", "funds_withdrawn"), "revoked", 0),
+        (dispute("pi_1", "funds_withdrawn"), "unchanged", 0),
+        (dispute("pi_1", "created"), "ignored", 0),
+        (invoice_payment("in_1", "pi_1"), "ignored", 0),
+        (invoice_payment("pi_1", "pi_2"), "aliased", 0),
+        (invoice_payment("pi_1", "pi_2"), "aliased", 0),
+    ] {
+        let answer = ledger.stripe_event(&event).await;
+        assert_eq!((answer.status, answer.body["outcome"].as_str()), (200, Some(outcome)), "{event}");
+        assert_eq!(ledger.audited_balance("u1").await, balance, "{event}");
+    }
+    let mut won = dispute("pi_1", "funds_reinstated");
+    won["created"] = json!(CREATED + 1);
+    assert_eq!(ledger.stripe_event(&won).await.body["outcome"], "restored");
+    let answer = ledger.stripe_event(&refund("pi_2", 5)).await;
+    assert_eq!(answer.body, json!({ "outcome": "revoked", "order_no": "pi_1" }));
+    assert_eq!(ledger.audited_balance("u1").await, 40);
 }
 
 #[tokio::test]

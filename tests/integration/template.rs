@@ -417,7 +417,13 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
         done.extend(ledger.http_client.take_requests().iter().flat_map(needed));
     }
     ledger.http_client.take_requests();
-    for event in [payments::checkout("u"), payments::checkout("u")] {
+    for event in [
+        payments::checkout("u"),
+        payments::checkout("u"),
+        payments::refund("pi_1", 5),
+        payments::refund("pi_2", 5),
+        payments::invoice_payment("pi_1", "pi_2"),
+    ] {
         assert_eq!(ledger.stripe_event(&event).await.status, 200);
     }
     let (_, paid) = done.iter_mut().find(|(name, _)| *name == "payments").unwrap();

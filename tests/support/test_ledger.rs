@@ -306,8 +306,8 @@ impl TestLedger {
         assert!(total == 0 || debt == 0, "debt and balance: {balance}");
         assert_eq!(
             sum("/granted/credits") + debt,
-            total + sum("/spent/credits") + sum("/expired/credits"),
-            "granted + debt = remaining + live charges + expired: {summary}"
+            sum("/revoked/credits") + total + sum("/spent/credits") + sum("/expired/credits"),
+            "granted + debt = revoked + remaining + live charges + expired: {summary}"
         );
         let records = self.records(user).await;
         let live = |record: &&Value| record["is_voided"] == false;

@@ -45,19 +45,18 @@ pub(crate) struct TimedHeader {
     too_far: &'static str,
 }
 
-macro_rules! timed_header {
-    ($name:literal) => {
-        TimedHeader {
-            not_one_time: concat!("`", $name, "` must contain exactly one `t`."),
-            not_a_time: concat!("`t` of `", $name, "` must be a time in seconds since 1970."),
-            too_far: concat!("`t` of `", $name, "` is too far from the current time."),
-        }
-    };
-}
+const X_SIGNATURE: TimedHeader = TimedHeader {
+    not_one_time: "`X-Signature` must contain exactly one `t`.",
+    not_a_time: "`t` of `X-Signature` must be a time in seconds since 1970.",
+    too_far: "`t` of `X-Signature` is too far from the current time.",
+};
 
-const X_SIGNATURE: TimedHeader = timed_header!("X-Signature");
 /// The header of Stripe's events.
-pub(crate) const STRIPE_SIGNATURE: TimedHeader = timed_header!("Stripe-Signature");
+pub(crate) const STRIPE_SIGNATURE: TimedHeader = TimedHeader {
+    not_one_time: "`Stripe-Signature` must contain exactly one `t`.",
+    not_a_time: "`t` of `Stripe-Signature` must be a time in seconds since 1970.",
+    too_far: "`t` of `Stripe-Signature` is too far from the current time.",
+};
 
 /// The headers that may sign a call-back.
 #[derive(Clone, Copy, Debug, Default)]

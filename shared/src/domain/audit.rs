@@ -37,8 +37,9 @@ struct RebuiltPack {
     grant: Grant,
     /// Whether the grant itself was added, and not only allocations from it.
     has_record: bool,
-    /// Credits of live charges.
-    charged: u128,
+    /// Credits of live charges and of revocations. Negative while a record that returns what
+    /// another one took is added first.
+    charged: i128,
 }
 
 impl WalletRebuild {
@@ -80,10 +81,10 @@ impl WalletRebuild {
             }
             Effect::Granted(grant) => return self.rebuilt_pack(grant).has_record = true,
             Effect::Taken(grant, credits) => {
-                return self.rebuilt_pack(grant).charged += u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged += i128::from(credits.as_u64());
             }
             Effect::Returned(grant, credits) => {
-                return self.rebuilt_pack(grant).charged -= u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged -= i128::from(credits.as_u64());
             }
             Effect::Owed(charge, credits, parts) => {
                 return self.add_debt(Debt::of(charge, credits, parts, at));
@@ -108,7 +109,7 @@ impl WalletRebuild {
             Effect::Filled(grant, credits) => {
                 *self.shortfall(grant) -= i128::from(credits.as_u64());
                 self.revoked += i128::from(credits.as_u64());
-                return self.rebuilt_pack(grant).charged += u128::from(credits.as_u64());
+                return self.rebuilt_pack(grant).charged += i128::from(credits.as_u64());
             }
             Effect::Fenced => return self.fences += 1,
         };
@@ -163,7 +164,7 @@ impl WalletRebuild {
         for RebuiltPack { grant, has_record, charged } in self.packs.values() {
             if !has_record {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
-            } else if *charged > u128::from(grant.credits.as_u64()) {
+            } else if *charged > i128::from(grant.credits.as_u64()) {
                 discrepancies.insert(Discrepancy::PackOverdrawn(grant.trans_no, *charged, grant.credits));
             }
         }
@@ -250,6 +251,6 @@ impl WalletRebuild {
 
 impl RebuiltPack {
     fn remaining(&self) -> i128 {
-        i128::from(self.grant.credits.as_u64()) - i128::try_from(self.charged).unwrap_or(i128::MAX)
+        i128::from(self.grant.credits.as_u64()) - self.charged
     }
 }

@@ -39,7 +39,7 @@ pub enum Discrepancy {
     /// The copy of a grant in a charge differs from the grant.
     GrantDiffers(TransNo),
     /// Charges took more from a pack than was granted: the credits taken and granted.
-    PackOverdrawn(TransNo, u128, Credits),
+    PackOverdrawn(TransNo, i128, Credits),
     /// A pack of the wallet has no record.
     PackUnknown(TransNo),
     /// The copy of a grant in the wallet differs from the grant.

@@ -209,14 +209,17 @@ impl Revoke<'_> {
             Some(request) => address.state(&request.source, &request.statement())?,
             None => address.link()?,
         };
+        // A write changes order, grant and wallet together, but it may be visible in some of them
+        // only. A repeat of it must not return what the grant was before.
+        let (granted, state) = (record.grant.credits, record.revocation_state());
+        let stated = address.order.as_ref().map_or(Credits::ZERO, |order| order.revoked(granted));
+        let is_partial =
+            stated != state.total || view.wallet().check_debt(record.grant.trans_no, state.owed).is_err();
+        if is_partial && !view.is_snapshot_of([&self.record_key()]) {
+            return Ok(Step::Read(ReadRequest::Snapshot(vec![self.record_key()])));
+        }
         if orders.is_empty() {
             return Ok(Step::Done);
-        }
-        // A write changes order and grant together, but it may be visible in one of them only.
-        let granted = record.grant.credits;
-        let stated = address.order.as_ref().map_or(Credits::ZERO, |order| order.revoked(granted));
-        if stated != record.revocation_state().total && !view.is_snapshot_of([&self.record_key()]) {
-            return Ok(Step::Read(ReadRequest::Snapshot(vec![self.record_key()])));
         }
         let changed = orders.iter().find(|change| change.order_no == address.order_no);
         let total = changed.map(|change| change.order.revoked(granted));

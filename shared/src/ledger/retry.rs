@@ -73,6 +73,15 @@ impl RetryState {
     pub(super) fn set_outcome_unknown(&mut self) {
         self.is_outcome_unknown = true;
     }
+
+    /// The error for the caller: not `Busy` if the outcome of a transaction is unknown.
+    pub(super) fn rejection(&self, error: LedgerError) -> LedgerError {
+        if error == LedgerError::Busy && self.is_outcome_unknown {
+            LedgerError::StoreUnavailable
+        } else {
+            error
+        }
+    }
 }
 
 impl Ledger {
@@ -191,8 +200,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         invocation_metrics::record(|metrics| metrics.retries += 1);
         let now = self.now();
-        let timeout_error =
-            if retries.is_outcome_unknown { LedgerError::StoreUnavailable } else { timeout_error };
+        let timeout_error = retries.rejection(timeout_error);
         let mut remaining = retries.deadline.millis() - now.millis();
         if timeout_error == LedgerError::Busy {
             let since = *retries.contended_since.get_or_insert(now);

@@ -8,7 +8,7 @@ use crate::{
         LedgerError, OrderAddress, OrderChange, OrderNo, Revoke, RevokeOutcome, RevokeRequest, RevokeResult,
     },
     invocation_metrics,
-    store::Commit,
+    store::{Commit, StoreError},
 };
 
 /// The outcome of an alias.
@@ -51,7 +51,7 @@ impl Ledger {
                 }
                 invocation_metrics::set_subject(Some(user), None);
                 let revoke = Revoke { user, address: &address, request: Some(request) };
-                return self.execute(&revoke, invocation).await;
+                return self.execute(&revoke, invocation).await.map_err(|error| retries.rejection(error));
             }
             let changes = address.state(&request.source, &request.statement())?;
             if self.commit_orders(&changes, &mut retries).await? {
@@ -123,7 +123,12 @@ impl Ledger {
         match self.time_commit(retries, call).await {
             Ok(Commit::Done) => return Ok(true),
             Ok(Commit::Refused(_) | Commit::Conflict) => self.pause(retries, LedgerError::Busy).await?,
-            Err(error) => self.pause_after_failure(error, retries).await?,
+            Err(error) => {
+                if matches!(error, StoreError::Unavailable(_)) {
+                    retries.set_outcome_unknown();
+                }
+                self.pause_after_failure(error, retries).await?;
+            }
         }
         Ok(false)
     }

@@ -4,18 +4,25 @@
 //! A failure prints the shortest sequence of steps, and stores its seed in
 //! `proptest-regressions/` for later runs.
 
+#![allow(unreachable_pub, reason = "modules of one test binary")]
+
+mod book;
+
 use std::{collections::BTreeMap, iter::repeat_n};
 
 use proptest::{
     collection::vec, option, prelude::*, sample::Index, sample::select, test_runner::FileFailurePersistence,
 };
 use scrip::domain::{
-    Charge, ChargeRequest, ChargeType, Command, CreditSum, Credits, GenerationId, Grant, GrantRequest,
-    GrantType, Id, IdempotencyKey, InvocationId, LedgerError, Overage, Pack, ReadRequest, Record, RecordKey,
-    RecordLookup, Refund, RefundRequest, RefundSource, RestoredCredits, SettleRequest, Step as NextStep,
-    Summary, Timestamp, TransNo, TransType, TransactionLimits, View, Wallet,
+    ChargeRequest, ChargeType, Command, CreditSum, Credits, GenerationId, Grant, GrantRequest, GrantType, Id,
+    IdempotencyKey, InvocationId, LedgerError, Order, OrderAddress, OrderNo, Overage, ReadRequest, Record,
+    RecordChange, RecordKey, RecordLookup, Refund, RefundRequest, RefundSource, RestoredCredits, Revoke,
+    RevokeRequest, RevokedAmount, SettleRequest, ShortfallPolicy, Step as NextStep, Summary, Timestamp,
+    TransactionLimits, View, Wallet, WalletRebuild,
 };
 use uuid::Uuid;
+
+use book::{Book, Booked};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -56,6 +63,13 @@ enum Action {
     },
     /// Refunds the live charges of a generation.
     Refund(usize),
+    /// States what one of two sources revokes of an order.
+    Revoke {
+        order: Index,
+        source: &'static str,
+        amount: RevokedAmount,
+        shortfall: ShortfallPolicy,
+    },
 }
 
 const GENERATIONS: [&str; 4] = ["a", "b", "c", "d"];
@@ -88,7 +102,20 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (any::<Index>(), refunded)
             .prop_map(|(charge, outputs)| Action::RefundOutputs { charge, outputs }),
         2 => (0..GENERATIONS.len()).prop_map(Action::Refund),
+        3 => revocation(),
     ]
+}
+
+fn revocation() -> impl Strategy<Value = Action> {
+    let share = |(part, of)| RevokedAmount::Share { part, of };
+    let amount = prop_oneof![
+        1 => Just(RevokedAmount::Credits(Credits::ZERO)),
+        3 => (1..=30u64).prop_map(|amount| RevokedAmount::Credits(credits(amount))),
+        3 => select(vec![(0, 1), (1, 3), (1, 2), (1, 1)]).prop_map(share),
+    ];
+    let shortfall = select(vec![ShortfallPolicy::Keep, ShortfallPolicy::Debt]);
+    (any::<Index>(), select(vec!["refund", "dispute"]), amount, shortfall)
+        .prop_map(|(order, source, amount, shortfall)| Action::Revoke { order, source, amount, shortfall })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -119,6 +146,7 @@ proptest! {
 struct Models {
     wallet: Wallet,
     records: BTreeMap<RecordKey, Record>,
+    orders: BTreeMap<OrderNo, Order>,
     book: Book,
     millis: i64,
     /// The number of steps so far.
@@ -146,6 +174,9 @@ impl Models {
                 self.refund_outputs(charge, outputs, (clock, now))?;
             }
             Action::Refund(generation) => self.refund(GENERATIONS[*generation], (clock, now))?,
+            Action::Revoke { order, source, amount, shortfall } => {
+                self.revoke(order, source, *amount, *shortfall, (clock, now))?;
+            }
         }
         self.compare(clock)
     }
@@ -165,7 +196,10 @@ impl Models {
         view.set_generation_complete();
         loop {
             match command.next(&view, clock)? {
-                NextStep::Commit(plan) => view.set_committed(plan),
+                NextStep::Commit(plan) => {
+                    self.add_revocations(&plan.changes);
+                    view.set_committed(plan);
+                }
                 NextStep::Read(ReadRequest::Snapshot(keys)) => {
                     let read = keys.iter().map(|key| lookup(key, self.records.get(key))).collect();
                     view.set_snapshot(view.wallet().clone(), read);
@@ -175,8 +209,22 @@ impl Models {
                     self.wallet = view.wallet().clone();
                     let records = view.records().map(|(key, record)| (key.clone(), record.clone()));
                     self.records.extend(records);
+                    for (order_no, order) in &mut self.orders {
+                        *order = view.order(order_no).unwrap_or(order).clone();
+                    }
                     return command.answer(view, clock);
                 }
+            }
+        }
+    }
+
+    /// Adds the changes of grants, which a view often does not have.
+    fn add_revocations(&mut self, changes: &[RecordChange]) {
+        for change in changes {
+            if let RecordChange::Revoke(key, _, revocation, _) = change
+                && let Some(Record::Grant(grant)) = self.records.get_mut(key)
+            {
+                grant.revocations.push(revocation.clone());
             }
         }
     }
@@ -217,7 +265,8 @@ impl Models {
             (record.grant.credits, record.grant.expired_at),
             (request.credits, request.expired_at)
         );
-        self.book.grants.push(record.grant);
+        self.orders.extend(request.order_no.map(|order_no| (order_no, Order::of(id("u")))));
+        self.book.add_grant(record.grant);
         let repaid = self.book.repay(now);
         prop_assert_eq!(record.repaid.as_u64(), repaid);
         Ok(())
@@ -365,12 +414,64 @@ impl Models {
                 let more = self.book.give_back(nth, self.book.charges[nth].owned.len() as u64, now);
                 returned.restored = credits(returned.restored.as_u64() + more.restored.as_u64());
                 returned.expired = credits(returned.expired.as_u64() + more.expired.as_u64());
+                returned.revoked = credits(returned.revoked.as_u64() + more.revoked.as_u64());
                 self.book.charges[nth].is_voided = true;
             }
         }
         prop_assert_eq!(answer.returned, returned);
         let repaid = self.book.repay(now);
         prop_assert_eq!(answer.repaid.as_u64(), repaid);
+        Ok(())
+    }
+
+    fn revoke(
+        &mut self,
+        order: &Index,
+        source: &'static str,
+        amount: RevokedAmount,
+        shortfall: ShortfallPolicy,
+        (clock, now): (Timestamp, Timestamp),
+    ) -> Result<(), TestCaseError> {
+        let orders: Vec<_> = self.orders.keys().cloned().collect();
+        let Some(order_no) = (!orders.is_empty()).then(|| orders[order.index(orders.len())].clone()) else {
+            return Ok(());
+        };
+        let request = RevokeRequest {
+            order_no: order_no.clone(),
+            user: None,
+            source: id(source),
+            amount,
+            // Later than every statement before.
+            as_of: at(i64::try_from(self.steps).expect("few steps")),
+            shortfall,
+            reason: "disputed".to_owned().try_into().expect("a reason"),
+            metadata: Default::default(),
+        };
+        let order = self.orders.get(&order_no).cloned();
+        let address = OrderAddress { order_no: order_no.clone(), order, alias: None };
+        let (user, before) = (id("u"), self.wallet.version);
+        let command = Revoke { user: &user, address: &address, request: Some(&request) };
+        let answer = self.run(&command, clock).map_err(unexpected)?;
+        let nth = self.book.order(&order_no);
+        let granted = self.book.grants[nth].credits.as_u64();
+        let stated = match amount {
+            RevokedAmount::Credits(credits) => credits.as_u64(),
+            RevokedAmount::Share { part, of } => granted * part / of,
+        };
+        let more = self.book.state(nth, source, stated);
+        let (taken, returned) = match more {
+            0 => (0, RestoredCredits::default()),
+            1.. => (self.book.revoke(nth, more, shortfall, (before, now)), RestoredCredits::default()),
+            _ => (0, self.book.restore(nth, -more, now)),
+        };
+        let revocation = self.book.revocations[nth].clone();
+        let grant = answer.granted.expect("a grant");
+        prop_assert_eq!(grant.taken.as_u64(), taken);
+        prop_assert_eq!(grant.returned, returned);
+        prop_assert_eq!(grant.revoked.as_u64(), revocation.total());
+        prop_assert_eq!(grant.shortfall.as_u64(), revocation.shortfall);
+        self.book.repay(now);
+        prop_assert_eq!(grant.owed.as_u64(), revocation.owed);
         Ok(())
     }
 
@@ -385,6 +486,36 @@ impl Models {
         prop_assert_eq!(&Summary::lifetime(wallet, clock), &Ok(summary.clone()));
         let debts: Vec<_> = wallet.debts.iter().map(|debt| (debt.trans_no, debt.credits.as_u64())).collect();
         prop_assert_eq!(debts, book.debts());
+        let shortfalls = wallet.shortfalls.iter().map(|(grant, credits)| (*grant, credits.as_u64()));
+        prop_assert_eq!(shortfalls.collect::<Vec<_>>(), book.shortfalls());
+        self.compare_records()?;
+        let (granted, spent) = (summary.granted.credits.as_u64(), summary.spent.credits.as_u64());
+        let [expired, revoked] = [summary.expired, summary.revoked].map(|sum| sum.map_or(0, Credits::as_u64));
+        prop_assert_eq!(granted + book.debt(), revoked + book.balance(now) + spent + expired);
+        prop_assert!(book.debt() == 0 || book.balance(now) == 0, "in debt the balance is 0");
+        let mut rebuilt = WalletRebuild::as_of(wallet.version);
+        for (key, record) in &self.records {
+            rebuilt.add(key, record);
+        }
+        let discrepancies = rebuilt.discrepancies(wallet.version.map(|_| wallet), now);
+        prop_assert!(discrepancies.is_empty(), "{:?}", discrepancies);
+        Ok(())
+    }
+
+    fn compare_records(&self) -> Result<(), TestCaseError> {
+        let Self { book, .. } = self;
+        for (nth, revocation) in book.revocations.iter().enumerate().filter(|(_, of)| of.total() > 0) {
+            let key = book.grants[nth].order_no.clone().map(RecordKey::OrderGrant);
+            let Some(Record::Grant(stored)) = key.and_then(|key| self.records.get(&key)) else {
+                return Err(TestCaseError::fail("a revoked grant is lost"));
+            };
+            let state = stored.revocation_state();
+            prop_assert_eq!(
+                (state.total.as_u64(), state.owed.as_u64()),
+                (revocation.total(), revocation.owed)
+            );
+            prop_assert_eq!(state.paid().as_u64(), revocation.paid.len() as u64);
+        }
         for booked in book.charges.iter().filter(|booked| !booked.is_voided) {
             let charge = booked.charge.as_ref().expect("a charge");
             let Some(Record::Charge(stored)) = charge.record_key().and_then(|key| self.records.get(&key))
@@ -401,169 +532,7 @@ impl Models {
                 .collect::<Vec<_>>();
             prop_assert_eq!(owned, book.owned_by(booked));
         }
-        let (granted, spent) = (summary.granted.credits.as_u64(), summary.spent.credits.as_u64());
-        let expired = summary.expired.map_or(0, Credits::as_u64);
-        prop_assert_eq!(granted + book.debt(), book.balance(now) + spent + expired);
-        prop_assert!(book.debt() == 0 || book.balance(now) == 0, "in debt the balance is 0");
         Ok(())
-    }
-}
-
-/// The second model: every credit is an entry of its own.
-#[derive(Default)]
-struct Book {
-    grants: Vec<Grant>,
-    charges: Vec<Booked>,
-}
-
-#[derive(Clone, Default)]
-struct Booked {
-    /// As it was created.
-    charge: Option<Charge>,
-    cost: u64,
-    /// For each credit that it owns the number of the grant, in the order taken.
-    owned: Vec<usize>,
-    settled_at: Option<Timestamp>,
-    returned: Vec<u8>,
-    is_voided: bool,
-}
-
-impl Book {
-    /// A live charge, if there is any.
-    fn pick(&self, index: &Index) -> Option<usize> {
-        let live = self.charges.iter().enumerate().filter(|(_, booked)| !booked.is_voided);
-        let live: Vec<_> = live.map(|(nth, _)| nth).collect();
-        (!live.is_empty()).then(|| live[index.index(live.len())])
-    }
-
-    /// The credits of a grant that no charge owns.
-    fn remaining(&self, nth: usize) -> u64 {
-        let owned = self.charges.iter().flat_map(|booked| &booked.owned).filter(|of| **of == nth).count();
-        self.grants[nth].credits.as_u64() - owned as u64
-    }
-
-    fn balance(&self, now: Timestamp) -> u64 {
-        let usable = (0..self.grants.len()).filter(|nth| now < expiry(&self.grants[*nth]));
-        usable.map(|nth| self.remaining(nth)).sum()
-    }
-
-    /// The grant with the earliest expiry that has a credit; among equals `min_by_key` returns
-    /// the oldest.
-    fn next(&self, now: Timestamp) -> Option<usize> {
-        let usable =
-            (0..self.grants.len()).filter(|nth| now < expiry(&self.grants[*nth]) && self.remaining(*nth) > 0);
-        usable.min_by_key(|nth| expiry(&self.grants[*nth]))
-    }
-
-    /// The grants of so many credits, which no charge owns yet.
-    fn take(&mut self, credits: u64, now: Timestamp) -> Vec<usize> {
-        self.charges.push(Booked::default());
-        for _ in 0..credits {
-            let nth = self.next(now).expect("the balance suffices");
-            self.charges.last_mut().expect("a charge").owned.push(nth);
-        }
-        self.charges.pop().expect("a charge").owned
-    }
-
-    fn settle(&mut self, nth: usize, cost: u64, now: Timestamp) -> RestoredCredits {
-        let booked = &mut self.charges[nth];
-        let surplus = booked.cost.saturating_sub(cost);
-        let excess = cost.saturating_sub(booked.cost);
-        (booked.cost, booked.settled_at) = (cost, Some(now));
-        let taken = self.take(excess.min(self.balance(now)), now);
-        self.charges[nth].owned.extend(taken);
-        self.give_back(nth, surplus, now)
-    }
-
-    /// Returns the credits that a charge took last, one by one.
-    fn give_back(&mut self, nth: usize, count: u64, now: Timestamp) -> RestoredCredits {
-        let (mut restored, mut expired) = (0, 0);
-        for _ in 0..count {
-            let grant = self.charges[nth].owned.pop().expect("it owns what it returns");
-            *(if now < expiry(&self.grants[grant]) { &mut restored } else { &mut expired }) += 1;
-        }
-        RestoredCredits {
-            restored: credits(restored),
-            expired: credits(expired),
-            ..RestoredCredits::default()
-        }
-    }
-
-    /// Repays one credit after the other, of the charge that was settled first.
-    fn repay(&mut self, now: Timestamp) -> u64 {
-        let mut repaid = 0;
-        while let (Some(debtor), Some(grant)) = (self.debtors().first().copied(), self.next(now)) {
-            self.charges[debtor].owned.push(grant);
-            repaid += 1;
-        }
-        repaid
-    }
-
-    /// The live charges that own less than they cost, by the times of their settlements.
-    fn debtors(&self) -> Vec<usize> {
-        let owes = |booked: &Booked| !booked.is_voided && (booked.owned.len() as u64) < booked.cost;
-        let mut debtors: Vec<_> = (0..self.charges.len()).filter(|nth| owes(&self.charges[*nth])).collect();
-        debtors.sort_by_key(|nth| self.charges[*nth].settled_at);
-        debtors
-    }
-
-    fn debts(&self) -> Vec<(TransNo, u64)> {
-        let debt = |nth: usize| {
-            let Booked { charge, cost, owned, .. } = &self.charges[nth];
-            (charge.as_ref().expect("a charge").trans_no, cost - owned.len() as u64)
-        };
-        self.debtors().into_iter().map(debt).collect()
-    }
-
-    fn debt(&self) -> u64 {
-        self.debts().iter().map(|(_, credits)| credits).sum()
-    }
-
-    fn owned_by(&self, booked: &Booked) -> Vec<TransNo> {
-        booked.owned.iter().map(|nth| self.grants[*nth].trans_no).collect()
-    }
-
-    fn is_recharged(&self) -> bool {
-        self.grants.iter().any(|grant| grant.trans_type == TransType::Grant(GrantType::OrderPay))
-    }
-
-    /// A change removes packs that expired a minute before.
-    fn packs(&self, version: Option<Timestamp>) -> Vec<Pack> {
-        let is_kept =
-            |grant: &Grant| version.is_none_or(|version| version < expiry(grant).plus_millis(MINUTE));
-        let pack = |nth: usize| {
-            let (grant, remaining) = (self.grants[nth].clone(), credits(self.remaining(nth)));
-            (is_kept(&grant) && !remaining.is_zero()).then_some(Pack { grant, remaining })
-        };
-        let mut packs: Vec<Pack> = (0..self.grants.len()).filter_map(pack).collect();
-        packs.sort_by_key(|pack| expiry(&pack.grant));
-        packs
-    }
-
-    fn summary(&self, now: Timestamp) -> Summary {
-        let costs = |is_counted: &dyn Fn(&Booked, &Charge) -> bool| {
-            let counted = self.charges.iter().filter_map(|booked| {
-                let charge = booked.charge.as_ref().expect("a charge");
-                is_counted(booked, charge).then_some(booked.cost)
-            });
-            sum_of(counted)
-        };
-        let by_type = |trans_type: &ChargeType| {
-            let is_type =
-                |booked: &Booked, charge: &Charge| !booked.is_voided && charge.trans_type == *trans_type;
-            (TransType::Charge(trans_type.clone()), costs(&is_type))
-        };
-        let live = self.charges.iter().filter(|booked| !booked.is_voided);
-        let types = live.filter_map(|booked| booked.charge.as_ref()).map(|charge| &charge.trans_type);
-        let expired = (0..self.grants.len()).filter(|nth| expiry(&self.grants[*nth]) <= now);
-        Summary {
-            granted: sum_of(self.grants.iter().map(|grant| grant.credits.as_u64())),
-            spent: costs(&|booked, _| !booked.is_voided),
-            voided: costs(&|booked, _| booked.is_voided),
-            revoked: Some(Credits::ZERO),
-            expired: Some(credits(expired.map(|nth| self.remaining(nth)).sum())),
-            by_trans_type: types.map(by_type).collect(),
-        }
     }
 }
 

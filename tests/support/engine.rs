@@ -235,8 +235,9 @@ impl Engine {
             "TableName": TABLE, "Key": { "user_uuid": { "S": "none" }, "sk": { "S": "none" } },
             "ConditionExpression": "attribute_exists(sk)",
         } }));
-        let (_, response) = run(&self.table, "TransactWriteItems", &json!({ "TransactItems": chosen }));
-        let mut reasons = response["CancellationReasons"].as_array().cloned().expect("a cancellation");
+        let (_, response) = run(&self.table, "TransactWriteItems", &json!({ "TransactItems": &chosen }));
+        let reasons = response["CancellationReasons"].as_array().cloned();
+        let mut reasons = reasons.unwrap_or_else(|| panic!("the engine rejects {chosen:?}: {response}"));
         reasons.pop();
         reasons
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     linearizability::{Observation, Operation, StateChange},
     model::Record,
-    plan::{Address, Call, Grant, Overage, SKEW_MAX_MILLIS, Step},
+    plan::{Address, Amount, Call, Grant, Overage, SKEW_MAX_MILLIS, Shortfall, Statement, Step},
 };
 
 /// One invocation, as its caller sees it.
@@ -120,6 +120,7 @@ impl Attempt {
                 Some(owner) => owner == user,
                 None => self.response().is_some_and(|response| response["user_uuid"] == user),
             },
+            Call::Revoke { .. } => self.response().is_some_and(|response| response["user_uuid"] == user),
             Call::Timeline(_) | Call::Generation(_) | Call::Sweep => false,
         }
     }
@@ -132,6 +133,12 @@ impl Attempt {
             }
             _ => false,
         }
+    }
+
+    /// Whether it revokes the order that was granted to this user at this sort key.
+    pub fn revokes(&self, owner: &str, sort: &str) -> bool {
+        let Call::Revoke { user, .. } = &self.call else { return false };
+        user.is_none_or(|user| user == owner) && self.sort_key().is_some_and(|own| own == sort)
     }
 
     /// The address of a refund or a success.
@@ -172,12 +179,14 @@ impl Attempt {
         }
     }
 
-    /// The sort key of the record that a grant, a charge or a settlement is about. Without an identity of
-    /// its own, the request has the identity of its delivery.
+    /// The sort key of the record that a grant, a charge, a settlement or a revocation is about.
+    /// Without an identity of its own, the request has the identity of its delivery.
     pub fn sort_key(&self) -> Option<String> {
         match &self.call {
             Call::Grant { grant: Grant::NewUser, .. } => Some("grant#new_user#".to_owned()),
-            Call::Grant { grant: Grant::Order(order_no), .. } => Some(format!("grant#order#{order_no}")),
+            Call::Grant { grant: Grant::Order(order_no), .. } | Call::Revoke { order_no, .. } => {
+                Some(order_key(order_no))
+            }
             Call::Grant { grant: Grant::Added(None), .. } => {
                 Some(format!("grant#unkeyed#{}", self.event_uuid()))
             }
@@ -224,6 +233,11 @@ impl Attempt {
     }
 }
 
+/// The sort key of the grant of an order.
+pub fn order_key(order_no: &str) -> String {
+    format!("grant#order#{order_no}")
+}
+
 /// The sort key of a charge.
 fn charge_key(generation: Option<&str>, key: Option<&str>) -> String {
     format!("charge#{}#{}", generation.unwrap_or_default(), key.unwrap_or_default())
@@ -236,6 +250,8 @@ struct Request {
     url: String,
     /// The payload of a direct invocation, and the body of a `POST`.
     payload: Value,
+    /// The fields of the payload that the route names over HTTP.
+    route_fields: &'static [&'static str],
 }
 
 /// Invokes the function of a step, directly or over HTTP.
@@ -250,10 +266,9 @@ pub async fn send(
     let Some(request) = request(&step.call, tag, values) else {
         return outcome_of(Sweep.handle(app, direct_event("{}".to_owned(), deadline)).await);
     };
-    let Request { function, method, url, mut payload } = request;
+    let Request { function, method, url, mut payload, route_fields } = request;
     let payload = if step.is_http {
-        // The route names the operation.
-        payload.as_object_mut().expect("an object").remove("operation");
+        payload.as_object_mut().expect("an object").retain(|name, _| !route_fields.contains(&name.as_str()));
         let body = if method == "POST" { payload.to_string() } else { String::new() };
         let headers = json!({ "x-signature": signature(WEBHOOK_SECRET, app.ledger.now(), body.as_bytes()) });
         http_event(method, &url, body.into_bytes(), None, &headers)
@@ -289,9 +304,12 @@ fn error_of(problem: &Value) -> AttemptOutcome {
 
 /// The request of a call; `None` for the sweep, which no caller requests.
 fn request(call: &Call, tag: &str, values: &RequestValues) -> Option<Request> {
-    let post =
-        |function, url: &str, payload| Request { function, method: "POST", url: url.to_owned(), payload };
-    let get = |function, url, payload| Request { function, method: "GET", url, payload };
+    let route_fields = &["operation"];
+    let post = |function, url: &str, payload| {
+        let (method, url) = ("POST", url.to_owned());
+        Request { function, method, url, payload, route_fields }
+    };
+    let get = |function, url, payload| Request { function, method: "GET", url, payload, route_fields };
     Some(match call {
         Call::Grant { user, grant, credits, .. } => {
             let (trans_type, order_no, key) = match grant {
@@ -344,6 +362,16 @@ fn request(call: &Call, tag: &str, values: &RequestValues) -> Option<Request> {
             payload["status"] = json!("succeeded");
             post(WEBHOOK, "/webhooks/generation", payload)
         }
+        Call::Revoke { order_no, user, statement, shortfall } => {
+            let mut payload = stated(statement);
+            payload["operation"] = json!("revoke");
+            payload["order_no"] = json!(order_no);
+            payload["user_uuid"] = json!(user);
+            payload["shortfall"] = json!(if *shortfall == Shortfall::Debt { "debt" } else { "keep" });
+            payload["reason"] = json!(tag);
+            let post = post(GRANT, &format!("/credits/orders/{order_no}/revoke"), payload);
+            Request { route_fields: &["operation", "order_no"], ..post }
+        }
         Call::Sweep => return None,
         Call::Balance(user) => get(BALANCE, format!("/credits/{user}/balance"), json!({ "user_uuid": user })),
         Call::Summary(user) => {
@@ -372,4 +400,13 @@ fn addressed(address: &Address, values: &RequestValues) -> Value {
         "user_uuid": address.user, "generation_uuid": address.generation, "idempotency_key": address.key,
         "trans_no": values.trans_no,
     })
+}
+
+/// The fields by which a request states what a source revokes.
+fn stated(Statement { source, as_of, amount }: &Statement) -> Value {
+    let as_of = Timestamp::from_millis(*as_of).expect("a timestamp").to_string();
+    match amount {
+        Amount::Credits(credits) => json!({ "source": source, "as_of": as_of, "credits": credits }),
+        Amount::Share(part, of) => json!({ "source": source, "as_of": as_of, "part": part, "of": of }),
+    }
 }

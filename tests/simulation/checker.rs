@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::{
     caller::{Attempt, AttemptOutcome},
     linearizability::{self, StateChange},
-    model::{AdjustmentKind, Change, Event, History, Record, accounts, list, orders, text},
+    model::{AdjustmentKind, Change, Event, History, Record, accounts, list, sum, text},
     observation,
-    plan::{Call, Overage},
+    order::{Statements, check_orders, granted_order, orders, statement},
+    plan::{Call, Overage, Shortfall},
     simulator::{RunResult, VisibilityGaps},
     state::{RecordState, State},
 };
@@ -40,7 +41,7 @@ pub fn check(run: &RunResult) -> CheckResult {
     for attempt in &run.attempts {
         checker.check_attempt(attempt).map_err(|problem| format!("{problem}: {attempt:?}"))?;
     }
-    check_orders(&histories, &orders(&run.items))?;
+    check_orders(&histories, &orders(&run.items), &run.attempts)?;
     for (user, history) in &histories {
         checker.check_history(user, history).map_err(|problem| format!("{user}: {problem}"))?;
     }
@@ -49,20 +50,6 @@ pub fn check(run: &RunResult) -> CheckResult {
 
 fn ensure(condition: bool, problem: &str) -> CheckResult {
     if condition { Ok(()) } else { Err(problem.to_owned()) }
-}
-
-/// The orders of the grants are exactly the items of orders, so no two users have one order.
-fn check_orders(histories: &BTreeMap<String, History>, orders: &BTreeMap<String, String>) -> CheckResult {
-    let grants = histories.iter().flat_map(|(user, history)| {
-        let order_no = |sort: &String| sort.strip_prefix("grant#order#").map(str::to_owned);
-        history.account.records.keys().filter_map(order_no).map(move |order_no| (order_no, user.clone()))
-    });
-    let grants: Vec<_> = grants.collect();
-    let is_complete = grants.len() == orders.len();
-    ensure(
-        is_complete && grants.iter().all(|(order_no, user)| orders.get(order_no) == Some(user)),
-        &format!("the grants of orders are {grants:?}, and the items {orders:?}"),
-    )
 }
 
 struct Checker<'a> {
@@ -89,6 +76,7 @@ impl<'a> Checker<'a> {
                 check_created(record, response)
             }
             Call::Settle { user, .. } => self.check_settlement(attempt, user, response),
+            Call::Revoke { .. } => self.check_revocation(attempt, response),
             Call::Refund { is_callback: true, .. } => {
                 let is_own = self.has_changed(attempt, |change| !matches!(change, Change::FenceWritten(_)));
                 ensure(is_own == (response["outcome"] == "voided"), "the outcome is not its own")
@@ -132,8 +120,12 @@ impl<'a> Checker<'a> {
     }
 
     /// A request conflicts with a record of its identity, which may be another user's for an
-    /// order.
+    /// order. A revocation meets no other rejection.
     fn check_conflict(&self, attempt: &Attempt) -> CheckResult {
+        if let (AttemptOutcome::Error { code, .. }, Call::Revoke { .. }) = (&attempt.outcome, &attempt.call) {
+            let is_known = ["Busy", "StoreUnavailable", "IdempotencyConflict"].contains(&code.as_str());
+            ensure(is_known, "it was rejected")?;
+        }
         let is_conflict =
             matches!(&attempt.outcome, AttemptOutcome::Error { code, .. } if code == "IdempotencyConflict");
         let Some(sort) = attempt.sort_key().filter(|_| is_conflict) else { return Ok(()) };
@@ -155,6 +147,7 @@ impl<'a> Checker<'a> {
             ("credits", -cost),
             ("returned", settlement.returned.restored),
             ("expired", settlement.returned.expired),
+            ("revoked", sum(&settlement.returned.fills)),
             ("repaid", settlement.returned.repaid),
             ("taken", settlement.taken),
             ("uncovered", settlement.uncovered),
@@ -169,18 +162,48 @@ impl<'a> Checker<'a> {
         ensure(is_own == (response["replayed"] == false), "`replayed` differs from the outcome")
     }
 
+    /// The response to a revocation has what it moved itself, and what the statements revoke.
+    fn check_revocation(&self, attempt: &Attempt, response: &Value) -> CheckResult {
+        let Some((order_no, statement)) = statement(attempt) else { return Ok(()) };
+        let is_own = |by: &str| attempt.drawn.contains(by);
+        let own = self.histories.values().flat_map(|history| history.changes_by(is_own));
+        let (mut outcome, mut moved) = ("unchanged", [0; 3]);
+        for (event, state) in own {
+            let Change::RecordAdjusted(sort, nth) = &event.change else { continue };
+            let kind = &self.history_with(sort)?.account.records[sort].adjustments[*nth].kind;
+            outcome = if kind.revoked() > Some(0) { "revoked" } else { "restored" };
+            moved = [kind.taken(), state.returned.restored, state.returned.expired];
+        }
+        let shown = ["taken", "restored", "expired"].map(|name| response[name].as_i64().unwrap_or(0));
+        ensure(shown == moved, &format!("it moved {moved:?}"))?;
+        if response["outcome"] == "kept" {
+            return ensure(outcome == "unchanged", "it changed an order");
+        }
+        ensure(response["outcome"] == outcome, "the outcome is not its own")?;
+        let statements = Statements::during(attempt, order_no, self.attempts).with(statement);
+        let [revoked, granted] = ["revoked", "granted"].map(|name| response[name].as_i64().unwrap_or(0));
+        ensure(statements.explain(revoked, granted), "the statements revoke another sum")
+    }
+
+    fn history_with(&self, sort: &str) -> Result<&'a History, String> {
+        let mut histories = self.histories.values();
+        histories.find(|history| history.account.records.contains_key(sort)).ok_or("no grant".to_owned())
+    }
+
     /// The charges in the response to a refund are voided as it states, and its sums count
     /// what the refund itself returned.
     fn check_refund(&self, attempt: &Attempt, response: &Value) -> CheckResult {
         let user = text(response, "user_uuid");
         let history = self.histories.get(&user).ok_or("there is no such user")?;
         let is_own = |by: &str| attempt.drawn.contains(by);
-        let own = || history.changes_by(is_own).map(|(_, state)| state.returned);
+        let own = || history.changes_by(is_own).map(|(_, state)| &state.returned);
         let (restored, expired) =
             (own().map(|own| own.restored).sum::<i64>(), own().map(|own| own.expired).sum::<i64>());
         let repaid = own().map(|own| own.repaid).sum();
+        let revoked = own().map(|own| sum(&own.fills)).sum::<i64>();
         let sums = [
-            ("credits", restored + expired),
+            ("credits", restored + expired + revoked),
+            ("revoked", revoked),
             ("restored", restored),
             ("expired", expired),
             ("repaid", repaid),
@@ -272,12 +295,15 @@ impl<'a> Checker<'a> {
     fn check_history(&self, user: &str, history: &'a History) -> CheckResult {
         let History { account, events, states } = history;
         let mut operations = Vec::new();
+        let mut authors = Vec::new();
         for (nth, event) in events.iter().enumerate() {
             let described = |problem| format!("{problem}: {event:?}");
             let author = self.author(user, event, &states[nth]).map_err(described)?;
             let is_own = |(_, by): &(_, String)| author.drawn.contains(by);
             ensure(event.repayments.values().all(is_own), "another execution repaid").map_err(described)?;
             check_stamp(author, &states[nth], &states[nth + 1]).map_err(described)?;
+            self.check_revoked(event, author, &authors, &states[nth + 1]).map_err(described)?;
+            authors.push(author);
             let observation = match &event.change {
                 Change::FenceWritten(sort) => observation::of_fence(sort, author, user, account, self.gaps),
                 _ => Box::new(|_: &State| true),
@@ -285,7 +311,7 @@ impl<'a> Checker<'a> {
             operations.push(author.operation(StateChange::Nth(nth), observation));
         }
         for attempt in self.attempts {
-            let observation = observation::of_foreign_order(attempt, user, account);
+            let observation = observation::of_foreign_order(attempt, user, account, self.gaps);
             operations.extend(observation.map(|seen| attempt.operation(StateChange::None, seen)));
         }
         let relevant = |attempt: &&Attempt| attempt.has_certain_outcome() && attempt.concerns(user);
@@ -293,12 +319,42 @@ impl<'a> Checker<'a> {
             let observations = [
                 observation::of_response(attempt, user, account, self.gaps),
                 observation::of_balance(attempt, account),
+                observation::of_revoked_wallet(attempt, user, account, self.gaps),
             ];
             let reads = observations.into_iter().flatten();
             operations.extend(reads.map(|observation| attempt.operation(StateChange::None, observation)));
         }
         self.check_late_successes(user, history)?;
         linearizability::check(&operations, states)
+    }
+
+    /// After a grant or a revocation, the statements about its order revoke so much. They include
+    /// those of its own and of all revocations before.
+    fn check_revoked(
+        &self,
+        event: &Event,
+        author: &Attempt,
+        earlier: &[&'a Attempt],
+        state: &State,
+    ) -> CheckResult {
+        let (Change::RecordWritten(sort) | Change::RecordAdjusted(sort, _)) = &event.change else {
+            return Ok(());
+        };
+        let Some(order_no) = granted_order(sort) else { return Ok(()) };
+        let mut statements = Statements::during(author, order_no, self.attempts);
+        for (of, earlier) in earlier.iter().filter_map(|earlier| statement(earlier)) {
+            if of == order_no {
+                statements = statements.with(earlier);
+            }
+        }
+        if let Some((_, own)) = statement(author) {
+            statements = statements.with(own).until(own);
+        }
+        let grant = &state.records[sort];
+        ensure(
+            statements.explain(grant.revoked, grant.credits),
+            &format!("another sum is revoked: {grant:?}"),
+        )
     }
 
     /// The attempt that made a change: it requested the change, and its response confirms it
@@ -316,12 +372,13 @@ impl<'a> Checker<'a> {
             Call::Refund { .. } => {
                 response["outcome"] == "voided" || matches!(event.change, Change::FenceWritten(_))
             }
+            Call::Revoke { .. } => response["outcome"] == "revoked" || response["outcome"] == "restored",
             _ => true,
         });
         ensure(is_confirmed || !author.has_certain_outcome(), "the response does not confirm the change")?;
         let is_requested = match &event.change {
             Change::RecordWritten(_) => true,
-            Change::ChargeAdjusted(sort, nth) => {
+            Change::RecordAdjusted(sort, nth) => {
                 let record = &account.records[sort];
                 is_adjustment_requested(author, user, (sort, record), &record.adjustments[*nth].kind, before)
             }
@@ -419,6 +476,14 @@ fn is_adjustment_requested(
         (AdjustmentKind::Settled { requested, .. }, Call::Success(_)) => {
             attempt.addresses(user, sort, record) && *requested == -charge.credits
         }
+        (AdjustmentKind::Revoked { paid, shortfall, owed, .. }, Call::Revoke { shortfall: policy, .. }) => {
+            let is_policy = match policy {
+                Shortfall::Keep => paid.is_empty() && *owed == 0,
+                Shortfall::Debt => *shortfall == 0,
+            };
+            is_policy && attempt.revokes(user, sort)
+        }
+        (AdjustmentKind::Restored { .. }, Call::Revoke { .. }) => attempt.revokes(user, sort),
         (AdjustmentKind::Delivered, Call::Success(_)) => attempt.addresses(user, sort, record),
         (AdjustmentKind::OutputsReturned(returned), Call::Refund { outputs, is_callback, .. }) => {
             let new = outputs.iter().filter(|output| !charge.returned_outputs.contains(output));
@@ -463,12 +528,12 @@ fn check_stamp(writer: &Attempt, before: &State, after: &State) -> CheckResult {
     ensure(is_clock || before.at.map(|at| at + 1) == after.at, "its time is not of the clock of its writer")
 }
 
-/// All grants are spent, expired, or the balance without the debt.
+/// All grants are revoked, spent, expired, or the balance without the debt.
 fn check_sums(response: &Value) -> CheckResult {
     let credits = |name: &str| response[name]["credits"].as_i64().unwrap_or(0);
     let [balance, debt] = ["balance", "debt"].map(|name| response[name].as_i64().unwrap_or(0));
     let sum = credits("spent") + credits("expired") + balance - debt;
-    ensure(credits("granted") == sum, "the sums do not agree")
+    ensure(credits("granted") - credits("revoked") == sum, "the sums do not agree")
 }
 
 /// Compares a record in the response to its write, or to a replay, with the table's.
@@ -477,6 +542,8 @@ fn check_created(record: &Record, response: &Value) -> CheckResult {
     ensure(response["credits"].as_i64() == Some(record.credits), "`credits` differ")?;
     let repaid = |object: &Value| object["repaid"].as_i64().unwrap_or(0);
     ensure(record.credits < 0 || repaid(response) == repaid(&record.item), "`repaid` differs")?;
+    let revoked = record.first_revocation().and_then(|first| first.kind.revoked());
+    ensure(response["revoked"].as_i64() == revoked, "`revoked` differs")?;
     ensure(allocations(response) == record.allocations(), "`allocations` differ")
 }
 
@@ -494,6 +561,8 @@ fn check_shown(record: &Record, state: &RecordState, shown: &Value) -> CheckResu
     ensure(shown["estimated"].as_i64() == estimated, "`estimated` differs")?;
     let outputs: BTreeSet<_> = list(shown, "returned_outputs").filter_map(Value::as_u64).collect();
     ensure(outputs == state.returned_outputs, "`returned_outputs` differ")?;
+    let revoked = Some(state.revoked).filter(|revoked| *revoked > 0);
+    ensure(shown["revoked"].as_i64() == revoked, "`revoked` differs")?;
     let noted_at = millis(shown, "late_success_at");
     ensure(
         noted_at.is_none() || noted_at == record.item["late_success_at"].as_i64(),

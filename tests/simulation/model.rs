@@ -6,12 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::{
+    order::order_of,
     plan::USERS,
-    state::{Pack, RecordState, State},
+    state::{Debt, Pack, RecordState, State},
 };
-
-/// How long an expired pack stays in a wallet, in milliseconds.
-const EXPIRED_PACK_MILLIS: i64 = 60_000;
 
 /// Credits of packs, by the `trans_no` of their grants.
 pub type Parts = Vec<(String, i64)>;
@@ -45,7 +43,8 @@ pub struct Record {
     pub created_at: i64,
     /// Positive for a grant, negative for a charge; at its creation.
     pub credits: i64,
-    /// The later changes of a charge but the void, oldest first.
+    /// The changes after the creation but the void, oldest first. The first one of a grant is of
+    /// the creation if its order was revoked before.
     pub adjustments: Vec<Adjustment>,
     pub void: Option<Void>,
 }
@@ -60,9 +59,11 @@ pub struct Void {
     pub by: String,
     /// The credits that repaid debts at once.
     pub repaid: i64,
+    /// The returned credits that filled the shortfalls of packs.
+    pub fills: Parts,
 }
 
-/// A change of a charge after its creation.
+/// A change of a charge or a grant after its creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adjustment {
     /// In milliseconds since 1970.
@@ -70,16 +71,38 @@ pub struct Adjustment {
     /// The id of the execution that wrote it.
     pub by: String,
     pub kind: AdjustmentKind,
-    /// The credits that repaid debts at once.
-    pub repaid: i64,
+    /// The credits that repaid debts at once; a revocation does not say it.
+    pub repaid: Option<i64>,
+    /// The returned credits that filled the shortfalls of packs.
+    pub fills: Parts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdjustmentKind {
-    Settled { requested: i64, uncovered: i64, taken: Parts },
+    Settled {
+        requested: i64,
+        uncovered: i64,
+        taken: Parts,
+    },
     OutputsReturned(BTreeSet<u64>),
     Repaid(Parts),
     Delivered,
+    /// More of an order was revoked: taken from its pack, paid by other packs, left to the user
+    /// as shortfall, and owed.
+    Revoked {
+        taken: i64,
+        paid: Parts,
+        shortfall: i64,
+        owed: i64,
+    },
+    /// Less was revoked: the reductions of debt and shortfall, and what returned to the other
+    /// packs and to its own.
+    Restored {
+        owed: i64,
+        shortfall: i64,
+        paid: i64,
+        returned: i64,
+    },
 }
 
 /// A change of a wallet: one transaction.
@@ -90,7 +113,7 @@ pub struct Event {
     pub change: Change,
     /// The id of the execution that wrote it; absent for a new record.
     pub by: Option<String>,
-    /// What each charge in debt got, by sort key, and the id of the execution.
+    /// What each record in debt got, by sort key, and the id of the execution.
     pub repayments: BTreeMap<String, (Parts, String)>,
 }
 
@@ -98,31 +121,18 @@ pub struct Event {
 pub enum Change {
     /// A grant or a charge was written, with this sort key.
     RecordWritten(String),
-    /// The nth adjustment of the charge with this sort key.
-    ChargeAdjusted(String, usize),
+    /// The nth adjustment of the record with this sort key.
+    RecordAdjusted(String, usize),
     /// A refund or a sweep voided these charges.
     ChargesVoided(Vec<String>),
     /// A refund wrote a fence, with this sort key.
     FenceWritten(String),
 }
 
-/// The prefix of the partition keys of orders.
-const ORDER: &str = "order#";
-
-/// The users of the orders in a table, by order number.
-pub fn orders(items: &[Value]) -> BTreeMap<String, String> {
-    let item = |item| {
-        let item = plain_map(item);
-        let order_no = text(&item, "user_uuid").strip_prefix(ORDER)?.to_owned();
-        Some((order_no, text(&item, "owner")))
-    };
-    items.iter().filter_map(item).collect()
-}
-
 /// The accounts in a table.
 pub fn accounts(items: &[Value]) -> BTreeMap<String, Account> {
     let mut accounts: BTreeMap<_, _> = USERS.map(|user| (user.to_owned(), Account::default())).into();
-    for item in items.iter().map(plain_map).filter(|item| !text(item, "user_uuid").starts_with(ORDER)) {
+    for item in items.iter().map(plain_map).filter(|item| order_of(item).is_none()) {
         let account = accounts.entry(text(&item, "user_uuid")).or_default();
         let sort = text(&item, "sk");
         if sort == "wallet" {
@@ -143,7 +153,10 @@ impl Record {
         Record {
             created_at: i64::from_str_radix(&digits, 16).expect("the 48 bits of a UUIDv7"),
             credits: item["credits"].as_i64().expect("credits"),
-            adjustments: list(&item, "adjustments").map(Adjustment::new).collect(),
+            adjustments: list(&item, "adjustments")
+                .chain(list(&item, "revocations"))
+                .map(Adjustment::new)
+                .collect(),
             void: Void::new(&item),
             trans_no,
             item,
@@ -170,6 +183,23 @@ impl Record {
         self.item["hold_until"].as_i64()
     }
 
+    /// What was revoked of a grant at its creation, because its order was revoked before.
+    pub fn first_revocation(&self) -> Option<&Adjustment> {
+        self.adjustments.first().filter(|first| self.credits > 0 && first.at == self.created_at)
+    }
+
+    /// The revoked credits after each change of them, with its time.
+    fn revoked(&self) -> Vec<(i64, i64)> {
+        let (mut total, mut revoked) = (0, Vec::new());
+        for Adjustment { at, kind, .. } in &self.adjustments {
+            if let Some(more) = kind.revoked() {
+                total += more;
+                revoked.push((*at, total));
+            }
+        }
+        revoked
+    }
+
     /// The time of its last change.
     fn changed_at(&self) -> i64 {
         let adjusted_at = self.adjustments.last().map(|adjustment| adjustment.at);
@@ -190,7 +220,10 @@ impl Record {
         });
         let stored = list(&self.item, "returned_outputs")
             .map(|returned| (returned["o"].as_u64().unwrap_or(0), returned["a"].as_i64().unwrap_or(0)));
+        let revoked = list(&self.item, "revoked")
+            .map(|revoked| (revoked["a"].as_i64().unwrap_or(0), revoked["n"].as_i64().unwrap_or(0)));
         for (name, is_equal) in [
+            ("revoked", revoked.eq(self.revoked())),
             ("item_format", self.item["item_format"].as_i64() == is_second.then_some(2)),
             ("changed_at", self.item["changed_at"].as_i64() == is_second.then(|| self.changed_at())),
             ("live", self.item["live"].as_i64() == settled.map(|_| -last.credits)),
@@ -210,7 +243,8 @@ impl Void {
     fn new(item: &Value) -> Option<Void> {
         let (reason, by) = (text(item, "voided_reason"), text(item, "voided_by"));
         let repaid = item["repaid"].as_i64().unwrap_or(0);
-        item["voided_at"].as_i64().map(|at| Void { at, reason, by, repaid })
+        let fills = parts(item, "fills");
+        item["voided_at"].as_i64().map(|at| Void { at, reason, by, repaid, fills })
     }
 }
 
@@ -228,9 +262,45 @@ impl Adjustment {
             }
             Some("repaid") => AdjustmentKind::Repaid(parts(item, "t")),
             Some("delivered") => AdjustmentKind::Delivered,
+            Some("revoked") => AdjustmentKind::Revoked {
+                taken: credits("n"),
+                paid: parts(item, "t"),
+                shortfall: credits("s"),
+                owed: credits("d"),
+            },
+            Some("restored") => AdjustmentKind::Restored {
+                owed: credits("d"),
+                shortfall: credits("s"),
+                paid: credits("t"),
+                returned: credits("n"),
+            },
             _ => panic!("no kind of an adjustment: {item}"),
         };
-        Adjustment { at: credits("a"), by: text(item, "b"), kind, repaid: credits("p") }
+        let repaid = kind.revoked().is_none().then(|| credits("p"));
+        Adjustment { at: credits("a"), by: text(item, "b"), kind, repaid, fills: parts(item, "f") }
+    }
+}
+
+impl AdjustmentKind {
+    /// What a revocation took from packs.
+    pub fn taken(&self) -> i64 {
+        match self {
+            AdjustmentKind::Revoked { taken, paid, .. } => taken + sum(paid),
+            _ => 0,
+        }
+    }
+
+    /// How much more is revoked of an order, if it changes that.
+    pub fn revoked(&self) -> Option<i64> {
+        match self {
+            AdjustmentKind::Revoked { taken, paid, shortfall, owed } => {
+                Some(taken + sum(paid) + shortfall + owed)
+            }
+            AdjustmentKind::Restored { owed, shortfall, paid, returned } => {
+                Some(-(owed + shortfall + paid + returned))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -271,12 +341,13 @@ impl Account {
         let mut voids = BTreeMap::<i64, Vec<String>>::new();
         for (sort, record) in &self.records {
             changes.entry(record.created_at).or_default().push(Change::RecordWritten(sort.clone()));
-            for (nth, Adjustment { at, by, kind, .. }) in record.adjustments.iter().enumerate() {
+            let first = usize::from(record.first_revocation().is_some());
+            for (nth, Adjustment { at, by, kind, .. }) in record.adjustments.iter().enumerate().skip(first) {
                 if let AdjustmentKind::Repaid(taken) = kind {
                     let repaid = (taken.clone(), by.clone());
                     repayments.entry(*at).or_default().insert(sort.clone(), repaid);
                 } else {
-                    changes.entry(*at).or_default().push(Change::ChargeAdjusted(sort.clone(), nth));
+                    changes.entry(*at).or_default().push(Change::RecordAdjusted(sort.clone(), nth));
                 }
             }
             if let Some(void) = &record.void {
@@ -304,54 +375,67 @@ impl Account {
     fn author(&self, change: &Change) -> Option<String> {
         match change {
             Change::RecordWritten(_) => None,
-            Change::ChargeAdjusted(sort, nth) => Some(self.records[sort].adjustments[*nth].by.clone()),
+            Change::RecordAdjusted(sort, nth) => Some(self.records[sort].adjustments[*nth].by.clone()),
             Change::ChargesVoided(sorts) => self.records[&sorts[0]].void.as_ref().map(|void| void.by.clone()),
             Change::FenceWritten(sort) => Some(self.fences[sort].by.clone()),
         }
     }
 
-    /// What a change itself says that it repaid at once.
-    pub fn stated_repayment(&self, change: &Change) -> i64 {
+    /// What a change itself says that it repaid at once, if it says it.
+    pub fn stated_repayment(&self, change: &Change) -> Option<i64> {
         match change {
             // The attribute of a charge is that of its void.
-            Change::RecordWritten(sort) if self.records[sort].credits < 0 => 0,
-            Change::RecordWritten(sort) => self.records[sort].item["repaid"].as_i64().unwrap_or(0),
-            Change::ChargeAdjusted(sort, nth) => self.records[sort].adjustments[*nth].repaid,
+            Change::RecordWritten(sort) if self.records[sort].credits < 0 => Some(0),
+            Change::RecordWritten(sort) => Some(self.records[sort].item["repaid"].as_i64().unwrap_or(0)),
+            Change::RecordAdjusted(sort, nth) => self.records[sort].adjustments[*nth].repaid,
             Change::ChargesVoided(sorts) => {
-                sorts.iter().filter_map(|sort| self.records[sort].void.as_ref()).map(|void| void.repaid).sum()
+                let voids = sorts.iter().filter_map(|sort| self.records[sort].void.as_ref());
+                Some(voids.map(|void| void.repaid).sum())
             }
-            Change::FenceWritten(sort) => self.fences[sort].repaid,
+            Change::FenceWritten(sort) => Some(self.fences[sort].repaid),
         }
     }
 
     /// Compares the wallet and the charges with the state that the records give.
     fn check_items(&self, last: &State) -> Result<(), String> {
-        for (sort, record) in self.records.iter().filter(|(_, record)| record.credits < 0) {
+        for (sort, record) in &self.records {
             record.check_item(&last.records[sort])?;
         }
         let Some(wallet) = &self.wallet else {
             return if last.at.is_none() { Ok(()) } else { Err("records without a wallet".to_owned()) };
         };
         let at = wallet["version"].as_i64();
-        let is_pruned =
-            |pack: &Pack| pack.expired_at.is_some_and(|expiry| Some(expiry + EXPIRED_PACK_MILLIS) <= at);
-        let is_kept = |pack: &&Pack| pack.remaining > 0 && !is_pruned(pack);
+        let is_kept = |pack: &&Pack| pack.remaining > 0 && pack.is_in_wallet(at);
         let packs: Parts =
             last.packs.iter().filter(is_kept).map(|pack| (pack.trans_no.clone(), pack.remaining)).collect();
         compare("version", &at, &last.at)?;
         compare("packs", &parts(wallet, "packs"), &packs)?;
         compare("fences", &wallet["fences"].as_u64().unwrap_or(0), &(self.fences.len() as u64))?;
         compare("totals", &wallet["totals"], &self.totals(last))?;
-        compare("item_format", &wallet["item_format"].as_i64(), &(!last.debts.is_empty()).then_some(2))?;
+        let format = if self.is_revoked(last) { Some(3) } else { (!last.debts.is_empty()).then_some(2) };
+        compare("item_format", &wallet["item_format"].as_i64(), &format)?;
+        compare("revoked", &wallet["revoked"].as_i64().unwrap_or(0), &last.revoked())?;
+        let shortfalls = last.packs.iter().filter(|pack| pack.shortfall > 0);
+        let shortfalls: Map<_, _> =
+            shortfalls.map(|pack| (pack.trans_no.clone(), Value::from(pack.shortfall))).collect();
+        let stored = wallet["shortfalls"].as_object().cloned().unwrap_or_default();
+        compare("shortfalls", &stored, &shortfalls)?;
         let debt =
             |debt: &Value| [&debt["s"], &debt["n"], &debt["p"]].map(|number| number.as_i64().unwrap_or(0));
         let debts: Vec<_> = list(wallet, "debts").map(|stored| (text(stored, "i"), debt(stored))).collect();
-        let expected = last.debts.iter().map(|(sort, credits)| {
-            let (charge, trans_no) = (&last.records[sort], self.records[sort].trans_no.clone());
-            let settled_at = charge.settlement.as_ref().map_or(0, |settlement| settlement.at);
-            (trans_no, [settled_at, *credits, i64::try_from(charge.owned.len()).expect("few")])
+        let expected = last.debts.iter().map(|Debt { sort, since, credits }| {
+            let parts = i64::try_from(last.records[sort].owned.len()).expect("few");
+            (self.records[sort].trans_no.clone(), [*since, *credits, parts])
         });
         compare("debts", &debts, &expected.collect())
+    }
+
+    /// Whether the wallet has attributes of revoked orders.
+    fn is_revoked(&self, last: &State) -> bool {
+        let is_order = |debt: &Debt| self.records[&debt.sort].credits > 0;
+        last.revoked() > 0
+            || last.packs.iter().any(|pack| pack.shortfall > 0)
+            || last.debts.iter().any(is_order)
     }
 
     /// Sums by `trans_type`, as in a wallet.
@@ -394,13 +478,18 @@ pub fn list<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a Value
     object[name].as_array().into_iter().flatten()
 }
 
+/// The sum of the credits.
+pub fn sum(parts: &Parts) -> i64 {
+    parts.iter().map(|(_, credits)| credits).sum()
+}
+
 /// The packs and credits of allocations.
 fn parts(object: &Value, name: &str) -> Parts {
     list(object, name).map(|part| (text(part, "i"), part["n"].as_i64().expect("credits"))).collect()
 }
 
 /// A map of attributes as plain JSON.
-fn plain_map(attributes: &Value) -> Value {
+pub fn plain_map(attributes: &Value) -> Value {
     let attributes = attributes.as_object().expect("a map of attributes");
     attributes.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
 }

@@ -9,10 +9,25 @@ use crate::{
     checker::allocations,
     linearizability::Observation,
     model::{Account, Record, list, text},
+    order::{item_key, statement},
     plan::{Call, Grant, Overage},
     simulator::VisibilityGaps,
     state::{RecordState, State},
 };
+
+/// The wallet in the response to a revocation. If the order did not change, it is read at
+/// another moment than the order.
+pub fn of_revoked_wallet<'a>(
+    attempt: &'a Attempt,
+    user: &'a str,
+    account: &'a Account,
+    gaps: &'a VisibilityGaps,
+) -> Option<Observation<'a>> {
+    let is_shown = matches!(attempt.call, Call::Revoke { .. }) && attempt.response().is_some();
+    is_shown.then(|| -> Observation<'a> {
+        Box::new(move |state| revoked_wallet_agrees(&View { attempt, user, account, state, gaps }))
+    })
+}
 
 /// The balance in the response to a write. It belongs to a moment between call and
 /// response, and never to one before the changes that the response names.
@@ -70,21 +85,40 @@ pub fn of_fence<'a>(
     })
 }
 
-/// What the rejection of a grant for an order of another user states about the account of
-/// that user: the order is granted.
+/// What a grant or a revocation for an order of another user states about the account of that
+/// user: the order is granted if it is rejected for that, and is not if it is kept for later.
 pub fn of_foreign_order<'a>(
     attempt: &'a Attempt,
     user: &str,
     account: &'a Account,
+    gaps: &VisibilityGaps,
 ) -> Option<Observation<'a>> {
-    let (AttemptOutcome::Error { code, .. }, Call::Grant { user: other, grant: Grant::Order(_), .. }) =
-        (&attempt.outcome, &attempt.call)
-    else {
-        return None;
-    };
     let sort = attempt.sort_key().filter(|sort| account.records.contains_key(sort))?;
-    (*other != user && code == "IdempotencyConflict")
-        .then(|| -> Observation<'a> { Box::new(move |state| state.records.contains_key(&sort)) })
+    let is_other = match &attempt.call {
+        Call::Grant { user: other, grant: Grant::Order(_), .. } => *other != user,
+        Call::Revoke { user: other, .. } => other.is_none_or(|other| other != user),
+        _ => false,
+    };
+    match &attempt.outcome {
+        AttemptOutcome::Error { code, .. } if is_other && code == "IdempotencyConflict" => {
+            Some(Box::new(move |state| state.records.contains_key(&sort)))
+        }
+        AttemptOutcome::Success(response) if response["outcome"] == "kept" => {
+            let is_invisible = is_order_invisible(attempt, gaps);
+            Some(Box::new(move |state| is_invisible || !state.records.contains_key(&sort)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the item of the order was committed and not yet visible at some time of an attempt.
+fn is_order_invisible(attempt: &Attempt, gaps: &VisibilityGaps) -> bool {
+    statement(attempt).is_some_and(|(order_no, _)| is_in_gap(attempt, gaps.get(&item_key(order_no))))
+}
+
+fn is_in_gap(attempt: &Attempt, gaps: Option<&Vec<(i64, i64)>>) -> bool {
+    let (started, ended) = (attempt.started.millis, attempt.ended.millis);
+    gaps.is_some_and(|gaps| gaps.iter().any(|(from, to)| *from <= ended && started <= *to))
 }
 
 /// What a response states besides the balance; absent if it states only its own write, or
@@ -105,6 +139,7 @@ pub fn of_response<'a>(
         (AttemptOutcome::Success(_), Call::Refund { .. }) => refund_of_outputs_agrees,
         (AttemptOutcome::Success(_), Call::Success(_)) => success_agrees,
         (AttemptOutcome::Success(_), Call::Settle { .. }) => settlement_agrees,
+        (AttemptOutcome::Success(_), Call::Revoke { .. }) => revocation_agrees,
         (AttemptOutcome::Success(_), Call::Balance(_)) => balance_agrees,
         (AttemptOutcome::Success(_), Call::Summary(_)) => summary_agrees,
         (AttemptOutcome::Success(response), _) if response["replayed"] == false => return None,
@@ -154,9 +189,7 @@ impl View<'_> {
     /// Whether a charge was committed and not yet visible at some time of the attempt. Its own
     /// caller had no response then.
     fn may_be_invisible(&self, sort: &str) -> bool {
-        let (started, ended) = (self.attempt.started.millis, self.attempt.ended.millis);
-        let gaps = self.gaps.get(&(self.user.to_owned(), sort.to_owned()));
-        gaps.is_some_and(|gaps| gaps.iter().any(|(from, to)| *from <= ended && started <= *to))
+        is_in_gap(self.attempt, self.gaps.get(&(self.user.to_owned(), sort.to_owned())))
     }
 
     /// Whether there is a fence where a call that addresses charges looks for one.
@@ -181,6 +214,27 @@ fn settlement_agrees(view: &View) -> bool {
     view.requested_record().is_some_and(|(_, record)| {
         record.settlement.is_some() && record.owned == allocations(view.response())
     })
+}
+
+/// The order is in the state that the response shows. If the revocation changed it, the wallet is
+/// of the same moment.
+fn revocation_agrees(view: &View) -> bool {
+    let Some((_, grant)) = view.requested_record() else { return false };
+    let shown = |name: &str| view.response()[name].as_i64();
+    let is_unchanged = view.response()["outcome"] == "unchanged";
+    shown("granted") == Some(grant.credits)
+        && shown("revoked") == Some(grant.revoked)
+        && shown("debt") == Some(view.state.owed(&view.attempt.sort_key().unwrap_or_default()))
+        && (is_unchanged || revoked_wallet_agrees(view))
+}
+
+/// The wallet has the shortfall and the balance that the response shows.
+fn revoked_wallet_agrees(view: &View) -> bool {
+    let Some((record, _)) = view.requested_record() else { return false };
+    let pack = view.state.packs.iter().find(|pack| pack.trans_no == record.trans_no);
+    let shown = |name: &str| view.response()[name].as_i64();
+    shown("shortfall") == pack.map(|pack| pack.shortfall)
+        && view.holds_meanwhile(|at| shown("balance") == Some(view.state.balance(at)))
 }
 
 /// No charge that the refund addresses is live, and the response names them all. A call-back
@@ -266,6 +320,7 @@ fn summary_agrees(view: &View) -> bool {
         && is_sum("spent", &|record, state| record.credits < 0 && !state.is_voided)
         && is_sum("voided", &|_, state| state.is_voided)
         && view.response()["debt"].as_i64() == Some(view.state.debt())
+        && field("revoked", "credits") == Some(view.state.revoked())
         && view.holds_meanwhile(|at| {
             view.response()["balance"].as_i64() == Some(view.state.balance(at))
                 && field("expired", "credits") == Some(view.state.expired(at))

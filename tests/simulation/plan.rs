@@ -98,6 +98,14 @@ pub enum Call {
     },
     /// `POST /webhooks/generation` with a success
     Success(Address),
+    /// `POST /credits/orders/{order_no}/revoke`
+    Revoke {
+        order_no: &'static str,
+        /// The stated owner of the order.
+        user: Option<&'static str>,
+        statement: Statement,
+        shortfall: Shortfall,
+    },
     /// The scheduled sweep of holds
     Sweep,
     /// `GET /credits/{user_uuid}/balance`
@@ -128,6 +136,29 @@ pub enum Overage {
     Available,
     /// With the largest debt of the wallet.
     Debt(Option<u64>),
+}
+
+/// What a source revokes of an order in total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement {
+    pub source: &'static str,
+    /// The time to which it applies, in milliseconds since 1970.
+    pub as_of: i64,
+    pub amount: Amount,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    Credits(u64),
+    /// So many parts of so many.
+    Share(u64, u64),
+}
+
+/// What a revocation does with spent credits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    Keep,
+    Debt,
 }
 
 /// The identity of a grant.
@@ -259,6 +290,7 @@ fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
         5 => settlements(generations),
         7 => refunds(generations),
         2 => addresses(generations).prop_map(Call::Success),
+        6 => revocations(),
         2 => Just(Call::Sweep),
         2 => users().prop_map(Call::Balance),
         1 => users().prop_map(Call::Summary),
@@ -338,6 +370,22 @@ fn refunds(generations: &'static [&str]) -> impl Strategy<Value = Call> {
             let outputs_max = if is_callback { 1 } else { outputs.len() };
             Call::Refund { address, outputs: &outputs[..outputs.len().min(outputs_max)], is_callback }
         },
+    )
+}
+
+/// The statements of few sources about few orders at few times.
+fn revocations() -> impl Strategy<Value = Call> {
+    let order_no = prop_oneof![4 => Just("o0"), 3 => select(vec!["o1", "o2", "o3"])];
+    let amount = prop_oneof![
+        1 => Just(Amount::Credits(0)),
+        4 => (1..40u64).prop_map(Amount::Credits),
+        4 => select(vec![(0, 1), (1, 3), (1, 2), (2, 3), (1, 1)]).prop_map(|(part, of)| Amount::Share(part, of)),
+    ];
+    let statement = (select(vec!["refund", "dispute"]), 0..4i64, amount)
+        .prop_map(|(source, as_of, amount)| Statement { source, as_of, amount });
+    let shortfall = select(vec![Shortfall::Keep, Shortfall::Debt]);
+    (order_no, option::weighted(0.2, users()), statement, shortfall).prop_map(
+        |(order_no, user, statement, shortfall)| Call::Revoke { order_no, user, statement, shortfall },
     )
 }
 

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Account, AdjustmentKind, Change, Event, Parts, Record};
+use crate::model::{Account, Adjustment, AdjustmentKind, Change, Event, Parts, Record, sum};
+
+/// How long an expired pack stays in a wallet, in milliseconds.
+const EXPIRED_PACK_MILLIS: i64 = 60_000;
 
 /// A user's account at one moment.
 #[derive(Clone, Debug, Default)]
@@ -16,8 +19,8 @@ pub struct State {
     pub records: BTreeMap<String, RecordState>,
     /// Sort key of every fence so far.
     pub fences: BTreeSet<String>,
-    /// The charges in debt by sort key, and what they owe, oldest first.
-    pub debts: Vec<(String, i64)>,
+    /// What records owe, oldest first.
+    pub debts: Vec<Debt>,
     /// What the last change returned.
     pub returned: Returned,
 }
@@ -31,6 +34,18 @@ pub struct Pack {
     pub remaining: i64,
     /// In milliseconds since 1970.
     pub expired_at: Option<i64>,
+    /// What was revoked of it after it was spent, and left to the user.
+    pub shortfall: i64,
+}
+
+/// What a charge or a revoked order owes.
+#[derive(Clone, Debug)]
+pub struct Debt {
+    /// Sort key of the record.
+    pub sort: String,
+    /// The moment at which the debt began, in milliseconds since 1970.
+    pub since: i64,
+    pub credits: i64,
 }
 
 /// A grant or a charge at one moment.
@@ -38,8 +53,11 @@ pub struct Pack {
 pub struct RecordState {
     /// Positive for a grant; what a charge costs, or cost before its void, as a negative number.
     pub credits: i64,
-    /// What a charge owns, or owned before its void, in the order taken.
+    /// What a charge owns, or owned before its void, in the order taken; of a grant what other
+    /// packs paid for its revoked order.
     pub owned: Parts,
+    /// What is revoked of a grant, with its shortfall and its debt.
+    pub revoked: i64,
     pub returned_outputs: BTreeSet<u64>,
     pub settlement: Option<Settlement>,
     /// Whether a provider reported success of a charge with outputs.
@@ -60,12 +78,14 @@ pub struct Settlement {
 }
 
 /// The credits that a change returned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Returned {
     /// To usable packs.
     pub restored: i64,
     /// To expired packs.
     pub expired: i64,
+    /// To no pack, because they filled these shortfalls.
+    pub fills: Parts,
     /// What repaid debts at once.
     pub repaid: i64,
 }
@@ -77,10 +97,14 @@ impl State {
         let mut next = State { at: Some(at), returned: Returned::default(), ..self.clone() };
         match &event.change {
             Change::RecordWritten(sort) => next.write(at, sort, &account.records[sort])?,
-            Change::ChargeAdjusted(sort, nth) => {
-                next.adjust(at, sort, &account.records[sort], &account.records[sort].adjustments[*nth].kind)?;
+            Change::RecordAdjusted(sort, nth) => {
+                let record = &account.records[sort];
+                // A change removes packs that expired long ago, so a revocation does not find them.
+                next.adjust(self.at, sort, record, &record.adjustments[*nth])?;
             }
-            Change::ChargesVoided(sorts) => sorts.iter().try_for_each(|sort| next.void(at, sort))?,
+            Change::ChargesVoided(sorts) => {
+                sorts.iter().try_for_each(|sort| next.void(at, sort, &account.records[sort]))?;
+            }
             Change::FenceWritten(sort) => drop(next.fences.insert(sort.clone())),
         }
         let repaid = next.repay(at)?;
@@ -90,11 +114,11 @@ impl State {
         }
         let sum = repaid.values().flatten().map(|(_, credits)| credits).sum();
         let stated = account.stated_repayment(&event.change);
-        if stated != sum {
-            return Err(format!("it says that it repaid {stated}, not {sum}"));
+        if stated.is_some_and(|stated| stated != sum) {
+            return Err(format!("it says that it repaid {stated:?}, not {sum}"));
         }
-        if let Change::ChargeAdjusted(sort, _) = &event.change
-            && let Some(settlement) = &mut next.charge(sort)?.settlement
+        if let Change::RecordAdjusted(sort, _) = &event.change
+            && let Some(settlement) = &mut next.record(sort)?.settlement
             && settlement.at == at
         {
             settlement.returned.repaid = sum;
@@ -118,7 +142,7 @@ impl State {
         }
         let state = RecordState { credits: record.credits, owned, ..RecordState::default() };
         self.records.insert(sort.to_owned(), state);
-        Ok(())
+        record.first_revocation().map_or(Ok(()), |first| self.adjust(None, sort, record, first))
     }
 
     /// Adds a pack, and takes nothing.
@@ -128,13 +152,13 @@ impl State {
             return Err(format!("the pack had expired at {expired_at:?}"));
         }
         let (trans_no, granted) = (record.trans_no.clone(), record.credits);
-        self.packs.push(Pack { trans_no, granted, remaining: granted, expired_at });
+        self.packs.push(Pack { trans_no, granted, remaining: granted, expired_at, shortfall: 0 });
         self.packs.sort_by_key(|pack| (pack.expired_at.is_none(), pack.expired_at, pack.trans_no.clone()));
         Ok(Parts::new())
     }
 
     /// Takes credits in spending order, and never more than the usable packs have.
-    fn take(&mut self, at: i64, credits: i64) -> Result<Parts, String> {
+    pub fn take(&mut self, at: i64, credits: i64) -> Result<Parts, String> {
         let (mut due, mut parts) = (credits, Parts::new());
         for pack in self.packs.iter_mut().filter(|pack| pack.is_usable(at) && pack.remaining > 0) {
             let taken = due.min(pack.remaining);
@@ -147,8 +171,16 @@ impl State {
         if due > 0 { Err(format!("{due} credits more than the packs have")) } else { Ok(parts) }
     }
 
-    fn adjust(&mut self, at: i64, sort: &str, record: &Record, kind: &AdjustmentKind) -> Result<(), String> {
-        let charge = self.charge(sort)?;
+    /// Adjusts a record of a wallet that was last changed at another moment.
+    fn adjust(
+        &mut self,
+        before: Option<i64>,
+        sort: &str,
+        record: &Record,
+        adjustment: &Adjustment,
+    ) -> Result<(), String> {
+        let Adjustment { at, kind, fills, .. } = adjustment;
+        let charge = self.record(sort)?;
         if charge.is_voided {
             return Err("adjusted after its void".to_owned());
         }
@@ -157,18 +189,25 @@ impl State {
                 if charge.is_final() || record.outputs().is_some() {
                     return Err("settled twice, or with outputs".to_owned());
                 }
-                self.settle(at, sort, (*requested, *uncovered), taken)
+                self.settle(*at, sort, (*requested, *uncovered), taken)?;
             }
-            AdjustmentKind::OutputsReturned(outputs) => self.return_outputs(at, sort, record, outputs),
+            AdjustmentKind::OutputsReturned(outputs) => self.return_outputs(*at, sort, record, outputs)?,
             AdjustmentKind::Delivered => {
                 if charge.is_final() || record.outputs().is_none() {
                     return Err("delivered twice, or without outputs".to_owned());
                 }
                 charge.is_delivered = true;
-                Ok(())
             }
-            AdjustmentKind::Repaid(_) => Err("a repayment is no change of its own".to_owned()),
+            AdjustmentKind::Revoked { .. } => self.revoke(before, sort, record, adjustment)?,
+            AdjustmentKind::Restored { .. } => self.restore(sort, record, adjustment)?,
+            AdjustmentKind::Repaid(_) => return Err("a repayment is no change of its own".to_owned()),
         }
+        self.compare_fills(fills)
+    }
+
+    fn compare_fills(&self, stored: &Parts) -> Result<(), String> {
+        let Returned { fills, .. } = &self.returned;
+        if stored == fills { Ok(()) } else { Err(format!("filled {stored:?} instead of {fills:?}")) }
     }
 
     fn settle(
@@ -178,23 +217,23 @@ impl State {
         (requested, uncovered): (i64, i64),
         taken: &Parts,
     ) -> Result<(), String> {
-        let excess = requested + self.charge(sort)?.credits;
+        let excess = requested + self.record(sort)?.credits;
         let available = if self.debts.is_empty() { self.balance(at).clamp(0, excess.max(0)) } else { 0 };
         let rest = (excess - available).max(0);
         let more = self.take(at, available)?;
         if more != *taken || (uncovered != 0 && uncovered != rest) {
             return Err(format!("took {taken:?} and wrote off {uncovered} instead of {more:?} of {excess}"));
         }
-        let charge = self.charge(sort)?;
+        let charge = self.record(sort)?;
         charge.credits = uncovered - requested;
         charge.owned.extend(more);
         if rest > uncovered {
-            self.debts.push((sort.to_owned(), rest - uncovered));
+            self.owe(at, sort, rest - uncovered);
         }
         let returned = self.give_back(at, sort, -excess)?;
         let debt_added = rest - uncovered;
         let settlement = Settlement { at, requested, taken: available, uncovered, debt_added, returned };
-        self.charge(sort)?.settlement = Some(settlement);
+        self.record(sort)?.settlement = Some(settlement);
         Ok(())
     }
 
@@ -206,7 +245,7 @@ impl State {
         outputs: &BTreeSet<u64>,
     ) -> Result<(), String> {
         let count = record.outputs().ok_or("it has no outputs")?;
-        let before = &mut self.charge(sort)?.returned_outputs;
+        let before = &mut self.record(sort)?.returned_outputs;
         let all = before.len() + outputs.len() == usize::try_from(count).unwrap_or(usize::MAX);
         if outputs.is_empty()
             || all
@@ -217,67 +256,96 @@ impl State {
         before.extend(outputs);
         let up_to = |output: u64| -record.credits * output.cast_signed() / count.cast_signed();
         let worth = outputs.iter().map(|output| up_to(*output) - up_to(output - 1)).sum();
-        self.charge(sort)?.credits += worth;
+        self.record(sort)?.credits += worth;
         self.give_back(at, sort, worth).map(drop)
     }
 
-    fn void(&mut self, at: i64, sort: &str) -> Result<(), String> {
-        let charge = self.charge(sort)?;
+    fn void(&mut self, at: i64, sort: &str, record: &Record) -> Result<(), String> {
+        let charge = self.record(sort)?;
         if std::mem::replace(&mut charge.is_voided, true) {
             return Err(format!("{sort} was not live"));
         }
         let owned = charge.owned.clone();
-        self.give_back(at, sort, owned.iter().map(|(_, credits)| credits).sum())?;
-        self.charge(sort)?.owned = owned;
-        self.debts.retain(|(debtor, _)| debtor != sort);
-        Ok(())
+        let returned = self.give_back(at, sort, sum(&owned))?;
+        self.record(sort)?.owned = owned;
+        self.debts.retain(|debt| debt.sort != sort);
+        let stored = record.void.as_ref().map(|void| &void.fills);
+        if stored == Some(&returned.fills) { Ok(()) } else { Err(format!("{sort} filled {stored:?}")) }
     }
 
     /// Returns the credits that a charge took last.
     fn give_back(&mut self, at: i64, sort: &str, credits: i64) -> Result<Returned, String> {
-        let (mut due, mut returned) = (credits, Returned::default());
+        let parts = self.cut(sort, credits)?;
+        self.return_to_packs(at, &parts)
+    }
+
+    /// Cuts the credits that a record took last, and returns their packs.
+    pub fn cut(&mut self, sort: &str, credits: i64) -> Result<Parts, String> {
+        let (mut due, mut parts) = (credits, Parts::new());
         while due > 0 {
-            let (trans_no, owned) = self.charge(sort)?.owned.pop().ok_or("it owns less than it returns")?;
+            let (trans_no, owned) = self.record(sort)?.owned.pop().ok_or("it owns less than it returns")?;
             let part = owned.min(due);
             due -= part;
             if owned > part {
-                self.charge(sort)?.owned.push((trans_no.clone(), owned - part));
+                self.record(sort)?.owned.push((trans_no.clone(), owned - part));
             }
-            let pack = self.packs.iter_mut().find(|pack| pack.trans_no == trans_no);
-            let pack = pack.ok_or_else(|| format!("there is no pack {trans_no}"))?;
-            pack.remaining += part;
-            *(if pack.is_usable(at) { &mut returned.restored } else { &mut returned.expired }) += part;
+            parts.push((trans_no, part));
         }
+        Ok(parts)
+    }
+
+    /// Returns credits to packs, except those that fill their shortfalls.
+    pub fn return_to_packs(&mut self, at: i64, parts: &Parts) -> Result<Returned, String> {
+        let (mut returned, mut fills) = (Returned::default(), BTreeMap::new());
+        for (trans_no, credits) in parts {
+            let pack = self.pack(trans_no)?;
+            let fill = pack.shortfall.min(*credits);
+            pack.shortfall -= fill;
+            pack.remaining += credits - fill;
+            *(if pack.is_usable(at) { &mut returned.restored } else { &mut returned.expired }) +=
+                credits - fill;
+            *fills.entry(trans_no.clone()).or_insert(0) += fill;
+        }
+        returned.fills = fills.into_iter().filter(|(_, credits)| *credits > 0).collect();
         self.returned.restored += returned.restored;
         self.returned.expired += returned.expired;
+        self.returned.fills.extend(returned.fills.clone());
         Ok(returned)
     }
 
     /// Repays the oldest debt first. Returns what each charge got.
     fn repay(&mut self, at: i64) -> Result<BTreeMap<String, Parts>, String> {
         let mut repaid = BTreeMap::new();
-        while let Some((sort, due)) = self.debts.first().cloned() {
+        while let Some(Debt { sort, credits: due, .. }) = self.debts.first().cloned() {
             let credits = due.min(self.balance(at));
             if credits == 0 {
                 break;
             }
             let taken = self.take(at, credits)?;
-            self.charge(&sort)?.owned.extend(taken.clone());
-            if credits == due {
-                self.debts.remove(0);
-            } else {
-                self.debts[0].1 -= credits;
-            }
+            self.record(&sort)?.owned.extend(taken.clone());
+            self.cancel_debt(&sort, credits);
             repaid.insert(sort, taken);
         }
         Ok(repaid)
     }
 
+    /// Adds to the debt of a record, which keeps its place.
+    pub fn owe(&mut self, at: i64, sort: &str, credits: i64) {
+        match self.debts.iter_mut().find(|debt| debt.sort == sort) {
+            Some(debt) => debt.credits += credits,
+            None if credits > 0 => self.debts.push(Debt { sort: sort.to_owned(), since: at, credits }),
+            None => {}
+        }
+    }
+
+    /// Reduces the debt of a record.
+    pub fn cancel_debt(&mut self, sort: &str, credits: i64) {
+        self.debts.iter_mut().filter(|debt| debt.sort == sort).for_each(|debt| debt.credits -= credits);
+        self.debts.retain(|debt| debt.credits > 0);
+    }
+
     /// Packs, charges and debts account for every credit that was granted.
     fn check_invariants(&self, at: i64) -> Result<(), String> {
-        let owned = |charge: &RecordState| charge.owned.iter().map(|(_, credits)| credits).sum::<i64>();
-        let owes =
-            |sort: &String| self.debts.iter().filter(|debt| debt.0 == *sort).map(|debt| debt.1).sum::<i64>();
         let live = || self.records.iter().filter(|(_, record)| record.credits <= 0 && !record.is_voided);
         let granted: i64 = self.packs.iter().map(|pack| pack.granted).sum();
         let unspent: i64 = self.packs.iter().map(|pack| pack.remaining).sum();
@@ -289,18 +357,23 @@ impl State {
                 "a pack has no more than its credits",
             ),
             (
-                live().all(|(sort, charge)| owned(charge) + owes(sort) == -charge.credits),
+                live().all(|(sort, charge)| sum(&charge.owned) + self.owed(sort) == -charge.credits),
                 "a charge owns what it costs and does not owe",
             ),
-            (self.debts.iter().all(|(_, credits)| *credits > 0), "a debt is positive"),
+            (self.debts.iter().all(|debt| debt.credits > 0), "a debt is positive"),
             (self.debt() == 0 || self.balance(at) == 0, "in debt the balance is 0"),
             (
-                granted == unspent + live().map(|(_, charge)| owned(charge)).sum::<i64>(),
-                "each credit is in its pack or owned by a charge",
+                granted
+                    == unspent + live().map(|(_, charge)| sum(&charge.owned)).sum::<i64>() + self.withdrawn(),
+                "each credit is in its pack, owned by a charge or revoked",
             ),
             (
-                granted == sums.iter().sum::<i64>(),
-                "granted credits are spent, expired or the balance without the debt",
+                granted - self.revoked() == sums.iter().sum::<i64>(),
+                "granted credits that are not revoked are spent, expired or the balance without the debt",
+            ),
+            (
+                self.grants().all(|(_, grant)| (0..=grant.credits).contains(&grant.revoked)),
+                "no more is revoked than was granted",
             ),
         ] {
             if !is_true {
@@ -310,8 +383,13 @@ impl State {
         Ok(())
     }
 
-    fn charge(&mut self, sort: &str) -> Result<&mut RecordState, String> {
+    pub fn record(&mut self, sort: &str) -> Result<&mut RecordState, String> {
         self.records.get_mut(sort).ok_or_else(|| format!("{sort} does not exist yet"))
+    }
+
+    pub fn pack(&mut self, trans_no: &str) -> Result<&mut Pack, String> {
+        let pack = self.packs.iter_mut().find(|pack| pack.trans_no == trans_no);
+        pack.ok_or_else(|| format!("there is no pack {trans_no}"))
     }
 
     /// The usable packs at a moment, with their remaining credits.
@@ -332,7 +410,12 @@ impl State {
 
     /// The sum of all debts.
     pub fn debt(&self) -> i64 {
-        self.debts.iter().map(|(_, credits)| credits).sum()
+        self.debts.iter().map(|debt| debt.credits).sum()
+    }
+
+    /// What a record owes.
+    pub fn owed(&self, sort: &str) -> i64 {
+        self.debts.iter().filter(|debt| debt.sort == sort).map(|debt| debt.credits).sum()
     }
 
     /// Whether a predicate holds at some moment of a span, in milliseconds since 1970, that
@@ -355,5 +438,10 @@ impl RecordState {
 impl Pack {
     fn is_usable(&self, at: i64) -> bool {
         self.expired_at.is_none_or(|expiry| at < expiry)
+    }
+
+    /// Whether a wallet that was last changed at this moment has it, if it has credits.
+    pub fn is_in_wallet(&self, at: Option<i64>) -> bool {
+        self.expired_at.is_none_or(|expiry| at < Some(expiry + EXPIRED_PACK_MILLIS))
     }
 }

@@ -3,9 +3,9 @@
 
 use super::{Command, Plan, ReadRequest, RecordChange, RestoredCredits, Step, View};
 use crate::domain::{
-    Credits, Effect, GrantRecord, InvocationId, LedgerError, LedgerLimit, Metadata, Order, OrderAddress,
-    OrderNo, Reason, Record, RecordKey, Revocation, RevocationKind, RevokeSource, RevokeStatement,
-    RevokedAmount, Timestamp, UserId, Wallet,
+    Change, Credits, Effect, GrantRecord, InvocationId, LedgerError, LedgerLimit, Metadata, Order,
+    OrderAddress, OrderNo, Reason, Record, RecordKey, Revocation, RevocationKind, RevokeSource,
+    RevokeStatement, RevokedAmount, Timestamp, UserId, Wallet,
 };
 
 /// A request of `revoke`.
@@ -146,10 +146,14 @@ impl Command for Revoke<'_> {
 
     fn answer(&self, view: View, now: Timestamp) -> Result<RevokeResult, LedgerError> {
         let missing = || LedgerError::Internal("the view has no grant after it was revoked".to_owned());
-        let Some(Record::Grant(record)) = view.record(&self.record_key()) else { return Err(missing()) };
+        let Some(changed @ Record::Grant(record)) = view.record(&self.record_key()) else {
+            return Err(missing());
+        };
         let state = record.revocation_state();
         let (mut taken, mut returned) = (Credits::ZERO, RestoredCredits::default());
-        for change in view.own_changes() {
+        // Not those of charges: a repayment takes from packs too.
+        let is_own = |change: &Change<'_>| change.origin.is_invocation(view.invocation);
+        for change in changed.changes().into_iter().filter(is_own) {
             match change.effect {
                 Effect::Taken(_, credits) => taken = taken.checked_add(credits)?,
                 effect => returned.add(&effect, change.at)?,

@@ -386,9 +386,13 @@ async fn each_function_may_do_with_the_table_what_it_does_and_no_more() {
     let charge = |generation: &str, key: Option<&str>| json!({ "user_uuid": "u", "trans_type": "chat", "credits": 1, "generation_uuid": generation, "idempotency_key": key });
     let refund = |user: Option<&str>, generation: &str, key: Option<&str>| json!({ "user_uuid": user, "generation_uuid": generation, "idempotency_key": key, "reason": "r" });
     let failed = |user: Option<&str>, generation: &str| json!({ "user_uuid": user, "generation_uuid": generation, "status": "failed" });
+    let revoke = |order_no: &str| json!({ "operation": "revoke", "order_no": order_no, "source": "refund", "credits": 1, "as_of": "2026-01-01T00:00:00Z", "reason": "r" });
     let calls = [
         (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
         (GRANT, json!({ "user_uuid": "u", "trans_type": "new_user", "credits": 10 })),
+        (GRANT, json!({ "user_uuid": "u", "trans_type": "order_pay", "credits": 10, "order_no": "o" })),
+        (GRANT, revoke("o")),
+        (GRANT, revoke("unknown")),
         (DECREASE, charge("g1", None)),
         (DECREASE, charge("g1", None)),
         // Fences, before and after a charge with a key; then voids.

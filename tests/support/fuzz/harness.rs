@@ -182,10 +182,15 @@ impl State {
         }
     }
 
-    /// Commits a transaction, unless an item exists that it would put.
+    /// Commits a transaction, unless an item exists that it would create.
     fn write(&mut self, request: &Value) -> (u16, Value) {
         let actions = request["TransactItems"].as_array().cloned().unwrap_or_default();
-        let stopped: Vec<_> = actions.iter().map(|action| self.at(&action["Put"]["Item"])).collect();
+        let creates = |put: &Value| {
+            let condition = put["ConditionExpression"].as_str();
+            condition.is_none_or(|condition| condition.starts_with("attribute_not_exists"))
+        };
+        let stopped = |put: &Value| self.at(&put["Item"]).filter(|_| creates(put));
+        let stopped: Vec<_> = actions.iter().map(|action| stopped(&action["Put"])).collect();
         if stopped.iter().all(Option::is_none) {
             self.writes.extend(actions);
             return (200, json!({}));
@@ -199,9 +204,14 @@ impl State {
         (400, json!({ "__type": kind, "CancellationReasons": reasons }))
     }
 
+    /// The item at a key. Every user has the records and the wallet of the table, but an order
+    /// has its own item.
     fn at(&self, key: &Value) -> Option<&Value> {
-        let is_there =
-            |item: &&Value| self.matches_any_key || (key["sk"].is_object() && item["sk"] == key["sk"]);
+        let is_order = key["sk"]["S"] == "order";
+        let is_there = |item: &&Value| {
+            let is_partition = !is_order || item["user_uuid"] == key["user_uuid"];
+            self.matches_any_key || (key["sk"].is_object() && item["sk"] == key["sk"] && is_partition)
+        };
         self.items.iter().find(is_there)
     }
 }

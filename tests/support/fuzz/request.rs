@@ -159,21 +159,34 @@ impl Request {
             trimmed.body = payload.clone().into_bytes();
         }
         let (over_http, _) = trimmed.send_as_all();
-        let is_settlement = self.path_and_query().0 == "/credits/settle";
-        let payload = if is_settlement { with_operation(&payload, "settle") } else { Some(payload) };
-        let Some(payload) = payload else { return };
-        let (directly, _) = invoke_checked(self.function(), payload);
+        let Some(direct) = with_members(&payload, &self.direct_members()) else { return };
+        let (directly, _) = invoke_checked(self.function(), direct);
         assert_eq!(over_http, directly, "HTTP and direct invocation differ");
     }
 
-    /// The equivalent direct payload, if there is one.
+    /// The members that a direct payload has in addition to the body: the operation, if it is not
+    /// the function's default, and the parameters of the path.
+    fn direct_members(&self) -> Vec<(&'static str, String)> {
+        let segments: Vec<_> = self.path_and_query().0.split('/').collect();
+        match segments.as_slice() {
+            ["", "credits", "settle"] => vec![("operation", "settle".to_owned())],
+            ["", "credits", "orders", order_no, "revoke"] => {
+                vec![("operation", "revoke".to_owned()), ("order_no", decoded_text(order_no))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The body of the equivalent direct payload, if there is one.
     fn payload(&self) -> Option<String> {
         let (path, query) = self.path_and_query();
         let segments: Vec<_> = path.split('/').collect();
         let payload = match (self.method.as_str(), segments.as_slice()) {
             (
                 "POST",
-                ["", "credits", "grant" | "decrease" | "settle" | "refund"] | ["", "webhooks", "generation"],
+                ["", "credits", "grant" | "decrease" | "settle" | "refund"]
+                | ["", "credits", "orders", _, "revoke"]
+                | ["", "webhooks", "generation"],
             ) => self.posted(query)?,
             ("GET", ["", "credits", user, "balance"]) => object(("user_uuid", user), query, None),
             ("GET", ["", "credits", user, operation @ ("timeline" | "summary")]) => {
@@ -235,25 +248,32 @@ fn with_last_segment(url: &str, segment: &str) -> String {
 
 /// A JSON object of a segment, a query and an operation. Duplicates stay.
 fn object((name, segment): (&str, &str), query: &str, operation: Option<&str>) -> String {
-    let segment = percent_decode_str(segment).decode_utf8_lossy().into_owned();
-    let fields = std::iter::once((name.to_owned(), segment))
+    let fields = std::iter::once((name.to_owned(), decoded_text(segment)))
         .chain(decoded(query))
         .chain(operation.map(|operation| ("operation".to_owned(), operation.to_owned())));
     let fields: Vec<_> = fields.map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
     format!("{{{}}}", fields.join(","))
 }
 
-/// The JSON object with an operation before its other members; none for another value.
-fn with_operation(payload: &str, operation: &str) -> Option<String> {
+/// The JSON object with further members before its own; none for another value.
+fn with_members(payload: &str, members: &[(&str, String)]) -> Option<String> {
+    if members.is_empty() {
+        return Some(payload.to_owned());
+    }
     let rest = payload.trim_ascii_start().strip_prefix('{')?;
     let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
-    Some(format!("{{\"operation\":{}{comma}{rest}", json!(operation)))
+    let members: Vec<_> =
+        members.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
+    Some(format!("{{{}{comma}{rest}", members.join(",")))
 }
 
 fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {
-    let text = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (text(name), text(value))
+        (decoded_text(name), decoded_text(value))
     })
+}
+
+fn decoded_text(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

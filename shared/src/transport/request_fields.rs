@@ -133,13 +133,18 @@ impl RequestFields {
         self.fields.clear();
     }
 
+    /// Whether a field is present and not `null`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// A field that must be present.
     pub(super) fn required<T, E: std::fmt::Display>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
-        if matches!(self.fields.get(name), None | Some(Value::Null)) {
+        if !self.has(name) {
             self.problems.push(format!("`{name}` is required."));
         }
         self.optional(name, parse)

@@ -1,7 +1,7 @@
 //! The function `grant`: adds packs, and revokes the packs of orders.
 
 use crate::{
-    domain::{Credits, GrantRequest, GrantType, RevokeRequest, RevokedAmount, ShortfallPolicy},
+    domain::{GrantRequest, GrantType, RevokeRequest, RevokedAmount, ShortfallPolicy},
     invocation_metrics,
     ledger::Ledger,
     transport::{
@@ -78,10 +78,7 @@ fn parse_revoke(mut fields: RequestFields) -> Result<RevokeRequest, RequestError
     let order_no = fields.required("order_no", field::id);
     let user = fields.optional("user_uuid", field::id);
     let source = fields.required("source", field::id);
-    let credits = fields.optional("credits", field::cost);
-    let part = fields.optional("part", field::share_part);
-    let of = fields.optional("of", field::share_part);
-    let amount = parse_amount(&mut fields, credits, part, of);
+    let amount = parse_amount(&mut fields);
     let as_of = fields.required("as_of", field::timestamp);
     let shortfall = fields.optional("shortfall", field::shortfall).unwrap_or(ShortfallPolicy::Keep);
     let reason = fields.required("reason", field::reason);
@@ -101,18 +98,21 @@ fn parse_revoke(mut fields: RequestFields) -> Result<RevokeRequest, RequestError
     fields.into_request(request())
 }
 
-fn parse_amount(
-    fields: &mut RequestFields,
-    credits: Option<Credits>,
-    part: Option<u64>,
-    of: Option<u64>,
-) -> Option<RevokedAmount> {
-    match (credits, part, of) {
-        (Some(credits), None, None) => Some(RevokedAmount::Credits(credits)),
-        (None, Some(part), Some(of)) if part <= of && of > 0 => Some(RevokedAmount::Share { part, of }),
-        (None, Some(_), Some(_)) => {
-            fields.add_problem("part", "must be at most `of`, which must be at least 1");
-            None
+/// The credits, or a share. A malformed field is one problem, and not a missing one too.
+fn parse_amount(fields: &mut RequestFields) -> Option<RevokedAmount> {
+    let present = ["credits", "part", "of"].map(|name| fields.has(name));
+    let credits = fields.optional("credits", field::cost);
+    let part = fields.optional("part", field::share_part);
+    let of = fields.optional("of", field::share_part);
+    match present {
+        [true, false, false] => credits.map(RevokedAmount::Credits),
+        [false, true, true] => {
+            let (part, of) = (part?, of?);
+            if part > of || of == 0 {
+                fields.add_problem("part", "must be at most `of`, which must be at least 1");
+                return None;
+            }
+            Some(RevokedAmount::Share { part, of })
         }
         _ => {
             fields.add_problem("credits", "is required, or `part` and `of`, but not both");

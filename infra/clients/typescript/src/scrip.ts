@@ -81,7 +81,7 @@ export class Scrip {
     return this.#call(operations.GRANT, request, options);
   }
 
-  /** Sets how much of an order one source revokes in total. The service has no such operation yet and rejects it. */
+  /** Sets how much of an order one source revokes in total. Repeats and their order do not matter. */
   revoke(request: RevokeRequest, options?: CallOptions): Promise<Revocation> {
     return this.#call(operations.REVOKE, request, options);
   }

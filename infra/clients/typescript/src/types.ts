@@ -9,6 +9,7 @@ type ChargedSchema = Schemas["Charged"];
 type SettledSchema = Schemas["Settled"];
 type ReportedSchema = Schemas["Reported"];
 type RefundedSchema = Schemas["Refunded"];
+type RevokedSchema = Schemas["Revoked"];
 type BalanceSchema = Schemas["Balance"];
 type PackSchema = BalanceSchema["packs"][number];
 type RecordSchema = Schemas["Record"];
@@ -148,10 +149,7 @@ export interface GenerationReport {
 }
 
 /** A pack that was added. */
-export interface Grant extends GrantedSchema {
-  /** Credits of the order that were revoked before the grant. */
-  revoked?: number;
-}
+export interface Grant extends GrantedSchema {}
 
 /** Credits that one pack paid. */
 export interface Allocation extends AllocationSchema {}
@@ -160,31 +158,13 @@ export interface Allocation extends AllocationSchema {}
 export interface Decrease extends ChargedSchema {}
 
 /** The numbers of a settle; `credits` is negative. */
-export interface Settlement extends SettledSchema {
-  /** Credits among the difference that filled the shortfall of a revoked order. */
-  revoked?: number;
-}
+export interface Settlement extends SettledSchema {}
 
 /** What a refund returned, and what earlier ones did. */
-export interface Refund extends RefundedSchema {
-  /** Credits that filled the shortfall of a revoked order. */
-  revoked?: number;
-}
+export interface Refund extends RefundedSchema {}
 
 /** The state of an order after a revoke. */
-export interface Revocation {
-  outcome: "revoked" | "restored" | "unchanged" | "kept";
-  order_no: string;
-  user_uuid?: string;
-  granted?: number;
-  revoked: number;
-  taken: number;
-  restored: number;
-  expired: number;
-  shortfall: number;
-  debt: number;
-  balance?: number;
-}
+export interface Revocation extends RevokedSchema {}
 
 /** The balance, and the usable packs in spending order. */
 export interface Balance extends BalanceSchema {}
@@ -193,10 +173,7 @@ export interface Balance extends BalanceSchema {}
 export interface Pack extends PackSchema {}
 
 /** A line of the timeline. */
-export interface LedgerRecord extends RecordSchema {
-  /** Credits of the grant that were revoked. */
-  revoked?: number;
-}
+export interface LedgerRecord extends RecordSchema {}
 
 /** A page of records, newest first. Without `cursor` it is the last one. */
 export interface Timeline {
@@ -217,10 +194,7 @@ export interface Generation {
 }
 
 /** Sums of a user's records, as positive numbers. */
-export interface Summary extends SummarySchema {
-  /** Absent if the request has a range. */
-  revoked?: { credits: number };
-}
+export interface Summary extends SummarySchema {}
 
 /** What a report did. */
 export interface GenerationReported extends ReportedSchema {}

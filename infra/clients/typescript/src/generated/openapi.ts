@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/credits/orders/{order_no}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set how much of a paid order one source revokes in total
+         * @description Of one source the statement with the latest `as_of` counts, whatever order the requests come in. The order's revoked credits are the sum over its sources, at most what was granted. A statement before the grant is kept for it. A user that is not the order's is `IdempotencyConflict`.
+         */
+        post: operations["revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/credits/decrease": {
         parameters: {
             query?: never;
@@ -286,8 +306,69 @@ export interface components {
             created_at: components["schemas"]["Time"];
             /** @description Credits of the grant that repaid debt at once. */
             repaid?: components["schemas"]["Credits"];
+            /** @description Credits of the order that were revoked before the grant. */
+            revoked?: components["schemas"]["Credits"];
             balance: components["schemas"]["Sum"];
             replayed: boolean;
+        };
+        Revoke: {
+            /** @description If present, it must be the user of the order. */
+            user_uuid?: components["schemas"]["OptionalId"];
+            /**
+             * @description Who revokes.
+             * @example refund
+             * @example dispute:dp_1
+             */
+            source: components["schemas"]["Id"];
+            /** @description The credits that the source revokes in total; may be 0. */
+            credits?: components["schemas"]["Cost"] | null;
+            /** @description The numerator of a share; at most `of`. */
+            part?: components["schemas"]["Sum"] | null;
+            /** @description The denominator of a share. */
+            of?: number | null;
+            /**
+             * Format: date-time
+             * @description The time that orders the statements of one source.
+             */
+            as_of: string;
+            /**
+             * @description What happens to credits that were spent: `keep` leaves them to the user, and later refunds to the pack fill the shortfall; with `debt` other packs pay, and the rest is debt. Default is `keep`.
+             * @enum {unknown}
+             */
+            shortfall?: "keep" | "debt" | null;
+            reason: components["schemas"]["Reason"];
+            metadata?: components["schemas"]["OptionalMetadata"];
+        } & ({
+            credits: number;
+            part?: null;
+            of?: null;
+        } | {
+            credits?: null;
+            part: number;
+            of: number;
+        });
+        Revoked: {
+            /** @enum {string} */
+            outcome: "revoked" | "restored" | "unchanged" | "kept";
+            order_no: components["schemas"]["Id"];
+            /** @description Absent before the grant. */
+            user_uuid?: components["schemas"]["Id"];
+            /** @description The credits of the grant. Absent before the grant. */
+            granted?: components["schemas"]["Credits"];
+            /** @description Revoked credits of the order */
+            revoked: components["schemas"]["Cost"];
+            /** @description Credits that this call took from packs. */
+            taken: components["schemas"]["Cost"];
+            /** @description Credits that this call returned to usable packs. */
+            restored: components["schemas"]["Cost"];
+            /** @description Credits of this call whose packs have expired. */
+            expired: components["schemas"]["Cost"];
+            /** @description Spent credits of the order that the user keeps. */
+            shortfall: components["schemas"]["Cost"];
+            /** @description The debt of the order. */
+            debt: components["schemas"]["Cost"];
+            /** @description Absent before the grant. */
+            balance?: components["schemas"]["Sum"];
         };
         Decrease: {
             user_uuid: components["schemas"]["Id"];
@@ -351,6 +432,8 @@ export interface components {
             returned: components["schemas"]["Cost"];
             /** @description Credits whose packs have expired. */
             expired: components["schemas"]["Cost"];
+            /** @description Credits of the difference that filled the shortfall of a revoked order. */
+            revoked?: components["schemas"]["Credits"];
             /** @description Credits among `returned` that repaid debt at once. */
             repaid?: components["schemas"]["Credits"];
             /** @description Credits taken in addition to the charge. */
@@ -423,11 +506,13 @@ export interface components {
             outcome: "voided" | "already_voided" | "fenced";
             user_uuid: components["schemas"]["Id"];
             generation_uuid: components["schemas"]["Id"];
-            /** @description Credits restored or expired by this call. */
+            /** @description Credits restored, expired or revoked by this call. */
             credits: components["schemas"]["Sum"];
             restored: components["schemas"]["Sum"];
             /** @description Credits of this call whose packs have expired. */
             expired: components["schemas"]["Sum"];
+            /** @description Credits of this call that filled the shortfall of a revoked order. */
+            revoked?: components["schemas"]["Sum"];
             /** @description Credits among `restored` that repaid debt at once. */
             repaid?: components["schemas"]["Sum"];
             /** @description All outputs returned so far, if the request names outputs. */
@@ -479,6 +564,8 @@ export interface components {
             hold_until?: components["schemas"]["Time"];
             /** @description When a provider reported success after the void. */
             late_success_at?: components["schemas"]["Time"];
+            /** @description Revoked credits of a grant. */
+            revoked?: components["schemas"]["Credits"];
             metadata?: components["schemas"]["Metadata"];
         };
         Charge: {
@@ -514,6 +601,10 @@ export interface components {
             balance: components["schemas"]["Sum"];
             debt: components["schemas"]["Sum"];
             granted: components["schemas"]["Tally"];
+            /** @description Credits taken back from packs, and debts of revoked orders; a kept shortfall stays spent. Omitted if `from` or `to` is present. */
+            revoked?: {
+                credits: components["schemas"]["Sum"];
+            };
             spent: components["schemas"]["Tally"];
             voided: components["schemas"]["Tally"];
             /** @description Omitted if `from` or `to` is present. */
@@ -609,6 +700,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Granted"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example order-1 */
+                order_no: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Revoke"];
+            };
+        };
+        responses: {
+            /** @description What this request moved, and the state of the order after it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revoked"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -25,6 +25,31 @@ test("a charge and its refund restore the pack", async () => {
   expect(refund).toMatchObject({ outcome: "voided", credits: 8, restored: 8, expired: 0, balance: 10 });
 });
 
+test("a revoke takes credits back, and a dispute that is won returns them", async () => {
+  const user_uuid = newId("user");
+  const order_no = newId("projects/order");
+  const dispute = { order_no, source: "dispute:dp_1", shortfall: "debt", reason: "disputed" } as const;
+  const refund = { order_no, source: "refund", part: 1, of: 3, as_of: "2026-01-01T00:00:00Z", reason: "refunded" };
+  expect(await scrip.revoke(refund)).toMatchObject({ outcome: "kept", revoked: 0 });
+  const grant = await scrip.grant({ user_uuid, trans_type: "order_pay", order_no, credits: 100 });
+  expect(grant).toMatchObject({ revoked: 33, balance: 67 });
+  await scrip.decrease({ user_uuid, generation_uuid: "g", trans_type: "chat", credits: 30 });
+  expect(await scrip.revoke({ ...dispute, credits: 67, as_of: "2026-01-02T00:00:00Z" })).toMatchObject({
+    outcome: "revoked",
+    user_uuid,
+    granted: 100,
+    revoked: 100,
+    taken: 37,
+    debt: 30,
+    balance: 0,
+  });
+  expect((await scrip.timeline({ user_uuid })).records.at(-1)).toMatchObject({ credits: 100, revoked: 100 });
+  expect(await scrip.summary({ user_uuid })).toMatchObject({ revoked: { credits: 100 }, debt: 30 });
+  const won = await scrip.revoke({ ...dispute, credits: 0, as_of: "2026-01-03T00:00:00Z" });
+  expect(won).toMatchObject({ outcome: "restored", revoked: 33, restored: 37, debt: 0, balance: 37 });
+  expect(await scrip.revoke({ ...refund, user_uuid })).toMatchObject({ outcome: "unchanged", revoked: 33 });
+});
+
 test("reads return balance, packs, timeline, summary and generation", async () => {
   const user_uuid = await userWith(10);
   const generation_uuid = newId("projects/p");

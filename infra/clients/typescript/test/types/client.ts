@@ -4,6 +4,7 @@ import { Lambda } from "@aws-sdk/client-lambda";
 import {
   type Balance,
   type InsufficientCreditsError,
+  type RevokeRequest,
   Scrip,
   type ScripError,
   type ServiceCode,
@@ -72,6 +73,7 @@ expectTypeOf<ServiceCode>().toEqualTypeOf<Schemas["Problem"]["code"]>();
 expectTypeOf<keyof SettleRequest>().toEqualTypeOf<keyof Schemas["Settle"]>();
 expectTypeOf<keyof Parameters<Scrip["decrease"]>[0]>().toEqualTypeOf<keyof Schemas["Decrease"]>();
 expectTypeOf<keyof Parameters<Scrip["grant"]>[0]>().toEqualTypeOf<keyof Schemas["Grant"]>();
+expectTypeOf<keyof Omit<RevokeRequest, "order_no">>().toEqualTypeOf<keyof Schemas["Revoke"]>();
 expectTypeOf<keyof Parameters<Scrip["refund"]>[0]>().toEqualTypeOf<keyof Schemas["Refund"]>();
 expectTypeOf<keyof Parameters<Scrip["reportGeneration"]>[0]>().toEqualTypeOf<keyof Schemas["Callback"]>();
 

@@ -11,7 +11,8 @@
  * @typedef {{ trans_no: string, trans_type: string, credits: number, order_no?: string,
  *   generation_uuid?: string, expired_at?: string, created_at: string, is_voided: boolean,
  *   voided_at?: string, voided_reason?: string, estimated?: number, settled_at?: string, outputs?: number,
- *   returned_outputs?: number[], hold_until?: string, late_success_at?: string }} Entry
+ *   returned_outputs?: number[], hold_until?: string, late_success_at?: string,
+ *   revoked?: number }} Entry
  * @typedef {{ records: Entry[], cursor?: string }} Page
  * @typedef {{ pack: string, order_no?: string, credits: number, expired_at?: string }} Allocation
  * @typedef {{ at: number, balance: number }} Step a balance, and the time from which it applies
@@ -78,8 +79,9 @@ export function futureSteps({ balance, packs }) {
 
 /**
  * The past balance, computed from the newest records of the timeline (newest first) and the
- * current balance less the debt. Skips voided charges. What each pack held when it expired follows
- * from the spending order. Omits the expiry of packs that are older than the records.
+ * current balance less the debt. Skips voided charges, and counts a grant without its revoked
+ * credits. What each pack held when it expired follows from the spending order. Omits the expiry of
+ * packs that are older than the records.
  *
  * @param {Entry[]} records
  * @param {number} balance
@@ -103,18 +105,19 @@ export function pastSteps(records, balance, now) {
     const at = Date.parse(record.created_at);
     if (steps.length === 0) steps.push({ at, balance: 0 });
     expire(at);
-    if (record.credits > 0 && record.expired_at) {
-      packs.push({ expiresAt: Date.parse(record.expired_at), remaining: record.credits });
+    const credits = record.credits - (record.revoked ?? 0);
+    if (credits > 0 && record.expired_at) {
+      packs.push({ expiresAt: Date.parse(record.expired_at), remaining: credits });
       packs.sort((one, other) => one.expiresAt - other.expiresAt);
     }
-    let due = Math.max(0, -record.credits);
+    let due = Math.max(0, -credits);
     for (let first = packs[0]; first && due > 0; first = packs[0]) {
       const taken = Math.min(first.remaining, due);
       first.remaining -= taken;
       due -= taken;
       if (first.remaining === 0) packs.shift();
     }
-    sum += record.credits;
+    sum += credits;
     steps.push({ at, balance: sum });
   }
   expire(now);

@@ -4,6 +4,7 @@ import { Api } from "./api.js";
 import { byId, el } from "./dom.js";
 import { follow } from "./live.js";
 import { MyCredits } from "./my-credits.js";
+import { Orders } from "./orders.js";
 import { showRequests } from "./requests.js";
 import { Table } from "./table.js";
 import { clearScenarios, connectForms, randomName } from "./try-it.js";
@@ -33,10 +34,13 @@ function open(user) {
   if (location.hash !== `#${user}`) history.replaceState(null, "", `#${user}`);
   const refundOutput = (/** @type {import("./credits.js").Entry} */ { generation_uuid }, /** @type {number} */ output) =>
     api.post("/credits/refund", { user_uuid: user, generation_uuid, outputs: [output], reason: "refunded in the console" });
-  const credits = (myCredits = new MyCredits(byId("my-credits", HTMLElement), { get: (path) => api.get(path), user, refundOutput }));
+  const orders = new Orders(api, user);
+  const showOrder = (/** @type {string} */ orderNo) => orders.card(orderNo);
+  const credits = (myCredits = new MyCredits(byId("my-credits", HTMLElement), { get: (path) => api.get(path), user, refundOutput, showOrder }));
   const table = new Table(byId("table", HTMLElement), api, user, stopFollowing.signal);
   const onChange = () => {
     credits.refresh();
+    orders.refresh();
     if (!byId("table-panel", HTMLElement).hidden) table.refresh();
   };
   showTable = () => table.refresh();

@@ -45,12 +45,13 @@ export class MyCredits {
   /**
    * @param {Element} root
    * @param {{ get: import("./credits.js").Get, user: string,
-   *   refundOutput?: import("./timeline.js").RefundOutput }} options
+   *   refundOutput?: import("./timeline.js").RefundOutput, showOrder?: import("./timeline.js").ShowOrder }} options
    */
-  constructor(root, { get, user, refundOutput }) {
+  constructor(root, { get, user, refundOutput, showOrder }) {
     this.get = get;
     this.user = user;
     this.refundOutput = refundOutput;
+    this.showOrder = showOrder;
     const toggle = (/** @type {Event} */ event) => {
       this.#timeline = this.#openTimeline(event.target instanceof HTMLInputElement && event.target.checked);
       this.#timeline.refresh();
@@ -87,8 +88,8 @@ export class MyCredits {
   #openTimeline(withVoided) {
     this.#timeline?.close();
     const onError = (/** @type {unknown} */ error) => this.#showError(error);
-    const { get, user, refundOutput } = this;
-    const timeline = new Timeline({ get, user, withVoided, onRead: () => this.#drawChart(), onError, refundOutput });
+    const { get, user, refundOutput, showOrder } = this;
+    const timeline = new Timeline({ get, user, withVoided, onRead: () => this.#drawChart(), onError, refundOutput, showOrder });
     this.#timelineFrame.replaceChildren(timeline.element);
     return timeline;
   }

@@ -15,6 +15,9 @@ import { date, dateTime, number, plural, signed, timeOrDate } from "./format.js"
  *
  * Refunds one output of a charge; throws on failure. Only a caller that may write has it.
  * @typedef {(entry: Entry, output: number) => Promise<void>} RefundOutput
+ *
+ * The details of a paid order, shown in the row of its grant.
+ * @typedef {(orderNo: string) => HTMLElement} ShowOrder
  */
 
 /** Maximum number of new pages after a change; with more, the list starts again. */
@@ -33,14 +36,16 @@ export class Timeline {
 
   /**
    * @param {{ get: import("./credits.js").Get, user: string, withVoided: boolean, onRead: () => void,
-   *   onError: (error: unknown) => void, refundOutput?: RefundOutput | undefined }} options
+   *   onError: (error: unknown) => void, refundOutput?: RefundOutput | undefined,
+   *   showOrder?: ShowOrder | undefined }} options
    */
-  constructor({ get, user, withVoided, onRead, onError, refundOutput }) {
+  constructor({ get, user, withVoided, onRead, onError, refundOutput, showOrder }) {
     this.readPage = (/** @type {string | undefined} */ cursor) => readTimeline(get, user, { cursor, withVoided });
     this.get = get;
     this.onRead = onRead;
     this.onError = onError;
     this.refundOutput = refundOutput;
+    this.showOrder = showOrder;
     this.element = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Timeline" }, this.#list, this.#end);
     const root = this.element;
     this.#endObserver = new IntersectionObserver(
@@ -170,6 +175,7 @@ export class Timeline {
       ...stateLines(entry),
       !is_voided && this.#outputs(entry),
       credits < 0 && generation_uuid && this.#allocations(entry, generation_uuid),
+      trans_type === "order_pay" && order_no && this.showOrder?.(order_no),
     );
   }
 
@@ -222,16 +228,17 @@ export class Timeline {
 }
 
 /**
- * What happened to a charge after its creation, and when its hold ends.
+ * What happened to a record after its creation, and when its hold ends.
  *
  * @param {Entry} entry
  */
-function stateLines({ is_voided, voided_at, voided_reason, estimated, settled_at, hold_until, late_success_at }) {
+function stateLines({ is_voided, voided_at, voided_reason, estimated, settled_at, hold_until, late_success_at, revoked }) {
   const isHeld = hold_until && !settled_at && !is_voided && Date.parse(hold_until) > Date.now();
   return [
     isHeld && el("span", { class: "held" }, "held until ", el("time", { datetime: hold_until, title: dateTime(hold_until) }, timeOrDate(hold_until))),
     settled_at && el("span", { class: "settled" }, `estimated ${number(estimated ?? 0)}, settled ${timeOrDate(settled_at)}`),
     is_voided && el("span", { class: "void" }, `refunded ${timeOrDate(voided_at ?? "")}: ${voided_reason}`),
+    revoked && el("span", { class: "void" }, `revoked ${number(revoked)}`),
     late_success_at && el("span", { class: "void" }, `succeeded after the refund, ${timeOrDate(late_success_at)}`),
   ];
 }

@@ -49,6 +49,7 @@ export function connectForms(api, user) {
   byId("double-refund", HTMLButtonElement).onclick = () => start("Double-click refund", (scenario) => scenario.refundTwice());
   byId("settle", HTMLButtonElement).onclick = () => start("Estimate and settle", (scenario) => scenario.settle());
   byId("images", HTMLButtonElement).onclick = () => start("Four images", (scenario) => scenario.images());
+  byId("dispute", HTMLButtonElement).onclick = () => start("Refunded and disputed order", (scenario) => scenario.dispute());
   byId("race", HTMLButtonElement).onclick = () => start("Race twenty charges", (scenario) => scenario.race());
 }
 
@@ -205,6 +206,29 @@ class Scenario {
     const body = { user_uuid: this.user, generation_uuid, outputs: [3], reason: fieldText("reason") };
     const { credits, balance } = await this.api.post("/credits/refund", body);
     this.#log("good", "Image 3 failed. Refunded ", el("b", {}, number(credits)), `. The balance is ${number(balance)}.`);
+  }
+
+  /** Spends 30 of an order of 100. It is refunded in two parts, then disputed, and the dispute is won. */
+  async dispute() {
+    const order = randomName("order");
+    await this.#grantPack("order_pay", 100, order, undefined);
+    await this.#charge(30, randomName("gen"));
+    await this.#revoke(order, "A fifth of the payment is refunded", { source: "refund", part: 2_000, of: 10_000 });
+    await this.#revoke(order, "Half of the payment is refunded", { source: "refund", part: 5_000, of: 10_000 });
+    await this.#revoke(order, "The other half is disputed", { source: "dispute:dp_1", part: 5_000, of: 10_000 });
+    await this.#revoke(order, "The dispute is won", { source: "dispute:dp_1", credits: 0 });
+  }
+
+  /** @param {string} order @param {string} event @param {object} statement */
+  async #revoke(order, event, statement) {
+    const revoked = await this.api.post(`/credits/orders/${encodeURIComponent(order)}/revoke`, {
+      user_uuid: this.user,
+      as_of: new Date().toISOString(),
+      reason: event,
+      ...statement,
+    });
+    this.#log("good", `${event}: `, el("b", {}, number(revoked.revoked)), ` revoked, ${number(revoked.taken)} taken, `,
+      `${number(revoked.restored)} returned, shortfall ${number(revoked.shortfall)}. The balance is ${number(revoked.balance)}.`);
   }
 
   async race() {

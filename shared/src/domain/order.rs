@@ -188,7 +188,7 @@ impl RevokeStatement {
 
 impl RevokedAmount {
     /// The credits of a grant of so many.
-    fn of(self, granted: Credits) -> Credits {
+    pub fn of(self, granted: Credits) -> Credits {
         match self {
             RevokedAmount::Credits(credits) => credits,
             RevokedAmount::Share { part, of } => {

@@ -11,7 +11,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Path, content type and text of each file.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", HTML, include_str!("../../console/index.html")),
     ("/console/icon.svg", SVG, include_str!("../../console/icon.svg")),
     ("/console/style.css", CSS, include_str!("../../console/style.css")),
@@ -23,6 +23,7 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/console/live.js", JS, include_str!("../../console/live.js")),
     ("/console/main.js", JS, include_str!("../../console/main.js")),
     ("/console/my-credits.js", JS, include_str!("../../console/my-credits.js")),
+    ("/console/orders.js", JS, include_str!("../../console/orders.js")),
     ("/console/requests.js", JS, include_str!("../../console/requests.js")),
     ("/console/table.js", JS, include_str!("../../console/table.js")),
     ("/console/timeline.js", JS, include_str!("../../console/timeline.js")),

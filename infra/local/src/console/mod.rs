@@ -1,10 +1,12 @@
 //! The console: a web page that shows what the ledger does.
 //!
-//! It consists of static files and three endpoints of its own: a list of users, a user's items
-//! in the table, and a stream of changes. It reads everything else from the API, as an app does.
+//! It consists of static files and four endpoints of its own: a list of users, a user's items
+//! in the table, a paid order, and a stream of changes. It reads everything else from the API, as
+//! an app does.
 
 mod changes;
 mod files;
+mod orders;
 mod table;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -91,6 +93,10 @@ impl Console {
                 Ok(user) => {
                     table::page(&self.client, &user, segments.get(2).map(|after| decode(after))).await
                 }
+                Err(rejection) => rejection,
+            },
+            ["orders", user, order_no] => match self.readable_user(parts, user).await? {
+                Ok(user) => orders::order(&self.client, &user, decode(order_no)).await,
                 Err(rejection) => rejection,
             },
             _ => return None,

@@ -88,6 +88,8 @@ fn console_takes_no_path_of_the_api() {
         ("GET", "/console/nothing.js"),
         ("GET", "/console/table"),
         ("GET", "/console/table/u/a/b"),
+        ("GET", "/console/orders/u"),
+        ("POST", "/console/orders/u/o"),
         ("GET", "/index.html"),
         ("GET", "/console/../main.js"),
     ] {
@@ -122,6 +124,46 @@ fn responses_report_their_cost() {
         let answer = client.send(method, path, &[], body.as_bytes());
         let timing = answer.headers["server-timing"].to_str().unwrap();
         assert!(timing.starts_with("function;dur=") && timing.contains(cost), "{path}: {timing}");
+    }
+}
+
+#[test]
+fn order_view_shows_what_each_source_revokes() {
+    let stack = Stack::start(&["--memory"]);
+    let client = stack.client();
+    let grant = json!({ "user_uuid": "u", "trans_type": "order_pay", "order_no": "in_1/a", "credits": 100 });
+    client.post("/credits/grant", &grant);
+    client.post("/credits/decrease", &charge("u", 80, "g"));
+    client.grant("u", 10);
+    let revoke = |source: &str, share: [u64; 2], shortfall: &str| {
+        let body = json!({
+            "source": source, "part": share[0], "of": share[1], "as_of": "2026-01-02T00:00:00Z",
+            "shortfall": shortfall, "reason": "returned",
+        });
+        client.post("/credits/orders/in_1%2Fa/revoke", &body);
+    };
+    let numbers = |order: &Value| {
+        ["granted", "remaining", "spent", "revoked", "paid_by_others", "shortfall", "debt"]
+            .map(|name| order[name].as_u64().unwrap())
+    };
+    let path = "/console/orders/u/in_1%2Fa";
+    assert_eq!(numbers(&client.get(path)), [100, 20, 80, 0, 0, 0, 0]);
+    revoke("refund", [1, 3], "keep");
+    assert_eq!(numbers(&client.get(path)), [100, 0, 80, 33, 0, 13, 0]);
+    revoke("dispute:dp_1", [2, 5], "debt");
+    let order = client.get(path);
+    assert_eq!(numbers(&order), [100, 0, 80, 73, 10, 13, 30]);
+    let sources: Vec<_> = order["sources"].as_array().unwrap().iter().collect();
+    let source = |at: usize, name: &str| sources[at][name].clone();
+    assert_eq!([source(0, "source"), source(1, "source")], [json!("dispute:dp_1"), json!("refund")]);
+    assert_eq!([source(0, "credits"), source(1, "credits")], [json!(40), json!(33)]);
+    for (path, status) in [
+        ("/console/orders/u/other", 404),
+        ("/console/orders/u2/in_1%2Fa", 404),
+        ("/console/orders/u/a%20b", 400),
+        ("/console/orders/a%20b/in_1%2Fa", 400),
+    ] {
+        assert_eq!(client.send("GET", path, &[], b"").status, status, "{path}");
     }
 }
 

@@ -29,6 +29,7 @@ mod repair;
 mod request_costs;
 mod requests;
 mod retries;
+mod revoke;
 mod secrets;
 mod settle;
 mod template;

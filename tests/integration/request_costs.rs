@@ -49,6 +49,18 @@ async fn costs(history: i64) -> Vec<String> {
     costs
         .record("grant of an order, replay", 0, async |ledger| ledger.invoke(GRANT, order.clone()).await)
         .await;
+    let revocation = json!({
+        "operation": "revoke", "order_no": "o", "source": "refund", "credits": 5, "as_of": "2026-01-01T00:00:00Z",
+        "reason": "the payment was returned",
+    });
+    for name in ["revoke", "revoke, replay"] {
+        costs.record(name, 1, async |ledger| ledger.invoke(GRANT, revocation.clone()).await).await;
+    }
+    let unknown = json!({
+        "operation": "revoke", "order_no": "unknown", "source": "refund", "credits": 5,
+        "as_of": "2026-01-01T00:00:00Z", "reason": "the payment was returned",
+    });
+    costs.record("revoke before the grant", 0, async |ledger| ledger.invoke(GRANT, unknown).await).await;
     costs.record("decrease", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
     costs.record("decrease, replay", 0, async |ledger| ledger.charge("u", 1, "g", None).await).await;
     costs
@@ -173,6 +185,9 @@ async fn no_cost_grows_with_the_history() {
         "grant, replay: 2 round trips, 1 RRU, 0 WRU",
         "grant of an order: 2 round trips, 1 RRU, 6 WRU",
         "grant of an order, replay: 2 round trips, 1 RRU, 0 WRU",
+        "revoke: 3 round trips, 3 RRU, 6 WRU",
+        "revoke, replay: 2 round trips, 3 RRU, 0 WRU",
+        "revoke before the grant: 2 round trips, 1 RRU, 2 WRU",
         "decrease: 2 round trips, 1 RRU, 4 WRU",
         "decrease, replay: 2 round trips, 1 RRU, 0 WRU",
         "decrease beyond the balance: 2 round trips, 5 RRU, 0 WRU",

@@ -1,7 +1,9 @@
 //! Revocations of orders.
 
 use super::*;
-use crate::domain::{GrantRecord, LedgerLimit, Order, RevokeSource, RevokedAmount, StatementKey, TransNo};
+use crate::domain::{
+    GrantRecord, LedgerLimit, Order, OrderAddress, RevokeSource, RevokedAmount, StatementKey, TransNo,
+};
 
 const KEEP: ShortfallPolicy = ShortfallPolicy::Keep;
 const DEBT: ShortfallPolicy = ShortfallPolicy::Debt;

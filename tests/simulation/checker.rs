@@ -3,25 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scrip::domain::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
     linearizability::{self, StateChange},
-    model::{AdjustmentKind, Change, Event, History, Record, accounts, list, sum, text},
+    model::{Change, Event, History, Record, accounts, list, sum, text},
     observation,
     order::{Statements, check_orders, granted_order, orders, statement},
-    plan::{Call, Overage, Shortfall},
+    plan::Call,
+    request::{is_adjustment_requested, is_void_requested},
+    response::{check_created, check_shown, check_sums, millis},
     simulator::{RunResult, VisibilityGaps},
     state::{RecordState, State},
 };
 
 /// Records in a full page.
 const PAGE: usize = 100;
-
-/// The reason of the voids of a sweep.
-const SWEEP_REASON: &str = "hold timed out";
 
 /// An error describes what is wrong.
 pub type CheckResult = Result<(), String>;
@@ -48,7 +46,7 @@ pub fn check(run: &RunResult) -> CheckResult {
     ensure(run.discrepancies.is_empty(), &format!("an audit finds {:?}", run.discrepancies))
 }
 
-fn ensure(condition: bool, problem: &str) -> CheckResult {
+pub fn ensure(condition: bool, problem: &str) -> CheckResult {
     if condition { Ok(()) } else { Err(problem.to_owned()) }
 }
 
@@ -444,151 +442,9 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Whether an attempt requests this adjustment of a charge in this state.
-fn is_adjustment_requested(
-    attempt: &Attempt,
-    user: &str,
-    (sort, record): (&String, &Record),
-    kind: &AdjustmentKind,
-    before: &State,
-) -> bool {
-    let charge = &before.records[sort];
-    match (kind, &attempt.call) {
-        (
-            AdjustmentKind::Settled { requested, uncovered, taken },
-            Call::Settle { user: owner, credits, overage, .. },
-        ) => {
-            let taken: i64 = taken.iter().map(|(_, credits)| credits).sum();
-            let debt_added = (requested + charge.credits - taken - uncovered).max(0);
-            let is_allowed = match overage {
-                Overage::Refuse => *uncovered == 0 && debt_added == 0,
-                Overage::Available => debt_added == 0,
-                Overage::Debt(limit) => {
-                    let debt = (before.debt() + debt_added).unsigned_abs();
-                    *uncovered == 0 && (debt_added == 0 || limit.is_none_or(|limit| debt <= limit))
-                }
-            };
-            *owner == user
-                && attempt.sort_key().as_ref() == Some(sort)
-                && requested.unsigned_abs() == *credits
-                && is_allowed
-        }
-        (AdjustmentKind::Settled { requested, .. }, Call::Success(_)) => {
-            attempt.addresses(user, sort, record) && *requested == -charge.credits
-        }
-        (AdjustmentKind::Revoked { paid, shortfall, owed, .. }, Call::Revoke { shortfall: policy, .. }) => {
-            let is_policy = match policy {
-                Shortfall::Keep => paid.is_empty() && *owed == 0,
-                Shortfall::Debt => *shortfall == 0,
-            };
-            is_policy && attempt.revokes(user, sort)
-        }
-        (AdjustmentKind::Restored { .. }, Call::Revoke { .. }) => attempt.revokes(user, sort),
-        (AdjustmentKind::Delivered, Call::Success(_)) => attempt.addresses(user, sort, record),
-        (AdjustmentKind::OutputsReturned(returned), Call::Refund { outputs, is_callback, .. }) => {
-            let new = outputs.iter().filter(|output| !charge.returned_outputs.contains(output));
-            attempt.addresses(user, sort, record)
-                && returned.iter().eq(new)
-                && !(*is_callback && charge.is_final())
-        }
-        _ => false,
-    }
-}
-
-/// Whether an attempt requests the void of a charge in this state.
-fn is_void_requested(
-    attempt: &Attempt,
-    user: &str,
-    (sort, record): (&String, &Record),
-    before: &State,
-) -> bool {
-    let (Some(charge), Some(void)) = (before.records.get(sort), &record.void) else { return false };
-    match &attempt.call {
-        Call::Refund { outputs, is_callback, .. } => {
-            let returned: BTreeSet<_> = charge.returned_outputs.iter().chain(*outputs).copied().collect();
-            let is_all = record.outputs().is_some_and(|count| returned == (1..=count).collect());
-            attempt.addresses(user, sort, record)
-                && void.reason == attempt.tag
-                && attempt.drawn.contains(&void.by)
-                && (outputs.is_empty() || is_all)
-                && !(*is_callback && charge.is_final())
-        }
-        Call::Sweep => {
-            let is_overdue = record.hold_until().is_some_and(|until| until <= void.at);
-            void.reason == SWEEP_REASON && is_overdue && !charge.is_final()
-        }
-        _ => false,
-    }
-}
-
 /// A change has the time of its writer's clock, or follows the last change by a millisecond.
 fn check_stamp(writer: &Attempt, before: &State, after: &State) -> CheckResult {
     let (from, to) = writer.clock_range();
     let is_clock = after.at.is_some_and(|at| from <= at && (at <= to || !writer.has_certain_outcome()));
     ensure(is_clock || before.at.map(|at| at + 1) == after.at, "its time is not of the clock of its writer")
-}
-
-/// All grants are revoked, spent, expired, or the balance without the debt.
-fn check_sums(response: &Value) -> CheckResult {
-    let credits = |name: &str| response[name]["credits"].as_i64().unwrap_or(0);
-    let [balance, debt] = ["balance", "debt"].map(|name| response[name].as_i64().unwrap_or(0));
-    let sum = credits("spent") + credits("expired") + balance - debt;
-    ensure(credits("granted") - credits("revoked") == sum, "the sums do not agree")
-}
-
-/// Compares a record in the response to its write, or to a replay, with the table's.
-fn check_created(record: &Record, response: &Value) -> CheckResult {
-    check_fields(record, response)?;
-    ensure(response["credits"].as_i64() == Some(record.credits), "`credits` differ")?;
-    let repaid = |object: &Value| object["repaid"].as_i64().unwrap_or(0);
-    ensure(record.credits < 0 || repaid(response) == repaid(&record.item), "`repaid` differs")?;
-    let revoked = record.first_revocation().and_then(|first| first.kind.revoked());
-    ensure(response["revoked"].as_i64() == revoked, "`revoked` differs")?;
-    ensure(allocations(response) == record.allocations(), "`allocations` differ")
-}
-
-/// Compares a record in a list with the table's as it was in a state.
-fn check_shown(record: &Record, state: &RecordState, shown: &Value) -> CheckResult {
-    check_fields(record, shown)?;
-    ensure(shown["credits"].as_i64() == Some(state.credits), "`credits` differ")?;
-    let void = record.void.as_ref().filter(|_| state.is_voided);
-    let shown_void = millis(shown, "voided_at").map(|at| (at, text(shown, "voided_reason")));
-    ensure(shown["is_voided"] == state.is_voided, "`is_voided` differs")?;
-    ensure(shown_void == void.map(|void| (void.at, void.reason.clone())), "the void differs")?;
-    let settlement = state.settlement.as_ref();
-    ensure(millis(shown, "settled_at") == settlement.map(|settled| settled.at), "`settled_at` differs")?;
-    let estimated = settlement.map(|_| -record.credits);
-    ensure(shown["estimated"].as_i64() == estimated, "`estimated` differs")?;
-    let outputs: BTreeSet<_> = list(shown, "returned_outputs").filter_map(Value::as_u64).collect();
-    ensure(outputs == state.returned_outputs, "`returned_outputs` differ")?;
-    let revoked = Some(state.revoked).filter(|revoked| *revoked > 0);
-    ensure(shown["revoked"].as_i64() == revoked, "`revoked` differs")?;
-    let noted_at = millis(shown, "late_success_at");
-    ensure(
-        noted_at.is_none() || noted_at == record.item["late_success_at"].as_i64(),
-        "`late_success_at` differs",
-    )?;
-    ensure(shown["allocations"].is_null() || allocations(shown) == state.owned, "`allocations` differ")
-}
-
-/// Compares the fields that never change.
-fn check_fields(record: &Record, shown: &Value) -> CheckResult {
-    for name in ["trans_type", "order_no", "outputs", "metadata"] {
-        ensure(shown[name] == record.item[name], &format!("`{name}` differs"))?;
-    }
-    let generation = &shown["generation_uuid"];
-    ensure(*generation == record.item["generation_uuid"], "`generation_uuid` differs")?;
-    ensure(millis(shown, "created_at") == Some(record.created_at), "`created_at` differs")?;
-    ensure(millis(shown, "hold_until") == record.hold_until(), "`hold_until` differs")?;
-    ensure(millis(shown, "expired_at") == record.expired_at(), "`expired_at` differs")
-}
-
-fn millis(object: &Value, name: &str) -> Option<i64> {
-    object[name].as_str().and_then(Timestamp::parse).map(Timestamp::millis)
-}
-
-/// The packs and credits of the allocations in a response.
-pub fn allocations(response: &Value) -> Vec<(String, i64)> {
-    let part = |part: &Value| (text(part, "pack"), part["credits"].as_i64().unwrap_or_default());
-    list(response, "allocations").map(part).collect()
 }

@@ -14,6 +14,8 @@ mod network;
 mod observation;
 mod order;
 mod plan;
+mod request;
+mod response;
 mod revocation;
 mod seeds;
 mod simulator;

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
-    checker::allocations,
     linearizability::Observation,
     model::{Account, Record, list, text},
     order::{item_key, statement},
     plan::{Call, Grant, Overage},
+    response::allocations,
     simulator::VisibilityGaps,
     state::{RecordState, State},
 };

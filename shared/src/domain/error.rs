@@ -72,11 +72,11 @@ pub enum LedgerLimit {
     #[error("The refund would restore more packs than one wallet can contain.")]
     RestoredPacks,
     /// [`Wallet::DEBTS_MAX`](super::Wallet::DEBTS_MAX) charges and orders in debt.
-    #[error("The wallet already has 50 charges in debt.")]
+    #[error("The wallet already has 50 charges and orders in debt.")]
     Debts,
     /// [`Wallet::CHARGE_PARTS_MAX`](super::Wallet::CHARGE_PARTS_MAX) parts of packs of one
     /// settled charge, or fewer of a charge in debt.
-    #[error("The charge would consist of too many parts of packs.")]
+    #[error("The charge or order would consist of too many parts of packs.")]
     Parts,
     /// [`Wallet::SHORTFALLS_MAX`](super::Wallet::SHORTFALLS_MAX) orders with a shortfall.
     #[error("The wallet already has 50 revoked orders with a shortfall.")]

@@ -1,12 +1,18 @@
 //! Revocations of paid orders: statements of sources, shortfall and debt.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
     domain::Wallet,
     transport::functions::{DECREASE, GRANT, HISTORY},
 };
-use scrip_tests::{Fault, TestLedger};
+use scrip_tests::{
+    Fault, TestLedger,
+    engine::{Schedule, Timing},
+};
 use serde_json::{Value, json};
+use tokio::{join, time::sleep};
 
 /// A request, or time that passes.
 enum Step {
@@ -644,5 +650,56 @@ async fn revocation_whose_response_is_lost_is_done_once() {
         let answer = run(&ledger, &step).await.unwrap();
         assert_fields(&answer, &expected, "after a lost response");
         ledger.audited_balance("u").await;
+    }
+}
+
+/// Sources, a charge, a repeat and the grant itself at the same time: every statement counts.
+#[tokio::test]
+async fn statements_that_race_all_count() {
+    let ledger = TestLedger::new().await;
+    let other = ledger.second_process();
+    for round in 0..10 {
+        let order_no: &str = format!("race-{round}").leak();
+        let generation: &str = format!("g-{round}").leak();
+        let grant = Grant(order_no, 100, None);
+        let statement = |source, credits: u64| Revoke(order_no, source, 2, json!({ "credits": credits }));
+        let (refund, dispute, won) =
+            (statement("refund", 30), statement("dispute:dp_1", 40), statement("dispute:dp_2", 0));
+        if round % 2 == 0 {
+            run(&ledger, &grant).await.unwrap();
+        }
+        let outcomes = join!(
+            run(&ledger, &refund),
+            run(&other, &dispute),
+            run(&ledger, &won),
+            run(&other, &refund),
+            run(&ledger, &grant),
+        );
+        let outcomes = [outcomes.0, outcomes.1, outcomes.2, outcomes.3, outcomes.4];
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        let charge = Charge(generation, 10);
+        let (charged, again) = join!(run(&ledger, &charge), run(&other, &dispute));
+        assert_fields(&charged.unwrap(), &json!({ "credits": -10 }), order_no);
+        assert_fields(&again.unwrap(), &unchanged(70), order_no);
+        assert_eq!(ledger.audited_balance("u").await, 20 * (round + 1));
+    }
+}
+
+/// The items of the grant become visible one after the other.
+#[tokio::test(start_paused = true)]
+async fn revoke_beside_a_partly_visible_grant() {
+    for visible in [[1_000, 0], [0, 1_000], [1_000, 1_000]] {
+        let (ledger, schedule): (TestLedger, Schedule) = TestLedger::with_delays().await;
+        schedule.set([Timing { visible, ..Timing::default() }]);
+        let (order, revoke) = (order().0, Revoke("o", "refund", 2, json!({ "credits": 30 })));
+        let (granted, revoked) = join!(run(&ledger, &order), async {
+            sleep(Duration::from_millis(500)).await;
+            run(&ledger, &revoke).await
+        });
+        granted.unwrap();
+        let expected = json!({ "outcome": "revoked", "revoked": 30, "taken": 30, "balance": 70 });
+        assert_fields(&revoked.unwrap(), &expected, &format!("{visible:?}"));
+        sleep(Duration::from_millis(1_000)).await;
+        assert_eq!(ledger.audited_balance("u").await, 70, "{visible:?}");
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use scrip::{
     domain::{Discrepancies, Discrepancy, UserId},
     ledger::AuditReport,
+    transport::functions::GRANT,
 };
 use scrip_tests::{CORRUPTIONS, Fault as ClientFault, RecordedRequest, TestLedger};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 async fn audit(ledger: &TestLedger, user: &str) -> AuditReport {
@@ -194,4 +195,34 @@ async fn first_grant_that_comes_meanwhile_is_no_drift() {
     };
     let (audited, ()) = tokio::join!(audit, grant);
     assert!(audited.unwrap().discrepancies.is_empty());
+}
+
+/// Grants 10 credits of an order to user `u`.
+async fn grant_order(ledger: &TestLedger, order_no: &str) {
+    let request = json!({ "user_uuid": "u", "trans_type": "order_pay", "order_no": order_no, "credits": 10 });
+    ledger.invoke(GRANT, request).await.unwrap();
+}
+
+/// The pack of one order paid for another, and both were restored: by the record of the first
+/// order alone, more was returned than taken.
+#[tokio::test]
+async fn credits_that_returned_through_another_order_are_no_damage() {
+    let ledger = TestLedger::new().await;
+    let set = async |order_no: &str, nth: u64, credits: u64| {
+        let request = json!({
+            "operation": "revoke", "order_no": order_no, "source": "refund", "credits": credits,
+            "as_of": format!("2026-01-01T00:00:0{nth}Z"), "shortfall": if order_no == "o2" { "debt" } else { "keep" },
+            "reason": "a dispute",
+        });
+        ledger.invoke(GRANT, request).await.unwrap()
+    };
+    grant_order(&ledger, "o2").await;
+    ledger.charge("u", 10, "gen", None).await.unwrap();
+    grant_order(&ledger, "o1").await;
+    assert_eq!(set("o2", 1, 10).await["taken"], 10, "the pack of o1 pays");
+    assert_eq!(set("o1", 2, 10).await["shortfall"], 10);
+    assert_eq!(set("o2", 3, 0).await["shortfall"], 0);
+    assert_eq!(set("o1", 4, 0).await["restored"], 10);
+    assert_eq!(ledger.balance("u").await["balance"], 10);
+    assert_eq!(faults(&ledger, "u").await, [""; 0]);
 }

@@ -37,8 +37,8 @@ struct RebuiltPack {
     grant: Grant,
     /// Whether the grant itself was added, and not only allocations from it.
     has_record: bool,
-    /// Credits of live charges and of revocations. Negative while a record that returns what
-    /// another one took is added first.
+    /// Credits of live charges and revocations. Negative while records that returned credits have
+    /// been added, and those that took them have not.
     charged: i128,
 }
 
@@ -164,7 +164,7 @@ impl WalletRebuild {
         for RebuiltPack { grant, has_record, charged } in self.packs.values() {
             if !has_record {
                 discrepancies.insert(Discrepancy::GrantMissing(grant.trans_no));
-            } else if *charged > i128::from(grant.credits.as_u64()) {
+            } else if !(0..=i128::from(grant.credits.as_u64())).contains(charged) {
                 discrepancies.insert(Discrepancy::PackOverdrawn(grant.trans_no, *charged, grant.credits));
             }
         }

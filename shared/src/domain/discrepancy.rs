@@ -38,7 +38,8 @@ pub enum Discrepancy {
     GrantMissing(TransNo),
     /// The copy of a grant in a charge differs from the grant.
     GrantDiffers(TransNo),
-    /// Charges took more from a pack than was granted: the credits taken and granted.
+    /// Records took more from a pack than was granted, or returned more than was taken: the
+    /// credits taken and granted.
     PackOverdrawn(TransNo, i128, Credits),
     /// A pack of the wallet has no record.
     PackUnknown(TransNo),

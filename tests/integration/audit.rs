@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{Discrepancies, Discrepancy, UserId},
+    domain::{Discrepancies, Discrepancy, OrderNo, UserId},
     ledger::AuditReport,
     transport::functions::GRANT,
 };
-use scrip_tests::{CORRUPTIONS, Fault as ClientFault, RecordedRequest, TestLedger};
+use scrip_tests::{CORRUPTIONS, Corruption, Fault as ClientFault, RecordedRequest, TestLedger};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -201,6 +202,152 @@ async fn first_grant_that_comes_meanwhile_is_no_drift() {
 async fn grant_order(ledger: &TestLedger, order_no: &str) {
     let request = json!({ "user_uuid": "u", "trans_type": "order_pay", "order_no": order_no, "credits": 10 });
     ledger.invoke(GRANT, request).await.unwrap();
+}
+
+/// Sets what the source `refund` revokes of an order of 10 credits.
+async fn revoke(ledger: &TestLedger, order_no: &str, part: u64) {
+    let request = json!({
+        "operation": "revoke", "order_no": order_no, "source": "refund", "part": part, "of": 10,
+        "as_of": "2026-01-01T00:00:00Z", "reason": "it was refunded",
+    });
+    ledger.invoke(GRANT, request).await.unwrap();
+}
+
+/// The texts of the discrepancies of an order.
+async fn order_faults(ledger: &TestLedger, order_no: &str) -> Vec<String> {
+    let order_no = OrderNo::try_from(order_no.to_owned()).unwrap();
+    let deadline = ledger.clock.now().plus_millis(60_000);
+    let audit = ledger.ledger().audit_order(&order_no, deadline).await.unwrap();
+    audit.discrepancies.listed().map(Discrepancy::to_string).collect()
+}
+
+fn set_owner(item: &mut std::collections::HashMap<String, AttributeValue>, user: &str) {
+    item.insert("owner".to_owned(), AttributeValue::S(user.to_owned()));
+}
+
+/// A corruption of an order or its grant, and what the audits of the user and of the order report;
+/// none means nothing.
+type OrderCorruption = (&'static str, &'static str, Corruption, Option<&'static str>, Option<&'static str>);
+
+const ORDER_CORRUPTIONS: [OrderCorruption; 11] = [
+    ("order#o1", "order", None, Some("has no item"), None),
+    ("order#o2", "order", None, Some("has no item"), None),
+    (
+        "order#o2",
+        "order",
+        Some(|item| set_owner(item, "v")),
+        Some("has another user or none"),
+        Some("order o2 has a user, and the user has no grant of it"),
+    ),
+    ("order#o1", "order", Some(|item| _ = item.remove("owner")), Some("has another user or none"), None),
+    (
+        "order#o1",
+        "order",
+        Some(|item| _ = item.insert("statements".to_owned(), AttributeValue::L(Vec::new()))),
+        Some("are revoked by its order and 5 by its record"),
+        Some("are revoked by its order and 5 by its record"),
+    ),
+    (
+        "order#o1",
+        "order",
+        Some(|item| _ = item.insert("more".to_owned(), AttributeValue::Bool(true))),
+        Some("sk=\"order\": has other attributes than were written"),
+        Some("sk=\"order\": has other attributes than were written"),
+    ),
+    (
+        "order#o1",
+        "order",
+        Some(|item| _ = item.remove("revision")),
+        Some("sk=\"order\": not the format of its attributes"),
+        Some("sk=\"order\": not the format of its attributes"),
+    ),
+    (
+        "order#o2",
+        "order",
+        Some(|item| _ = item.insert("item_format".to_owned(), AttributeValue::N("9".to_owned()))),
+        Some("is of format 9, not 2"),
+        Some("is of format 9, not 2"),
+    ),
+    (
+        "u",
+        "grant#order#o1",
+        Some(|item| {
+            item.retain(|name, _| {
+                !["item_format", "changed_at", "revocations", "revoked"].contains(&name.as_str())
+            })
+        }),
+        Some("5 credits of grant"),
+        Some("are revoked by its order and 0 by its record"),
+    ),
+    (
+        "u",
+        "grant#order#o2",
+        None,
+        Some("the sums of order_pay"),
+        Some("order o2 has a user, and the user has no grant of it"),
+    ),
+    (
+        "u",
+        "grant#order#o2",
+        Some(|item| _ = item.insert("is_voided".to_owned(), AttributeValue::Bool(true))),
+        Some("void mark"),
+        Some("void mark"),
+    ),
+];
+
+#[tokio::test]
+async fn orders_are_compared_with_their_grants() {
+    let mut checks = JoinSet::new();
+    for (user, sort, corruption, by_user, by_order) in ORDER_CORRUPTIONS {
+        checks.spawn(async move {
+            let ledger = TestLedger::new().await;
+            grant_order(&ledger, "o1").await;
+            grant_order(&ledger, "o2").await;
+            revoke(&ledger, "o1", 5).await;
+            let order_no = if format!("{user}{sort}").contains("o1") { "o1" } else { "o2" };
+            assert_eq!(faults(&ledger, "u").await, [""; 0]);
+            assert_eq!(order_faults(&ledger, order_no).await, [""; 0]);
+            ledger.corrupt(user, sort, corruption).await;
+            for (found, expected) in
+                [(faults(&ledger, "u").await, by_user), (order_faults(&ledger, order_no).await, by_order)]
+            {
+                let is_found = expected.is_none_or(|text| found.iter().any(|fault| fault.contains(text)));
+                assert!(
+                    is_found && found.is_empty() == expected.is_none(),
+                    "{user} {sort} {expected:?}: {found:#?}"
+                );
+            }
+            let (user, deadline) =
+                (UserId::try_from("u".to_owned()).unwrap(), ledger.clock.now().plus_millis(60_000));
+            let planned = ledger.ledger().plan_repair(&user, deadline).await.unwrap();
+            assert_eq!(planned.after, None, "a repair of the wallet does not correct an order");
+        });
+    }
+    checks.join_all().await;
+}
+
+#[tokio::test]
+async fn audit_reads_a_bounded_number_of_orders_and_revoked_ones_first() {
+    let ledger = TestLedger::new().await;
+    let orders: Vec<_> = (0..103).map(|nth| format!("o{nth}")).collect();
+    for order_no in &orders {
+        grant_order(&ledger, order_no).await;
+    }
+    for order_no in &orders[..3] {
+        revoke(&ledger, order_no, 1).await;
+    }
+    ledger.http_client.take_requests();
+    assert_eq!(faults(&ledger, "u").await, [""; 0]);
+    let requests = ledger.http_client.take_requests();
+    let reads = requests.iter().filter(|sent| sent.operation == "GetItem");
+    let is_order = |sent: &&RecordedRequest| sent.request["Key"]["sk"]["S"] == "order";
+    let read: BTreeSet<_> =
+        reads.filter(is_order).map(|sent| sent.request["Key"]["user_uuid"].to_string()).collect();
+    assert_eq!(read.len(), 100);
+    assert!(
+        (0..3).all(|nth| read.contains(&json!({ "S": format!("order#o{nth}") }).to_string())),
+        "{read:?}"
+    );
 }
 
 /// The pack of one order paid for another, and both were restored: by the record of the first

@@ -1,8 +1,11 @@
 //! The audit of a wallet: its packs and sums are computed from the records and compared.
 
+mod order;
 mod repair;
 
 use std::collections::BTreeMap;
+
+pub use order::OrderGrant;
 
 use super::{
     Debt, Discrepancies, Discrepancy, Effect, Entry, Grant, Record, RecordKey, Timestamp, Totals, TransNo,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Credits, Timestamp, Totals, TransNo, TransType};
+use super::{Credits, OrderNo, Timestamp, Totals, TransNo, TransType};
 
 /// How far a wallet's version may be ahead of the clock, in milliseconds. Clocks differ by
 /// far less than this hour.
@@ -59,6 +59,14 @@ pub enum Discrepancy {
     RevokedMismatch(i128, i128),
     /// The shortfall of a grant: by the wallet, by the records.
     ShortfallMismatch(TransNo, i128, i128),
+    /// The grant of a paid order, whose order has no item.
+    OrderMissing(TransNo),
+    /// The grant of a paid order, whose order has another user or none.
+    OrderOwner(TransNo),
+    /// The revoked credits of a paid order: its grant, by the statements, by the grant's record.
+    OrderRevoked(TransNo, Credits, Credits),
+    /// An order has a user, and the user has no grant of it.
+    OrderWithoutGrant(OrderNo),
     /// The number of fences: by the wallet, by the records.
     FenceCount(u64, u64),
     /// The sum of the records of a trans_type exceeds [`Credits::TOTAL_MAX`].
@@ -100,6 +108,10 @@ impl Discrepancy {
             | Discrepancy::GrantDiffers(_)
             | Discrepancy::PackOverdrawn(..)
             | Discrepancy::TotalOverflow(_)
+            | Discrepancy::OrderMissing(_)
+            | Discrepancy::OrderOwner(_)
+            | Discrepancy::OrderRevoked(..)
+            | Discrepancy::OrderWithoutGrant(_)
             | Discrepancy::TimelineIndex(_)
             | Discrepancy::GenerationIndex(_) => false,
         }
@@ -230,6 +242,17 @@ impl fmt::Display for Discrepancy {
                     f,
                     "the shortfall of {grant} is {by_wallet} by the wallet and {by_records} by the records"
                 )
+            }
+            Discrepancy::OrderMissing(grant) => write!(f, "the order of grant {grant} has no item"),
+            Discrepancy::OrderOwner(grant) => {
+                write!(f, "the order of grant {grant} has another user or none")
+            }
+            Discrepancy::OrderRevoked(grant, by_order, by_record) => write!(
+                f,
+                "{by_order} credits of grant {grant} are revoked by its order and {by_record} by its record"
+            ),
+            Discrepancy::OrderWithoutGrant(order_no) => {
+                write!(f, "order {order_no} has a user, and the user has no grant of it")
             }
             Discrepancy::FenceCount(by_wallet, by_records) => {
                 write!(f, "there are {by_wallet} fences by the wallet and {by_records} by the records")

@@ -21,7 +21,7 @@ mod trans_no;
 mod trans_type;
 mod wallet;
 
-pub use audit::WalletRebuild;
+pub use audit::{OrderGrant, WalletRebuild};
 pub use command::{
     Block, ChargeRequest, Command, Completion, CompletionOutcome, CompletionRequest, CompletionResult,
     ExpireHold, GrantRequest, ImportOutcome, ImportedHistory, ImportedRecord, OldRows, Overage, Plan,

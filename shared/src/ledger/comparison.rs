@@ -1,9 +1,13 @@
 //! The comparison of a user's records with the wallet and the indexes.
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Duration, sleep};
 
-use super::{Ledger, user_snapshot::UserSnapshot};
-use crate::domain::{Discrepancies, Discrepancy, LedgerError, Timestamp, UserId, Wallet};
+use super::{Ledger, order::readable, user_snapshot::UserSnapshot};
+use crate::domain::{Discrepancies, Discrepancy, LedgerError, OrderGrant, Timestamp, UserId, Wallet};
+
+/// The number of orders of a user that are read concurrently.
+const CONCURRENT_READS: usize = 8;
 
 /// The number of comparisons after which a discrepancy is confirmed. A read during a
 /// transaction may return some of its items before others, and indexes lag.
@@ -61,7 +65,30 @@ impl Ledger {
                 discrepancies.insert(Discrepancy::GenerationIndex(*trans_no));
             }
         }
+        discrepancies.extend(self.order_discrepancies(user, &snapshot, deadline).await?);
         Ok(Comparison { snapshot, discrepancies, differing_buckets })
+    }
+
+    /// Compares grants with the items of their orders.
+    async fn order_discrepancies(
+        &self,
+        user: &UserId,
+        snapshot: &UserSnapshot,
+        deadline: Timestamp,
+    ) -> Result<Vec<Discrepancy>, LedgerError> {
+        let compare = |grant: &OrderGrant| {
+            let grant = grant.clone();
+            async move {
+                let stored = self.read(deadline, || self.store.stored_order(&grant.order_no)).await?;
+                Ok(match stored.map(readable).transpose() {
+                    Ok(order) => grant.compare(user, order.as_ref()),
+                    Err(discrepancy) => Some(discrepancy),
+                })
+            }
+        };
+        let reads: Vec<_> = snapshot.orders.values().map(compare).collect();
+        let found: Vec<_> = stream::iter(reads).buffer_unordered(CONCURRENT_READS).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Identifies the records that differ in the timeline index.

@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ledger, timeline_sums::TimelineSums};
 use crate::{
     domain::{
-        Discrepancies, Discrepancy, GenerationId, LedgerError, Record, RecordKey, Timestamp, TransNo, UserId,
-        Wallet, WalletRebuild,
+        Discrepancies, Discrepancy, GenerationId, LedgerError, OrderGrant, Record, RecordKey, Timestamp,
+        TransNo, UserId, Wallet, WalletRebuild,
     },
     store::{RawWallet, StoredItem},
 };
 
 /// The number of charges that an audit looks up in the generation index, one read each.
 const GENERATION_LOOKUPS_MAX: usize = 10;
+
+/// The number of orders that an audit reads.
+const ORDER_READS_MAX: usize = 100;
 
 /// A user's items as of a time. Its size grows with grants and repairs, not with charges.
 #[derive(Default)]
@@ -27,6 +30,8 @@ pub(super) struct UserSnapshot {
     pub(super) timeline: TimelineSums,
     /// The charges to look up in the generation index, by their fingerprints.
     pub(super) charges: BTreeMap<u128, (GenerationId, TransNo)>,
+    /// The grants whose orders are read: revoked ones first, then by their fingerprints.
+    pub(super) orders: BTreeMap<(bool, u128), OrderGrant>,
 }
 
 impl Ledger {
@@ -100,6 +105,12 @@ impl UserSnapshot {
     fn add_record(&mut self, key: &RecordKey, record: &Record) {
         let Some(entry) = self.rebuild.add(key, record) else { return };
         self.timeline.add(&entry);
+        if let Some(grant) = OrderGrant::of(key, record) {
+            self.orders.insert((!grant.is_revoked(), entry.fingerprint()), grant);
+        }
+        if self.orders.len() > ORDER_READS_MAX {
+            self.orders.pop_last();
+        }
         if let Some(generation) = &entry.generation {
             self.charges.insert(entry.fingerprint(), (generation.clone(), entry.trans_no));
         }

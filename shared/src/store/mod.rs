@@ -23,6 +23,7 @@ mod write;
 pub use connect::{Connection, Store};
 pub use error::StoreError;
 pub use holds::HeldCharge;
+pub use order::StoredOrder;
 pub use read::{ChargeKey, IndexEdge, PageKey, RawWallet, StoredItem};
 #[doc(hidden)]
 pub use record::{from_record, to_record};

@@ -13,10 +13,21 @@ use super::{
 use crate::domain::{Credits, Order, OrderNo, RevokeStatement, RevokedAmount, StatementKey};
 
 /// The prefix of the partition keys of orders.
-const PARTITION: &str = "order#";
+pub(super) const PARTITION: &str = "order#";
 
 /// The sort key of an order.
 const SORT: &str = "order";
+
+/// The item of an order, classified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredOrder {
+    /// The order.
+    Order(Order),
+    /// An item that the ledger did not write in this form: its key, and the reason.
+    Unreadable(String),
+    /// An item of a newer format: its key, and the format.
+    NewerFormat(String),
+}
 
 /// The key of an order.
 pub(super) fn key_of(order_no: &OrderNo) -> Item {
@@ -80,6 +91,20 @@ pub(super) fn to_order(item: Item) -> Result<(OrderNo, Order), StoreError> {
         }
         Ok((order_no, order))
     })
+}
+
+/// Classifies the item of an order. Compares the whole item with what a write would produce.
+pub(super) fn classify(item: Item) -> StoredOrder {
+    let location = record::location(&item);
+    match to_order(item.clone()) {
+        Ok((order_no, order)) if from_order(&order_no, &order) == item => StoredOrder::Order(order),
+        Ok(_) => {
+            StoredOrder::Unreadable(record::describe(&location, "has other attributes than were written"))
+        }
+        Err(StoreError::NewerFormat(reason)) => StoredOrder::NewerFormat(reason),
+        Err(StoreError::Corrupt(reason)) => StoredOrder::Unreadable(reason),
+        Err(error) => StoredOrder::Unreadable(record::describe(&location, &format!("{error:?}"))),
+    }
 }
 
 /// One statement about an order.

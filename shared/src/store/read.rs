@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Store, StoreError, StoredWallet, capacity,
+    Store, StoreError, StoredOrder, StoredWallet, capacity,
     error::{is_conflict, is_contention},
     key::{self, Item, ItemKey, text},
     names, order, record, stored_item,
@@ -140,6 +140,11 @@ impl Store {
     pub async fn order(&self, order_no: &OrderNo) -> Result<Option<Order>, StoreError> {
         let item = self.get_item(order::key_of(order_no)).await?;
         Ok(item.map(order::to_order).transpose()?.map(|(_, order)| order))
+    }
+
+    /// Reads an order strongly, and classifies its item.
+    pub async fn stored_order(&self, order_no: &OrderNo) -> Result<Option<StoredOrder>, StoreError> {
+        Ok(self.get_item(order::key_of(order_no)).await?.map(order::classify))
     }
 
     /// Reads a record strongly.

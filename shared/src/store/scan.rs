@@ -8,7 +8,11 @@ use aws_sdk_dynamodb::{
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::{Map, Value};
 
-use super::{PageKey, Store, StoreError, key::Item, names, order, record};
+use super::{
+    PageKey, Store, StoreError,
+    key::{Item, text},
+    names, order, record,
+};
 
 /// An item as plain JSON: numbers are numbers, maps are objects.
 pub type JsonItem = Map<String, Value>;
@@ -76,6 +80,22 @@ impl Store {
             locations.filter(|location| !order::is_order(location)).map(|location| location.user).collect();
         users.dedup();
         Ok((users, next))
+    }
+
+    /// Reads a page of the numbers of orders, also of invalid ones.
+    pub async fn orders(&self, from: Option<PageKey>) -> Result<(Vec<String>, Option<PageKey>), StoreError> {
+        let scan = self
+            .scan(from)
+            .consistent_read(false)
+            .projection_expression(names::USER)
+            .filter_expression("begins_with(user_uuid, :orders)")
+            .expression_attribute_values(":orders", text(order::PARTITION));
+        let (items, next) = page(scan).await?;
+        let number =
+            |item: Item| record::location(&item).user.strip_prefix(order::PARTITION).map(str::to_owned);
+        let mut numbers: Vec<_> = items.into_iter().filter_map(number).collect();
+        numbers.dedup();
+        Ok((numbers, next))
     }
 
     /// Reads a page of all items strongly.

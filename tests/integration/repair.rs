@@ -10,6 +10,7 @@ use scrip::{
     domain::{Discrepancy, Timestamp, UserId},
     ledger::Repair,
     store::ScanSegment,
+    transport::functions::GRANT,
 };
 use scrip_tests::{
     CORRUPTIONS, Clock, Corruption, Fault as ClientFault, RecordedRequest, RepairOutcome, TestLedger,
@@ -123,6 +124,80 @@ async fn goes_on(ledger: &TestLedger, user: &str) {
     assert_eq!(ledger.refund(Some(user), "chat-1", None).await.unwrap()["restored"], 1);
     assert_eq!(ledger.sound_balance(user).await, before + 6);
     assert_sound(ledger, user).await;
+}
+
+/// Sets the credits that a source revokes of an order.
+async fn revoke(ledger: &TestLedger, order_no: &str, as_of: &str, credits: u64, shortfall: &str) -> Value {
+    let request = json!({
+        "operation": "revoke", "order_no": order_no, "source": "refund", "credits": credits, "as_of": as_of,
+        "shortfall": shortfall, "reason": "a dispute",
+    });
+    ledger.invoke(GRANT, request).await.unwrap()
+}
+
+/// Creates a user with a shortfall of 15 for one order, and with 6 credits taken and a debt of 4
+/// for another.
+async fn create_revoked_user(ledger: &TestLedger, user: &str) {
+    for (order_no, credits, spent) in [("o1", 20, 20), ("o2", 10, 4)] {
+        let request = json!({
+            "user_uuid": user, "trans_type": "order_pay", "order_no": order_no, "credits": credits,
+        });
+        ledger.invoke(GRANT, request).await.unwrap();
+        ledger.charge(user, spent, &format!("gen-{order_no}"), None).await.unwrap();
+    }
+    revoke(ledger, "o1", "2026-01-01T00:00:00Z", 15, "keep").await;
+    revoke(ledger, "o2", "2026-01-01T00:00:00Z", 10, "debt").await;
+}
+
+#[tokio::test]
+async fn repair_rebuilds_revoked_credits_shortfalls_and_the_debt_of_an_order() {
+    let mut checks = JoinSet::new();
+    for (says, corruption) in [
+        (
+            "sk=\"wallet\"",
+            (|item| _ = item.remove("item_format")) as fn(&mut HashMap<String, AttributeValue>),
+        ),
+        ("0 credits are revoked by the wallet and 10 by the records", |item| _ = item.remove("revoked")),
+        ("99 credits are revoked by the wallet and 10 by the records", |item| {
+            item.insert("revoked".to_owned(), AttributeValue::N("99".to_owned()));
+        }),
+        ("is 0 by the wallet and 15 by the records", |item| _ = item.remove("shortfalls")),
+        ("is 3 by the wallet and 15 by the records", |item| {
+            let Some(AttributeValue::M(shortfalls)) = item.get_mut("shortfalls") else {
+                panic!("no shortfalls")
+            };
+            shortfalls.values_mut().for_each(|credits| *credits = AttributeValue::N("3".to_owned()));
+        }),
+        ("the debts are 0 by the wallet and 4 by the records", |item| _ = item.remove("debts")),
+        ("the debts are 9 by the wallet and 4 by the records", |item| {
+            let Some(AttributeValue::L(debts)) = item.get_mut("debts") else { panic!("no debts") };
+            let Some(AttributeValue::M(debt)) = debts.first_mut() else { panic!("no debt") };
+            debt.insert("n".to_owned(), AttributeValue::N("9".to_owned()));
+        }),
+    ] {
+        checks.spawn(async move {
+            let ledger = TestLedger::new().await;
+            create_revoked_user(&ledger, "u").await;
+            let wallet = async || {
+                let mut wallet = items(&ledger, "u").await.remove("wallet").unwrap();
+                wallet.remove("version");
+                wallet
+            };
+            let before = wallet().await;
+            ledger.corrupt("u", "wallet", Some(corruption)).await;
+            let found = plan(&ledger, "u").await.discrepancies;
+            assert!(found.listed().any(|fault| fault.to_string().contains(says)), "{says}: {found:?}");
+            repair_and_check(&ledger, "u").await;
+            assert_eq!(wallet().await, before, "{says}");
+            // Disputes that are won, and a refund that fills the shortfall.
+            assert_eq!(ledger.refund(Some("u"), "gen-o1", None).await.unwrap()["revoked"], 15);
+            assert_eq!(revoke(&ledger, "o2", "2026-01-02T00:00:00Z", 0, "keep").await["restored"], 10);
+            assert_eq!(revoke(&ledger, "o1", "2026-01-02T00:00:00Z", 0, "keep").await["restored"], 15);
+            assert_eq!(ledger.balance("u").await["balance"], 26, "{says}");
+            assert_sound(&ledger, "u").await;
+        });
+    }
+    checks.join_all().await;
 }
 
 #[tokio::test]

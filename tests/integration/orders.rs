@@ -115,7 +115,7 @@ fn history(user: &str) -> ImportedHistory {
 }
 
 #[tokio::test]
-async fn imported_order_is_granted_to_its_user_alone() {
+async fn imported_order_is_granted_to_its_user_alone_and_can_be_revoked() {
     let ledger = TestLedger::new().await;
     let soon = Invocation::until(ledger.clock.now().plus_millis(60_000));
     let import = async |user: &str| ledger.ledger().execute(&history(user), &soon).await.unwrap();
@@ -125,6 +125,16 @@ async fn imported_order_is_granted_to_its_user_alone() {
     assert_eq!(import("u1").await, ImportOutcome::AlreadyPresent);
     assert_eq!(import("u2").await, ImportOutcome::Conflict, "an order of another user");
     assert_eq!((ledger.audited_balance("u1").await, ledger.audited_balance("u2").await), (5, 0));
+    let revoke = json!({
+        "operation": "revoke", "order_no": "o1", "source": "refund", "part": 1, "of": 2,
+        "as_of": "2026-01-01T00:00:00Z", "reason": "it was refunded",
+    });
+    let revoked = ledger.invoke(GRANT, revoke).await.unwrap();
+    assert_eq!((&revoked["outcome"], &revoked["taken"]), (&json!("revoked"), &json!(2)));
+    assert_eq!(ledger.balance("u1").await["balance"], 3);
+    let user = "u1".to_owned().try_into().unwrap();
+    let audit = ledger.ledger().audit(&user, ledger.clock.now().plus_millis(60_000)).await.unwrap();
+    assert!(audit.discrepancies.is_empty(), "{:?}", audit.discrepancies);
 }
 
 /// The partition of an order is no user.

@@ -110,11 +110,18 @@ fn grant_events(grant: &Grant, record: &Record) -> Vec<Event> {
                 _ => format!("{}_revoke", grant.trans_type),
             },
             order_no: grant.order_no.as_ref().map(ToString::to_string),
-            parts: group.iter().filter_map(part).collect(),
+            parts: parts_or_nothing(group),
         })
     };
     let groups = changes.chunk_by(|one, other| one.at == other.at);
     groups.enumerate().filter_map(event).collect()
+}
+
+/// The parts of a change of a grant: one of 0 credits if only a shortfall or a debt has changed, so
+/// that each revocation has a row.
+fn parts_or_nothing(changes: &[Change<'_>]) -> Vec<(i64, Option<Timestamp>)> {
+    let parts: Vec<_> = changes.iter().filter_map(part).collect();
+    if parts.is_empty() { vec![(0, None)] } else { parts }
 }
 
 /// The credits that a change adds to a pack, and the pack's expiry.

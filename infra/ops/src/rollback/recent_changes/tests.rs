@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use scrip::domain::{
-    Adjustment, AdjustmentKind, Allocation, ChargeType, Credits, GrantType, Id, InvocationId, Settlement,
-    TransNo,
+    Adjustment, AdjustmentKind, Allocation, ChargeType, Credits, GrantType, Id, InvocationId, Revocation,
+    RevocationKind, Settlement, ShortfallFill, TransNo, WalletRebuild,
 };
 use uuid::Uuid;
 
@@ -150,4 +152,148 @@ fn settled_and_refunded_charge_has_rows_for_each_change() {
             ("chat_refund", 4, soon),
         ]
     );
+}
+
+fn credits(credits: u64) -> Credits {
+    credits.try_into().unwrap()
+}
+
+/// Credits of the pack that was granted in this second.
+fn part(pack: i64, expired_at: Option<i64>, taken: u64) -> Allocation {
+    Allocation { grant: grant(pack, expired_at), credits: credits(taken) }
+}
+
+/// The grant of second 1, with revocations in these seconds.
+fn revoked(kinds: Vec<(i64, RevocationKind)>) -> Record {
+    let revocation = |(at, kind)| Revocation { at: second(at), invocation: invocation_id(), kind };
+    let revocations = kinds.into_iter().map(revocation).collect();
+    Record::Grant(GrantRecord { revocations, ..grant(1, Some(90)).into() })
+}
+
+fn revoke(taken: u64, paid: Vec<Allocation>, shortfall: u64, owed: u64) -> RevocationKind {
+    let (taken, shortfall, owed) = (credits(taken), credits(shortfall), credits(owed));
+    RevocationKind::Revoked { taken, paid, shortfall, owed }
+}
+
+fn restore(owed: u64, shortfall: u64, paid: u64, returned: u64) -> RevocationKind {
+    let (owed, shortfall) = (credits(owed), credits(shortfall));
+    let (paid, returned) = (credits(paid), credits(returned));
+    RevocationKind::Restored { owed, shortfall, paid, returned, fills: Vec::new() }
+}
+
+/// A charge of the pack of second 1 in second 3, and its void in second 7, which fills a shortfall.
+fn filled(spent: u64, fill: u64) -> Record {
+    let pack = grant(1, Some(90)).trans_no;
+    let fills = vec![ShortfallFill { pack, credits: credits(fill) }];
+    let charge = Charge::new(
+        TransNo::new(second(3), invocation_id()),
+        ChargeType::Chat,
+        credits(spent),
+        vec![part(1, Some(90), spent)],
+    );
+    let void = Void { fills, ..Void::new(second(7), "why".to_owned().try_into().unwrap(), invocation_id()) };
+    Record::Charge(Charge { generation: Some(id("gen")), void: Some(void), ..charge })
+}
+
+/// The credits of the rows by expiry, and those of the packs that the records give.
+fn sums(records: &[(RecordKey, Record)]) -> [BTreeMap<Option<Timestamp>, i128>; 2] {
+    let (mut rebuild, mut rows, mut packs) = (WalletRebuild::default(), BTreeMap::new(), BTreeMap::new());
+    for (key, record) in records {
+        rebuild.add(key, record);
+        for row in change_rows(&id("u"), key, record, false) {
+            *rows.entry(row.expired_at).or_default() += i128::from(row.credits);
+        }
+    }
+    for pack in rebuild.wallet(None, second(10)).unwrap().packs {
+        *packs.entry(pack.grant.expired_at).or_default() += i128::from(pack.remaining.as_u64());
+    }
+    rows.retain(|_, credits| *credits != 0);
+    [rows, packs]
+}
+
+#[test]
+fn revocations_have_rows_whose_sum_is_what_the_packs_hold() {
+    let granted = "1  order_pay 10 order Some(90) true";
+    let order = || RecordKey::OrderGrant(id("order"));
+    let other = |second, expired_at| {
+        let key = RecordKey::MigratedGrant(InvocationId::new(Uuid::from_u128(second)));
+        (key, Record::Grant(grant(i64::try_from(second).unwrap(), expired_at).into()))
+    };
+    let charge = |spent, fill| (charge_key(Some("gen")), filled(spent, fill));
+    let dispute = vec![
+        (5, revoke(4, vec![part(2, None, 3)], 0, 3)),
+        (6, RevocationKind::Repaid(vec![part(4, Some(80), 3)])),
+    ];
+    for (case, kinds, others, expected) in [
+        (
+            "revoked before the grant",
+            vec![(1, revoke(4, vec![], 0, 0))],
+            vec![],
+            vec![granted, "1 -2 order_pay -4 order Some(90) false"],
+        ),
+        (
+            "partly restored",
+            vec![(5, revoke(6, vec![], 0, 0)), (6, restore(0, 0, 0, 2))],
+            vec![],
+            vec![
+                granted,
+                "5 -revoked-1 order_pay_revoke -6 order Some(90) true",
+                "6 -revoked-2 order_pay_revoke 2 order Some(90) true",
+            ],
+        ),
+        (
+            "paid by another pack, and a debt repaid by a later one",
+            dispute.clone(),
+            vec![other(2, None), other(4, Some(80))],
+            vec![
+                granted,
+                "5 -revoked-1 order_pay_revoke -4 order Some(90) true",
+                "5 -revoked-1-2 order_pay_revoke -3 order None false",
+                "6 -revoked-2 order_pay_revoke -3 order Some(80) true",
+            ],
+        ),
+        (
+            "won dispute after the debt was repaid",
+            [dispute, vec![(8, restore(0, 0, 6, 4))]].concat(),
+            vec![other(2, None), other(4, Some(80))],
+            vec![
+                granted,
+                "5 -revoked-1 order_pay_revoke -4 order Some(90) true",
+                "5 -revoked-1-2 order_pay_revoke -3 order None false",
+                "6 -revoked-2 order_pay_revoke -3 order Some(80) true",
+                "8 -revoked-3 order_pay_revoke 3 order Some(80) true",
+                "8 -revoked-3-2 order_pay_revoke 3 order None false",
+                "8 -revoked-3-3 order_pay_revoke 4 order Some(90) false",
+            ],
+        ),
+        (
+            "a shortfall, which a void fills in part",
+            vec![(5, revoke(2, vec![], 5, 0))],
+            vec![charge(8, 5)],
+            vec![granted, "5 -revoked-1 order_pay_revoke -2 order Some(90) true"],
+        ),
+        (
+            "only a shortfall, and only its reduction",
+            vec![(5, revoke(0, vec![], 8, 0)), (6, restore(0, 5, 0, 0))],
+            vec![charge(10, 3)],
+            vec![
+                granted,
+                "5 -revoked-1 order_pay_revoke 0 order None true",
+                "6 -revoked-2 order_pay_revoke 0 order None true",
+            ],
+        ),
+    ] {
+        let record = revoked(kinds);
+        assert_eq!(lines(&order(), &record, false), expected, "{case}");
+        let [rows, packs] = sums(&[vec![(order(), record)], others].concat());
+        assert_eq!(rows, packs, "{case}");
+    }
+    let migrated = lines(&order(), &revoked(vec![(5, revoke(6, vec![], 0, 0))]), true);
+    assert_eq!(migrated, ["5 -revoked-1 order_pay_revoke -6 order Some(90) true"]);
+    let void = [
+        "3  chat -8 gen Some(90) true",
+        "7 -refund chat_refund 8 gen Some(90) true",
+        "7 -refund-2 chat_refund -5 gen Some(90) false",
+    ];
+    assert_eq!(lines(&charge_key(Some("gen")), &filled(8, 5), false), void);
 }

@@ -9,6 +9,7 @@ pub mod cli_error;
 pub mod copy;
 pub mod legacy;
 pub mod migrate;
+pub mod order_numbers;
 pub mod plan;
 pub mod progress;
 pub mod repair;

@@ -8,8 +8,8 @@ use std::{process::Command, thread, time::Duration};
 
 use scrip::{
     domain::{
-        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Metadata, RefundRequest, RefundSource,
-        UserId,
+        ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Metadata, OrderNo, RefundRequest,
+        RefundSource, RevokeRequest, RevokedAmount, ShortfallPolicy, UserId,
     },
     ledger::{Invocation, Ledger},
 };
@@ -66,6 +66,28 @@ async fn use_ledger(ledger: &Ledger, users: impl IntoIterator<Item = String>) {
     }
 }
 
+/// Revokes half of each order of the table. Returns their numbers.
+async fn revoke_orders(workspace: &Workspace) -> Vec<String> {
+    let ledger = workspace.ledger().await;
+    let partitions = workspace.items().into_iter().map(|item| serde_json::from_str::<Value>(&item).unwrap());
+    let number = |item: Value| item["user_uuid"]["S"].as_str()?.strip_prefix("order#").map(str::to_owned);
+    let orders: Vec<_> = partitions.filter_map(number).collect();
+    for order_no in &orders {
+        let request = RevokeRequest {
+            order_no: OrderNo::try_from(order_no.clone()).unwrap(),
+            user: None,
+            source: "refund".to_owned().try_into().unwrap(),
+            amount: RevokedAmount::Share { part: 1, of: 2 },
+            as_of: ledger.now(),
+            shortfall: ShortfallPolicy::Debt,
+            reason: "it was refunded".to_owned().try_into().unwrap(),
+            metadata: Metadata::default(),
+        };
+        ledger.revoke(&request, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
+    }
+    orders
+}
+
 /// Runs `verify`, which must succeed. Returns the report.
 fn verify_sound(workspace: &Workspace, flags: &[&str]) -> Value {
     succeed(verify(workspace, flags));
@@ -117,6 +139,7 @@ async fn verify_accepts_migrated_users_and_reports_changed_rows() {
     assert_eq!(before["users"], users);
 
     use_ledger(&workspace.ledger().await, workspace.balances(0).into_keys()).await;
+    assert!(!revoke_orders(&workspace).await.is_empty());
     let after = verify_sound(&workspace, &flags);
     assert_eq!(after["old"], before["old"]);
     assert!(after["records"].as_u64() > before["records"].as_u64(), "{after}");
@@ -167,6 +190,77 @@ async fn verify_compares_wallets_with_records() {
     let found = verify_unsound(&workspace, &[]);
     assert_eq!((&found["users"], &found["faulty"]), (&json!(50), &json!(1)));
     assert!(found["faults"]["user-7"].to_string().contains("the sums of chat"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_compares_orders_with_grants_and_revoked_credits() {
+    let workspace = Workspace::new().await;
+    let ledger = workspace.ledger().await;
+    for (user, order_no) in [("u", "o1"), ("u", "o2"), ("v", "o3")] {
+        let grant = GrantRequest {
+            user: UserId::try_from(user.to_owned()).unwrap(),
+            trans_type: GrantType::OrderPay,
+            credits: Credits::requested(10).unwrap(),
+            order_no: Some(OrderNo::try_from(order_no.to_owned()).unwrap()),
+            expired_at: None,
+            key: None,
+            metadata: Metadata::default(),
+        };
+        ledger.execute(&grant, &Invocation::until(ledger.now().plus_millis(60_000))).await.unwrap();
+    }
+    assert_eq!(revoke_orders(&workspace).await.len(), 3);
+    let sound = verify_sound(&workspace, &[]);
+    assert_eq!((&sound["users"], &sound["orders"]), (&json!(2), &json!(3)));
+    let all = workspace.items();
+    let restore = || all.iter().for_each(|item| workspace.put_item(serde_json::from_str(item).unwrap()));
+
+    for (user, sort, damage, counts, owner, text) in [
+        (
+            "u",
+            "wallet",
+            (|wallet| wallet["revoked"] = json!({ "N": "9" })) as fn(&mut Value),
+            [1, 0],
+            "u",
+            "9 credits are revoked by the wallet and 10 by the records",
+        ),
+        (
+            "order#o1",
+            "order",
+            |order| order["statements"]["L"][0]["M"]["p"] = json!({ "N": "0" }),
+            [1, 1],
+            "u",
+            "are revoked by its order and 5 by its record",
+        ),
+        (
+            "order#o3",
+            "order",
+            |order| order["owner"] = json!({ "S": "w" }),
+            [1, 1],
+            "w",
+            "order o3 has a user, and the user has no grant of it",
+        ),
+        (
+            "order#o3",
+            "order",
+            |order| order["revision"] = json!({ "S": "1" }),
+            [1, 1],
+            "order#o3",
+            "sk=\"order\": revision",
+        ),
+    ] {
+        workspace.damage(user, sort, damage);
+        let found = verify_unsound(&workspace, &[]);
+        assert_eq!(
+            [&found["faulty"], &found["orders_with_discrepancies"]],
+            counts.map(|count| json!(count)).each_ref()
+        );
+        assert!(found["faults"][owner].to_string().replace("\\\"", "\"").contains(text), "{text}: {found}");
+        restore();
+    }
+    workspace.delete_item("v", "grant#order#o3");
+    let sample = verify_unsound(&workspace, &["--sample", "5"]);
+    assert_eq!((&sample["orders"], &sample["faulty"]), (&json!(0), &json!(1)), "no order is scanned");
+    assert!(verify_unsound(&workspace, &[])["faults"]["v"].to_string().contains("order o3 has a user"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,9 +108,18 @@ fn differences(
 
 /// The record without changes that are later than the migration.
 fn as_migrated(record: &Record, planned: &Record) -> Record {
-    let (Record::Charge(charge), Record::Charge(planned)) = (record, planned) else { return record.clone() };
-    let mut charge = Charge { late_success_at: None, ..charge.clone() };
-    charge.adjustments.truncate(planned.adjustments.len());
-    charge.void = charge.void.filter(|_| planned.void.is_some());
-    Record::Charge(charge)
+    match (record, planned) {
+        (Record::Charge(charge), Record::Charge(planned)) => {
+            let mut charge = Charge { late_success_at: None, ..charge.clone() };
+            charge.adjustments.truncate(planned.adjustments.len());
+            charge.void = charge.void.filter(|_| planned.void.is_some());
+            Record::Charge(charge)
+        }
+        (Record::Grant(record), Record::Grant(planned)) => {
+            let mut record = record.clone();
+            record.revocations.truncate(planned.revocations.len());
+            Record::Grant(record)
+        }
+        _ => record.clone(),
+    }
 }

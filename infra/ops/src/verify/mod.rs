@@ -1,5 +1,6 @@
 //! Compares the old table with the ledger, and each wallet of the ledger with its records.
 
+mod check_order;
 mod check_user;
 mod compare;
 mod report;
@@ -22,15 +23,19 @@ use crate::{
     cli_error::CliError,
     legacy::{LegacyDatabase, NameOverrides},
     migrate,
+    order_numbers::order_numbers,
     progress::Progress,
     users::Users,
 };
+use check_order::check_order;
 use check_user::check_user;
 use compare::compare;
 use sample::{Sample, select_users};
 
 /// Users that are checked concurrently.
 const CONCURRENT_USERS: usize = 8;
+/// Orders that are checked concurrently.
+const CONCURRENT_ORDERS: usize = 16;
 
 /// Options of the command `verify`.
 #[derive(Clone, Debug, Args)]
@@ -47,7 +52,7 @@ pub struct Settings {
     /// Of the old tables, only users with a row created since then
     #[arg(long, value_name = "TIME", value_parser = migrate::parse_time)]
     pub since: Option<Timestamp>,
-    /// Only that many random users; all by default
+    /// Only that many random users, and no order without them; all by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
     /// Seed of the sample, to select the same users again
@@ -80,6 +85,9 @@ pub async fn verify(ledger: &Ledger, settings: &Settings) -> Result<Report, CliE
         (Instant::now() + settings.duration.unwrap_or_default(), settings.duration.is_some());
     loop {
         check_all(ledger, sample, is_quiet, &mut report).await?;
+        if sample.is_none() {
+            check_orders(ledger, is_quiet, &mut report).await?;
+        }
         if !report.is_sound() || Instant::now() + settings.every > ends_at {
             break;
         }
@@ -145,6 +153,20 @@ async fn check_all(
         report.voided += check.voided;
         report.add_discrepancies(&check.user, check.discrepancies);
         check.latencies.into_iter().for_each(|(read, latency)| report.record_latency(read, latency));
+    }
+    progress.iter().for_each(Progress::finish);
+    Ok(())
+}
+
+/// Looks for orders without a grant, which the audit of a user cannot find.
+async fn check_orders(ledger: &Ledger, is_quiet: bool, report: &mut Report) -> Result<(), CliError> {
+    let mut progress = (!is_quiet).then(|| Progress::start(None, "orders"));
+    let checks = order_numbers(ledger).map_ok(|number| check_order(ledger, number));
+    let mut checks = std::pin::pin!(checks.try_buffer_unordered(CONCURRENT_ORDERS));
+    while let Some(check) = checks.try_next().await? {
+        progress.iter_mut().for_each(|progress| progress.advance(1));
+        report.orders += 1;
+        report.add_order(&check.owner, check.discrepancies);
     }
     progress.iter().for_each(Progress::finish);
     Ok(())

@@ -27,10 +27,14 @@ pub struct Report {
     pub records: u64,
     /// Those that are voided.
     pub voided: u64,
+    /// Checks of orders and aliases.
+    pub orders: u64,
+    /// Orders with discrepancies.
+    pub orders_with_discrepancies: u64,
     /// Users with discrepancies.
     #[serde(rename = "faulty")]
     pub users_with_discrepancies: u64,
-    /// Discrepancies by user, for the first 1,000 users.
+    /// Discrepancies by user, or by order, for the first 1,000 of them.
     #[serde(rename = "faults")]
     pub discrepancies: BTreeMap<String, Vec<String>>,
     /// Latency by read operation.
@@ -47,8 +51,26 @@ impl Report {
             return;
         }
         self.users_with_discrepancies += 1;
-        if self.discrepancies.len() < STORED_MAX {
-            self.discrepancies.entry(user.to_owned()).or_default().extend(discrepancies);
+        self.store(user, discrepancies);
+    }
+
+    /// Adds the discrepancies of an order under its user, who may have them already.
+    pub(super) fn add_order(&mut self, owner: &str, discrepancies: Vec<String>) {
+        if discrepancies.is_empty() {
+            return;
+        }
+        self.orders_with_discrepancies += 1;
+        self.store(owner, discrepancies);
+    }
+
+    fn store(&mut self, owner: &str, discrepancies: Vec<String>) {
+        if self.discrepancies.len() < STORED_MAX || self.discrepancies.contains_key(owner) {
+            let stored = self.discrepancies.entry(owner.to_owned()).or_default();
+            for discrepancy in discrepancies {
+                if !stored.contains(&discrepancy) {
+                    stored.push(discrepancy);
+                }
+            }
         }
     }
 
@@ -57,9 +79,9 @@ impl Report {
         self.latency.entry(read).or_default().0.saturating_record(micros);
     }
 
-    /// Whether no user has a discrepancy.
+    /// Whether no user and no order has a discrepancy.
     pub fn is_sound(&self) -> bool {
-        self.users_with_discrepancies == 0
+        self.users_with_discrepancies == 0 && self.orders_with_discrepancies == 0
     }
 }
 
@@ -96,9 +118,11 @@ impl fmt::Display for Report {
         let sample = self.seed.map_or_else(String::new, |seed| format!(", selected by --seed {seed}"));
         writeln!(f, "{:>12} users of the ledger checked{sample}", self.users)?;
         writeln!(f, "{:>12} records, {} of them voided", self.records, self.voided)?;
+        writeln!(f, "{:>12} orders and aliases checked", self.orders)?;
         writeln!(f, "{:>12} users with discrepancies", self.users_with_discrepancies)?;
+        writeln!(f, "{:>12} orders with discrepancies", self.orders_with_discrepancies)?;
         for (user, discrepancies) in self.discrepancies.iter().take(PRINTED_MAX) {
-            writeln!(f, "user {user}:")?;
+            writeln!(f, "{user}:")?;
             for discrepancy in discrepancies.iter().take(PRINTED_MAX) {
                 writeln!(f, "    {discrepancy}")?;
             }

@@ -18,7 +18,8 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use scrip::{
     domain::{
         ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, ImportedHistory, ImportedRecord,
-        Metadata, Overage, RefundRequest, RefundSource, SettleRequest, Timestamp,
+        Metadata, Overage, RefundRequest, RefundSource, RevokeRequest, RevokedAmount, SettleRequest,
+        ShortfallPolicy, Timestamp,
     },
     ledger::{Invocation, Ledger},
 };
@@ -51,6 +52,9 @@ async fn filled() -> Workspace {
     let ledger = workspace.ledger().await;
     for nth in 0..10 {
         use_ledger(&ledger, &format!("live-{nth}")).await;
+    }
+    for nth in 0..3 {
+        revoke_orders(&ledger, &format!("revoked-{nth}")).await;
     }
     for nth in 0..MIGRATED.0 {
         migrate_user(&ledger, &format!("moved-{nth}")).await;
@@ -112,6 +116,75 @@ async fn use_ledger(ledger: &Ledger, user: &str) {
         };
         ledger.refund(&request, &Invocation::until(deadline)).await.unwrap();
     }
+}
+
+/// Writes orders that were revoked before and after their grants, also by an alias, with a shortfall
+/// that a refund fills, and a debt that a later grant repays in part.
+async fn revoke_orders(ledger: &Ledger, user: &str) {
+    let deadline = ledger.now().plus_millis(60_000);
+    let order = |name: &str| id(&format!("{name}-{user}"));
+    let grant = async |name: &str, granted: u64| {
+        let request = GrantRequest {
+            user: id(user),
+            trans_type: GrantType::OrderPay,
+            credits: credits(granted),
+            order_no: Some(order(name)),
+            expired_at: None,
+            key: None,
+            metadata: metadata(),
+        };
+        ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
+    };
+    let revoke = async |name: &str, amount: RevokedAmount, shortfall: ShortfallPolicy| {
+        let request = RevokeRequest {
+            order_no: order(name),
+            user: None,
+            source: id("refund"),
+            amount,
+            as_of: ledger.now(),
+            shortfall,
+            reason: ODD_TEXT.to_owned().try_into().unwrap(),
+            metadata: metadata(),
+        };
+        ledger.revoke(&request, &Invocation::until(deadline)).await.unwrap();
+    };
+    let half = RevokedAmount::Share { part: 1, of: 2 };
+    revoke("before", half, ShortfallPolicy::Keep).await;
+    revoke("kept", half, ShortfallPolicy::Keep).await;
+    grant("before", 10).await;
+    grant("filled", 10).await;
+    let charge = async |generation: &str, spent: u64| {
+        let request = ChargeRequest {
+            user: id(user),
+            trans_type: ChargeType::Chat,
+            credits: credits(spent),
+            generation: Some(id(generation)),
+            order_no: None,
+            key: None,
+            metadata: metadata(),
+            outputs: None,
+            hold_millis: None,
+        };
+        ledger.execute(&request, &Invocation::until(deadline)).await.unwrap();
+    };
+    charge("gen", 15).await;
+    ledger.add_alias(&order("alias"), &order("filled"), &Invocation::until(deadline)).await.unwrap();
+    revoke("alias", RevokedAmount::Credits(credits(10)), ShortfallPolicy::Keep).await;
+    let request = RefundRequest {
+        user: Some(id(user)),
+        generation: id("gen"),
+        key: None,
+        trans_no: None,
+        outputs: None,
+        source: RefundSource::Caller,
+        reason: ODD_TEXT.to_owned().try_into().unwrap(),
+    };
+    ledger.refund(&request, &Invocation::until(deadline)).await.unwrap();
+    grant("owed", 100).await;
+    charge("spent", 105).await;
+    revoke("owed", RevokedAmount::Credits(credits(100)), ShortfallPolicy::Debt).await;
+    grant("repaying", 3).await;
+    revoke("before", RevokedAmount::Credits(credits(10)), ShortfallPolicy::Keep).await;
 }
 
 /// Writes a migrated user with a grant and many charges, each with a large row.
@@ -193,6 +266,10 @@ async fn import_writes_exactly_the_exported_items() {
     assert!(report.contains(&sha256));
     assert!(lines.concat().len() > 2 << 20, "several pages");
 
+    for written in ["alias_of", "statements", "revocations", "shortfalls", "fills"] {
+        assert!(all.iter().any(|item| item.contains(&format!("\"{written}\":"))), "{written}");
+    }
+    assert!(all.iter().any(|item| item.contains("\"item_format\":{\"N\":\"3\"}")));
     let dry = succeed(command("import", &to, &file, &["--dry-run"]));
     assert_eq!(count(&dry, " items"), all.len());
     assert_eq!(to.items(), [""; 0]);
@@ -202,6 +279,7 @@ async fn import_writes_exactly_the_exported_items() {
     let again = succeed(command("import", &to, &file, &[]));
     assert_eq!((count(&again, " items written"), count(&again, " items already present")), (0, all.len()));
     assert_eq!(to.items(), all);
+    succeed(to.command(&["verify"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

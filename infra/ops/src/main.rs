@@ -1,6 +1,6 @@
 //! `scrip-ops`: the operator's command line.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use scrip::{
@@ -12,7 +12,9 @@ use scrip_ops::{
     cli_error::{CONTENTION_BUDGET_MILLIS, CliError},
     copy::{export, import},
     legacy::{DatabaseOptions, LegacyDatabase},
-    migrate, repair, rollback, unblock, verify,
+    migrate,
+    orders::{self, OrdersError},
+    repair, rollback, unblock, verify,
 };
 
 /// Commands for operators of a Scrip ledger
@@ -48,6 +50,8 @@ enum Command {
     },
     /// Compare the old tables with the ledger, and each wallet with its records
     Verify(verify::Settings),
+    /// Compare the export of a payment provider with the orders of the ledger
+    Orders(orders::Settings),
     /// Show how the records would correct a user's wallet; with --write, correct it
     Repair(repair::Settings),
     /// Let users whom a migration left behind begin anew
@@ -62,6 +66,10 @@ enum Command {
 
 /// The exit code of a migration that left users behind.
 const LEFT_BEHIND: u8 = 3;
+/// The exit code of a comparison with a payment provider that found differences.
+const DIFFERENCES: u8 = 3;
+/// The exit code of a comparison of an unusable file, as of invalid options.
+const UNUSABLE_INPUT: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -100,6 +108,17 @@ async fn run(options: Options) -> Result<ExitCode, CliError> {
             let report = verify::verify(&ledger, &settings).await?;
             print!("{report}");
             require_sound(report.is_sound())?;
+        }
+        Command::Orders(settings) => {
+            return match orders::verify(&ledger, &settings, &mut io::stdout()).await {
+                Ok(summary) if summary.is_clean() => Ok(ExitCode::SUCCESS),
+                Ok(_) => Ok(ExitCode::from(DIFFERENCES)),
+                Err(OrdersError::Command(error)) => Err(error),
+                Err(OrdersError::Input(error)) => {
+                    eprintln!("error: {error}");
+                    Ok(ExitCode::from(UNUSABLE_INPUT))
+                }
+            };
         }
         Command::Repair(settings) => {
             let report = repair::repair(&ledger, &settings).await?;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::{
     linearizability::{Observation, Operation, StateChange},
-    model::Record,
     plan::{Address, Amount, Call, Grant, Overage, SKEW_MAX_MILLIS, Shortfall, Statement, Step},
+    record::Record,
 };
 
 /// One invocation, as its caller sees it.

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
+    item::{list, sum, text},
     linearizability::{self, StateChange},
-    model::{Change, Event, History, Record, accounts, list, sum, text},
+    model::{Change, Event, History, accounts},
     observation,
     order::{Statements, check_orders, granted_order, orders, statement},
     plan::Call,
+    record::Record,
     request::{is_adjustment_requested, is_void_requested},
     response::{check_created, check_shown, check_sums, millis},
     simulator::{RunResult, VisibilityGaps},

@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
+    item::{list, text},
     linearizability::Observation,
-    model::{Account, Record, list, text},
+    model::Account,
     order::{item_key, statement},
     plan::{Call, Grant, Overage},
+    record::Record,
     response::allocations,
     simulator::VisibilityGaps,
     state::{RecordState, State},

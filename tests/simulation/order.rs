@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::{
     caller::{Attempt, AttemptOutcome},
-    model::{History, list, plain_map, text},
+    item::{list, plain_map, text},
+    model::History,
     plan::{Amount, Call, Statement},
 };
 

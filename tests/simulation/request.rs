@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     caller::Attempt,
-    model::{AdjustmentKind, Record},
     plan::{Call, Overage, Shortfall},
+    record::{AdjustmentKind, Record},
     state::State,
 };
 

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     checker::{CheckResult, ensure},
-    model::{Record, list, text},
+    item::{list, text},
+    record::Record,
     state::RecordState,
 };
 

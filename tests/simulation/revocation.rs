@@ -1,7 +1,8 @@
 //! The rules by which revocations of orders change an account.
 
 use crate::{
-    model::{Adjustment, AdjustmentKind, Parts, Record, sum},
+    item::{Parts, sum},
+    record::{Adjustment, AdjustmentKind, Record},
     state::{RecordState, State},
 };
 

@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Account, Adjustment, AdjustmentKind, Change, Event, Parts, Record, sum};
+use crate::{
+    item::{Parts, sum},
+    model::{Account, Change, Event},
+    record::{Adjustment, AdjustmentKind, Record},
+};
 
 /// How long an expired pack stays in a wallet, in milliseconds.
 const EXPIRED_PACK_MILLIS: i64 = 60_000;

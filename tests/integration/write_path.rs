@@ -17,6 +17,9 @@ use tokio::{join, sync::Notify};
 /// How many milliseconds an invocation has, if it has enough.
 pub(super) const ENOUGH: i64 = 60_000;
 
+/// A format that is newer than the newest of every kind of item.
+const NEWER_FORMAT: i64 = 4;
+
 pub(super) const HOUR: i64 = 3_600_000;
 
 pub(super) fn number(number: i64) -> AttributeValue {
@@ -36,6 +39,13 @@ pub(super) fn charge(generation: &str, key: Option<&str>, credits: u64) -> Value
 
 pub(super) fn refund(user: Option<&str>, generation: &str) -> Value {
     json!({ "user_uuid": user, "generation_uuid": generation, "reason": "it failed" })
+}
+
+fn revoke(order_no: &str) -> Value {
+    json!({
+        "operation": "revoke", "order_no": order_no, "source": "refund", "credits": 1,
+        "as_of": "2026-01-01T00:00:00Z", "reason": "the payment was returned",
+    })
 }
 
 fn of_user() -> Value {
@@ -68,6 +78,7 @@ fn readers() -> [(&'static str, Vec<(Function, Value)>); 5] {
             vec![
                 (GRANT, grant("order-2", 1)),
                 (GRANT, grant("order-1", 10)),
+                (GRANT, revoke("order-1")),
                 (DECREASE, charge("gen-2", None, 1)),
                 (DECREASE, charge("gen-1", None, 4)),
                 (REFUND, refund(Some("u"), "gen-1")),
@@ -96,7 +107,10 @@ fn readers() -> [(&'static str, Vec<(Function, Value)>); 5] {
                 (HISTORY, of_generation("chat-1")),
             ],
         ),
-        ("grant#order#order-1", vec![(GRANT, grant("order-1", 10)), (HISTORY, history("timeline"))]),
+        (
+            "grant#order#order-1",
+            vec![(GRANT, grant("order-1", 10)), (GRANT, revoke("order-1")), (HISTORY, history("timeline"))],
+        ),
         ("charge#gen-3#", vec![(DECREASE, charge("gen-3", None, 1)), (REFUND, refund(Some("u"), "gen-3"))]),
     ]
 }
@@ -104,7 +118,7 @@ fn readers() -> [(&'static str, Vec<(Function, Value)>); 5] {
 #[tokio::test]
 async fn item_of_another_format_is_neither_read_nor_changed() {
     for (format, code) in
-        [(number(3), "StoreUnavailable"), (number(1), "Internal"), (S("2".to_owned()), "Internal")]
+        [(number(NEWER_FORMAT), "StoreUnavailable"), (number(1), "Internal"), (S("2".to_owned()), "Internal")]
     {
         for (item, requests) in readers() {
             let ledger = ledger().await;
@@ -146,6 +160,8 @@ async fn with_change_before_commit(
 async fn item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
     for (item, request) in [
         ("wallet", (GRANT, grant("order-2", 1))),
+        ("wallet", (GRANT, revoke("order-1"))),
+        ("grant#order#order-1", (GRANT, revoke("order-1"))),
         ("wallet", (DECREASE, charge("gen-2", None, 1))),
         ("wallet", (REFUND, refund(Some("u"), "gen-1"))),
         ("wallet", (REFUND, refund(Some("u"), "gen-4"))),
@@ -157,8 +173,8 @@ async fn item_that_gets_a_newer_format_before_the_commit_is_not_changed() {
         before
             .get_mut(&["u".to_owned(), item.to_owned()])
             .unwrap()
-            .insert("item_format".to_owned(), number(3));
-        let newer = ledger.set("u", item, "item_format", number(3));
+            .insert("item_format".to_owned(), number(NEWER_FORMAT));
+        let newer = ledger.set("u", item, "item_format", number(NEWER_FORMAT));
         let error = with_change_before_commit(&ledger, request.clone(), newer).await.unwrap_err();
         assert_eq!(error.0, "StoreUnavailable", "{item}: {}", request.1);
         assert_eq!(ledger.items().await, before, "{item}: {}", request.1);
@@ -190,10 +206,10 @@ async fn audit_names_a_wallet_of_a_newer_format_and_goes_on() {
     for user in ["a", "b", "z"] {
         ledger.grant(user, 1, None).await;
     }
-    ledger.set("u", "wallet", "item_format", number(3)).await;
+    ledger.set("u", "wallet", "item_format", number(NEWER_FORMAT)).await;
     assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)]);
     let found = discrepancies(&ledger).await;
-    assert_eq!(found, ["item user_uuid=\"u\" sk=\"wallet\": is of format 3, not 2"]);
+    assert_eq!(found, ["item user_uuid=\"u\" sk=\"wallet\": is of format 4, not 3"]);
 }
 
 /// An attribute in a map or a list of an item.
@@ -310,24 +326,22 @@ async fn wallet_that_is_an_hour_ahead_of_the_clock_is_changed_by_a_repair_alone(
 
 #[tokio::test]
 async fn audit_names_a_record_of_a_newer_format_and_goes_on() {
-    let records =
-        [("charge#gen-1#", 2), ("charge#chat-1#m-1", 2), ("grant#order#order-1", 1), ("charge#gen-3#", 2)];
-    for (item, newest) in records {
+    for item in ["charge#gen-1#", "charge#chat-1#m-1", "grant#order#order-1", "charge#gen-3#"] {
         let ledger = ledger().await;
         for user in ["a", "b", "z"] {
             ledger.grant(user, 1, None).await;
         }
-        ledger.set("u", item, "item_format", number(3)).await;
+        ledger.set("u", item, "item_format", number(NEWER_FORMAT)).await;
         assert_eq!(audit_counts(&ledger).await, [json!(4), json!(1), json!(0)], "{item}");
         let found = discrepancies(&ledger).await;
-        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 3, not {newest}")]);
+        assert_eq!(found, [format!("item user_uuid=\"u\" sk=\"{item}\": is of format 4, not 2")]);
     }
 }
 
 #[tokio::test]
 async fn repair_leaves_a_wallet_of_a_newer_format_as_it_is() {
     let ledger = ledger().await;
-    ledger.set("u", "wallet", "item_format", number(3)).await;
+    ledger.set("u", "wallet", "item_format", number(NEWER_FORMAT)).await;
     let before = ledger.items().await;
     let (user, deadline) = user_and_deadline(&ledger);
     let repaired = ledger.ledger().repair(&user, deadline).await;

@@ -152,7 +152,7 @@ impl Columns {
         self.position(field).and_then(|position| row.get(position)).unwrap_or_default().trim()
     }
 
-    /// The numbers under which a row's order may be known.
+    /// The numbers that the ledger may have a row's order under.
     pub(super) fn orders<'a>(&self, row: &'a StringRecord) -> impl Iterator<Item = &'a str> {
         let first = self.position(Field::Order);
         let positions: Vec<_> = first.into_iter().chain(self.other_orders.iter().copied()).collect();

@@ -80,7 +80,7 @@ impl fmt::Display for RowProblem {
 pub(super) struct Payment {
     /// The number of the row, as a spreadsheet shows it.
     pub(super) row: u64,
-    /// The numbers under which its order may be known.
+    /// The numbers that the ledger may have its order under.
     pub(super) orders: Vec<String>,
     pub(super) user: Option<String>,
     pub(super) amount: Amount,

@@ -80,7 +80,7 @@ pub fn statement(attempt: &Attempt) -> Option<(&'static str, &Statement)> {
     }
 }
 
-/// The statements about an order at some moment of an attempt, as far as the callers know.
+/// The statements about an order at some moment of an attempt, from what the callers observed.
 pub struct Statements<'a> {
     /// Those that were certainly made before.
     certain: Vec<&'a Statement>,

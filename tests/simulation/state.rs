@@ -107,7 +107,10 @@ impl State {
                 next.adjust(self.at, sort, record, &record.adjustments[*nth])?;
             }
             Change::ChargesVoided(sorts) => {
-                sorts.iter().try_for_each(|sort| next.void(at, sort, &account.records[sort]))?;
+                let mut voided: Vec<_> = sorts.iter().map(|sort| (sort, &account.records[sort])).collect();
+                // What the oldest charge returns fills a shortfall first.
+                voided.sort_by_key(|(_, record)| &record.trans_no);
+                voided.into_iter().try_for_each(|(sort, record)| next.void(at, sort, record))?;
             }
             Change::FenceWritten(sort) => drop(next.fences.insert(sort.clone())),
         }

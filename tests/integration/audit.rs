@@ -231,7 +231,7 @@ type OrderCorruption = (&'static str, &'static str, Corruption, Option<&'static 
 
 const ORDER_CORRUPTIONS: [OrderCorruption; 11] = [
     ("order#o1", "order", None, Some("has no item"), None),
-    ("order#o2", "order", None, Some("has no item"), None),
+    ("order#o2", "order", None, None, None),
     (
         "order#o2",
         "order",

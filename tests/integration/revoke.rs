@@ -492,6 +492,20 @@ async fn revoke_before_the_grant_is_kept_for_it() {
     .await;
 }
 
+/// Earlier versions granted orders without an item.
+#[tokio::test]
+async fn revoke_with_its_user_finds_an_order_without_an_item() {
+    for (user, outcome, balance) in [("u", "revoked", 75), ("another", "kept", 100)] {
+        let ledger = TestLedger::new().await;
+        run(&ledger, &Grant("o", 100, None)).await.unwrap();
+        ledger.corrupt("order#o", "order", None).await;
+        let request = revocation("o", "refund", 1, json!({ "part": 1, "of": 4, "user_uuid": user }));
+        let answer = ledger.invoke(GRANT, request).await.unwrap();
+        assert_eq!(answer["outcome"], outcome, "{user}");
+        assert_eq!(ledger.sound_balance("u").await, balance, "{user}");
+    }
+}
+
 #[tokio::test]
 async fn invalid_revocations_name_their_problems() {
     let ledger = TestLedger::new().await;

@@ -59,7 +59,7 @@ pub enum Discrepancy {
     RevokedMismatch(i128, i128),
     /// The shortfall of a grant: by the wallet, by the records.
     ShortfallMismatch(TransNo, i128, i128),
-    /// The grant of a paid order, whose order has no item.
+    /// The grant of a revoked order, whose order has no item.
     OrderMissing(TransNo),
     /// The grant of a paid order, whose order has another user or none.
     OrderOwner(TransNo),

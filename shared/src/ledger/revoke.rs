@@ -5,7 +5,8 @@ use std::pin::pin;
 use super::{Invocation, Ledger, retry::RetryState};
 use crate::{
     domain::{
-        LedgerError, OrderAddress, OrderChange, OrderNo, Revoke, RevokeOutcome, RevokeRequest, RevokeResult,
+        LedgerError, OrderAddress, OrderChange, OrderNo, RecordKey, Revoke, RevokeOutcome, RevokeRequest,
+        RevokeResult,
     },
     invocation_metrics,
     store::{Commit, StoreError},
@@ -53,6 +54,10 @@ impl Ledger {
                 let revoke = Revoke { user, address: &address, request: Some(request) };
                 return self.execute(&revoke, invocation).await.map_err(|error| retries.rejection(error));
             }
+            if let Some(change) = self.missing_order(&address, request, &mut retries).await? {
+                self.commit_orders(&[change], &mut retries).await?;
+                continue;
+            }
             let changes = address.state(&request.source, &request.statement())?;
             if self.commit_orders(&changes, &mut retries).await? {
                 let (outcome, order_no) = (RevokeOutcome::Kept, address.order_no);
@@ -92,6 +97,22 @@ impl Ledger {
                 return Ok(AliasOutcome::Aliased);
             }
         }
+    }
+
+    /// The item of an order that an earlier version granted without one, if the request names the
+    /// user of the grant.
+    async fn missing_order(
+        &self,
+        address: &OrderAddress,
+        request: &RevokeRequest,
+        retries: &mut RetryState,
+    ) -> Result<Option<OrderChange>, LedgerError> {
+        let (None, None, Some(user)) = (&address.order, &address.alias, &request.user) else {
+            return Ok(None);
+        };
+        let key = RecordKey::OrderGrant(address.order_no.clone());
+        let grant = self.read_with(retries, || self.store.record(user, &key)).await?;
+        Ok(grant.record.map(|_| OrderChange::create(address.order_no.clone(), user.clone())))
     }
 
     /// Reads an order, or the order that its number is an alias of.

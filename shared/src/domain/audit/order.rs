@@ -30,9 +30,12 @@ impl OrderGrant {
     }
 
     /// The discrepancy between this grant of a user and the item of its order, if there is one.
-    /// Every write changes both in one transaction.
+    /// Every write changes both in one transaction. Earlier versions wrote no item for an order,
+    /// and it was not revoked then.
     pub fn compare(&self, user: &UserId, order: Option<&Order>) -> Option<Discrepancy> {
-        let Some(order) = order else { return Some(Discrepancy::OrderMissing(self.trans_no)) };
+        let Some(order) = order else {
+            return self.is_revoked().then_some(Discrepancy::OrderMissing(self.trans_no));
+        };
         if order.user.as_ref() != Some(user) {
             return Some(Discrepancy::OrderOwner(self.trans_no));
         }

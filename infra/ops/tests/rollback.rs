@@ -16,7 +16,7 @@ use futures_util::{StreamExt, stream};
 use scrip::{
     domain::{
         ChargeRequest, ChargeType, Credits, GrantRequest, GrantType, Id, RefundRequest, RefundSource,
-        Timestamp, Unblock, UserId,
+        RevokeRequest, RevokedAmount, ShortfallPolicy, Timestamp, Unblock, UserId,
     },
     ledger::{Invocation, Ledger},
 };
@@ -73,12 +73,15 @@ impl AppRequests {
     async fn send_all(&self, workspace: &Workspace) {
         let (balances, generations) =
             (workspace.balances(self.ledger.now().millis()), generations(workspace));
+        let orders = migrated_orders(workspace);
         let new_users =
             quarantined(workspace).into_iter().filter(|user| UserId::try_from(user.clone()).is_ok());
         let users = balances.keys().cloned().chain(new_users.take(20)).chain(["newcomer".to_owned()]);
         let some = users.enumerate().map(async |(nth, user)| {
             let generations = generations.get(&user).into_iter().flatten().map(String::as_str);
+            let orders = orders.get(&user).into_iter().flatten();
             match balances.get(&user) {
+                Some(_) if nth % 8 == 7 => self.revoke_orders(orders, nth).await,
                 Some(balance) => self.migrated_user(nth, &user, *balance, generations.collect()).await,
                 None => self.new_user(&user).await,
             }
@@ -95,6 +98,7 @@ impl AppRequests {
                 self.grant(user, GrantType::OrderPay, 7, Some(now + 5 * DAY)).await;
                 self.charge(user, most / 2 + 1, Some("several"), None).await;
                 self.charge(user, most / 3 + 1, None, None).await;
+                self.revoke_orders([&format!("order-since-{user}")], nth).await;
             }
             2 => {
                 self.grant(user, GrantType::SystemAdd, 3, Some(now + DAY)).await;
@@ -116,6 +120,26 @@ impl AppRequests {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Revokes half of each order, all of it, and a third again.
+    async fn revoke_orders(&self, orders: impl IntoIterator<Item = &String>, nth: usize) {
+        let shortfall = if nth.is_multiple_of(3) { ShortfallPolicy::Debt } else { ShortfallPolicy::Keep };
+        for order_no in orders {
+            for (millis, part) in [(1, 3), (2, 6), (3, 2)] {
+                let request = RevokeRequest {
+                    order_no: id(order_no),
+                    user: None,
+                    source: id("refund"),
+                    amount: RevokedAmount::Share { part, of: 6 },
+                    as_of: Timestamp::from_millis(millis).unwrap(),
+                    shortfall,
+                    reason: "it was refunded".to_owned().try_into().unwrap(),
+                    metadata: Default::default(),
+                };
+                self.ledger.revoke(&request, &Invocation::until(self.deadline)).await.unwrap();
+            }
         }
     }
 
@@ -188,6 +212,19 @@ fn generations(workspace: &Workspace) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
+/// The migrated orders of each user.
+fn migrated_orders(workspace: &Workspace) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::<String, BTreeSet<String>>::new();
+    for item in workspace.items() {
+        let item: Value = serde_json::from_str(&item).unwrap();
+        let order_no = item["user_uuid"]["S"].as_str().unwrap().strip_prefix("order#");
+        if let (Some(order_no), Some(user)) = (order_no, item["owner"]["S"].as_str()) {
+            found.entry(user.to_owned()).or_default().insert(order_no.to_owned());
+        }
+    }
+    found
+}
+
 /// Users in quarantine.
 fn quarantined(workspace: &Workspace) -> BTreeSet<String> {
     let lines = fs::read_to_string(workspace.path("quarantine.jsonl")).unwrap();
@@ -230,6 +267,7 @@ async fn rollback_restores_every_row_and_every_balance() {
     assert_eq!(rows(&workspace), [before.len() as u64, 0, 0]);
     let balance: i64 = workspace.balances(workspace.ledger().await.now().millis()).values().sum();
     assert_eq!(workspace.json("rollback.json")["balance"], balance);
+    assert!(workspace.json("rollback.json")["since"]["revocations"].as_u64() > Some(100));
     balances_are_the_same(&database, &workspace).await;
 
     let emptied = loaded(SOME).await;

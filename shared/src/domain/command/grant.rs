@@ -2,9 +2,9 @@
 
 use super::{Command, Plan, ReadRequest, RecordChange, Step, View, WriteOutcome, reject_or_reread};
 use crate::domain::{
-    Credits, Grant, GrantRecord, GrantType, IdempotencyKey, InvocationId, LedgerError, LedgerLimit, Metadata,
-    Order, OrderChange, OrderNo, Record, RecordKey, Revocation, RevocationKind, Timestamp, TransNo, UserId,
-    Wallet,
+    Credits, Debt, Debtor, Grant, GrantRecord, GrantType, IdempotencyKey, InvocationId, LedgerError,
+    LedgerLimit, Metadata, Order, OrderChange, OrderNo, Record, RecordKey, Revocation, RevocationKind,
+    Timestamp, TransNo, UserId, Wallet,
 };
 
 /// The difference of two expiries from which they are of different grants, in milliseconds.
@@ -86,6 +86,11 @@ impl Command for GrantRequest {
             Some(record) if view.is_wallet_older_than(record) => Ok(Step::Read(ReadRequest::Wallet)),
             Some(Record::Grant(record)) => self.compare(&record.grant).map(|()| Step::Done),
             Some(_) => Err(LedgerError::Internal("the key of a grant contains another record".to_owned())),
+            // An order in debt has a grant. A plan would repay its debt in the record that it creates.
+            None if self.is_in_debt(view) && view.is_snapshot_of([&key]) => {
+                Err(LedgerError::Internal("the order has a debt and no grant".to_owned()))
+            }
+            None if self.is_in_debt(view) => Ok(Step::Read(ReadRequest::Snapshot(vec![key]))),
             None => match self.order(view).map(|order| (order, order.user.as_ref())) {
                 None | Some((_, None)) => self.plan(key, view, now),
                 Some((_, Some(user))) if *user != self.user => {
@@ -114,6 +119,15 @@ impl GrantRequest {
     /// The paid order, if the last refusal returned it.
     fn order<'a>(&self, view: &'a View) -> Option<&'a Order> {
         view.order(self.paid_order()?)
+    }
+
+    /// Whether the wallet lists a debt of this order.
+    fn is_in_debt(&self, view: &View) -> bool {
+        let is_own = |debt: &Debt| match &debt.debtor {
+            Debtor::Order(order_no) => self.paid_order() == Some(order_no),
+            Debtor::Charge { .. } => false,
+        };
+        view.wallet().debts.iter().any(is_own)
     }
 
     fn paid_order(&self) -> Option<&OrderNo> {

@@ -294,3 +294,22 @@ fn returned_credits_fill_the_shortfall_first() {
         assert_eq!(wallet.revoked, credits(6 - shortfall), "{cost}");
     }
 }
+
+/// A repeat of the grant reads only the wallet first, which lists the debt of the order.
+#[test]
+fn repeated_grant_does_not_repay_its_own_order() {
+    let owing = revoked(&revoke(10, 1, DEBT), order(&[]), granted(15));
+    let mut view = a_view();
+    view.set_wallet(owing.wallet().clone());
+    let first = GrantRequest { expired_at: Some(at(1_000_000)), ..paid() };
+    let other = GrantRequest { order_no: Some(id("p")), ..paid() };
+    for (request, expected) in
+        [(&first, "read a snapshot of 1"), (&other, "create 2"), (&a_grant((1, None)), "create 2")]
+    {
+        assert_eq!(describe(request.next(&view, at(0))), expected, "{request:?}");
+    }
+    let found = snapshot(owing.wallet(), &Record::Grant(record(&owing)));
+    assert_eq!(describe(first.next(&found, at(0))), "done");
+    view.set_snapshot(owing.wallet().clone(), vec![RecordLookup { key: key(), record: None, bytes: 0 }]);
+    assert_eq!(describe(first.next(&view, at(0))), "internal");
+}

@@ -219,12 +219,20 @@ pub enum Fault {
     KilledAfterSend,
 }
 
-/// Any plan. Some have few faults, so that they show races above all; and some have one
-/// generation, so that most calls meet.
+/// Any plan. Some have few faults, so that they show races above all; some have one generation,
+/// so that most calls meet; and some have many revocations, so that orders pay for each other.
 pub fn plans() -> impl Strategy<Value = Plan> {
     let skews = vec(-SKEW_MAX_MILLIS..=SKEW_MAX_MILLIS, 3);
-    let steps = |fault_rate, generations: usize| vec(steps(fault_rate, &GENERATIONS[..generations]), 4..30);
-    let steps = prop_oneof![steps(0.01, 1), steps(0.25, 1), steps(0.01, 3), steps(0.25, 3),];
+    let steps = |fault_rate, generations: usize, revocations| {
+        vec(steps(fault_rate, &GENERATIONS[..generations], revocations), 4..30)
+    };
+    let steps = prop_oneof![
+        steps(0.01, 1, 5),
+        steps(0.25, 1, 5),
+        steps(0.01, 3, 5),
+        steps(0.25, 3, 5),
+        steps(0.02, 1, 30),
+    ];
     (skews, first_grant(), steps).prop_map(|(skews, first, mut steps)| {
         steps[0].wait += 100;
         steps.insert(0, first);
@@ -239,7 +247,8 @@ fn first_grant() -> impl Strategy<Value = Step> {
     })
 }
 
-fn steps(fault_rate: f64, generations: &'static [&str]) -> impl Strategy<Value = Step> {
+/// `revocations` is their weight; all other calls together have 35.
+fn steps(fault_rate: f64, generations: &'static [&str], revocations: u32) -> impl Strategy<Value = Step> {
     let wait = prop_oneof![
         12 => 0..20u64,
         4 => 0..200u64,
@@ -249,7 +258,7 @@ fn steps(fault_rate: f64, generations: &'static [&str]) -> impl Strategy<Value =
     let time_limit = prop_oneof![3 => Just(29 * SECOND), 1 => 600..5 * SECOND];
     (
         wait,
-        calls(generations),
+        calls(generations, revocations),
         0..3usize,
         any::<bool>(),
         any::<bool>(),
@@ -283,14 +292,14 @@ fn steps(fault_rate: f64, generations: &'static [&str]) -> impl Strategy<Value =
         )
 }
 
-fn calls(generations: &'static [&str]) -> impl Strategy<Value = Call> {
+fn calls(generations: &'static [&str], revocations: u32) -> impl Strategy<Value = Call> {
     prop_oneof![
         4 => grants(),
         10 => charges(generations),
         5 => settlements(generations),
         7 => refunds(generations),
         2 => addresses(generations).prop_map(Call::Success),
-        6 => revocations(),
+        revocations => revocation(),
         2 => Just(Call::Sweep),
         2 => users().prop_map(Call::Balance),
         1 => users().prop_map(Call::Summary),
@@ -374,7 +383,7 @@ fn refunds(generations: &'static [&str]) -> impl Strategy<Value = Call> {
 }
 
 /// The statements of few sources about few orders at few times.
-fn revocations() -> impl Strategy<Value = Call> {
+fn revocation() -> impl Strategy<Value = Call> {
     let order_no = prop_oneof![4 => Just("o0"), 3 => select(vec!["o1", "o2", "o3"])];
     let amount = prop_oneof![
         1 => Just(Amount::Credits(0)),

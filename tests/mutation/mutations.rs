@@ -29,7 +29,7 @@ const REFUND: &str = "shared/src/domain/command/refund.rs";
 const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
 
-pub const MUTATIONS: [Mutation; 43] = [
+pub const MUTATIONS: [Mutation; 44] = [
     (
         "void a charge that is void already",
         RECORD_ITEM,
@@ -383,6 +383,13 @@ pub const MUTATIONS: [Mutation; 43] = [
         "let taken = self.order(view).map_or(",
         "let taken = self.order(view).filter(|_| !MUTATED).map_or(",
         300,
+    ),
+    (
+        "repay the debt of an order with a repeat of its grant",
+        GRANT,
+        "view.wallet().debts.iter().any(is_own)",
+        "!MUTATED && view.wallet().debts.iter().any(is_own)",
+        1_000,
     ),
 ];
 

@@ -29,7 +29,7 @@ const REFUND: &str = "shared/src/domain/command/refund.rs";
 const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
 
-pub const MUTATIONS: [Mutation; 44] = [
+pub const MUTATIONS: [Mutation; 42] = [
     (
         "void a charge that is void already",
         RECORD_ITEM,
@@ -343,25 +343,11 @@ pub const MUTATIONS: [Mutation; 44] = [
         300,
     ),
     (
-        "repay no debt with what a revocation returns",
-        REVOKE,
-        "wallet.repay(view.invocation, at)?",
-        "if MUTATED { (Credits::ZERO, Vec::new()) } else { wallet.repay(view.invocation, at)? }",
-        2_000,
-    ),
-    (
-        "fill no shortfall of another order with what a revocation returns",
-        REVOKE,
-        "fills.retain(|fill| fill.pack",
-        "fills.retain(|fill| !MUTATED && fill.pack",
-        2_000,
-    ),
-    (
         "store a statement without a comparison of grant and order",
         REVOKE,
         "if is_partial &&",
         "if !MUTATED && is_partial &&",
-        2_000,
+        1_000,
     ),
     (
         "change an order that has changed since it was read",

@@ -283,7 +283,7 @@ fn console_works_in_a_browser() {
     let files = fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(".test.mjs")).collect();
     files.sort();
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 7);
     node.args(files).current_dir(tests);
     node.env("SCRIP_LOCAL", env!("CARGO_BIN_EXE_scrip-local"));
     node.env("SCRIP_BROWSER_TOOLS", root().join("target/ci/browser"));

@@ -79,12 +79,14 @@ impl CargoLambda {
     fn send_event(&self, event: &Value) -> Response {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let body = text("/body");
-        let signed = signature(WEBHOOK_SECRET, (ClockAndRandom::system().now)(), body.as_bytes());
+        let now = (ClockAndRandom::system().now)();
+        let [of_webhook, of_stripe] =
+            [WEBHOOK_SECRET, STRIPE_SECRET].map(|secret| signature(secret, now, body.as_bytes()));
         let url = format!("{}?{}", text("/rawPath"), text("/rawQueryString"));
         self.send(
             text("/requestContext/http/method"),
             url.trim_end_matches('?'),
-            &[("x-signature", &signed)],
+            &[("x-signature", &of_webhook), ("stripe-signature", &of_stripe)],
             body,
         )
     }

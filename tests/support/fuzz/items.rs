@@ -148,6 +148,7 @@ fn plain(entry: Entry) -> Entry {
         returned_outputs: BTreeMap::new(),
         settled: None,
         hold_until: None,
+        revoked: BTreeMap::new(),
         late_success_at: None,
         ..entry
     }

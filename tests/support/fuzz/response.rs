@@ -35,6 +35,18 @@ pub enum Response {
 }
 
 impl Response {
+    /// Without the position of a syntax error: a direct payload has members before those of the
+    /// body.
+    pub fn without_position(self) -> Response {
+        const MALFORMED: &str = "The JSON is malformed";
+        match self {
+            Response::Error(code, detail) if detail.starts_with(MALFORMED) => {
+                Response::Error(code, MALFORMED.to_owned())
+            }
+            other => other,
+        }
+    }
+
     /// Parses a reply.
     ///
     /// # Panics

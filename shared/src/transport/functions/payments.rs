@@ -66,7 +66,8 @@ async fn apply(
     }
 }
 
-/// Adds the alias before the grant, so that a refund under the alias that came first reduces it.
+/// Adds the alias after the grant, so that a rejected payment writes nothing. A refund that came
+/// first under the alias then reduces the grant.
 async fn pay(
     ledger: &Ledger,
     grant: &PaymentGrant,
@@ -74,9 +75,9 @@ async fn pay(
 ) -> Result<&'static str, RequestError> {
     let PaymentGrant { order_no, request, alias } = grant;
     invocation_metrics::set_subject(Some(&request.user), None);
+    let outcome = ledger.execute(request, invocation).await?;
     if let Some(alias) = alias {
         ledger.add_alias(alias, order_no, invocation).await?;
     }
-    let outcome = ledger.execute(request, invocation).await?;
     Ok(if outcome.replayed { "replayed" } else { "granted" })
 }

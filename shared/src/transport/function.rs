@@ -117,7 +117,7 @@ impl Function {
                 RequestFields::from_url(parameters, &request.query)
             }
             BodyForm::Fields => {
-                let mut fields = RequestFields::from_json(&body()?)?.with_segments(parameters);
+                let mut fields = RequestFields::from_body(parameters, &body()?)?;
                 fields.reject_query(&request.query);
                 fields.set_key_header(request.idempotency_key());
                 fields

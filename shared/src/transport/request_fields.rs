@@ -38,15 +38,20 @@ pub(super) struct RequestFields {
 impl RequestFields {
     /// Parses a JSON object. An empty body is an object without fields.
     pub(super) fn from_json(body: &[u8]) -> Result<RequestFields, RequestError> {
+        RequestFields::from_body(PathParameters::new(), body)
+    }
+
+    /// The named segments of a path, and the members of a JSON object.
+    pub(super) fn from_body(segments: PathParameters, body: &[u8]) -> Result<RequestFields, RequestError> {
         let body = if body.is_empty() { b"{}" } else { body };
         let Object(pairs) = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
-        let mut request = RequestFields::default();
+        let mut request = RequestFields::default().with_segments(segments);
         pairs.into_iter().for_each(|(name, value)| request.add(name, parse_value(value)));
         Ok(request)
     }
 
     /// With the named segments of a path.
-    pub(super) fn with_segments(mut self, segments: PathParameters) -> RequestFields {
+    fn with_segments(mut self, segments: PathParameters) -> RequestFields {
         segments.into_iter().for_each(|(name, text)| self.add(name.to_owned(), Value::String(text)));
         self
     }

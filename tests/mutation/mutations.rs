@@ -21,6 +21,7 @@ const REVOKE: &str = "shared/src/domain/command/revoke.rs";
 const ADDRESS: &str = "shared/src/domain/command/address.rs";
 const CHARGE: &str = "shared/src/domain/command/charge.rs";
 const SETTLE: &str = "shared/src/domain/command/settle.rs";
+const COMPLETE: &str = "shared/src/domain/command/complete.rs";
 const HOLD: &str = "shared/src/domain/command/hold.rs";
 const VOID: &str = "shared/src/domain/command/void.rs";
 const GRANT: &str = "shared/src/domain/command/grant.rs";
@@ -28,7 +29,7 @@ const REFUND: &str = "shared/src/domain/command/refund.rs";
 const OWNER: &str = "shared/src/ledger/refund.rs";
 const EXECUTE: &str = "shared/src/ledger/execute.rs";
 
-pub const MUTATIONS: [Mutation; 40] = [
+pub const MUTATIONS: [Mutation; 42] = [
     (
         "void a charge that is void already",
         RECORD_ITEM,
@@ -273,6 +274,24 @@ pub const MUTATIONS: [Mutation; 40] = [
                 (IS_CHANGED_AT, values.put(":format", &format::SECOND).put(":from", &from))
             }"#,
         4_000,
+    ),
+    (
+        "settle a voided charge after a success",
+        COMPLETE,
+        "    charge.void.is_none() && !charge.is_final()",
+        "    (MUTATED || charge.void.is_none()) && !charge.is_final()",
+        300,
+    ),
+    (
+        "settle a voided charge after a success",
+        RECORD_ITEM,
+        "        let (condition, values) = match version {",
+        r#"        if MUTATED && expression.contains("settled_at") {
+            let condition = "attribute_exists(sk) AND :live = :live";
+            return RecordUpdate { condition, expression, values: values.0 };
+        }
+        let (condition, values) = match version {"#,
+        300,
     ),
     (
         "void a settled charge after a call-back of failure",

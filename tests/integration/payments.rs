@@ -158,7 +158,7 @@ async fn unsigned_event_is_rejected_before_it_is_parsed() {
     assert_eq!(ledger.audited_balance("u1").await, 100);
 }
 
-/// A call-back's signature is none of an event, and the other way round.
+/// An event is rejected with the signature of a call-back, and a call-back with that of an event.
 #[tokio::test]
 async fn header_of_another_sender_signs_nothing() {
     let ledger = TestLedger::new().await;

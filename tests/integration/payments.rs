@@ -7,7 +7,8 @@ use scrip::{
     transport::{App, functions::PAYMENTS},
 };
 use scrip_tests::{
-    HttpResponse, STRIPE_SECRET, TestLedger, http_event, invoke, payments_signed_with, signature,
+    HttpResponse, STRIPE_SECRET, TestLedger, WEBHOOK_SECRET, http_event, invoke, payments_signed_with,
+    signature,
 };
 use serde_json::{Value, json};
 
@@ -163,9 +164,10 @@ async fn unsigned_event_is_rejected_before_it_is_parsed() {
 async fn header_of_another_sender_signs_nothing() {
     let ledger = TestLedger::new().await;
     let body = checkout("u1").to_string();
-    let signature = signature(STRIPE_SECRET, ledger.clock.now(), body.as_bytes());
-    for (url, header) in [(URL, "x-signature"), ("/webhooks/generation", "stripe-signature")] {
-        let headers = json!({ header: signature });
+    for (url, secret, header) in
+        [(URL, STRIPE_SECRET, "x-signature"), ("/webhooks/generation", WEBHOOK_SECRET, "stripe-signature")]
+    {
+        let headers = json!({ header: signature(secret, ledger.clock.now(), body.as_bytes()) });
         let answer = ledger.http_with("POST", url, body.clone(), None, headers).await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (401, Some("Unauthorized")), "{url}");
     }

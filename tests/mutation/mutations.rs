@@ -279,7 +279,7 @@ pub const MUTATIONS: [Mutation; 42] = [
         "settle a voided charge after a success",
         COMPLETE,
         "    charge.void.is_none() && !charge.is_final()",
-        "    ((MUTATED && charge.outputs.is_none()) || charge.void.is_none()) && !charge.is_final()",
+        "    (MUTATED || charge.void.is_none()) && !charge.is_final()",
         300,
     ),
     (

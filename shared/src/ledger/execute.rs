@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Ledger, retry::RetryState};
 use crate::{
     domain::{
-        Command, Effect, InvocationId, LedgerError, Plan, ReadRequest, RecordKey, Step, Timestamp, TransType,
-        UserId, View,
+        Command, Effect, InvocationId, LedgerError, Plan, ReadRequest, RecordKey, RecordLookup, Step,
+        Timestamp, TransType, UserId, View,
     },
     invocation_metrics::{self, CreditFlow},
     store::{Commit, Refusal, RequestToken, StoreError, StoredWallet, Transaction, UnknownAttributes},
@@ -233,13 +233,23 @@ impl<'a> Execution<'a> {
         self.ledger.time_commit(&mut self.retries, call).await
     }
 
+    /// Whether there are records, and the view has all of them.
+    fn is_seen(&self, records: &[RecordLookup]) -> bool {
+        let is_seen = |found: &RecordLookup| self.view.record(&found.key) == found.record.as_ref();
+        !records.is_empty() && records.iter().all(is_seen)
+    }
+
     /// Adds the existing items after a failed condition. An existing record or order decides
     /// the request. A changed wallet is used at once the first time. After the second failure
     /// there are many writers: pause first, then read the wallet, because a failed
-    /// transaction costs more than a read.
+    /// transaction costs more than a read. A refusal that shows nothing new would be repeated, so
+    /// it waits too.
     async fn add_existing(&mut self, refusal: Refusal) -> Result<(), LedgerError> {
         let Refusal { wallet, records, old_rows, orders } = refusal;
         let has_record = !records.is_empty() || !old_rows.is_empty() || !orders.is_empty();
+        if self.is_seen(&records) && old_rows.is_empty() && orders.is_empty() {
+            self.ledger.pause(&mut self.retries, LedgerError::Busy).await?;
+        }
         self.view.set_old_rows(old_rows);
         records.into_iter().for_each(|record| self.view.set_record(record));
         orders.into_iter().for_each(|(order_no, order)| self.view.set_order(order_no, order));

@@ -240,7 +240,7 @@ pub const MUTATIONS: [Mutation; 42] = [
         "while let Some((grant, credits)) = {
             if MUTATED && !self.owned.is_empty() { Some(self.owned.remove(0)) } else { self.owned.pop() }
         } {",
-        300,
+        600,
     ),
     (
         "settle a charge twice",
@@ -262,7 +262,7 @@ pub const MUTATIONS: [Mutation; 42] = [
         SETTLE,
         "Overage::Debt { limit } if limit",
         "Overage::Debt { limit } if !MUTATED && limit",
-        300,
+        600,
     ),
     (
         "change a charge whose version has changed since it was read",

@@ -1,13 +1,17 @@
 //! The embedded DynamoDB engine behind a TCP socket.
 
 use std::{
+    fmt::Display,
     fs::{self, File, TryLockError},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
+    sync::Arc,
 };
 
 use dynoxide::{Database, server};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::log_sync::LogSync;
 
 /// A running engine.
 pub(crate) struct Engine {
@@ -15,21 +19,24 @@ pub(crate) struct Engine {
     pub(crate) endpoint: String,
     /// The database that the port serves.
     pub(crate) database: Database,
+    /// Its log, if it is stored in a folder.
+    pub(crate) log: Option<Arc<LogSync>>,
     /// Where the table is stored, for the start message.
     pub(crate) storage: String,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
-    /// StoredItem while the engine runs: two processes must not open the same folder.
+    /// Locked while the engine runs: two processes must not open the same folder.
     _lock: Option<File>,
 }
 
 impl Engine {
     /// Serves the table stored in `folder`, or in memory without one. Returns a message on failure.
     pub(crate) fn start(listener: TcpListener, folder: Option<&Path>) -> Result<Engine, String> {
-        let (database, lock) = match folder {
-            Some(folder) => open(folder).map(|(database, lock)| (database, Some(lock)))?,
+        let (database, stored) = match folder {
+            Some(folder) => open(folder).map(|(database, log, lock)| (database, Some((log, lock))))?,
             None => (Database::memory().map_err(|error| error.to_string())?, None),
         };
+        let (log, lock) = stored.unzip();
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let address = from_this_machine(address);
         let (stop, stopped) = oneshot::channel();
@@ -41,6 +48,7 @@ impl Engine {
             stop,
             server: tokio::spawn(server::serve_with_shutdown(listener, database.clone(), until_stopped)),
             database,
+            log: log.map(Arc::new),
             _lock: lock,
         })
     }
@@ -63,7 +71,7 @@ pub(crate) fn from_this_machine(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn open(folder: &Path) -> Result<(Database, File), String> {
+fn open(folder: &Path) -> Result<(Database, LogSync, File), String> {
     let name = folder.display();
     let not_writable = |error: std::io::Error| format!("cannot write to the folder {name}: {error}");
     fs::create_dir_all(folder).map_err(not_writable)?;
@@ -74,6 +82,11 @@ fn open(folder: &Path) -> Result<(Database, File), String> {
     })?;
     let path = folder.join("credits.db");
     let path = path.to_str().ok_or_else(|| format!("the folder {name} has a name that is not UTF-8"))?;
-    let database = Database::new(path).map_err(|error| format!("cannot open {path}: {error}"))?;
-    Ok((database, lock))
+    let cannot_open = |error: &dyn Display| format!("cannot open {path}: {error}");
+    let database = Database::new(path).map_err(|error| cannot_open(&error))?;
+    // The engine's only way to `synchronous = NORMAL`: a commit then does not sync the log while
+    // it holds the engine's lock. `LogSync` does it afterwards, for several commits at once.
+    database.disable_bulk_loading().map_err(|error| cannot_open(&error))?;
+    let log = LogSync::open(Path::new(&format!("{path}-wal"))).map_err(|error| cannot_open(&error))?;
+    Ok((database, log, lock))
 }

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::{
     console::Console,
     http_api::{HttpApi, gateway_error},
+    log_sync::LogSync,
     metrics::Metrics,
     test_clock::TestClock,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) console: Console,
     /// Served at `/test/clock`, if tests may move the clock.
     pub(crate) test_clock: Option<TestClock>,
+    /// The log that must be on disk before a request is answered.
+    pub(crate) log: Option<Arc<LogSync>>,
 }
 
 /// Serves until `signal` completes, then gives pending requests up to `grace_period` to end.
@@ -65,11 +68,22 @@ pub(crate) async fn serve(
     }
 }
 
+/// Answers a request, when all that it has changed or seen is on disk.
 async fn invoke(
     State(gateway): State<Arc<Gateway>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
+    let response = answer(&gateway, peer, request).await;
+    match &gateway.log {
+        Some(log) if log.wait().await.is_err() => {
+            gateway_error(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
+        _ => response,
+    }
+}
+
+async fn answer(gateway: &Gateway, peer: SocketAddr, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if head_bytes(&parts) > HEAD_BYTES_MAX {
         return gateway_error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     authorizer::Authorizer,
     server_timing::{self, SERVER_TIMING},
+    wallet_queues::WalletQueues,
 };
 
 /// Time limit of a function, in milliseconds: an HTTP API waits 30 s at most.
@@ -33,6 +34,8 @@ pub(crate) struct HttpApi {
     pub(crate) app: Arc<App>,
     /// Validates tokens, if callers need one.
     pub(crate) authorizer: Option<Authorizer>,
+    /// Where changes of one wallet wait for each other.
+    pub(crate) queues: WalletQueues,
 }
 
 impl HttpApi {
@@ -52,6 +55,7 @@ impl HttpApi {
         if self.requires_token() && claims.is_none() && has_authorizer {
             return gateway_error(StatusCode::UNAUTHORIZED, "Unauthorized");
         }
+        let _turn = self.queues.turn(body).await;
         let app = self.app.clone();
         let request_id = Uuid::new_v4().to_string();
         let Ok(payload) = to_raw_value(&event(parts, body, &request_id, claims)) else {

@@ -8,6 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Region},
+};
 use aws_smithy_runtime_api::{
     client::{
         http::{
@@ -21,20 +25,34 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
+use scrip::store::Store;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use crate::log_sync::LogSync;
 
 /// The time for which a token is remembered. An invocation ends within 30 s, so that no token
 /// is sent later. DynamoDB remembers tokens for ten minutes.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
+/// The operations that change nothing.
+const READS: [&str; 6] = ["DescribeTable", "GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"];
+
 /// HTTP status and body.
 type Response = (u16, Vec<u8>);
 
-/// An HTTP client that executes the requests of an SDK on this database.
-pub(crate) fn client(database: Database) -> SharedHttpClient {
-    SharedHttpClient::new(InProcess(Arc::new(Connection { database, tokens: Mutex::default() })))
+/// An SDK client that executes its requests on this database, and reports changes to its log,
+/// if it has one. It signs nothing: nobody else can send requests here.
+pub(crate) fn client(database: Database, log: Option<Arc<LogSync>>) -> Client {
+    let connection = InProcess(Arc::new(Connection { database, log, tokens: Mutex::default() }));
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .endpoint_url("http://in-process")
+        .allow_no_auth()
+        .http_client(SharedHttpClient::new(connection));
+    Client::from_conf(Store::with_timeouts(config).build())
 }
 
 #[derive(Clone)]
@@ -42,6 +60,8 @@ struct InProcess(Arc<Connection>);
 
 struct Connection {
     database: Database,
+    /// `None` for a database in memory.
+    log: Option<Arc<LogSync>>,
     tokens: Mutex<Tokens>,
 }
 
@@ -58,24 +78,26 @@ impl HttpClient for InProcess {
 }
 
 impl HttpConnector for InProcess {
-    /// Executes the request, even if its sender gives up.
+    /// Executes the request on this thread: to give it to another one and to wait for that
+    /// takes longer than most requests do.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let connection = self.0.clone();
-        let execution = spawn_blocking(move || {
-            let target = request.headers().get("x-amz-target").unwrap_or_default();
-            let operation = target.rsplit('.').next().unwrap_or_default();
-            connection.execute(operation, request.body().bytes().unwrap_or_default())
-        });
-        HttpConnectorFuture::new(async {
-            let failed = |error| ConnectorError::other(error, None);
-            let (status, body) = execution.await.map_err(|error| failed(error.into()))?;
-            let status = StatusCode::try_from(status).map_err(|error| failed(error.into()))?;
-            Ok(HttpResponse::new(status, body.into()))
-        })
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let (status, body) = self.0.answer(operation, request.body().bytes().unwrap_or_default());
+        let response = StatusCode::try_from(status).map(|status| HttpResponse::new(status, body.into()));
+        HttpConnectorFuture::ready(response.map_err(|error| ConnectorError::other(error.into(), None)))
     }
 }
 
 impl Connection {
+    /// Executes a request, and reports a change to the log.
+    fn answer(&self, operation: &str, body: &[u8]) -> Response {
+        match &self.log {
+            Some(log) if !READS.contains(&operation) => log.write(|| self.execute(operation, body)),
+            _ => self.execute(operation, body),
+        }
+    }
+
     fn execute(&self, operation: &str, body: &[u8]) -> Response {
         let database = &self.database;
         match operation {
@@ -99,7 +121,8 @@ impl Connection {
             Ok(request) => request,
             Err(_) => return error("SerializationException"),
         };
-        let Some(token) = request.client_request_token.clone() else {
+        let token = request.client_request_token.as_deref();
+        let Some(token) = token.and_then(|token| Uuid::parse_str(token).ok()) else {
             return response_of(self.database.transact_write_items(request));
         };
         let request = TransactWriteItemsRequest { client_request_token: None, ..request };
@@ -107,38 +130,39 @@ impl Connection {
         // Held during the transaction, so that two requests with one token do not both execute.
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.forget_old(Instant::now());
-        match tokens.responses.get(&token) {
-            Some((of, _)) if *of != fingerprint => error("IdempotentParameterMismatchException"),
-            Some((_, response)) => (200, response.clone()),
+        match tokens.fingerprints.get(&token) {
+            Some(of) if *of != fingerprint => error("IdempotentParameterMismatchException"),
+            Some(_) => (200, b"{}".to_vec()),
             None => {
-                let (status, response) = response_of(self.database.transact_write_items(request));
-                if status == 200 {
-                    tokens.remember(token, fingerprint, response.clone(), Instant::now());
+                let response = response_of(self.database.transact_write_items(request));
+                if response.0 == 200 {
+                    tokens.remember(token, fingerprint, Instant::now());
                 }
-                (status, response)
+                response
             }
         }
     }
 }
 
-/// The responses of transactions by their tokens.
+/// The tokens of executed transactions.
 #[derive(Default)]
 struct Tokens {
-    responses: HashMap<String, (u64, Vec<u8>)>,
+    /// Fingerprints of their requests.
+    fingerprints: HashMap<Uuid, u64>,
     /// Oldest first.
-    by_age: VecDeque<(Instant, String)>,
+    by_age: VecDeque<(Instant, Uuid)>,
 }
 
 impl Tokens {
-    fn remember(&mut self, token: String, fingerprint: u64, response: Vec<u8>, now: Instant) {
-        self.by_age.push_back((now, token.clone()));
-        self.responses.insert(token, (fingerprint, response));
+    fn remember(&mut self, token: Uuid, fingerprint: u64, now: Instant) {
+        self.by_age.push_back((now, token));
+        self.fingerprints.insert(token, fingerprint);
     }
 
     fn forget_old(&mut self, now: Instant) {
-        let is_old = |(since, _): &mut (Instant, String)| now.duration_since(*since) > TOKEN_LIFETIME;
+        let is_old = |(since, _): &mut (Instant, Uuid)| now.duration_since(*since) > TOKEN_LIFETIME;
         while let Some((_, token)) = self.by_age.pop_front_if(is_old) {
-            self.responses.remove(&token);
+            self.fingerprints.remove(&token);
         }
     }
 }
@@ -180,7 +204,8 @@ mod tests {
     use super::*;
 
     fn connection() -> Connection {
-        let connection = Connection { database: Database::memory().unwrap(), tokens: Mutex::default() };
+        let connection =
+            Connection { database: Database::memory().unwrap(), log: None, tokens: Mutex::default() };
         let table = json!({
             "TableName": "table", "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{ "AttributeName": "k", "AttributeType": "S" }],
@@ -202,16 +227,19 @@ mod tests {
         json!({ "TransactItems": [{ "Put": put }], "ClientRequestToken": token })
     }
 
+    const ONE: &str = "00000000-0000-4000-8000-000000000001";
+    const TWO: &str = "00000000-0000-4000-8000-000000000002";
+
     #[test]
     fn transaction_is_executed_once_for_each_token() {
         let connection = connection();
         for (request, status, code) in [
-            (put("a", Some("one")), 200, ""),
-            (put("a", Some("one")), 200, ""),
-            (put("b", Some("one")), 400, "IdempotentParameterMismatchException"),
-            (put("a", Some("two")), 400, "TransactionCanceledException"),
+            (put("a", Some(ONE)), 200, ""),
+            (put("a", Some(ONE)), 200, ""),
+            (put("b", Some(ONE)), 400, "IdempotentParameterMismatchException"),
+            (put("a", Some(TWO)), 400, "TransactionCanceledException"),
             (put("a", None), 400, "TransactionCanceledException"),
-            (put("b", Some("two")), 200, ""),
+            (put("b", Some(TWO)), 200, ""),
         ] {
             let (found, body) = execute(&connection, "TransactWriteItems", &request);
             let name = body["__type"].as_str().unwrap_or_default().rsplit('#').next();
@@ -224,11 +252,11 @@ mod tests {
         let (mut tokens, start) = (Tokens::default(), Instant::now());
         for nth in 0..3_u64 {
             let at = start + Duration::from_secs(nth);
-            tokens.remember(nth.to_string(), nth, Vec::new(), at);
+            tokens.remember(Uuid::from_u128(nth.into()), nth, at);
         }
         tokens.forget_old(start + TOKEN_LIFETIME + Duration::from_millis(1_500));
-        assert_eq!((tokens.responses.len(), tokens.by_age.len()), (1, 1));
-        assert!(tokens.responses.contains_key("2"));
+        assert_eq!((tokens.fingerprints.len(), tokens.by_age.len()), (1, 1));
+        assert!(tokens.fingerprints.contains_key(&Uuid::from_u128(2)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aws_config::{
 };
 use aws_sdk_dynamodb::{
     Client, Config,
-    config::{Builder, Credentials, SharedHttpClient},
+    config::{Builder, Credentials},
 };
 
 use super::key;
@@ -21,8 +21,6 @@ pub struct Connection {
     pub endpoint: Option<String>,
     /// Whether to sign with dummy credentials, for an engine that does not check them.
     pub anonymous: bool,
-    /// An HTTP client instead of the SDK's own, for an engine in the same process.
-    pub http_client: Option<SharedHttpClient>,
 }
 
 impl Connection {
@@ -30,12 +28,12 @@ impl Connection {
     pub fn to(endpoint: String) -> Connection {
         let anonymous = variable("AWS_ACCESS_KEY_ID").is_none() && variable("AWS_PROFILE").is_none();
         let region = variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
-        Connection { region: Some(region), endpoint: Some(endpoint), anonymous, http_client: None }
+        Connection { region: Some(region), endpoint: Some(endpoint), anonymous }
     }
 
     /// A client with the timeouts and retries of [`Store::with_timeouts`].
     pub async fn client(self) -> Client {
-        let Connection { region, endpoint, anonymous, http_client } = self;
+        let Connection { region, endpoint, anonymous } = self;
         let mut config = if anonymous {
             Store::anonymous(endpoint.as_deref())
         } else {
@@ -45,9 +43,6 @@ impl Connection {
             config.set_region(Some(Region::new(region)));
         }
         config.set_endpoint_url(endpoint);
-        if let Some(http_client) = http_client {
-            config.set_http_client(Some(http_client));
-        }
         Client::from_conf(Store::with_timeouts(config).build())
     }
 }

@@ -46,8 +46,7 @@ impl Workspace {
 
     async fn store(&self) -> Store {
         let endpoint = Some(self.endpoint.clone());
-        let connection =
-            Connection { region: Some("us-east-1".to_owned()), endpoint, anonymous: true, http_client: None };
+        let connection = Connection { region: Some("us-east-1".to_owned()), endpoint, anonymous: true };
         Store::connect(connection, TABLE).await
     }
 

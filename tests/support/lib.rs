@@ -16,6 +16,8 @@ mod lambda;
 mod mock_http;
 mod mock_runtime_api;
 pub mod planted_secrets;
+pub mod postgres;
+pub mod process;
 #[path = "../prototypes/single_round_trip/mod.rs"]
 pub mod single_round_trip;
 mod test_ledger;

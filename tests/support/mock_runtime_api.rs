@@ -3,7 +3,6 @@
 use std::{
     env,
     ffi::OsStr,
-    fs,
     io::{self, Read},
     process::Stdio,
     sync::Arc,
@@ -28,6 +27,8 @@ use tokio::{
     time::timeout,
 };
 use uuid::Uuid;
+
+use crate::process::peak_memory_kib;
 
 /// Timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -115,9 +116,7 @@ impl FunctionProcess {
     /// Peak memory so far, in KiB; on Linux only.
     pub fn peak_memory_kib(&self) -> u64 {
         let id = self.process.id().expect("it runs");
-        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a process of Linux");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+        peak_memory_kib(id).expect("a process of Linux")
     }
 
     /// Terminates it with a signal, so that a tool like valgrind can write its results.

@@ -11,10 +11,8 @@ use scrip_ops::{
     legacy::{LegacyDatabase, NullExpiry, ReadRules, TableNames, UserRows},
     plan::OldRow,
 };
-use support::{
-    legacy_data_gen::LegacyData,
-    postgres::{Database, database},
-};
+use scrip_tests::postgres::{Database, database};
+use support::legacy_data_gen::LegacyData;
 
 const SOME: LegacyData = LegacyData { seed: 1, users: 3_000, largest: 20_000 };
 
@@ -197,7 +195,7 @@ async fn unreadable_tables_fail_in_one_line() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL, which .ci/run installs"]
 async fn failed_connection_names_the_server() {
-    let missing = Database { name: "nowhere".to_owned() };
+    let missing = Database { name: "nowhere".to_owned(), ..database().await };
     for (url, expected) in [
         (missing.url(), r#"the server has no database "nowhere"; check the URL"#),
         ("postgresql://u:secret@127.0.0.1:1/d".to_owned(), "no PostgreSQL server responds at 127.0.0.1:1: "),

@@ -22,12 +22,14 @@ use scrip_ops::{
     migrate::{RuleOptions, Settings, migrate},
     plan::OldRow,
 };
-use scrip_tests::{Fault, TestLedger};
+use scrip_tests::{
+    Fault, TestLedger,
+    postgres::{Database, database},
+};
 use serde_json::{Value, json};
 use support::{
     legacy_data_gen::LegacyData,
     origin_data_gen::OriginData,
-    postgres::{Database, database},
     workspace::{Workspace, fail, succeed},
 };
 

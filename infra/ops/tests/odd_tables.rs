@@ -14,11 +14,9 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
+use scrip_tests::postgres::{Database, database};
 use serde_json::{Value, json};
-use support::{
-    postgres::{Database, database},
-    workspace::{Workspace, fail, finish, succeed},
-};
+use support::workspace::{Workspace, fail, finish, succeed};
 
 /// 2030, in milliseconds since 1970: later than these tests.
 const LATER: i64 = 1_893_456_000_000;

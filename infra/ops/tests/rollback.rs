@@ -10,10 +10,10 @@ use std::{fs, process::Stdio, thread::sleep, time::Duration};
 
 use app_requests::{AppRequests, quarantined};
 use scrip::domain::GrantType;
+use scrip_tests::postgres::{Database, database};
 use serde_json::json;
 use support::{
     legacy_data_gen::LegacyData,
-    postgres::{Database, database},
     workspace::{Workspace, fail, succeed},
 };
 use tokio_postgres::Client;

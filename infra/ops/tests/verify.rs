@@ -13,10 +13,10 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
+use scrip_tests::postgres::{Database, database};
 use serde_json::{Value, json};
 use support::{
     legacy_data_gen::LegacyData,
-    postgres::{Database, database},
     workspace::{Workspace, fail, succeed},
 };
 

@@ -1,9 +1,8 @@
-//! Helpers of tests: PostgreSQL, generated old data, and a table with a folder.
+//! Helpers of tests: generated old data, and a table with a folder.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 pub mod legacy_data_gen;
 pub mod origin_data_gen;
-pub mod postgres;
 pub mod workspace;

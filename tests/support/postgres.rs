@@ -1,4 +1,4 @@
-//! A PostgreSQL server for each test process, with a database for each test.
+//! PostgreSQL servers with a database for each user of them. All tests of a process share one server.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -17,8 +17,9 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::{Client, NoTls};
 
-/// Runs a server until standard input closes, which happens however the test process ends,
-/// and removes its data. ICU collation does not sort by bytes.
+/// Runs a server until standard input closes, which happens however this process ends, and
+/// removes its data. The arguments are the folder of the programs, the port, and the flags of
+/// `initdb` and of the server. ICU collation does not sort by bytes.
 const SERVER_SCRIPT: &str = r#"
 set -eu
 folder=$(mktemp -d)
@@ -29,37 +30,53 @@ echo secret >"$folder/password"
 printf %s "$CERTIFICATE" >"$folder/certificate"
 printf %s "$KEY" >"$folder/key"
 "$1/initdb" --pgdata="$folder/data" --username=scrip --pwfile="$folder/password" --auth=scram-sha-256 \
-    --no-locale --encoding=UTF8 --locale-provider=icu --icu-locale=en --no-sync >"$folder/log" 2>&1 ||
+    --no-locale --encoding=UTF8 --locale-provider=icu --icu-locale=en $3 >"$folder/log" 2>&1 ||
     { cat "$folder/log" >&2 && exit 1; }
 "$1/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --silent \
-    --options="-F -h 127.0.0.1 -p $2 -k '' -l -c ssl_cert_file=$folder/certificate -c ssl_key_file=$folder/key" start || { cat "$folder/log" >&2 && exit 1; }
+    --options="$4 -h 127.0.0.1 -p $2 -k '' -l -c ssl_cert_file=$folder/certificate -c ssl_key_file=$folder/key" start || { cat "$folder/log" >&2 && exit 1; }
 echo ready
 read -r _ || true
 "$1/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop
 "#;
 
-/// A running server, also with TLS as 127.0.0.1.
-struct Server {
+/// A running server, also with TLS as 127.0.0.1. Dropping it stops it and removes its data.
+pub struct Server {
     port: u16,
     /// Certificate of the authority, in PEM.
     root: String,
     /// Ends when its standard input closes.
-    _supervisor: Child,
+    supervisor: Child,
 }
 
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+/// What is on disk when a commit returns.
+#[derive(Clone, Copy, Debug)]
+pub enum Durability {
+    /// The commit: PostgreSQL's default.
+    Synced,
+    /// Possibly nothing. Faster, for tests.
+    Unsynced,
+}
 
-/// A new database.
+impl Durability {
+    /// The flags of `initdb` and of the server.
+    fn flags(self) -> [&'static str; 2] {
+        match self {
+            Durability::Synced => ["", ""],
+            Durability::Unsynced => ["--no-sync", "-F"],
+        }
+    }
+}
+
+/// A new database of the server that the tests of this process share.
 pub async fn database() -> Database {
-    static DATABASES: AtomicU32 = AtomicU32::new(0);
-    let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::SeqCst));
-    let admin = Database { name: "postgres".to_owned() };
-    admin.client().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-    Database { name }
+    static SERVER: LazyLock<Arc<Server>> = LazyLock::new(|| Server::start(Durability::Unsynced));
+    SERVER.database().await
 }
 
-/// A database of the server.
+/// A database of a server.
 pub struct Database {
+    /// The server, which runs until its last database is dropped.
+    pub server: Arc<Server>,
     /// Without quotes.
     pub name: String,
 }
@@ -77,17 +94,17 @@ impl Database {
 
     /// URL for a host name, without options.
     pub fn url_at(&self, user: &str, host: &str) -> String {
-        format!("postgresql://{user}@{host}:{}/{}", SERVER.port, self.name)
+        format!("postgresql://{user}@{host}:{}/{}", self.server.port, self.name)
     }
 
     /// Certificate of the authority, in PEM.
-    pub fn root(&self) -> &'static str {
-        &SERVER.root
+    pub fn root(&self) -> &str {
+        &self.server.root
     }
 
     /// A connection to it.
     pub async fn client(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.expect("a connection");
         tokio::spawn(connection);
         client
     }
@@ -101,35 +118,56 @@ impl Database {
              FROM {table} AS rows WHERE user_uuid IS NOT NULL GROUP BY user_uuid"
         );
         let client = self.client().await;
-        client.batch_execute("SET timezone = 'UTC'").await.unwrap();
-        let rows = client.query(&sql, &[]).await.unwrap();
-        rows.iter().map(|row| (row.get(0), row.get::<_, &str>(1).parse().unwrap())).collect()
+        client.batch_execute("SET timezone = 'UTC'").await.expect("a time zone");
+        let rows = client.query(&sql, &[]).await.expect("rows");
+        rows.iter().map(|row| (row.get(0), row.get::<_, &str>(1).parse().expect("a number"))).collect()
     }
 }
 
 impl Server {
-    fn start() -> Server {
+    /// Starts a server with data of its own.
+    pub fn start(durability: Durability) -> Arc<Server> {
         let port = free_port();
         let (root, certificate, key) = identity();
         let mut supervisor = supervisor();
         supervisor.env("CERTIFICATE", certificate).env("KEY", key);
-        supervisor.arg(binaries()).arg(port.to_string()).current_dir("/").process_group(0);
-        let mut supervisor = supervisor.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        supervisor.arg(binaries()).arg(port.to_string()).args(durability.flags());
+        supervisor.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut supervisor = supervisor.spawn().expect("a shell");
         let mut line = String::new();
-        BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let output = supervisor.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut line).expect("text");
         assert_eq!(line, "ready\n", "PostgreSQL did not start");
-        Server { port, root, _supervisor: supervisor }
+        Arc::new(Server { port, root, supervisor })
+    }
+
+    /// Creates a database.
+    pub async fn database(self: &Arc<Self>) -> Database {
+        static DATABASES: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::SeqCst));
+        let admin = Database { server: self.clone(), name: "postgres".to_owned() };
+        let create = format!("CREATE DATABASE {name}");
+        admin.client().await.batch_execute(&create).await.expect("a database");
+        Database { name, ..admin }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // `wait` closes its standard input. It may have been killed.
+        let _ = self.supervisor.wait();
     }
 }
 
 /// Certificate of an authority; certificate and key of the server.
 fn identity() -> (String, String, String) {
-    let mut params = CertificateParams::new([]).unwrap();
+    let mut params = CertificateParams::new([]).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
+    let key = || KeyPair::generate().expect("a key");
+    let root = CertifiedIssuer::self_signed(params, key()).expect("an authority");
+    let key = key();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address");
+    let certificate = params.signed_by(&key, &root).expect("a certificate");
     (root.pem(), certificate.pem(), key.serialize_pem())
 }
 
@@ -157,5 +195,5 @@ fn binaries() -> PathBuf {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }

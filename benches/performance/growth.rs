@@ -3,13 +3,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use dynoxide::{ImportOptions, Item};
-use scrip::{
-    store::TABLE,
-    transport::{
-        App, Function,
-        functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
-    },
+use scrip::transport::{
+    App, Function,
+    functions::{BALANCE, DECREASE, GRANT, HISTORY, REFUND},
 };
 use scrip_ops::bench::{Latency, plot::Plot};
 use scrip_tests::{FaultInjectingClient, RecordedRequest, invoke};
@@ -23,8 +19,6 @@ use crate::{
 
 /// Timed requests of each operation and size, in alternation.
 const SAMPLES: u64 = 300;
-/// Items of one import into the engine.
-const CHUNK: usize = 20_000;
 /// Time of the imported records: 2026-01-01.
 const BEFORE: u64 = 1_767_225_600_000;
 
@@ -166,7 +160,7 @@ impl SizedTable {
         match axis {
             Axis::Records => {
                 sample_table.grant(GRANT_ORDER, 1_000_000).await;
-                sample_table.import((0..size).map(|nth| charge(&sample_table.user(0), nth)));
+                sample_table.engine.import((0..size).map(|nth| charge(&sample_table.user(0), nth)));
             }
             Axis::Packs => {
                 for nth in 0..size {
@@ -174,7 +168,7 @@ impl SizedTable {
                 }
             }
             Axis::Users => {
-                sample_table.import((0..size).flat_map(|nth| new_user(&sample_table.user(nth), nth)))
+                sample_table.engine.import((0..size).flat_map(|nth| new_user(&sample_table.user(nth), nth)))
             }
         }
         sample_table
@@ -187,21 +181,6 @@ impl SizedTable {
     async fn grant(&self, order: &str, credits: u64) {
         let (_, grant) = self.grant_of(&self.user(0), order, credits, "2099-01-01T00:00:00Z");
         self.send(&self.app, GRANT, &grant).await;
-    }
-
-    /// Imports items into the engine.
-    fn import(&self, items: impl Iterator<Item = Value>) {
-        let database = &self.engine.database;
-        database.enable_bulk_loading().expect("an engine");
-        let mut items = items.map(|item| serde_json::from_value::<Item>(item).expect("an item"));
-        loop {
-            let chunk: Vec<_> = items.by_ref().take(CHUNK).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            database.import_items(TABLE, chunk, ImportOptions::default()).expect("an import");
-        }
-        database.disable_bulk_loading().expect("an engine");
     }
 
     /// Counts the requests and capacity units of each operation.
@@ -301,7 +280,7 @@ fn charge(user: &str, nth: u64) -> Value {
 }
 
 /// The grant and the wallet of a new user.
-fn new_user(user: &str, nth: u64) -> [Value; 2] {
+pub(crate) fn new_user(user: &str, nth: u64) -> [Value; 2] {
     let trans_no = trans_no(nth);
     let grant = json!({
         "user_uuid": { "S": user }, "sk": { "S": "grant#new_user#" }, "trans_no": { "S": trans_no },

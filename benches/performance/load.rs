@@ -1,42 +1,29 @@
 //! The local stack under load: two programs, the stack and the driver.
 
 use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    fs,
+    process::{Command, Stdio},
 };
 
 use scrip_ops::cli_error::CliError;
 use serde_json::Value;
 
-use crate::report::{self, Table};
+use crate::{
+    local_stack::{self, LocalStack},
+    report::{self, Table},
+};
 
 /// Mix and calls a second of each run, and the duration.
 const RUNS: [(&str, &str); 4] =
     [("generation", "100"), ("generation", "200"), ("chat", "100"), ("hot", "25")];
 const DURATION: &str = "20s";
 
-/// The stack's process. Dropping this ends it.
-struct Stack {
-    process: Child,
-    url: String,
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// Measures every run, and saves the plots of the first.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If the stack does not start or a file cannot be written.
 pub(crate) fn table() -> Result<Table, CliError> {
-    let programs = build();
+    let programs = local_stack::build(&["scrip-local", "scrip-ops"]);
     let mut table = Table::new(&[
         "mix",
         "calls a second",
@@ -50,7 +37,7 @@ pub(crate) fn table() -> Result<Table, CliError> {
     ]);
     for (nth, (mix, rate)) in RUNS.into_iter().enumerate() {
         let folder = tempfile::tempdir().expect("a folder");
-        let stack = start(&programs.join("scrip-local"), folder.path());
+        let stack = LocalStack::start(&programs.join("scrip-local"), &folder.path().join("data"))?;
         let mut driver = Command::new(programs.join("scrip-ops"));
         driver.args([
             "bench", "--url", &stack.url, "--mix", mix, "--rate", rate, "--for", DURATION, "--seed", "7",
@@ -94,36 +81,4 @@ fn add(table: &mut Table, mix: &str, rate: &str, report: &Value) {
             first(format!("{} of {wallets} right", wallets - wrong)),
         ]);
     }
-}
-
-/// Builds both programs with this one's profile. Returns their folder.
-fn build() -> PathBuf {
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut build = Command::new(cargo);
-    build.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--profile",
-        "bench",
-        "-p",
-        "scrip-local",
-        "-p",
-        "scrip-ops",
-    ]);
-    assert!(build.status().expect("cargo").success());
-    // <folder>/deps/performance-…
-    let this = env::current_exe().expect("this program");
-    this.parent().and_then(Path::parent).expect("the folder of the programs").to_owned()
-}
-
-fn start(program: &Path, folder: &Path) -> Stack {
-    let mut stack = Command::new(program);
-    stack.args(["--port", "0", "--dynamodb-port", "0", "--data-dir"]).arg(folder.join("data"));
-    stack.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut process = stack.spawn().expect("the local stack");
-    let mut output = BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    let url =
-        output.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned)).expect("an address");
-    Stack { process, url }
 }

@@ -9,6 +9,7 @@ mod growth;
 mod hot_path;
 mod instant_dynamodb;
 mod load;
+mod local_stack;
 mod metrics_sink;
 mod micro;
 mod report;

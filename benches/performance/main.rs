@@ -12,6 +12,8 @@ mod load;
 mod local_stack;
 mod metrics_sink;
 mod micro;
+#[path = "../../tests/peers/mod.rs"]
+mod peers;
 mod report;
 mod sdk_baseline;
 
@@ -32,6 +34,8 @@ struct Options {
     /// Users of the largest table
     #[arg(long, default_value_t = 1_000_000)]
     users: u64,
+    #[command(flatten)]
+    peers: peers::PeerOptions,
     /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -54,6 +58,8 @@ enum Benchmark {
     Growth,
     /// The local stack under load
     Load,
+    /// The local stack beside PostgreSQL
+    Peers,
 }
 
 fn main() -> ExitCode {
@@ -64,7 +70,7 @@ fn main() -> ExitCode {
     }
     let parts = if options.parts.is_empty() { Benchmark::value_variants() } else { &options.parts };
     for part in parts {
-        if let Err(problem) = measure(*part, options.users) {
+        if let Err(problem) = measure(*part, &options) {
             eprintln!("error: {problem}");
             return ExitCode::FAILURE;
         }
@@ -72,7 +78,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(part: Benchmark, users: u64) -> Result<(), CliError> {
+fn measure(part: Benchmark, options: &Options) -> Result<(), CliError> {
     // The functions' runtime.
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     match part {
@@ -84,12 +90,13 @@ fn measure(part: Benchmark, users: u64) -> Result<(), CliError> {
         Benchmark::Growth => {
             let mut tables = Vec::new();
             for axis in [Axis::Records, Axis::Packs, Axis::Users] {
-                let (table, lines) = runtime.block_on(growth::grow(axis, users));
+                let (table, lines) = runtime.block_on(growth::grow(axis, options.users));
                 report::plot(&format!("{}.svg", axis.name()), &growth::plot(axis, lines))?;
                 tables.push(table);
             }
             report::put("growth", &tables)
         }
         Benchmark::Load => report::put("load", &[load::table()?]),
+        Benchmark::Peers => peers::measure(&options.peers),
     }
 }

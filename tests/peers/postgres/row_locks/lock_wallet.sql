@@ -1,0 +1,1 @@
+SELECT FROM wallets WHERE user_uuid = $1 FOR UPDATE

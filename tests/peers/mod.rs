@@ -9,7 +9,7 @@ mod stack;
 mod start_up;
 mod subject;
 
-use std::path::PathBuf;
+use std::{error::Error, path::PathBuf};
 
 use clap::{Args, value_parser};
 use scrip_ops::cli_error::CliError;
@@ -118,6 +118,11 @@ async fn run_round(
         }
     }
     Ok(())
+}
+
+/// The message of an error with the one that caused it.
+fn with_cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn in_context(part: &str, subject: &Subject, error: CliError) -> CliError {

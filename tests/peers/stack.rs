@@ -1,6 +1,6 @@
 //! The local stack as a subject, over HTTP.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{error::Error, path::PathBuf, str::FromStr};
 
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::subject::Answer;
+use super::{subject::Answer, with_cause};
 use crate::local_stack::LocalStack;
 
 /// A `scrip-local` with the name under which it is reported.
@@ -114,7 +114,7 @@ impl StackApi {
 
     async fn send(&self, method: Method, path: &str, body: &str) -> Result<(StatusCode, Vec<u8>), CliError> {
         let url = format!("{}{path}", self.url);
-        let failed = |error: &dyn std::fmt::Display| CliError(format!("{url}: {error}"));
+        let failed = |error: &dyn Error| CliError(format!("{url}: {}", with_cause(error)));
         let request =
             Request::builder().method(method).uri(&url).header(header::CONTENT_TYPE, "application/json");
         let request = request.body(body.to_owned()).map_err(|error| failed(&error))?;

@@ -3,8 +3,6 @@
 mod one_table;
 mod row_locks;
 
-use std::error::Error;
-
 use scrip_ops::cli_error::CliError;
 use scrip_tests::{
     postgres::{Database, Durability, Server},
@@ -15,7 +13,7 @@ use tokio_postgres::{Client, NoTls, types::ToSql};
 pub(super) use one_table::OneTableCaller;
 pub(super) use row_locks::{RowLocksCaller, RowLocksFunctionCaller};
 
-use super::subject::Caller;
+use super::{subject::Caller, with_cause};
 
 /// Credits of a charge.
 const COST: i64 = 1;
@@ -119,6 +117,5 @@ async fn connect(database: &Database) -> Result<Client, CliError> {
 }
 
 fn failed(error: tokio_postgres::Error) -> CliError {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    CliError(format!("PostgreSQL: {error}{cause}"))
+    CliError(format!("PostgreSQL: {}", with_cause(&error)))
 }

@@ -228,8 +228,8 @@ impl SizedTable {
 
     fn grant_of(&self, user: &str, order: &str, credits: u64, expired_at: &str) -> (Function, Value) {
         let grant = json!({
-            "user_uuid": user, "trans_type": "order_pay", "order_no": order, "credits": credits,
-            "expired_at": expired_at,
+            "user_uuid": user, "trans_type": "order_pay", "order_no": format!("{user}-{order}"),
+            "credits": credits, "expired_at": expired_at,
         });
         (GRANT, grant)
     }

@@ -23,7 +23,7 @@ use stack::StackProgram;
 use start_up::{FilledTable, StartUp};
 use subject::Subject;
 
-/// PeerOptions of the benchmark `peers`.
+/// Options of the benchmark `peers`.
 #[derive(Debug, Args)]
 pub(crate) struct PeerOptions {
     /// Rounds of the benchmark peers; medians of them are reported

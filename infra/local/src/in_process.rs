@@ -43,7 +43,7 @@ const READS: [&str; 6] = ["DescribeTable", "GetItem", "BatchGetItem", "Query", "
 type Response = (u16, Vec<u8>);
 
 /// An SDK client that executes its requests on this database, and reports changes to its log,
-/// if it has one. It signs nothing: nobody else can send requests here.
+/// if it has one. It signs nothing, because only this process uses it.
 pub(crate) fn client(database: Database, log: Option<Arc<LogSync>>) -> Client {
     let connection = InProcess(Arc::new(Connection { database, log, tokens: Mutex::default() }));
     let config = Config::builder()

@@ -67,17 +67,16 @@ impl LogSync {
     }
 
     /// Waits until every change is on disk that a request until now may have made or seen:
-    /// nobody may be told of a change that a power failure undoes.
+    /// an answer must not report a change that a power failure undoes.
     ///
     /// # Errors
     /// If a sync failed, now or earlier.
     pub(crate) async fn wait(&self) -> std::result::Result<(), SyncFailed> {
         let seen = self.changes.load(Ordering::SeqCst);
         let mut synced = self.synced.clone();
-        if synced.has_changed().is_ok() && *synced.borrow() >= seen {
-            return Ok(());
+        if *synced.borrow() < seen {
+            self.wake();
         }
-        self.wake();
         synced.wait_for(|synced| *synced >= seen).await.map(drop).map_err(|_| SyncFailed)
     }
 

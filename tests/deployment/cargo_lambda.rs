@@ -113,12 +113,8 @@ async fn serve_engine(listener: TcpListener, endpoint: String, ready: Sender<()>
     listener.set_nonblocking(true).expect("a listener");
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
     let serving = tokio::spawn(server::serve_on(listener, Database::memory().expect("an engine")));
-    let connection = Connection {
-        region: Some("us-east-1".to_owned()),
-        endpoint: Some(endpoint),
-        anonymous: true,
-        http_client: None,
-    };
+    let connection =
+        Connection { region: Some("us-east-1".to_owned()), endpoint: Some(endpoint), anonymous: true };
     Store::connect(connection, TABLE).await.create_table().await.expect("a table");
     ready.send(()).expect("the test waits for it");
     serving.await.expect("no panic");

@@ -116,8 +116,8 @@ impl ChargedUser {
         let deadline = app.ledger.now().plus_millis(10_000);
         for order in ["first", "second", "third"] {
             let grant = json!({
-                "user_uuid": user, "trans_type": "order_pay", "order_no": format!("{user}-{order}"), "credits": 1_000_000,
-                "expired_at": "2099-01-01T00:00:00Z",
+                "user_uuid": user, "trans_type": "order_pay", "order_no": format!("{user}-{order}"),
+                "credits": 1_000_000, "expired_at": "2099-01-01T00:00:00Z",
             });
             assert!(invoke(&app, GRANT, grant.to_string(), deadline).await.is_ok());
         }

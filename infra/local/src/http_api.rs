@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_runtime::{Context, LambdaEvent};
 use scrip::transport::{
     App, Function, Payload, Reply, Route,
-    functions::{BALANCE, FUNCTIONS},
+    functions::{BALANCE, DECREASE, FUNCTIONS, GRANT, REFUND},
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 use uuid::Uuid;
@@ -20,13 +20,15 @@ use uuid::Uuid;
 use crate::{
     authorizer::Authorizer,
     server_timing::{self, SERVER_TIMING},
-    wallet_queues::WalletQueues,
+    wallet_locks::WalletLocks,
 };
 
 /// Time limit of a function, in milliseconds: an HTTP API waits 30 s at most.
 const FUNCTION_MILLIS: i64 = 29_000;
 /// Function of the default route, which serves every path without a route.
 const DEFAULT: Function = BALANCE;
+/// The functions whose requests name the wallet that they change.
+const WRITERS: [&str; 3] = [GRANT.name, DECREASE.name, REFUND.name];
 
 /// The functions behind an authorizer.
 pub(crate) struct HttpApi {
@@ -34,8 +36,8 @@ pub(crate) struct HttpApi {
     pub(crate) app: Arc<App>,
     /// Validates tokens, if callers need one.
     pub(crate) authorizer: Option<Authorizer>,
-    /// Where changes of one wallet wait for each other.
-    pub(crate) queues: WalletQueues,
+    /// Held by calls that may change a wallet.
+    pub(crate) locks: WalletLocks,
 }
 
 impl HttpApi {
@@ -55,7 +57,10 @@ impl HttpApi {
         if self.requires_token() && claims.is_none() && has_authorizer {
             return gateway_error(StatusCode::UNAUTHORIZED, "Unauthorized");
         }
-        let _turn = self.queues.turn(body).await;
+        let _lock = match function {
+            Some(function) if WRITERS.contains(&function.name) => self.locks.lock(body).await,
+            _ => None,
+        };
         let app = self.app.clone();
         let request_id = Uuid::new_v4().to_string();
         let Ok(payload) = to_raw_value(&event(parts, body, &request_id, claims)) else {

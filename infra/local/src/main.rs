@@ -13,7 +13,7 @@ mod metrics;
 mod options;
 mod server_timing;
 mod test_clock;
-mod wallet_queues;
+mod wallet_locks;
 
 use std::{
     io::Write,
@@ -50,7 +50,7 @@ use crate::{
     metrics::Metrics,
     options::Options,
     test_clock::TestClock,
-    wallet_queues::WalletQueues,
+    wallet_locks::WalletLocks,
 };
 
 /// A wallet whose version is more than an hour ahead of the clock is not changed.
@@ -116,7 +116,7 @@ async fn serve(options: Options) -> Result<(), String> {
     // One write, whose error is ignored: a reader may close the pipe after the first line.
     let _ = std::io::stdout().write_all(start_message(address, &location).as_bytes());
     let sweeps = tokio::spawn(sweep_regularly(app.clone()));
-    let api = Arc::new(HttpApi { app, authorizer, queues: WalletQueues::default() });
+    let api = Arc::new(HttpApi { app, authorizer, locks: WalletLocks::default() });
     if !address.ip().is_loopback() {
         eprintln!("{}", exposure(address, &api, engine.is_some()));
     }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -53,7 +54,8 @@ export class Stack {
   }
 
   grant(user, credits, more = {}) {
-    return this.post("/credits/grant", { user_uuid: user, trans_type: "system_add", credits, ...more });
+    const body = { user_uuid: user, trans_type: "system_add", credits, idempotency_key: randomUUID(), ...more };
+    return this.post("/credits/grant", body);
   }
 
   charge(user, credits, generation, more = {}) {

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Stack, charge, command, rest};
+use crate::support::{Stack, charge, command, rest, succeed};
 
 /// Sends a request with these header lines. Returns the raw response.
 fn raw_response(stack: &Stack, head: &str) -> String {
@@ -288,7 +288,7 @@ fn console_works_in_a_browser() {
     node.env("SCRIP_LOCAL", env!("CARGO_BIN_EXE_scrip-local"));
     node.env("SCRIP_BROWSER_TOOLS", root().join("target/ci/browser"));
     node.env("CHROMIUM", program("CHROMIUM", "/usr/bin/chromium"));
-    assert!(node.status().expect("Node").success());
+    succeed(node);
 }
 
 /// The console is plain JavaScript with types in comments.
@@ -297,7 +297,9 @@ fn console_works_in_a_browser() {
 fn console_passes_the_typescript_check() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("console/jsconfig.json");
     let tsc = root().join("target/ci/browser/node_modules/.bin/tsc");
-    assert!(Command::new(tsc).arg("--project").arg(project).status().expect("TypeScript").success());
+    let mut check = Command::new(tsc);
+    check.arg("--project").arg(project);
+    succeed(check);
 }
 
 #[test]

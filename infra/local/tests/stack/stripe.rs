@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use crate::support::Stack;
+use crate::support::{Stack, succeed};
 
 /// Two, as during a rotation.
 const SECRETS: [&str; 2] = ["whsec_the-first-of-the-story", "whsec_the-second-of-the-story"];
@@ -18,5 +18,5 @@ fn stripes_library_signs_events_for_the_stack() {
     node.args(["--test", "--test-reporter=spec", "tests/stripe/events.test.mjs"]).current_dir(folder);
     node.env("SCRIP_URL", &stack.url).env("SCRIP_STRIPE_SECRETS", SECRETS.join(" "));
     node.env("SCRIP_STRIPE_TOOLS", folder.join("../../target/ci/stripe"));
-    assert!(node.status().expect("Node").success());
+    succeed(node);
 }

@@ -115,7 +115,7 @@ pub(crate) fn command(flags: &[&str]) -> Command {
 
 /// Runs a command that must succeed. Its output is shown only if it fails.
 pub(crate) fn succeed(mut command: Command) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Output { status, stdout, stderr } = command.output().expect("a program that can be started");
     let [stdout, stderr] = [stdout, stderr].map(|output| String::from_utf8_lossy(&output).into_owned());
     assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
 }

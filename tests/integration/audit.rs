@@ -12,7 +12,8 @@ use scrip_tests::{CORRUPTIONS, Corruption, Fault as ClientFault, RecordedRequest
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-async fn audit(ledger: &TestLedger, user: &str) -> AuditReport {
+/// Audits a user, in 60 s at most.
+pub(crate) async fn audit(ledger: &TestLedger, user: &str) -> AuditReport {
     let user = UserId::try_from(user.to_owned()).unwrap();
     ledger.ledger().audit(&user, ledger.clock.now().plus_millis(60_000)).await.unwrap()
 }
@@ -23,7 +24,7 @@ async fn faults(ledger: &TestLedger, user: &str) -> Vec<String> {
 }
 
 /// Whether a request reads all of a user's items, or all of an index.
-fn is_read_of(sent: &RecordedRequest, index: Option<&str>) -> bool {
+pub(crate) fn is_read_of(sent: &RecordedRequest, index: Option<&str>) -> bool {
     sent.operation == "Query" && sent.request["IndexName"].as_str() == index
 }
 
@@ -163,23 +164,13 @@ async fn user_who_is_written_to_meanwhile_is_no_drift() {
 }
 
 #[tokio::test]
-async fn audit_of_many_records_or_none_is_right() {
+async fn audit_of_a_user_without_charges_finds_nothing() {
     let ledger = TestLedger::new().await;
     assert_eq!(faults(&ledger, "nobody").await, [""; 0]);
     ledger.refund(Some("fenced"), "gen-1", None).await.unwrap();
     assert_eq!(faults(&ledger, "fenced").await, [""; 0]);
     ledger.grant("chargeless", 5, Some("2099-01-01T00:00:00Z")).await;
     assert_eq!(faults(&ledger, "chargeless").await, [""; 0]);
-    ledger.clock.pass_millis(10_000);
-    ledger.create_sample_user("u").await;
-    ledger.copy("u", "charge#chat-1#m-1", 10_000).await;
-    let found = faults(&ledger, "u").await;
-    assert_eq!(found.len(), 2, "what the copies took, and their sum: {found:?}");
-    let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
-    ledger.http_client.inject(move |sent| is_read_of(sent, Some("timeline")).then(|| empty.clone()));
-    let found = audit(&ledger, "u").await.discrepancies;
-    assert_eq!(found.listed().count(), Discrepancies::LISTED_MAX);
-    assert!(found.count() > 3_000, "at least one of each part of the index: {}", found.count());
 }
 
 #[tokio::test]

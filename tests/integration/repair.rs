@@ -7,7 +7,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use scrip::{
-    domain::{Discrepancy, Timestamp, UserId},
+    domain::{Discrepancies, Discrepancy, Timestamp, UserId},
     ledger::Repair,
     store::ScanSegment,
     transport::functions::GRANT,
@@ -17,6 +17,8 @@ use scrip_tests::{
 };
 use serde_json::{Value, json};
 use tokio::{join, sync::Notify, task::JoinSet};
+
+use crate::audit::{audit, is_read_of};
 
 type Items = BTreeMap<String, HashMap<String, AttributeValue>>;
 
@@ -54,8 +56,7 @@ async fn repair_and_check(ledger: &TestLedger, user: &str) -> Repair {
 
 /// Nothing is wrong, and a repair finds nothing to do.
 async fn assert_sound(ledger: &TestLedger, user: &str) {
-    let (of, deadline) = request_of(ledger, user);
-    let found = ledger.ledger().audit(&of, deadline).await.unwrap().discrepancies;
+    let found = audit(ledger, user).await.discrepancies;
     assert!(found.is_empty(), "{found:?}");
     let before = items(ledger, user).await;
     let again = repair(ledger, user).await;
@@ -342,12 +343,20 @@ async fn summary(ledger: &TestLedger, user: &str) -> Value {
 }
 
 #[tokio::test]
-async fn ten_thousand_records_are_counted() {
+async fn ten_thousand_records_are_audited_and_counted() {
     let ledger = TestLedger::new().await;
     ledger.grant("u", 20_000, None).await;
     ledger.clock.pass_millis(11_000);
     ledger.charge("u", 1, "chat-1", Some("m-1")).await.unwrap();
     ledger.copy("u", "charge#chat-1#m-1", 10_000).await;
+    let found = audit(&ledger, "u").await.discrepancies;
+    assert_eq!(found.count(), 2, "what the copies took, and their sum: {found:?}");
+    let empty = ClientFault::Response(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#);
+    ledger.http_client.inject(move |sent| is_read_of(sent, Some("timeline")).then(|| empty.clone()));
+    let found = audit(&ledger, "u").await.discrepancies;
+    assert_eq!(found.listed().count(), Discrepancies::LISTED_MAX);
+    assert!(found.count() > 3_000, "at least one of each part of the index: {}", found.count());
+    ledger.http_client.inject(|_| None);
     let repaired = repair_and_check(&ledger, "u").await;
     assert_eq!((repaired.records, ledger.sound_balance("u").await), (10_002, 9_999));
 }

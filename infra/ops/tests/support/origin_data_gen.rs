@@ -14,7 +14,10 @@ use scrip::domain::Timestamp;
 use scrip_ops::plan::{OldRow, ReferenceOwner};
 use tokio_postgres::Client;
 
-use super::legacy_data_gen::{MINUTE, NOW, OldUser, Row, load_users, uuid};
+use super::{
+    legacy_data_gen::{MINUTE, NOW, uuid},
+    legacy_tables::{OldUser, Row, load_users},
+};
 
 const DAY: i64 = 24 * 60 * MINUTE;
 

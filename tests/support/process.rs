@@ -1,8 +1,23 @@
-//! What Linux counts of a process.
+//! Other processes: commands that must succeed, and what Linux counts of a process.
 
-use std::{fs, io, time::Duration};
+use std::{
+    fs, io,
+    process::{Command, Output},
+    time::Duration,
+};
 
 use rustix::param::clock_ticks_per_second;
+
+/// Runs a command that must succeed. Returns its standard output.
+///
+/// # Panics
+/// If it cannot be started or fails: with all that it printed.
+pub fn succeed(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("a program that can be started");
+    let [stdout, stderr] = [stdout, stderr].map(|output| String::from_utf8_lossy(&output).into_owned());
+    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
+    stdout
+}
 
 /// Peak memory of a process so far (`VmHWM`), in KiB.
 ///

@@ -22,12 +22,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use scrip_tests::TestLedger;
+use scrip_tests::{TestLedger, process::succeed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use support::workspace::{fail, succeed};
+use support::workspace::fail;
 
 /// Selects the behaviour of the gateway by the number and path of a call.
 type Behaviour = fn(u64, &str) -> CallEffect;

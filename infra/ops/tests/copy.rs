@@ -24,9 +24,10 @@ use scrip::{
     ledger::{Invocation, Ledger},
 };
 use scrip_ops::plan::{OldRow, PlanRules, PlannedRecord, ReferenceOwner, plan};
+use scrip_tests::process::succeed;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::workspace::{Workspace, fail, succeed};
+use support::workspace::{Workspace, fail};
 
 /// Characters that JSON escapes.
 const ODD_TEXT: &str = "{\"note\":\"é\u{1F600}\\\"\u{1}\u{2028}\n\"}";

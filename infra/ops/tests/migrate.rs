@@ -25,12 +25,13 @@ use scrip_ops::{
 use scrip_tests::{
     Fault, TestLedger,
     postgres::{Database, database},
+    process::succeed,
 };
 use serde_json::{Value, json};
 use support::{
     legacy_data_gen::LegacyData,
     origin_data_gen::OriginData,
-    workspace::{Workspace, fail, succeed},
+    workspace::{Workspace, fail},
 };
 
 const SOME: LegacyData = LegacyData { seed: 2, users: 1_500, largest: 3_000 };

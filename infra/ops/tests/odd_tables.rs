@@ -14,9 +14,12 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
-use scrip_tests::postgres::{Database, database};
+use scrip_tests::{
+    postgres::{Database, database},
+    process::succeed,
+};
 use serde_json::{Value, json};
-use support::workspace::{Workspace, fail, finish, succeed};
+use support::workspace::{Workspace, fail, finish};
 
 /// 2030, in milliseconds since 1970: later than these tests.
 const LATER: i64 = 1_893_456_000_000;

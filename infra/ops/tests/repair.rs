@@ -8,8 +8,9 @@ use scrip::{
     domain::{GrantRequest, GrantType, Metadata, UserId},
     ledger::Invocation,
 };
+use scrip_tests::process::succeed;
 use serde_json::json;
-use support::workspace::{Workspace, fail, succeed};
+use support::workspace::{Workspace, fail};
 
 /// Grants 10 credits without expiry.
 async fn grant(workspace: &Workspace, user: &str) {

@@ -10,11 +10,14 @@ use std::{fs, process::Stdio, thread::sleep, time::Duration};
 
 use app_requests::{AppRequests, quarantined};
 use scrip::domain::GrantType;
-use scrip_tests::postgres::{Database, database};
+use scrip_tests::{
+    postgres::{Database, database},
+    process::succeed,
+};
 use serde_json::json;
 use support::{
     legacy_data_gen::LegacyData,
-    workspace::{Workspace, fail, succeed},
+    workspace::{Workspace, fail},
 };
 use tokio_postgres::Client;
 

@@ -13,11 +13,14 @@ use scrip::{
     },
     ledger::{Invocation, Ledger},
 };
-use scrip_tests::postgres::{Database, database};
+use scrip_tests::{
+    postgres::{Database, database},
+    process::succeed,
+};
 use serde_json::{Value, json};
 use support::{
     legacy_data_gen::LegacyData,
-    workspace::{Workspace, fail, succeed},
+    workspace::{Workspace, fail},
 };
 
 const SOME: LegacyData = LegacyData { seed: 3, users: 600, largest: 1_500 };

@@ -10,9 +10,10 @@ use std::{
 };
 
 use rustix::process::Signal;
+use scrip_tests::process::succeed;
 use serde_json::{Value, json};
 
-use crate::support::{Stack, charge, command, rest, succeed};
+use crate::support::{Stack, charge, command, rest};
 
 /// Sends a request with these header lines. Returns the raw response.
 fn raw_response(stack: &Stack, head: &str) -> String {

@@ -2,7 +2,9 @@
 
 use std::{path::Path, process::Command};
 
-use crate::support::{Stack, succeed};
+use scrip_tests::process::succeed;
+
+use crate::support::Stack;
 
 /// Two, as during a rotation.
 const SECRETS: [&str; 2] = ["whsec_the-first-of-the-story", "whsec_the-second-of-the-story"];

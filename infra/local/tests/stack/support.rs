@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
-    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -111,13 +111,6 @@ pub(crate) fn command(flags: &[&str]) -> Command {
     }
     command.args(flags);
     command
-}
-
-/// Runs a command that must succeed. Its output is shown only if it fails.
-pub(crate) fn succeed(mut command: Command) {
-    let Output { status, stdout, stderr } = command.output().expect("a program that can be started");
-    let [stdout, stderr] = [stdout, stderr].map(|output| String::from_utf8_lossy(&output).into_owned());
-    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -176,13 +176,6 @@ impl Workspace {
     }
 }
 
-/// Runs a command that must succeed. Returns its standard output.
-pub fn succeed(mut command: Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
-    String::from_utf8(stdout).unwrap()
-}
-
 /// Runs a migration that may leave users behind. Returns its standard output.
 pub fn finish(mut command: Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
